@@ -1,0 +1,197 @@
+use alloc::{vec, vec::Vec};
+use core::{fmt, str};
+
+/// The longest line that is read by default: 1 MiB.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// At most this much is read at once, so that the memory of a long-line limit is touched only by long lines.
+const READ_BYTES: usize = 64 << 10;
+
+/// Cuts bytes into lines.
+///
+/// Fill [`space`](Self::space), say how much with [`filled`](Self::filled), take the complete lines with
+/// [`lines`](Self::lines). What is left of an unfinished line waits for its rest. The buffer is allocated once.
+///
+/// ```
+/// let mut reader = eddy::protocol::LineReader::new(100);
+/// reader.space()[..9].copy_from_slice(b"one\ntwo\nt");
+/// reader.filled(9);
+/// let lines: Vec<_> = reader.lines().collect();
+/// assert_eq!(lines, [Ok("one"), Ok("two")]);
+/// ```
+pub struct LineReader {
+    buffer: Vec<u8>,
+    /// `buffer[start..end]` is read and not yet taken.
+    start: usize,
+    end: usize,
+    line_bytes_max: usize,
+    /// The rest of a line that was too long is being thrown away.
+    skipping: bool,
+}
+
+/// Why a line can't be given out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineError {
+    /// Longer than the limit, in bytes; it is skipped to its end.
+    TooLong(usize),
+    /// Not UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LineError::TooLong(line_bytes_max) => {
+                write!(
+                    f,
+                    "the line is longer than {line_bytes_max} bytes; it is skipped to its end"
+                )
+            }
+            LineError::NotUtf8 => write!(f, "the line is not UTF-8"),
+        }
+    }
+}
+
+impl core::error::Error for LineError {}
+
+impl LineReader {
+    /// A reader of lines of at most `line_bytes_max` bytes, the newline not counted.
+    pub fn new(line_bytes_max: usize) -> Self {
+        LineReader {
+            buffer: vec![0; line_bytes_max.saturating_add(READ_BYTES)],
+            start: 0,
+            end: 0,
+            line_bytes_max,
+            skipping: false,
+        }
+    }
+
+    /// Where the next bytes go. Never empty once the lines at hand have been taken.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end + READ_BYTES > self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let until = self.buffer.len().min(self.end + READ_BYTES);
+        &mut self.buffer[self.end..until]
+    }
+
+    /// Says that the first `count` bytes of [`space`](Self::space) have been filled.
+    pub fn filled(&mut self, count: usize) {
+        assert!(
+            count <= self.buffer.len() - self.end,
+            "more bytes filled than there was space for"
+        );
+        self.end += count;
+    }
+
+    /// The complete lines at hand, without their newlines. Those not taken are there again at the next call.
+    pub fn lines(&mut self) -> Lines<'_> {
+        let bytes = &self.buffer[self.start..self.end];
+        let complete = bytes
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |newline| newline + 1);
+        let unfinished_bytes = bytes.len() - complete;
+        let mut lines = Lines {
+            text: "",
+            bytes: &bytes[..complete],
+            start: &mut self.start,
+            skipping: &mut self.skipping,
+            line_bytes_max: self.line_bytes_max,
+            cut: None,
+        };
+        if *lines.skipping && complete == 0 {
+            *lines.start += unfinished_bytes;
+        } else if unfinished_bytes > self.line_bytes_max {
+            lines.cut = Some(unfinished_bytes);
+        }
+        lines
+    }
+
+    /// The last line, when the input has ended without a newline.
+    pub fn rest(&mut self) -> Option<Result<&str, LineError>> {
+        let rest = &self.buffer[self.start..self.end];
+        self.start = self.end;
+        if rest.is_empty() || core::mem::take(&mut self.skipping) {
+            return None;
+        }
+        Some(str::from_utf8(rest).map_err(|_| LineError::NotUtf8))
+    }
+}
+
+/// The complete lines of a [`LineReader`], each checked for length and UTF-8.
+pub struct Lines<'a> {
+    /// Lines known to be UTF-8: one check serves a whole chunk.
+    text: &'a str,
+    /// Complete lines not checked yet.
+    bytes: &'a [u8],
+    start: &'a mut usize,
+    skipping: &'a mut bool,
+    line_bytes_max: usize,
+    /// The unfinished line behind the complete ones is too long already; so many bytes of it are here.
+    cut: Option<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn check_more(&mut self) -> Option<LineError> {
+        let good = match str::from_utf8(self.bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let (good, _) = self.bytes.split_at(error.valid_up_to());
+                let whole_lines = good
+                    .iter()
+                    .rposition(|&byte| byte == b'\n')
+                    .map_or(0, |newline| newline + 1);
+                str::from_utf8(&good[..whole_lines]).expect("checked by the call before")
+            }
+        };
+        self.text = good;
+        self.bytes = &self.bytes[good.len()..];
+        if good.is_empty() {
+            let newline = self
+                .bytes
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .expect("complete lines end in a newline");
+            self.bytes = &self.bytes[newline + 1..];
+            *self.start += newline + 1;
+            return Some(LineError::NotUtf8);
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a str, LineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.text.is_empty() && !self.bytes.is_empty() {
+                if let Some(error) = self.check_more() {
+                    if core::mem::take(self.skipping) {
+                        continue;
+                    }
+                    return Some(Err(error));
+                }
+            }
+            let Some((line, text)) = self.text.split_once('\n') else {
+                let cut = self.cut.take()?;
+                *self.start += cut;
+                *self.skipping = true;
+                return Some(Err(LineError::TooLong(self.line_bytes_max)));
+            };
+            self.text = text;
+            *self.start += line.len() + 1;
+            if core::mem::take(self.skipping) {
+                continue;
+            }
+            if line.len() > self.line_bytes_max {
+                return Some(Err(LineError::TooLong(self.line_bytes_max)));
+            }
+            return Some(Ok(line));
+        }
+    }
+}

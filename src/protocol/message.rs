@@ -1,0 +1,209 @@
+use alloc::borrow::Cow;
+use core::{fmt, marker::PhantomData};
+
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StringDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, de::IntoDeserializer};
+
+/// One message, borrowed from its line. `F` holds the fields that only the workload knows.
+///
+/// Unknown fields are ignored, in the message and in the body.
+#[derive(Deserialize, Debug)]
+pub struct Message<'a, F> {
+    /// Who sent it.
+    #[serde(borrow)]
+    pub src: Cow<'a, str>,
+    /// To whom it is addressed.
+    #[serde(borrow, default)]
+    pub dest: Cow<'a, str>,
+    /// What it says.
+    #[serde(borrow, bound = "F: Deserialize<'de>")]
+    pub body: Body<'a, F>,
+}
+
+/// The body of a message: what the protocol itself has names for, and the rest as `F`.
+#[derive(Debug)]
+pub struct Body<'a, F> {
+    /// The field `type`; empty if there is none.
+    pub kind: Cow<'a, str>,
+    /// What a reply has to name, if one is wanted.
+    pub msg_id: Option<i64>,
+    /// The message that this one answers.
+    pub in_reply_to: Option<i64>,
+    /// The number of an error.
+    pub code: Option<i64>,
+    /// The workload's own fields.
+    pub fields: F,
+}
+
+impl<'a, F: Deserialize<'a>> Message<'a, F> {
+    /// Reads a line in one pass.
+    ///
+    /// ```
+    /// # use eddy::protocol::Message;
+    /// #[derive(serde::Deserialize)]
+    /// struct Add {
+    ///     delta: Option<u64>,
+    /// }
+    /// let line = r#"{"id":7,"src":"c1","dest":"n0","body":{"msg_id":1,"delta":3,"type":"add"}}"#;
+    /// let message = Message::<Add>::parse(line)?;
+    /// assert_eq!((&*message.body.kind, message.body.msg_id, message.body.fields.delta), ("add", Some(1), Some(3)));
+    /// # Ok::<(), eddy::protocol::Malformed>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, or a field has the wrong type. It holds
+    /// what is needed to answer the sender, where the line says it.
+    pub fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
+        serde_json::from_str(line).map_err(|reason| Malformed {
+            reason,
+            unanswered: Unanswered::find(line),
+        })
+    }
+}
+
+/// Why a line is no message.
+#[derive(Debug)]
+pub struct Malformed<'a> {
+    /// What is wrong, and where in the line.
+    pub reason: serde_json::Error,
+    /// Whom to tell, if the line still says who asked.
+    pub unanswered: Option<Unanswered<'a>>,
+}
+
+impl fmt::Display for Malformed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a message: {}", self.reason)
+    }
+}
+
+impl core::error::Error for Malformed<'_> {}
+
+/// A request that can't be understood but can be answered.
+#[derive(Debug)]
+pub struct Unanswered<'a> {
+    /// Who asked.
+    pub src: Cow<'a, str>,
+    /// Who was asked.
+    pub dest: Cow<'a, str>,
+    /// What the reply has to name.
+    pub msg_id: i64,
+}
+
+impl<'a> Unanswered<'a> {
+    /// A second, lenient look at a line that [`Message::parse`] refused.
+    fn find(line: &'a str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Outer<'a> {
+            #[serde(borrow)]
+            src: Cow<'a, str>,
+            #[serde(borrow, default)]
+            dest: Cow<'a, str>,
+            #[serde(borrow)]
+            body: &'a serde_json::value::RawValue,
+        }
+        let outer: Outer = serde_json::from_str(line).ok()?;
+        let body: Body<'_, IgnoredAny> = serde_json::from_str(outer.body.get()).ok()?;
+        // A reply is never answered, however odd it is.
+        let msg_id = if body.in_reply_to.is_none() {
+            body.msg_id?
+        } else {
+            return None;
+        };
+        Some(Unanswered {
+            src: outer.src,
+            dest: outer.dest,
+            msg_id,
+        })
+    }
+}
+
+/// A string that is borrowed from the line unless it holds escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+// By hand and not with `#[serde(flatten)]`, which would buffer every field: the keys that the protocol knows are
+// taken out as they pass by, the others go on to `F`.
+impl<'de: 'a, 'a, F: Deserialize<'de>> Deserialize<'de> for Body<'a, F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(BodyVisitor(PhantomData))
+    }
+}
+
+struct BodyVisitor<F>(PhantomData<F>);
+
+impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<F> {
+    type Value = Body<'de, F>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a body: a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let mut header = Body {
+            kind: Cow::Borrowed(""),
+            msg_id: None,
+            in_reply_to: None,
+            code: None,
+            fields: (),
+        };
+        let fields = F::deserialize(MapAccessDeserializer::new(OtherFields {
+            map,
+            header: &mut header,
+        }))?;
+        let Body {
+            kind,
+            msg_id,
+            in_reply_to,
+            code,
+            fields: (),
+        } = header;
+        Ok(Body {
+            kind,
+            msg_id,
+            in_reply_to,
+            code,
+            fields,
+        })
+    }
+}
+
+/// The fields of a body without those that the protocol knows, which go to `header`.
+struct OtherFields<'h, 'de, A> {
+    map: A,
+    header: &'h mut Body<'de, ()>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        while let Some(Text(key)) = self.map.next_key()? {
+            match &*key {
+                "type" => self.header.kind = self.map.next_value::<Text>()?.0,
+                "msg_id" => self.header.msg_id = self.map.next_value()?,
+                "in_reply_to" => self.header.in_reply_to = self.map.next_value()?,
+                "code" => self.header.code = self.map.next_value()?,
+                _ => {
+                    return match key {
+                        Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
+                        Cow::Owned(key) => {
+                            let key: StringDeserializer<A::Error> = key.into_deserializer();
+                            seed.deserialize(key)
+                        }
+                    }
+                    .map(Some);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}

@@ -1,0 +1,41 @@
+use core::fmt;
+
+use smallvec::SmallVec;
+
+/// The id of a node, a client or a service: an opaque string.
+///
+/// Up to 16 bytes are kept in place, so that remembering who asked costs no allocation with the ids that
+/// Maelstrom gives out.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Name(SmallVec<[u8; 16]>);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).expect("a name is only ever made from a str")
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Name(SmallVec::from_slice(text.as_bytes()))
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.0.as_slice() == other.as_bytes()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}

@@ -1,0 +1,34 @@
+//! What clients asked and were told, in the order in which they asked.
+
+use std::string::String;
+use std::time::Duration;
+
+/// One operation of one client: `C` is what it asked, `R` what a good answer holds.
+#[derive(Clone, Debug)]
+pub struct Operation<C, R> {
+    /// The client, numbered from 0. A client has one operation under way at a time.
+    pub client: usize,
+    /// The node that it asked, as an index into the run's nodes.
+    pub node: usize,
+    /// What it asked.
+    pub call: C,
+    /// Whether this belongs to the last phase: after the faults have ended and the network has rested.
+    pub is_final: bool,
+    /// When it asked, since the start of the run.
+    pub invoked_at: Duration,
+    /// When it was answered or gave up, since the start of the run.
+    pub completed_at: Duration,
+    /// What came of it.
+    pub outcome: Outcome<R>,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome<R> {
+    /// It happened, and this was the answer.
+    Ok(R),
+    /// It has not happened and never will: a definite error.
+    Failed(String),
+    /// It may have happened, or may yet: no answer in time, or an indefinite error.
+    Indeterminate(String),
+}
