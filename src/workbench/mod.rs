@@ -2,5 +2,12 @@
 //!
 //! Feature `workbench`. Nothing outside this room uses it.
 
+pub mod body;
 pub mod check;
 pub mod history;
+pub mod latency;
+pub mod nemesis;
+pub mod network;
+pub mod partition;
+pub mod random;
+pub mod service;

@@ -1,0 +1,41 @@
+//! The body of a message, as the workbench writes it: the network adds the rest.
+
+use std::vec::Vec;
+
+use crate::protocol::Encode;
+
+/// A body being written. It is complete when the writer is dropped.
+///
+/// ```
+/// # use eddy::workbench::body::BodyWriter;
+/// let mut out = Vec::new();
+/// BodyWriter::new(&mut out, "add").field("delta", 3u64).field("msg_id", 1u64);
+/// assert_eq!(out, br#"{"type":"add","delta":3,"msg_id":1}"#);
+/// ```
+pub struct BodyWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> BodyWriter<'a> {
+    /// Begins a body of type `kind` at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>, kind: &str) -> Self {
+        out.extend_from_slice(b"{\"type\":");
+        kind.encode(out);
+        BodyWriter { out }
+    }
+
+    /// Adds one field. `name` needs no escapes in JSON.
+    pub fn field(self, name: &'static str, value: impl Encode) -> Self {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        value.encode(self.out);
+        self
+    }
+}
+
+impl Drop for BodyWriter<'_> {
+    fn drop(&mut self) {
+        self.out.push(b'}');
+    }
+}

@@ -1,0 +1,31 @@
+//! Randomness: every draw of a run comes from its seed.
+
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
+
+/// The generator behind every draw: small, fast, and the same on every machine.
+pub type Random = Pcg64Mcg;
+
+/// The parts of a run that draw. Each has a stream of its own, so that one more draw in one leaves the others as they
+/// were: a seed's operations stay the same whatever the network does.
+#[derive(Clone, Copy, Debug)]
+pub enum Stream {
+    /// How long messages take.
+    Network,
+    /// Which state a service answers from.
+    Services,
+    /// What clients ask, and when.
+    Generator,
+    /// Which faults happen, and when.
+    Nemesis,
+}
+
+impl Stream {
+    /// This part's own generator in the run with that seed.
+    pub fn seeded(self, seed: u64) -> Random {
+        // `seed_from_u64` spreads neighbouring seeds far apart; the odd factor keeps streams of one seed from being
+        // those of another.
+        let stream = (self as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Random::seed_from_u64(seed.wrapping_add(stream))
+    }
+}

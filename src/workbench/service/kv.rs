@@ -1,0 +1,143 @@
+//! What the key-value services have in common: requests, keys, and when two values are the same.
+
+use std::borrow::{Cow, ToOwned};
+use std::string::{String, ToString};
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::Call;
+use crate::protocol::{Error, ErrorCode};
+
+/// The fields that any service's request may have.
+#[derive(Deserialize)]
+pub struct Fields<'a> {
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    from: Option<&'a RawValue>,
+    #[serde(borrow)]
+    to: Option<&'a RawValue>,
+    create_if_not_exists: Option<bool>,
+}
+
+/// What a client asks of one key.
+pub(super) enum Request<'a> {
+    /// Its value.
+    Read,
+    /// To set it.
+    Write { value: &'a RawValue },
+    /// To set it if it is `from`.
+    CompareAndSet {
+        from: &'a RawValue,
+        to: &'a RawValue,
+        /// Also if there is none yet.
+        create: bool,
+    },
+}
+
+impl<'a> Request<'a> {
+    /// The key and what is asked of it.
+    pub(super) fn new(call: &Call<'a>) -> Result<(Cow<'a, str>, Self), Error> {
+        let fields = call.fields;
+        let request = match call.kind {
+            "read" => Request::Read,
+            "write" => Request::Write {
+                value: needed(fields.value, "value")?,
+            },
+            "cas" => Request::CompareAndSet {
+                from: needed(fields.from, "from")?,
+                to: needed(fields.to, "to")?,
+                create: fields.create_if_not_exists.unwrap_or(false),
+            },
+            other => {
+                return Err(Error::new(
+                    ErrorCode::NOT_SUPPORTED,
+                    std::format!("this store knows read, write and cas, not {other:?}"),
+                ));
+            }
+        };
+        Ok((canonical(needed(fields.key, "key")?), request))
+    }
+
+    /// The value that the request sets, if it sets one.
+    pub(super) fn sets(&self, current: Option<&RawValue>) -> Option<&'a RawValue> {
+        match *self {
+            Request::Read => None,
+            Request::Write { value } => Some(value),
+            Request::CompareAndSet { from, to, create } => current
+                .map_or(create, |current| same(current, from))
+                .then_some(to),
+        }
+    }
+
+    /// The value that the request sets, if that is another one than before.
+    pub(super) fn changes(&self, current: Option<&RawValue>) -> Option<&'a RawValue> {
+        self.sets(current)
+            .filter(|new| current.is_none_or(|current| !same(current, new)))
+    }
+}
+
+fn needed<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, Error> {
+    field.ok_or_else(|| Error::missing(name))
+}
+
+/// One text for every way to write the same JSON value.
+fn canonical(key: &RawValue) -> Cow<'_, str> {
+    let text = key.get();
+    let is_plain_string = text.starts_with('"') && !text.contains('\\');
+    if is_plain_string || text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Cow::Borrowed(text);
+    }
+    serde_json::from_str(text).map_or(Cow::Borrowed(text), |value: Value| {
+        Cow::Owned(value.to_string())
+    })
+}
+
+/// Whether two texts are the same JSON value. The order of an object's keys says nothing; 1 and 1.0 differ.
+pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
+    one.get() == other.get() || parse(one).is_some_and(|value| Some(value) == parse(other))
+}
+
+fn parse(text: &RawValue) -> Option<Value> {
+    serde_json::from_str(text.get()).ok()
+}
+
+/// A key as it is kept.
+pub(super) type Key = String;
+
+/// A value as it is kept.
+pub(super) fn kept(value: &RawValue) -> std::boxed::Box<RawValue> {
+    value.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn values_are_compared_as_json_and_not_as_text() {
+        assert!(same(
+            raw(r#"{"a":1,"b":[2]}"#),
+            raw(r#"{"b": [2], "a": 1}"#)
+        ));
+        assert!(same(raw(r#""a""#), raw(r#""\u0061""#)));
+        assert!(!same(raw("1"), raw("1.0")));
+        assert!(!same(raw("[1,2]"), raw("[2,1]")));
+        assert!(!same(raw("null"), raw("false")));
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_it_is_written() {
+        assert_eq!(canonical(raw(r#""\u0061""#)), canonical(raw(r#""a""#)));
+        assert_eq!(canonical(raw("[1, 2]")), canonical(raw("[1,2]")));
+        assert_ne!(canonical(raw("1")), canonical(raw(r#""1""#)));
+    }
+}

@@ -1,0 +1,78 @@
+use std::boxed::Box;
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+use serde_json::value::RawValue;
+
+use super::kv::{Key, Request, kept};
+use super::{Call, Service, answer};
+use crate::protocol::Error;
+
+/// One state, and everyone sees the newest.
+#[derive(Default)]
+pub struct Linearizable {
+    values: BTreeMap<Key, Box<RawValue>>,
+}
+
+impl Service for Linearizable {
+    fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        let (key, request) = Request::new(call)?;
+        let current = self.values.get_mut(&*key);
+        let answered = answer(
+            call,
+            &request,
+            current.as_deref().map(|value| &**value),
+            out,
+        );
+        let change = request.sets(current.as_deref().map(|value| &**value));
+        match (change, current) {
+            (Some(new), Some(current)) => *current = kept(new),
+            (Some(new), None) => drop(self.values.insert(key.into_owned(), kept(new))),
+            (None, _) => {}
+        }
+        answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test::Store;
+
+    #[test]
+    fn it_reads_what_was_written_last() {
+        let mut store = Store::new("lin-kv");
+        assert_eq!(store.ask(0, r#""type":"read","key":"a""#), "error 20");
+        assert_eq!(
+            store.ask(0, r#""type":"write","key":"a","value":[1]"#),
+            "write_ok"
+        );
+        assert_eq!(store.ask(1, r#""type":"read","key":"a""#), "read_ok [1]");
+        assert_eq!(store.ask(1, r#""type":"read","key":"b""#), "error 20");
+    }
+
+    #[test]
+    fn cas_sets_a_value_only_where_it_is_the_one_named() {
+        let mut store = Store::new("lin-kv");
+        assert_eq!(
+            store.ask(0, r#""type":"cas","key":"a","from":0,"to":1"#),
+            "error 20"
+        );
+        let create =
+            r#""type":"cas","key":"a","from":0,"to":{"x":1,"y":2},"create_if_not_exists":true"#;
+        assert_eq!(store.ask(0, create), "cas_ok");
+        assert_eq!(store.ask(0, create), "error 22");
+        assert_eq!(
+            store.ask(0, r#""type":"cas","key":"a","from":{"y":2,"x":1},"to":3"#),
+            "cas_ok"
+        );
+        assert_eq!(store.ask(1, r#""type":"read","key":"a""#), "read_ok 3");
+    }
+
+    #[test]
+    fn a_request_that_it_does_not_understand_gets_a_true_error() {
+        let mut store = Store::new("lin-kv");
+        assert_eq!(store.ask(0, r#""type":"swap","key":"a""#), "error 10");
+        assert_eq!(store.ask(0, r#""type":"write","key":"a""#), "error 12");
+        assert_eq!(store.ask(0, r#""type":"read""#), "error 12");
+    }
+}

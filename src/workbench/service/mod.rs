@@ -1,0 +1,141 @@
+//! The services that Maelstrom offers to nodes: stores and a timestamp oracle.
+//!
+//! | address | what | consistency |
+//! |---|---|---|
+//! | `seq-kv` | key-value store | sequential, as upstream makes it ([`Sequential`]) |
+//! | `lin-kv` | key-value store | linearizable ([`Linearizable`]) |
+//! | `lww-kv` | key-value store | eventual, the last write wins ([`LastWriteWins`]) |
+//! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |
+//!
+//! A service answers at once; the network adds the time that it takes. Bodies are read and written as text: no value
+//! is parsed unless two differ byte by byte and have to be compared.
+
+mod kv;
+mod last_write_wins;
+mod linearizable;
+mod sequential;
+#[cfg(test)]
+mod test;
+mod timestamp;
+
+use std::boxed::Box;
+use std::vec::Vec;
+
+use rand::SeedableRng;
+use serde_json::value::RawValue;
+
+use super::network::Endpoint;
+use super::random::Random;
+use crate::protocol::{Body, Error, ErrorCode};
+
+pub use last_write_wins::LastWriteWins;
+pub use linearizable::Linearizable;
+pub use sequential::{STATE_COUNT, Sequential};
+pub use timestamp::TimestampOracle;
+
+use super::body::BodyWriter;
+use kv::{Fields, Request};
+
+/// A node of the network's own.
+pub trait Service {
+    /// Does what `call` asks and writes the body of the answer to `out`.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told instead; nothing is written then.
+    fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error>;
+}
+
+/// What a client asks of a service.
+pub struct Call<'a> {
+    client: Endpoint,
+    msg_id: i64,
+    kind: &'a str,
+    fields: &'a Fields<'a>,
+}
+
+/// All services, by address.
+pub struct Services(Vec<(&'static str, Box<dyn Service>)>);
+
+impl Services {
+    /// Upstream's services.
+    pub fn new(mut random: Random) -> Self {
+        let sequential = Sequential::new(Random::from_rng(&mut random));
+        let last_write_wins = LastWriteWins::new(Random::from_rng(&mut random));
+        Services(std::vec![
+            ("seq-kv", Box::new(sequential)),
+            ("lin-kv", Box::new(Linearizable::default())),
+            ("lww-kv", Box::new(last_write_wins)),
+            ("lin-tso", Box::new(TimestampOracle::default())),
+        ])
+    }
+
+    /// Their addresses, in the order of [`Endpoint::Service`].
+    pub fn addresses(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|&(address, _)| address)
+    }
+
+    /// Handles one message. Writes the body of the answer to `out`; there is none to a message without `msg_id`.
+    ///
+    /// # Errors
+    ///
+    /// When the body can't be read at all, so that there is nobody to answer.
+    pub fn handle(
+        &mut self,
+        service: usize,
+        client: Endpoint,
+        body: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        let body: Body<'_, Fields<'_>> = serde_json::from_slice(body)?;
+        let call = Call {
+            client,
+            msg_id: body.msg_id.unwrap_or(0),
+            kind: &body.kind,
+            fields: &body.fields,
+        };
+        let (_, service) = &mut self.0[service];
+        if let Err(error) = service.handle(&call, out) {
+            BodyWriter::new(out, "error")
+                .field("code", error.code.0)
+                .field("text", &*error.text)
+                .field("in_reply_to", call.msg_id);
+        }
+        if body.msg_id.is_none() {
+            out.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Answers a request where the key has the value `current` before it.
+fn answer(
+    call: &Call<'_>,
+    request: &Request<'_>,
+    current: Option<&RawValue>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let body = match request {
+        Request::Read => {
+            let value = current.ok_or_else(no_such_key)?;
+            BodyWriter::new(out, "read_ok").field("value", value)
+        }
+        Request::Write { .. } => BodyWriter::new(out, "write_ok"),
+        Request::CompareAndSet { from, create, .. } => match current {
+            Some(value) if !kv::same(value, from) => {
+                return Err(Error::new(
+                    ErrorCode::PRECONDITION_FAILED,
+                    std::format!("current value {value} is not {from}"),
+                ));
+            }
+            None if !create => return Err(no_such_key()),
+            _ => BodyWriter::new(out, "cas_ok"),
+        },
+    };
+    body.field("in_reply_to", call.msg_id);
+    Ok(())
+}
+
+fn no_such_key() -> Error {
+    Error::new(ErrorCode::KEY_DOES_NOT_EXIST, "key does not exist")
+}

@@ -1,0 +1,234 @@
+use std::boxed::Box;
+use std::collections::{BTreeMap, VecDeque};
+use std::vec::Vec;
+
+use rand::Rng;
+use serde_json::value::RawValue;
+
+use super::kv::{Key, Request, kept};
+use super::{Call, Service, answer};
+use crate::protocol::Error;
+use crate::workbench::network::Endpoint;
+use crate::workbench::random::Random;
+
+/// So many states are kept.
+pub const STATE_COUNT: u64 = 32;
+
+/// Upstream's `seq-kv` to the letter.
+///
+/// The store is a row of states, of which the newest [`STATE_COUNT`] are kept, and each client has seen the row up to
+/// some index. A request is tried on a random state from there up to the one before the newest (on the newest, if the
+/// client has seen that). If it changes nothing there, it is answered from there. If it does, it is done again on the
+/// newest state, a new state is added whatever comes of that, and the client has seen it.
+///
+/// A client that is further behind than the states that are kept meets upstream's wrap: the index is taken modulo
+/// their number, so that it gets an answer from a newer state than its index says, and can go back in time later.
+///
+/// Not the states are kept but, for each key, its values and from which state on each holds: a state costs what
+/// changed in it.
+pub struct Sequential {
+    newest: u64,
+    seen: BTreeMap<Endpoint, u64>,
+    values: BTreeMap<Key, Versions>,
+    random: Random,
+}
+
+/// The values of one key, with the index of the first state that has each, oldest first.
+#[derive(Default)]
+struct Versions(VecDeque<(u64, Box<RawValue>)>);
+
+impl Versions {
+    /// The value in that state.
+    fn at(&self, state: u64) -> Option<&RawValue> {
+        let (_, value) = self.0.iter().rev().find(|&&(since, _)| since <= state)?;
+        Some(value)
+    }
+
+    /// Adds the value that holds from `state` on, and forgets those that no kept state has.
+    fn push(&mut self, state: u64, value: Box<RawValue>) {
+        self.0.push_back((state, value));
+        let oldest_kept = oldest_kept(state);
+        while self
+            .0
+            .get(1)
+            .is_some_and(|&(since, _)| since <= oldest_kept)
+        {
+            self.0.pop_front();
+        }
+    }
+}
+
+/// The oldest state that is kept when the newest is `newest`.
+fn oldest_kept(newest: u64) -> u64 {
+    newest.saturating_sub(STATE_COUNT - 1)
+}
+
+impl Sequential {
+    /// A store with one state, which is empty.
+    pub fn new(random: Random) -> Self {
+        Sequential {
+            newest: 0,
+            seen: BTreeMap::new(),
+            values: BTreeMap::new(),
+            random,
+        }
+    }
+
+    /// The state that stands where `index` wraps to among those that are kept.
+    fn wrapped(&self, index: u64) -> u64 {
+        self.newest - (self.newest - index) % STATE_COUNT
+    }
+}
+
+impl Service for Sequential {
+    fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        let (key, request) = Request::new(call)?;
+        let seen = self.seen.get(&call.client).copied().unwrap_or(0);
+        let index = match self.newest - seen {
+            0 => seen,
+            behind => seen + self.random.random_range(0..behind),
+        };
+        let tried = self.wrapped(index);
+        let versions = self.values.get(&*key);
+        let tried_value = versions.and_then(|versions| versions.at(tried));
+        if request.changes(tried_value).is_none() {
+            self.seen.insert(call.client, index);
+            return answer(call, &request, tried_value, out);
+        }
+        let newest_value = versions.and_then(|versions| versions.at(self.newest));
+        let answered = answer(call, &request, newest_value, out);
+        let change = request.changes(newest_value);
+        self.newest += 1;
+        self.seen.insert(call.client, self.newest);
+        if let Some(value) = change {
+            let value = kept(value);
+            if let Some(versions) = self.values.get_mut(&*key) {
+                versions.push(self.newest, value);
+            } else {
+                let mut versions = Versions::default();
+                versions.push(self.newest, value);
+                self.values.insert(key.into_owned(), versions);
+            }
+        }
+        answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test::Store;
+    use super::*;
+    use std::string::{String, ToString};
+
+    fn number(answer: &str) -> u64 {
+        answer
+            .strip_prefix("read_ok ")
+            .expect("a value")
+            .parse()
+            .expect("a number")
+    }
+
+    fn write(store: &mut Store, client: usize, value: u64) {
+        let request = std::format!(r#""type":"write","key":"k","value":{value}"#);
+        assert_eq!(store.ask(client, &request), "write_ok");
+    }
+
+    const READ: &str = r#""type":"read","key":"k""#;
+
+    #[test]
+    fn a_client_sees_its_own_change_at_once() {
+        let mut store = Store::new("seq-kv");
+        for value in 0..100 {
+            write(&mut store, 0, value);
+            assert_eq!(number(&store.ask(0, READ)), value);
+        }
+    }
+
+    #[test]
+    fn a_plain_read_may_be_stale_but_goes_on_in_time_within_the_kept_states() {
+        let mut store = Store::new("seq-kv");
+        write(&mut store, 1, 0);
+        write(&mut store, 0, 0);
+        let mut stale_count = 0;
+        let mut last = 0;
+        for value in 1..1000 {
+            write(&mut store, 0, value);
+            let read = number(&store.ask(1, READ));
+            assert!(read >= last, "{read} after {last}");
+            stale_count += u32::from(read < value);
+            last = read;
+            if value % 20 == 0 {
+                // Not to fall behind further than what is kept.
+                let bump = std::format!(r#""type":"write","key":"other","value":{value}"#);
+                store.ask(1, &bump);
+            }
+        }
+        assert!(stale_count > 500);
+    }
+
+    #[test]
+    fn a_change_brings_its_client_up_to_date() {
+        let mut store = Store::new("seq-kv");
+        for value in 0..1000 {
+            write(&mut store, 0, value);
+            let unique = std::format!(r#""type":"write","key":"mine","value":{value}"#);
+            store.ask(1, &unique);
+            assert_eq!(number(&store.ask(1, READ)), value);
+        }
+    }
+
+    #[test]
+    fn a_cas_to_the_same_value_confirms_nothing() {
+        let mut stale = false;
+        for seed in 0..50 {
+            let mut store = Store::seeded("seq-kv", seed);
+            write(&mut store, 0, 1);
+            write(&mut store, 1, 1);
+            write(&mut store, 0, 2);
+            let cas = r#""type":"cas","key":"k","from":1,"to":1"#;
+            stale |= store.ask(1, cas) == "cas_ok";
+        }
+        assert!(stale);
+    }
+
+    #[test]
+    fn a_client_far_behind_meets_the_wrap_and_goes_back_in_time() {
+        let mut backwards = 0;
+        for seed in 0..20 {
+            let mut store = Store::seeded("seq-kv", seed);
+            write(&mut store, 1, 0);
+            for value in 1..=100 {
+                write(&mut store, 0, value);
+            }
+            let mut last = 0;
+            for _ in 0..20 {
+                let read = number(&store.ask(1, READ));
+                backwards += u32::from(read < last);
+                last = read;
+            }
+        }
+        assert!(backwards > 0);
+    }
+
+    #[test]
+    fn what_is_read_is_what_a_row_of_whole_states_would_give() {
+        // Against the plain way: keep every state as a whole.
+        let mut random = crate::workbench::random::Stream::Services.seeded(3);
+        let mut versions = Versions::default();
+        let mut states: Vec<Option<String>> = std::vec![None];
+        for newest in 1..500u64 {
+            let mut state = states.last().cloned().flatten();
+            if random.random_bool(0.3) {
+                let value = std::format!("{newest}");
+                versions.push(newest, RawValue::from_string(value.clone()).expect("JSON"));
+                state = Some(value);
+            }
+            states.push(state);
+            for index in oldest_kept(newest)..=newest {
+                let value = versions.at(index).map(|value| value.get().to_string());
+                assert_eq!(value, states[index as usize], "state {index} of {newest}");
+            }
+        }
+        assert!(versions.0.len() as u64 <= STATE_COUNT);
+    }
+}
