@@ -1,5 +1,5 @@
 //! eddy
-#![no_std]
+#![cfg_attr(not(feature = "stdio"), no_std)]
 extern crate alloc;
 #[cfg(any(feature = "stdio", test))]
 extern crate std;
