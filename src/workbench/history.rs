@@ -1,6 +1,5 @@
 //! What clients asked and were told, in the order in which they asked.
 
-use std::string::String;
 use std::time::Duration;
 
 /// One operation of one client: `C` is what it asked, `R` what a good answer holds.
@@ -31,4 +30,24 @@ pub enum Outcome<R> {
     Failed(String),
     /// It may have happened, or may yet: no answer in time, or an indefinite error.
     Indeterminate(String),
+}
+
+impl<R> Outcome<R> {
+    /// The answer, if it was a good one.
+    pub fn answer(&self) -> Option<&R> {
+        match self {
+            Outcome::Ok(answer) => Some(answer),
+            Outcome::Failed(_) | Outcome::Indeterminate(_) => None,
+        }
+    }
+
+    /// Whether it certainly happened.
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Outcome::Ok(_))
+    }
+
+    /// Whether it certainly never happened.
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Outcome::Failed(_))
+    }
 }

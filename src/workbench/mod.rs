@@ -4,10 +4,15 @@
 
 pub mod body;
 pub mod check;
+pub mod client;
+pub mod directory;
 pub mod history;
 pub mod latency;
 pub mod nemesis;
 pub mod network;
+pub mod pace;
 pub mod partition;
 pub mod random;
 pub mod service;
+pub mod workload;
+pub mod world;

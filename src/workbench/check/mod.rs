@@ -1,10 +1,20 @@
 //! The judges: each reads a history and says whether it is right, and why not.
 //!
 //! One module a question. A judge is a function from operations to a [`Judgement`]; it knows nothing of networks,
-//! nodes or time beyond what the history says.
+//! nodes or time beyond what the history says. Operations are named by their index in the history, so that a report
+//! can show them.
+//!
+//! Two operations are in order if one completed before the other was invoked. At the very same instant they count as
+//! concurrent: a judge never accuses a node on the strength of a tie.
 
-use std::string::String;
-use std::vec::Vec;
+pub mod counter;
+pub mod echo;
+mod sums;
+#[cfg(test)]
+mod testing;
+pub mod unique_ids;
+
+use serde_json::{Map, Value};
 
 /// Whether a history is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,7 +35,7 @@ pub struct Judgement {
     /// What is wrong or undecided.
     pub findings: Vec<Finding>,
     /// Figures worth showing, such as how many values were lost.
-    pub facts: serde_json::Map<String, serde_json::Value>,
+    pub facts: Map<String, Value>,
 }
 
 /// One thing that is wrong or could not be decided.
@@ -37,4 +47,66 @@ pub struct Finding {
     pub what: String,
     /// The few operations that show it, as indices into the history.
     pub operations: Vec<usize>,
+}
+
+impl Finding {
+    /// Something that is wrong, and the operations that show it.
+    pub fn invalid(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+        Finding {
+            validity: Validity::Invalid,
+            what: what.into(),
+            operations: operations.into(),
+        }
+    }
+
+    /// Something that could not be decided.
+    pub fn unknown(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+        Finding {
+            validity: Validity::Unknown,
+            what: what.into(),
+            operations: operations.into(),
+        }
+    }
+}
+
+/// How many findings of one kind are shown. The rest are counted: nobody reads the thousandth lost value.
+pub const FINDINGS_SHOWN_MAX: usize = 8;
+
+impl Judgement {
+    /// Nothing found yet.
+    pub fn valid() -> Self {
+        Judgement {
+            validity: Validity::Valid,
+            findings: Vec::new(),
+            facts: Map::new(),
+        }
+    }
+
+    /// Adds a finding.
+    pub fn add(&mut self, finding: Finding) {
+        self.validity = self.validity.max(finding.validity);
+        self.findings.push(finding);
+    }
+
+    /// Adds the first few findings of one kind, and notes under the kind's name how many there are.
+    pub fn add_all(&mut self, kind: &str, findings: Vec<Finding>) {
+        self.fact(kind, findings.len());
+        let hidden = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
+        let worst = findings.iter().map(|finding| finding.validity).max();
+        for finding in findings.into_iter().take(FINDINGS_SHOWN_MAX) {
+            self.add(finding);
+        }
+        if let (Some(validity), 1..) = (worst, hidden) {
+            self.add(Finding {
+                validity,
+                what: format!("... and {hidden} more of the kind \"{kind}\"."),
+                operations: Vec::new(),
+            });
+        }
+    }
+
+    /// Notes a figure.
+    pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
+        self.facts.insert(name.to_owned(), value.into());
+    }
 }

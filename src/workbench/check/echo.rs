@@ -1,0 +1,79 @@
+//! `echo`: the answer is what was sent.
+
+use serde_json::Value;
+
+use super::{Finding, Judgement};
+use crate::workbench::history::Operation;
+
+/// "Send this back": any JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call(pub Value);
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer(pub Value);
+
+/// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.
+pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+    let mut judgement = Judgement::valid();
+    let mut altered = Vec::new();
+    for (index, operation) in history.iter().enumerate() {
+        let Some(Answer(answer)) = operation.outcome.answer() else {
+            continue;
+        };
+        let Call(sent) = &operation.call;
+        if answer != sent {
+            let what = format!(
+                "Client {} sent {sent} to node {} and got back {answer}.",
+                operation.client, operation.node
+            );
+            altered.push(Finding::invalid(what, [index]));
+        }
+    }
+    judgement.add_all("altered", altered);
+    judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::workbench::check::testing::*;
+    use crate::workbench::history::Outcome;
+
+    #[test]
+    fn accepts_what_was_sent_and_what_got_no_answer() {
+        let same = json!({"a": [1, null, "\u{1F300}"], "b": 1.5});
+        assert_valid(&judge(&[
+            operation(0, 0..1, Call(same.clone()), Outcome::Ok(Answer(same))),
+            operation(1, 0..1, Call(json!("lost")), indeterminate()),
+            operation(2, 0..1, Call(json!("refused")), failed()),
+        ]));
+    }
+
+    #[test]
+    fn catches_an_altered_answer() {
+        let history = [
+            operation(0, 0..1, Call(json!("a")), Outcome::Ok(Answer(json!("a")))),
+            operation(0, 1..2, Call(json!(7)), Outcome::Ok(Answer(json!("7")))),
+        ];
+        assert_invalid(
+            &judge(&history),
+            "sent 7 to node 0 and got back \"7\"",
+            &[1],
+        );
+    }
+
+    #[test]
+    fn shows_a_few_of_many_and_counts_them_all() {
+        let history = vec![operation(0, 0..1, Call(json!(1)), Outcome::Ok(Answer(json!(2)))); 100];
+        let judgement = judge(&history);
+        assert_eq!(judgement.facts["altered"], 100);
+        assert_eq!(
+            judgement.findings.len(),
+            super::super::FINDINGS_SHOWN_MAX + 1
+        );
+        assert_invalid(&judgement, "92 more", &[]);
+    }
+}

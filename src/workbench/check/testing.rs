@@ -1,0 +1,61 @@
+//! Histories for tests, written in few words.
+
+use std::time::Duration;
+
+use super::{Judgement, Validity};
+use crate::workbench::history::{Operation, Outcome};
+
+/// An operation of `client` on the node of the same number, under way during `time` (milliseconds).
+pub fn operation<C, R>(
+    client: usize,
+    time: std::ops::Range<u64>,
+    call: C,
+    outcome: Outcome<R>,
+) -> Operation<C, R> {
+    Operation {
+        client,
+        node: client,
+        call,
+        is_final: false,
+        invoked_at: Duration::from_millis(time.start),
+        completed_at: Duration::from_millis(time.end),
+        outcome,
+    }
+}
+
+/// The same operation in the final phase.
+pub fn finally<C, R>(mut operation: Operation<C, R>) -> Operation<C, R> {
+    operation.is_final = true;
+    operation
+}
+
+/// A definite error.
+pub fn failed<R>() -> Outcome<R> {
+    Outcome::Failed("11 temporarily-unavailable".to_owned())
+}
+
+/// No answer in time.
+pub fn indeterminate<R>() -> Outcome<R> {
+    Outcome::Indeterminate("timed out".to_owned())
+}
+
+/// Asserts that nothing was found.
+#[track_caller]
+pub fn assert_valid(judgement: &Judgement) {
+    assert_eq!(judgement.validity, Validity::Valid, "{judgement:#?}");
+    assert!(judgement.findings.is_empty(), "{judgement:#?}");
+}
+
+/// Asserts that the history was called wrong, in these words and by these operations.
+#[track_caller]
+pub fn assert_invalid(judgement: &Judgement, words: &str, operations: &[usize]) {
+    assert_eq!(judgement.validity, Validity::Invalid, "{judgement:#?}");
+    assert!(
+        judgement.findings.iter().any(|finding| {
+            finding.validity == Validity::Invalid
+                && finding.what.contains(words)
+                && finding.operations == operations
+        }),
+        "no finding says {words:?} of {operations:?}: {judgement:#?}"
+    );
+}

@@ -1,0 +1,114 @@
+//! `unique-ids`: no id is given out twice.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{Finding, Judgement};
+use crate::workbench::history::Operation;
+
+/// "Give me an id."
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call;
+
+/// An id: any JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer(pub Value);
+
+/// No two answers hold the same id, as JSON values are compared.
+pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+    let mut judgement = Judgement::valid();
+    let mut holders: HashMap<&Value, Vec<usize>> = HashMap::new();
+    for (index, operation) in history.iter().enumerate() {
+        if let Some(Answer(id)) = operation.outcome.answer() {
+            holders.entry(id).or_default().push(index);
+        }
+    }
+    judgement.fact("attempted", history.len());
+    judgement.fact(
+        "acknowledged",
+        holders.values().map(Vec::len).sum::<usize>(),
+    );
+    let mut reused: Vec<_> = holders
+        .into_iter()
+        .filter(|(_, given)| given.len() > 1)
+        .collect();
+    reused.sort_by_key(|(_, given)| given[1]);
+    let findings = reused.into_iter().map(|(id, given)| {
+        let (first, second) = (&history[given[0]], &history[given[1]]);
+        let what = format!(
+            "The id {id} was given out {} times: first by node {}, then by node {}.",
+            given.len(),
+            first.node,
+            second.node
+        );
+        Finding::invalid(what, &given[..2])
+    });
+    judgement.add_all("duplicated", findings.collect());
+    judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::workbench::check::testing::*;
+    use crate::workbench::history::Outcome;
+
+    fn generate(client: usize, at: u64, id: Value) -> Operation<Call, Answer> {
+        operation(client, at..at + 1, Call, Outcome::Ok(Answer(id)))
+    }
+
+    #[test]
+    fn accepts_ids_of_every_type() {
+        let ids = [
+            json!(1),
+            json!("1"),
+            json!([1]),
+            json!({"a": 1}),
+            json!(null),
+            json!(true),
+            json!(1.5),
+        ];
+        let mut history: Vec<_> = (0..).zip(ids).map(|(at, id)| generate(0, at, id)).collect();
+        history.push(operation(1, 0..5, Call, indeterminate()));
+        history.push(operation(1, 5..9, Call, indeterminate()));
+        let judgement = judge(&history);
+        assert_valid(&judgement);
+        assert_eq!(
+            (
+                &judgement.facts["attempted"],
+                &judgement.facts["acknowledged"]
+            ),
+            (&json!(9), &json!(7))
+        );
+    }
+
+    #[test]
+    fn catches_a_reused_id() {
+        let history = [
+            generate(0, 0, json!(["n0", 1])),
+            generate(1, 0, json!(["n1", 1])),
+            generate(2, 3, json!(["n0", 1])),
+            generate(1, 9, json!(["n0", 1])),
+        ];
+        let judgement = judge(&history);
+        assert_invalid(
+            &judgement,
+            "[\"n0\",1] was given out 3 times: first by node 0, then by node 2",
+            &[0, 2],
+        );
+        assert_eq!(judgement.facts["duplicated"], 1);
+    }
+
+    #[test]
+    fn the_order_of_keys_makes_no_new_id() {
+        let parse = |text| serde_json::from_str(text).unwrap();
+        let history = [
+            generate(0, 0, parse(r#"{"node": "n0", "count": 1}"#)),
+            generate(1, 0, parse(r#"{"count": 1, "node": "n0"}"#)),
+        ];
+        assert_invalid(&judge(&history), "2 times", &[0, 1]);
+    }
+}
