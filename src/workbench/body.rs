@@ -1,6 +1,6 @@
 //! The body of a message, as the workbench writes it: the network adds the rest.
 
-use std::vec::Vec;
+use serde_json::Value;
 
 use crate::protocol::Encode;
 
@@ -25,12 +25,24 @@ impl<'a> BodyWriter<'a> {
     }
 
     /// Adds one field. `name` needs no escapes in JSON.
-    pub fn field(self, name: &'static str, value: impl Encode) -> Self {
+    pub fn field(mut self, name: &'static str, value: impl Encode) -> Self {
+        self.name(name);
+        value.encode(self.out);
+        self
+    }
+
+    /// Adds one field whose value is any JSON.
+    pub fn json_field(mut self, name: &'static str, value: &Value) -> Self {
+        self.name(name);
+        serde_json::to_writer(&mut *self.out, value)
+            .expect("a JSON value can be written to memory");
+        self
+    }
+
+    fn name(&mut self, name: &'static str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
-        value.encode(self.out);
-        self
     }
 }
 

@@ -3,9 +3,7 @@
 //! As in Jepsen, it starts a fault at once, ends it, starts the next, and so on; the steps are a random time apart,
 //! anything from nothing to twice the interval.
 
-use std::string::String;
 use std::time::Duration;
-use std::vec::Vec;
 
 use clap::ValueEnum;
 use rand::Rng;
@@ -75,7 +73,7 @@ impl Nemesis {
         }
         let partition = Partition::random(self.node_count, &mut self.random)?;
         self.windows.push(FaultWindow {
-            what: std::format!("partition: {}", partition.shape()),
+            what: format!("partition: {}", partition.shape()),
             began_at: now,
             ended_at: None,
         });

@@ -4,7 +4,6 @@
 //! differ. Two rules are Maelstrom's: a message from or to a client takes no time, and a partition is looked at when a
 //! message arrives, so that one sent before the cut is lost if it would arrive during it.
 
-use std::boxed::Box;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -139,7 +138,6 @@ mod tests {
     use super::*;
     use crate::workbench::latency::Distribution;
     use crate::workbench::random::Stream;
-    use std::vec::Vec;
 
     fn network(mean_ms: u64, distribution: Distribution) -> Network {
         let mean = Duration::from_millis(mean_ms);

@@ -1,8 +1,5 @@
 //! Shapes of partitions: who no longer hears whom.
 
-use std::string::String;
-use std::vec::Vec;
-
 use rand::Rng;
 use rand::seq::SliceRandom;
 
@@ -51,7 +48,7 @@ impl Partition {
         cut.sort_unstable();
         Partition {
             cut,
-            shape: std::format!("{} of {} nodes cut off", one.len(), one.len() + other.len()),
+            shape: format!("{} of {} nodes cut off", one.len(), one.len() + other.len()),
         }
     }
 

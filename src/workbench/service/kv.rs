@@ -1,7 +1,6 @@
 //! What the key-value services have in common: requests, keys, and when two values are the same.
 
-use std::borrow::{Cow, ToOwned};
-use std::string::{String, ToString};
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,7 +55,7 @@ impl<'a> Request<'a> {
             other => {
                 return Err(Error::new(
                     ErrorCode::NOT_SUPPORTED,
-                    std::format!("this store knows read, write and cas, not {other:?}"),
+                    format!("this store knows read, write and cas, not {other:?}"),
                 ));
             }
         };
@@ -110,7 +109,7 @@ fn parse(text: &RawValue) -> Option<Value> {
 pub(super) type Key = String;
 
 /// A value as it is kept.
-pub(super) fn kept(value: &RawValue) -> std::boxed::Box<RawValue> {
+pub(super) fn kept(value: &RawValue) -> Box<RawValue> {
     value.to_owned()
 }
 

@@ -1,6 +1,4 @@
-use std::boxed::Box;
 use std::collections::BTreeMap;
-use std::vec::Vec;
 
 use rand::Rng;
 use serde_json::value::RawValue;

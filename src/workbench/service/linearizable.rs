@@ -1,6 +1,4 @@
-use std::boxed::Box;
 use std::collections::BTreeMap;
-use std::vec::Vec;
 
 use serde_json::value::RawValue;
 
@@ -17,18 +15,10 @@ pub struct Linearizable {
 impl Service for Linearizable {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let (key, request) = Request::new(call)?;
-        let current = self.values.get_mut(&*key);
-        let answered = answer(
-            call,
-            &request,
-            current.as_deref().map(|value| &**value),
-            out,
-        );
-        let change = request.sets(current.as_deref().map(|value| &**value));
-        match (change, current) {
-            (Some(new), Some(current)) => *current = kept(new),
-            (Some(new), None) => drop(self.values.insert(key.into_owned(), kept(new))),
-            (None, _) => {}
+        let current = self.values.get(&*key).map(|value| &**value);
+        let answered = answer(call, &request, current, out);
+        if let Some(value) = request.sets(current) {
+            self.values.insert(key.into_owned(), kept(value));
         }
         answered
     }

@@ -18,9 +18,6 @@ mod sequential;
 mod test;
 mod timestamp;
 
-use std::boxed::Box;
-use std::vec::Vec;
-
 use rand::SeedableRng;
 use serde_json::value::RawValue;
 
@@ -62,7 +59,7 @@ impl Services {
     pub fn new(mut random: Random) -> Self {
         let sequential = Sequential::new(Random::from_rng(&mut random));
         let last_write_wins = LastWriteWins::new(Random::from_rng(&mut random));
-        Services(std::vec![
+        Services(vec![
             ("seq-kv", Box::new(sequential)),
             ("lin-kv", Box::new(Linearizable::default())),
             ("lww-kv", Box::new(last_write_wins)),
@@ -125,7 +122,7 @@ fn answer(
             Some(value) if !kv::same(value, from) => {
                 return Err(Error::new(
                     ErrorCode::PRECONDITION_FAILED,
-                    std::format!("current value {value} is not {from}"),
+                    format!("current value {value} is not {from}"),
                 ));
             }
             None if !create => return Err(no_such_key()),

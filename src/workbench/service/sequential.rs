@@ -1,6 +1,4 @@
-use std::boxed::Box;
 use std::collections::{BTreeMap, VecDeque};
-use std::vec::Vec;
 
 use rand::Rng;
 use serde_json::value::RawValue;
@@ -118,7 +116,6 @@ impl Service for Sequential {
 mod tests {
     use super::super::test::Store;
     use super::*;
-    use std::string::{String, ToString};
 
     fn number(answer: &str) -> u64 {
         answer
@@ -129,7 +126,7 @@ mod tests {
     }
 
     fn write(store: &mut Store, client: usize, value: u64) {
-        let request = std::format!(r#""type":"write","key":"k","value":{value}"#);
+        let request = format!(r#""type":"write","key":"k","value":{value}"#);
         assert_eq!(store.ask(client, &request), "write_ok");
     }
 
@@ -159,7 +156,7 @@ mod tests {
             last = read;
             if value % 20 == 0 {
                 // Not to fall behind further than what is kept.
-                let bump = std::format!(r#""type":"write","key":"other","value":{value}"#);
+                let bump = format!(r#""type":"write","key":"other","value":{value}"#);
                 store.ask(1, &bump);
             }
         }
@@ -171,7 +168,7 @@ mod tests {
         let mut store = Store::new("seq-kv");
         for value in 0..1000 {
             write(&mut store, 0, value);
-            let unique = std::format!(r#""type":"write","key":"mine","value":{value}"#);
+            let unique = format!(r#""type":"write","key":"mine","value":{value}"#);
             store.ask(1, &unique);
             assert_eq!(number(&store.ask(1, READ)), value);
         }
@@ -215,11 +212,11 @@ mod tests {
         // Against the plain way: keep every state as a whole.
         let mut random = crate::workbench::random::Stream::Services.seeded(3);
         let mut versions = Versions::default();
-        let mut states: Vec<Option<String>> = std::vec![None];
+        let mut states: Vec<Option<String>> = vec![None];
         for newest in 1..500u64 {
             let mut state = states.last().cloned().flatten();
             if random.random_bool(0.3) {
-                let value = std::format!("{newest}");
+                let value = format!("{newest}");
                 versions.push(newest, RawValue::from_string(value.clone()).expect("JSON"));
                 state = Some(value);
             }

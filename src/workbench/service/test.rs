@@ -1,8 +1,5 @@
 //! A service to ask in tests.
 
-use std::string::{String, ToString};
-use std::vec::Vec;
-
 use super::Services;
 use crate::workbench::network::Endpoint;
 use crate::workbench::random::Stream;
@@ -32,7 +29,7 @@ impl Store {
     /// The type of the answer, with the value or the error's code.
     pub(super) fn ask(&mut self, client: usize, fields: &str) -> String {
         self.answer.clear();
-        let body = std::format!(r#"{{{fields},"msg_id":7}}"#);
+        let body = format!(r#"{{{fields},"msg_id":7}}"#);
         let client = Endpoint::Node(client);
         self.services
             .handle(self.service, client, body.as_bytes(), &mut self.answer)
@@ -43,7 +40,7 @@ impl Store {
         ["value", "code"]
             .iter()
             .find_map(|&field| answer.get(field))
-            .map_or(kind.to_string(), |detail| std::format!("{kind} {detail}"))
+            .map_or(kind.to_string(), |detail| format!("{kind} {detail}"))
     }
 
     pub(super) fn last_answer(&self) -> &str {

@@ -1,5 +1,3 @@
-use std::vec::Vec;
-
 use super::{Call, Service};
 use crate::protocol::{Error, ErrorCode};
 use crate::workbench::body::BodyWriter;
@@ -15,7 +13,7 @@ impl Service for TimestampOracle {
         if call.kind != "ts" {
             return Err(Error::new(
                 ErrorCode::NOT_SUPPORTED,
-                std::format!("this oracle knows ts, not {:?}", call.kind),
+                format!("this oracle knows ts, not {:?}", call.kind),
             ));
         }
         let timestamp = self.next;

@@ -1,0 +1,169 @@
+//! What nodes say, and what it means to the client that hears it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::fault::{Misdeed, StartError, shown};
+use super::phase::Phase;
+use super::{Observer, World};
+use crate::protocol::{Body, ErrorCode};
+use crate::workbench::client::Heard;
+use crate::workbench::history::Outcome;
+use crate::workbench::network::Endpoint;
+use crate::workbench::workload::{Reply, Workload};
+
+/// A message as a node prints it. Its body stays text: most are only passed on.
+#[derive(Deserialize)]
+struct Printed<'a> {
+    #[serde(borrow)]
+    src: Cow<'a, str>,
+    #[serde(borrow)]
+    dest: Cow<'a, str>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What an error reply has besides its code.
+#[derive(Deserialize)]
+struct ErrorFields<'a> {
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+}
+
+type AnyReply<'a> = Body<'a, ErrorFields<'a>>;
+
+impl<W: Workload, O: Observer> World<W, O> {
+    /// A node has printed a line.
+    pub fn heard(&mut self, node: usize, line: &str, now: Duration) {
+        let printed: Printed<'_> = match serde_json::from_str(line) {
+            Ok(printed) => printed,
+            Err(error) => return self.heard_garbage(node, line.as_bytes(), &error.to_string()),
+        };
+        if !printed.body.get().starts_with('{') {
+            return self.heard_garbage(node, line.as_bytes(), "its body is no JSON object");
+        }
+        if printed.src != self.directory.nodes()[node] {
+            return self.faults.note(node, Misdeed::UsedForeignName, None, || {
+                let (src, line) = (printed.src, shown(line));
+                format!("sent a message whose src is not its own id but {src:?}: {line}")
+            });
+        }
+        let Some(dest) = self.directory.find(&printed.dest) else {
+            return self.faults.note(node, Misdeed::WroteToNobody, None, || {
+                let (dest, line) = (printed.dest, shown(line));
+                format!("sent a message to {dest:?}, which is no node, client or service: {line}")
+            });
+        };
+        let body = printed.body.get().as_bytes();
+        self.send(Endpoint::Node(node), dest, body, now);
+    }
+
+    /// A node has printed what is no message. `why` is for a person.
+    pub fn heard_garbage(&mut self, node: usize, line: &[u8], why: &str) {
+        self.faults.note(node, Misdeed::PrintedNoMessage, None, || {
+            let line = shown(&String::from_utf8_lossy(line));
+            format!(
+                "printed on stdout what is no message ({why}): {line}\nOnly messages belong there; logs go to stderr."
+            )
+        });
+    }
+
+    pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &[u8], now: Duration) {
+        let reply: AnyReply<'_> = match serde_json::from_slice(body) {
+            Ok(reply) => reply,
+            Err(error) => return self.heard_garbage(node, body, &error.to_string()),
+        };
+        let Some(in_reply_to) = reply.in_reply_to else {
+            return self.answered_nothing(node, client, body, "it has no in_reply_to");
+        };
+        let Some(client) = client.checked_sub(self.directory.nodes().len()) else {
+            return self.answer_init(client, &reply, body);
+        };
+        match self.clients.hear(client, in_reply_to) {
+            Heard::Answer(operation) => {
+                let outcome = self.outcome(node, operation, &reply, body);
+                self.complete(client, operation, outcome, now);
+            }
+            Heard::Late => {}
+            Heard::Again(nth) => self.answered_twice(node, client, nth, body),
+            Heard::Unasked => {
+                let client = client + self.directory.nodes().len();
+                self.answered_nothing(node, client, body, "nobody sent that msg_id");
+            }
+        }
+    }
+
+    fn answer_init(&mut self, node: usize, reply: &AnyReply<'_>, body: &[u8]) {
+        let Phase::Starting { unready } = &mut self.phase else {
+            return;
+        };
+        if reply.kind == "init_ok" {
+            unready.retain(|&other| other != node);
+        } else {
+            self.phase = Phase::Failed(StartError::InitRefused {
+                node: self.directory.nodes()[node].clone(),
+                answer: shown(&String::from_utf8_lossy(body)),
+            });
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        node: usize,
+        operation: usize,
+        reply: &AnyReply<'_>,
+        body: &[u8],
+    ) -> Outcome<W::Answer> {
+        if reply.kind == "error" {
+            return error_outcome(reply);
+        }
+        let call = &self.history[operation].call;
+        let kind = &reply.kind;
+        match W::read_answer(call, &Reply { kind, body }) {
+            Ok(answer) => Outcome::Ok(answer),
+            Err(why) => {
+                let asked = W::request_kind(call);
+                let misdeed = Misdeed::AnsweredWrongly;
+                self.faults.note(node, misdeed, Some(operation), || {
+                    let body = shown(&String::from_utf8_lossy(body));
+                    format!("answered {asked:?} with what is no answer to it ({why}): {body}")
+                });
+                Outcome::Indeterminate(format!("no answer to that: {why}"))
+            }
+        }
+    }
+
+    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &[u8]) {
+        // Slow, but rare: nothing else lists a client's operations.
+        let is_of_client = |&operation: &usize| self.history[operation].client == client;
+        let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
+        self.faults
+            .note(node, Misdeed::AnsweredTwice, operation, || {
+                let body = shown(&String::from_utf8_lossy(body));
+                format!("answered a request that had its answer already: {body}")
+            });
+    }
+
+    fn answered_nothing(&mut self, node: usize, client: usize, body: &[u8], why: &str) {
+        self.faults.note(node, Misdeed::AnsweredNothing, None, || {
+            let client = self.directory.name(Endpoint::Client(client));
+            let body = shown(&String::from_utf8_lossy(body));
+            format!("sent {client} a message that answers nothing ({why}): {body}")
+        });
+    }
+}
+
+/// What an error says of the operation. One without a code says nothing.
+fn error_outcome<A>(reply: &AnyReply<'_>) -> Outcome<A> {
+    let code = reply.code.map_or(ErrorCode::CRASH, ErrorCode);
+    let text = reply.fields.text.as_deref().unwrap_or("no text");
+    let why = format!("error {}: {text}", code.0);
+    if code.is_definite() {
+        Outcome::Failed(why)
+    } else {
+        Outcome::Indeterminate(why)
+    }
+}

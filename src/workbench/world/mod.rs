@@ -1,0 +1,226 @@
+//! One run: nodes get ready, clients ask, faults come and go, everyone asks once more.
+//!
+//! The engine of the workbench. It has no clock, no threads and no files: a driver tells it what time it is
+//! ([`World::advance`]), what a node printed ([`World::heard`]) and that a node is gone ([`World::exited`]), passes on
+//! what is in each node's [inbox](World::inbox), and comes back at [`World::next_deadline`]. So the same code tests
+//! real processes in real time and this crate's own nodes in virtual time, where a seed gives the same run to the
+//! byte.
+//!
+//! The phases are upstream's: every node answers `init`; clients ask while the nemesis does its work; when all have
+//! their answers, the faults end, the network rests, and every client asks a last time.
+
+mod answer;
+mod fault;
+mod observer;
+mod phase;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::check::Finding;
+use super::client::Clients;
+use super::directory::Directory;
+use super::history::{Operation, Outcome};
+use super::latency::Latency;
+use super::nemesis::{Fault, FaultWindow, Nemesis};
+use super::network::{Network, Traffic};
+use super::pace::Pace;
+use super::random::{Random, Stream};
+use super::service::Services;
+use super::workload::Workload;
+use fault::NodeFaults;
+use phase::Phase;
+
+pub use fault::StartError;
+pub use observer::{Observer, Sighting};
+
+/// How long a node may take to answer `init`.
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a run is like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The names of the nodes; at least one.
+    pub nodes: Vec<String>,
+    /// How many clients work side by side; at least one.
+    pub client_count: usize,
+    /// How many operations a second all of them begin together.
+    pub rate_per_s: f64,
+    /// For how long, before the last phase.
+    pub time_limit: Duration,
+    /// How long the network rests before the last phase.
+    pub recovery: Duration,
+    /// How long messages take.
+    pub latency: Latency,
+    /// Which faults there are.
+    pub faults: Vec<Fault>,
+    /// How long it is between the steps of the nemesis on average.
+    pub fault_interval: Duration,
+    /// What all that is random comes from.
+    pub seed: u64,
+}
+
+/// A run under way. `O` watches every message.
+pub struct World<W: Workload, O = ()> {
+    workload: W,
+    settings: Settings,
+    observer: O,
+    directory: Directory,
+    network: Network,
+    services: Services,
+    nemesis: Nemesis,
+    pace: Pace,
+    random: Random,
+    clients: Clients,
+    phase: Phase,
+    /// When the last node had answered `init`: zero in the history.
+    started_at: Duration,
+    history: Vec<Operation<W::Call, W::Answer>>,
+    faults: NodeFaults,
+    /// What each node is yet to be given.
+    inboxes: Vec<Vec<u8>>,
+    /// A body being written, kept to spare an allocation a message.
+    scratch: Vec<u8>,
+}
+
+/// A run that has ended.
+pub struct Record<W: Workload> {
+    /// What clients asked and were told.
+    pub history: Vec<Operation<W::Call, W::Answer>>,
+    /// What nodes did that no node may do.
+    pub findings: Vec<Finding>,
+    /// Whether it ended before its time because a node was gone. There were no last operations then.
+    pub is_cut_short: bool,
+    /// How many messages were sent.
+    pub traffic: Traffic,
+    /// What was broken, and when.
+    pub fault_windows: Vec<FaultWindow>,
+}
+
+/// How far a run is.
+#[derive(Clone, Debug)]
+pub struct Progress<'a> {
+    /// What goes on, for a person.
+    pub phase: &'static str,
+    /// Time since the nodes were ready.
+    pub elapsed: Duration,
+    /// How many operations have begun.
+    pub operation_count: usize,
+    /// What is broken, for a person.
+    pub fault: Option<&'a str>,
+}
+
+impl<W: Workload, O: Observer> World<W, O> {
+    /// A run at time zero. Every node is sent its `init`.
+    pub fn new(workload: W, settings: Settings, observer: O) -> Self {
+        let seed = settings.seed;
+        let node_count = settings.nodes.len();
+        let services = Services::new(Stream::Services.seeded(seed));
+        let mut world = World {
+            workload,
+            observer,
+            directory: Directory::new(&settings.nodes, services.addresses()),
+            network: Network::new(settings.latency, Stream::Network.seeded(seed)),
+            services,
+            nemesis: Nemesis::new(
+                &settings.faults,
+                settings.fault_interval,
+                node_count,
+                Stream::Nemesis.seeded(seed),
+            ),
+            pace: Pace::new(settings.rate_per_s),
+            random: Stream::Generator.seeded(seed),
+            clients: Clients::new(settings.client_count, node_count),
+            phase: Phase::Starting {
+                unready: (0..node_count).collect(),
+            },
+            started_at: Duration::ZERO,
+            history: Vec::new(),
+            faults: NodeFaults::default(),
+            inboxes: vec![Vec::new(); node_count],
+            scratch: Vec::new(),
+            settings,
+        };
+        world.send_init();
+        world
+    }
+
+    /// What a node is yet to be given: whole lines. The driver takes bytes from its front.
+    pub fn inbox(&mut self, node: usize) -> &mut Vec<u8> {
+        &mut self.inboxes[node]
+    }
+
+    /// Whether there is nothing left to do.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. } | Phase::Failed(_))
+    }
+
+    /// How far the run is.
+    pub fn progress(&self, now: Duration) -> Progress<'_> {
+        Progress {
+            phase: self.phase.name(),
+            elapsed: now.saturating_sub(self.started_at),
+            operation_count: self.history.len(),
+            fault: self.nemesis.under_way().map(|window| &*window.what),
+        }
+    }
+
+    /// Ends the run and gives out what is known of it.
+    ///
+    /// # Errors
+    ///
+    /// Why it never began, when not all nodes got ready.
+    pub fn finish(self) -> Result<Record<W>, StartError> {
+        let is_cut_short = match self.phase {
+            Phase::Failed(error) => return Err(error),
+            Phase::Over { is_cut_short } => is_cut_short,
+            _ => true,
+        };
+        Ok(Record {
+            history: self.history,
+            findings: self.faults.into_findings(self.directory.nodes()),
+            is_cut_short,
+            traffic: self.network.traffic(),
+            fault_windows: self.nemesis.windows().to_vec(),
+        })
+    }
+
+    /// A client that was free asks something.
+    fn invoke(&mut self, client: usize, call: W::Call, is_final: bool, now: Duration) {
+        let operation = self.history.len();
+        let msg_id = self.clients.ask(client, operation, now);
+        let node = self.clients.node(client);
+        self.send_request(client, node, &call, msg_id, now);
+        let invoked_at = now - self.started_at;
+        self.history.push(Operation {
+            client,
+            node,
+            call,
+            is_final,
+            invoked_at,
+            completed_at: invoked_at,
+            outcome: Outcome::Indeterminate(String::from("no answer yet")),
+        });
+    }
+
+    /// An operation has come to its end.
+    fn complete(
+        &mut self,
+        client: usize,
+        operation: usize,
+        outcome: Outcome<W::Answer>,
+        now: Duration,
+    ) {
+        if matches!(outcome, Outcome::Indeterminate(_)) {
+            self.clients.replace(client);
+            self.directory.add_client();
+        } else {
+            self.clients.settle(client);
+        }
+        let operation = &mut self.history[operation];
+        operation.completed_at = now - self.started_at;
+        operation.outcome = outcome;
+    }
+}
