@@ -1,3 +1,7 @@
-//! A node.
+//! `eddy`: a workbench for Maelstrom nodes.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    eddy::workbench::command::run(std::env::args_os())
+}

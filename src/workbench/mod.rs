@@ -2,9 +2,11 @@
 //!
 //! Feature `workbench`. Nothing outside this room uses it.
 
+pub mod audit;
 pub mod body;
 pub mod check;
 pub mod client;
+pub mod command;
 pub mod directory;
 pub mod history;
 pub mod latency;
@@ -12,7 +14,9 @@ pub mod nemesis;
 pub mod network;
 pub mod pace;
 pub mod partition;
+pub mod process;
 pub mod random;
+pub mod report;
 pub mod service;
 pub mod workload;
 pub mod world;

@@ -1,0 +1,90 @@
+//! What is shown while a run goes on.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::workbench::process::Audience;
+use crate::workbench::world::{Observer, Progress, Sighting};
+
+/// A progress line on the terminal, if stderr is one, and the logs that were asked for.
+pub(super) struct Console {
+    line: ProgressBar,
+    shows_stderr: bool,
+    time_limit: Duration,
+}
+
+impl Console {
+    pub(super) fn new(shows_stderr: bool, time_limit: Duration) -> Self {
+        // It hides itself where stderr is no terminal.
+        let line = ProgressBar::new_spinner();
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Console {
+            line,
+            shows_stderr,
+            time_limit,
+        }
+    }
+
+    /// Takes the progress line away.
+    pub(super) fn clear(&self) {
+        self.line.finish_and_clear();
+    }
+}
+
+impl Audience for Console {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        if self.line.is_hidden() {
+            return;
+        }
+        let elapsed_s = progress.elapsed.as_secs_f64();
+        let operation_count = progress.operation_count;
+        let rate_per_s = operation_count as f64 / elapsed_s.max(0.1);
+        let fault = progress.fault.map(|fault| format!(" · {fault}"));
+        self.line.set_message(format!(
+            "{} · {elapsed_s:.0} of {} s · {operation_count} operations, {rate_per_s:.0} a second{}",
+            progress.phase,
+            self.time_limit.as_secs_f64(),
+            fault.unwrap_or_default(),
+        ));
+        self.line.tick();
+    }
+
+    fn logged(&mut self, node: &str, line: &str) {
+        if self.shows_stderr {
+            self.line.suspend(|| eprintln!("{node}: {line}"));
+        }
+    }
+}
+
+/// Shows messages on stderr.
+pub(super) struct MessageLog {
+    pub(super) shows_sent: bool,
+    pub(super) shows_received: bool,
+}
+
+impl Observer for MessageLog {
+    fn sent(&mut self, message: &Sighting<'_>) {
+        if self.shows_sent {
+            show("send", message);
+        }
+    }
+
+    fn received(&mut self, message: &Sighting<'_>) {
+        if self.shows_received {
+            show("recv", message);
+        }
+    }
+}
+
+fn show(what: &str, message: &Sighting<'_>) {
+    eprintln!(
+        "{:.3} {what} #{} {} → {} {}",
+        message.at.as_secs_f64(),
+        message.id,
+        message.src,
+        message.dest,
+        String::from_utf8_lossy(message.body)
+    );
+}

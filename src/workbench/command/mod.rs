@@ -1,0 +1,61 @@
+//! The command `eddy`.
+
+mod console;
+mod options;
+mod repeat;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::check::Validity;
+use options::TestOptions;
+
+/// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
+const COULD_NOT_RUN: u8 = 3;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  valid
+  1  invalid
+  2  unknown: it could not be decided
+  3  nothing to judge: wrong flags, or the nodes did not get ready";
+
+/// A workbench for Maelstrom nodes: their network, services, clients, faults and judges in one native program.
+#[derive(Parser)]
+#[command(name = "eddy", version, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tests a node: runs it as real processes, and judges what clients saw.
+    Test(Box<TestOptions>),
+}
+
+/// Runs the command line in `args`, and gives what the process is to end with.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where it can't be printed, the exit code still tells.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
+        }
+    };
+    let Command::Test(options) = cli.command;
+    match test::test(&options, &args) {
+        Ok(Validity::Valid) => ExitCode::from(0),
+        Ok(Validity::Invalid) => ExitCode::from(1),
+        Ok(Validity::Unknown) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("eddy: {error}");
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}

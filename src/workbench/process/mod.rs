@@ -1,0 +1,230 @@
+//! The driver for real processes: one loop over the pipes of all nodes.
+//!
+//! Time is the machine's, and pipes are nonblocking: what a node is not ready to read waits here, and never keeps the
+//! loop from reading what another one prints.
+
+mod node;
+mod program;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use thiserror::Error;
+
+use super::workload::Workload;
+use super::world::{Observer, Progress, Record, StartError, World};
+use node::NodeProcess;
+
+pub use program::{Program, ProgramError};
+
+/// How long nodes may take to end by themselves when their input has ended.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How often progress is shown.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+const SIGNALS: Token = Token(usize::MAX);
+
+/// Someone who is told how a run goes on.
+pub trait Audience {
+    /// The run has come so far.
+    fn progress(&mut self, progress: &Progress<'_>);
+
+    /// A node has printed a line on its stderr.
+    fn logged(&mut self, node: &str, line: &str);
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The program can't be run.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The nodes did not get ready.
+    #[error("{error}{last_words}")]
+    Start {
+        /// What was wrong.
+        error: StartError,
+        /// What nodes printed on stderr last, for a person, where the error does not say so itself.
+        last_words: String,
+    },
+    /// Someone wanted it to end.
+    #[error("interrupted; all nodes have been ended")]
+    Interrupted,
+    /// The operating system refused something.
+    #[error("the operating system refused to {what}: {error}")]
+    System {
+        /// What it was asked.
+        what: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+/// Says what the operating system was asked when it refused.
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |error| RunError::System { what, error }
+}
+
+/// Runs a world with real processes, one for each of the nodes with these names. All of them have ended afterwards.
+///
+/// # Errors
+///
+/// When there is nothing to judge.
+pub fn run<W: Workload, O: Observer>(
+    world: World<W, O>,
+    names: &[String],
+    program: &Program,
+    audience: &mut dyn Audience,
+) -> Result<Record<W>, RunError> {
+    let mut driver = Driver::start(world, names, program)?;
+    driver.run(audience)?;
+    driver.end_nodes(audience)?;
+    let last_words = driver.last_words();
+    driver.world.finish().map_err(|error| RunError::Start {
+        last_words: match error {
+            StartError::Exited { .. } => String::new(),
+            StartError::NoInitOk { .. } | StartError::InitRefused { .. } => last_words,
+        },
+        error,
+    })
+}
+
+struct Driver<W: Workload, O> {
+    world: World<W, O>,
+    nodes: Vec<NodeProcess>,
+    poll: Poll,
+    signals: Signals,
+    began: Instant,
+    is_interrupted: bool,
+}
+
+impl<W: Workload, O: Observer> Driver<W, O> {
+    fn start(world: World<W, O>, names: &[String], program: &Program) -> Result<Self, RunError> {
+        let poll = Poll::new().map_err(refused("watch pipes"))?;
+        // Before the first node starts, so that no end of one is missed.
+        let mut signals =
+            Signals::new([SIGCHLD, SIGINT, SIGTERM]).map_err(refused("watch signals"))?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, mio::Interest::READABLE)
+            .map_err(refused("watch signals"))?;
+        let mut nodes = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            let child = program.spawn()?;
+            let node = NodeProcess::new(name, index, child, poll.registry());
+            nodes.push(node.map_err(refused("watch the pipes of a node"))?);
+        }
+        Ok(Driver {
+            world,
+            nodes,
+            poll,
+            signals,
+            began: Instant::now(),
+            is_interrupted: false,
+        })
+    }
+
+    fn run(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+        let mut events = Events::with_capacity(256);
+        let mut progress_at = Duration::ZERO;
+        loop {
+            let now = self.began.elapsed();
+            self.world.advance(now);
+            for (index, node) in self.nodes.iter_mut().enumerate() {
+                node.write(self.world.inbox(index), self.poll.registry())
+                    .map_err(refused("write to a node"))?;
+            }
+            if self.world.is_over() {
+                return Ok(());
+            }
+            if now >= progress_at {
+                audience.progress(&self.world.progress(now));
+                progress_at = now + PROGRESS_INTERVAL;
+            }
+            let deadline = self.world.next_deadline();
+            let until = deadline.map_or(progress_at, |deadline| deadline.min(progress_at));
+            self.wait(&mut events, until)?;
+            self.read(audience)?;
+            if self.is_interrupted {
+                return Err(RunError::Interrupted);
+            }
+        }
+    }
+
+    /// Sleeps until something happens or that time has come. Does not sleep while a node has more to be read.
+    fn wait(&mut self, events: &mut Events, until: Duration) -> Result<(), RunError> {
+        let has_more = self.nodes.iter().any(NodeProcess::has_more);
+        let timeout = match has_more {
+            true => Duration::ZERO,
+            false => until.saturating_sub(self.began.elapsed()),
+        };
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(refused("wait for events")(error));
+            }
+            _ => {}
+        }
+        for event in events.iter() {
+            match event.token() {
+                SIGNALS => self.take_signals(),
+                token => self.nodes[node::index(token)].note_event(token),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.pending() {
+            if signal == SIGCHLD {
+                for node in &mut self.nodes {
+                    node.note_child_event();
+                }
+            } else {
+                self.is_interrupted = true;
+            }
+        }
+    }
+
+    /// Reads what nodes have printed, each up to a limit, and takes note of those that are gone.
+    fn read(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+        let now = self.began.elapsed();
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            node.read_stderr(audience)
+                .map_err(refused("read a node's stderr"))?;
+            node.read_stdout(|line| match line {
+                Ok(line) => self.world.heard(index, line, now),
+                Err(error) => self.world.heard_garbage(index, b"", &error.to_string()),
+            })
+            .map_err(refused("read a node's stdout"))?;
+            if let Some(how) = node.how_it_ended().map_err(refused("ask after a node"))? {
+                self.world.exited(index, &how, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the input of all nodes, gives them a moment to end, and ends those that don't.
+    fn end_nodes(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+        for node in &mut self.nodes {
+            node.close_stdin();
+        }
+        let mut events = Events::with_capacity(256);
+        let until = self.began.elapsed() + GRACE;
+        while self.began.elapsed() < until && self.nodes.iter().any(|node| !node.is_gone()) {
+            self.wait(&mut events, until)?;
+            self.read(audience)?;
+        }
+        for node in &mut self.nodes {
+            node.kill();
+        }
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let words = self.nodes.iter().filter_map(NodeProcess::last_words);
+        words.map(|words| format!("\n{words}")).collect()
+    }
+}

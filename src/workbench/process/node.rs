@@ -1,0 +1,320 @@
+//! One node: a process and its three pipes.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::process::Child;
+
+use mio::unix::pipe::{Receiver, Sender};
+use mio::{Interest, Registry, Token};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::Audience;
+use crate::protocol::{LineError, LineReader};
+
+/// The longest line that a node may print. Ours is generous: a read of a large set is one line.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// The longest line of a log that is shown.
+const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+
+/// So many lines of each node's stderr are kept.
+const LOG_LINES_MAX: usize = 20;
+
+/// A running node.
+pub(super) struct NodeProcess {
+    name: String,
+    child: Child,
+    is_gone: bool,
+    /// The child may have ended, or has changed in another way.
+    has_child_event: bool,
+    stdin: Option<Input>,
+    stdout: Option<Output>,
+    stderr: Option<Output>,
+    log: VecDeque<String>,
+}
+
+/// The writing end of a node's stdin.
+struct Input {
+    pipe: Sender,
+    token: Token,
+    /// Being written: what was in the inbox when the last of it had gone out.
+    pending: Vec<u8>,
+    written: usize,
+    /// The pipe was full; it is watched until it is not.
+    is_watched: bool,
+}
+
+/// The reading end of a node's stdout or stderr.
+struct Output {
+    pipe: Receiver,
+    reader: LineReader,
+    has_more: bool,
+}
+
+/// Each node has three tokens, in the order of file descriptors.
+fn token(index: usize, descriptor: usize) -> Token {
+    Token(3 * index + descriptor)
+}
+
+/// Whose token that is.
+pub(super) fn index(token: Token) -> usize {
+    token.0 / 3
+}
+
+impl NodeProcess {
+    /// Watches the pipes of a child that has just been started.
+    pub(super) fn new(
+        name: &str,
+        index: usize,
+        mut child: Child,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let missing = || io::Error::other("the child has no pipe");
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        // From here on the child is ended when this is dropped.
+        let mut node = NodeProcess {
+            name: String::from(name),
+            child,
+            is_gone: false,
+            has_child_event: false,
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            log: VecDeque::new(),
+        };
+        let pipe = Sender::from(stdin);
+        pipe.set_nonblocking(true)?;
+        node.stdin = Some(Input {
+            pipe,
+            token: token(index, 0),
+            pending: Vec::new(),
+            written: 0,
+            is_watched: false,
+        });
+        let stdout = Receiver::from(stdout);
+        node.stdout = Some(Output::new(
+            stdout,
+            token(index, 1),
+            LINE_BYTES_MAX,
+            registry,
+        )?);
+        let stderr = Receiver::from(stderr);
+        node.stderr = Some(Output::new(
+            stderr,
+            token(index, 2),
+            LOG_LINE_BYTES_MAX,
+            registry,
+        )?);
+        Ok(node)
+    }
+
+    /// Something has happened to one of the pipes.
+    pub(super) fn note_event(&mut self, token: Token) {
+        let output = match token.0 % 3 {
+            1 => &mut self.stdout,
+            2 => &mut self.stderr,
+            // Every turn tries to write.
+            _ => return,
+        };
+        if let Some(output) = output {
+            output.has_more = true;
+        }
+    }
+
+    /// Some child has ended, perhaps this one.
+    pub(super) fn note_child_event(&mut self) {
+        self.has_child_event = true;
+        // What it printed last is read before its end is told.
+        for output in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            output.has_more = true;
+        }
+    }
+
+    /// Whether there may be more to read right now.
+    pub(super) fn has_more(&self) -> bool {
+        let outputs = [&self.stdout, &self.stderr];
+        outputs.into_iter().flatten().any(|output| output.has_more)
+    }
+
+    /// Writes as much of the inbox as the node takes.
+    pub(super) fn write(&mut self, inbox: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
+        let Some(input) = &mut self.stdin else {
+            inbox.clear();
+            return Ok(());
+        };
+        match input.write(inbox, registry) {
+            // It no longer reads. If it has ended, that will be known soon.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.stdin = None,
+            result => result?,
+        }
+        Ok(())
+    }
+
+    /// Ends the node's input, which tells it to end.
+    pub(super) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Reads some of what the node has printed.
+    pub(super) fn read_stdout(
+        &mut self,
+        hear: impl FnMut(Result<&str, LineError>),
+    ) -> io::Result<()> {
+        read(&mut self.stdout, hear)
+    }
+
+    /// Reads some of what the node has logged.
+    pub(super) fn read_stderr(&mut self, audience: &mut dyn Audience) -> io::Result<()> {
+        read(&mut self.stderr, |line| {
+            let line = line.map_or_else(|error| format!("({error})"), String::from);
+            audience.logged(&self.name, &line);
+            if self.log.len() == LOG_LINES_MAX {
+                self.log.pop_front();
+            }
+            self.log.push_back(line);
+        })
+    }
+
+    /// Whether the process has been ended and waited for.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// How the process ended, for a person, once it has and all that it printed has been read.
+    pub(super) fn how_it_ended(&mut self) -> io::Result<Option<String>> {
+        if self.is_gone || !self.has_child_event || self.has_more() {
+            return Ok(None);
+        }
+        self.has_child_event = false;
+        // It is left to be waited for: its process group keeps its name until then, and can be ended safely.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if waitid(WaitId::Pid(Pid::from_child(&self.child)), options)?.is_none() {
+            return Ok(None);
+        }
+        self.kill();
+        let status = self.child.wait()?;
+        let last_words = self.last_words();
+        Ok(Some(match last_words {
+            Some(words) => format!("{status}\n{words}"),
+            None => format!("{status}, with nothing on stderr"),
+        }))
+    }
+
+    /// What the node logged last, for a person.
+    pub(super) fn last_words(&self) -> Option<String> {
+        if self.log.is_empty() {
+            return None;
+        }
+        let mut words = format!("the end of stderr of {}:", self.name);
+        for line in &self.log {
+            words.push_str("\n  ");
+            words.push_str(line);
+        }
+        Some(words)
+    }
+
+    /// Ends the whole process group, and waits for the process.
+    pub(super) fn kill(&mut self) {
+        if mem::replace(&mut self.is_gone, true) {
+            return;
+        }
+        // Neither can fail in a way that leaves something to be done: at worst all are gone already.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Input {
+    fn write(&mut self, inbox: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
+        loop {
+            if self.written == self.pending.len() {
+                self.pending.clear();
+                self.written = 0;
+                if inbox.is_empty() {
+                    return self.watch(false, registry);
+                }
+                mem::swap(&mut self.pending, inbox);
+            }
+            match self.pipe.write(&self.pending[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return self.watch(true, registry);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Wakes the loop up when the node reads again, or no longer.
+    fn watch(&mut self, watch: bool, registry: &Registry) -> io::Result<()> {
+        if mem::replace(&mut self.is_watched, watch) == watch {
+            return Ok(());
+        }
+        if watch {
+            registry.register(&mut self.pipe, self.token, Interest::WRITABLE)
+        } else {
+            registry.deregister(&mut self.pipe)
+        }
+    }
+}
+
+impl Output {
+    fn new(
+        mut pipe: Receiver,
+        token: Token,
+        line_bytes_max: usize,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        pipe.set_nonblocking(true)?;
+        registry.register(&mut pipe, token, Interest::READABLE)?;
+        Ok(Output {
+            pipe,
+            reader: LineReader::new(line_bytes_max),
+            has_more: false,
+        })
+    }
+}
+
+/// Reads once, so that a node that prints without end does not keep the others waiting. At the end, drops the pipe.
+fn read(
+    output: &mut Option<Output>,
+    mut hear: impl FnMut(Result<&str, LineError>),
+) -> io::Result<()> {
+    let Some(Output {
+        pipe,
+        reader,
+        has_more,
+    }) = output
+    else {
+        return Ok(());
+    };
+    if !*has_more {
+        return Ok(());
+    }
+    match pipe.read(reader.space()) {
+        Ok(0) => {
+            if let Some(line) = reader.rest() {
+                hear(line);
+            }
+            *output = None;
+        }
+        Ok(count) => {
+            reader.filled(count);
+            reader.lines().for_each(hear);
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => *has_more = false,
+        Err(error) if error.kind() == ErrorKind::Interrupted => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}

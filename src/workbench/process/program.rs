@@ -1,0 +1,100 @@
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use thiserror::Error;
+
+/// The program that nodes run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    args: Vec<String>,
+}
+
+/// Why a program can't be run.
+#[derive(Debug, Error)]
+pub enum ProgramError {
+    /// There is nothing at that path.
+    #[error("there is no file {0}. Build it first, or check the path after --bin", path.display())]
+    NotFound {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// It is a folder, or a device.
+    #[error("{0} is not a file. --bin wants the program itself", path.display())]
+    NotAFile {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// It lacks the permission.
+    #[error("{0} is not executable. Make it so: chmod +x {0}", path.display())]
+    NotExecutable {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The operating system could not start it.
+    #[error("{0} can't be started: {error}. {hint}", path.display(), hint = hint(error))]
+    NotStarted {
+        /// The path of the program.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        // ENOEXEC
+        Some(8) => {
+            "A script needs a first line such as #!/usr/bin/env python3; a binary must be built for this machine"
+        }
+        // ENOENT, though the file is there
+        Some(2) => "The interpreter that its first line names does not exist",
+        _ => "Try to run it by hand",
+    }
+}
+
+impl Program {
+    /// The program at that path, under its canonical name, as upstream: links are followed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no executable file.
+    pub fn find(path: &Path, args: Vec<String>) -> Result<Self, ProgramError> {
+        let given = || PathBuf::from(path);
+        let canonical = path
+            .canonicalize()
+            .map_err(|_| ProgramError::NotFound { path: given() })?;
+        let metadata = canonical
+            .metadata()
+            .map_err(|_| ProgramError::NotFound { path: given() })?;
+        if !metadata.is_file() {
+            return Err(ProgramError::NotAFile { path: given() });
+        }
+        if metadata.permissions().mode() & 0o111 == 0 {
+            return Err(ProgramError::NotExecutable { path: given() });
+        }
+        Ok(Program {
+            path: canonical,
+            args,
+        })
+    }
+
+    /// Starts one node in the temporary folder, in a process group of its own: a shell script's children end with it.
+    pub(super) fn spawn(&self) -> Result<Child, ProgramError> {
+        Command::new(&self.path)
+            .args(&self.args)
+            .current_dir(std::env::temp_dir())
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| ProgramError::NotStarted {
+                path: self.path.clone(),
+                error,
+            })
+    }
+}

@@ -1,0 +1,306 @@
+//! What a run has shown, for a person and for a program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::audit::{Availability, Counts, never_succeeded, too_few_succeeded};
+use super::check::{Finding, Validity};
+use super::history::{Operation, Outcome};
+use super::network::Traffic;
+use super::workload::Workload;
+use super::world::{Record, Settings};
+
+/// The verdict on a run, and its figures.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    #[serde(serialize_with = "as_upstream")]
+    valid: Validity,
+    workload: &'static str,
+    nodes: Vec<String>,
+    clients: usize,
+    seed: u64,
+    time_limit_s: f64,
+    findings: Vec<ReportedFinding>,
+    operations: Counts,
+    operations_by_type: BTreeMap<&'static str, Counts>,
+    latency_ms: Option<Quantiles>,
+    messages: Messages,
+    faults: Vec<ReportedFault>,
+    facts: Map<String, Value>,
+    repeat: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedFinding {
+    #[serde(serialize_with = "as_upstream")]
+    valid: Validity,
+    what: String,
+    /// The operations that show it, each in words.
+    operations: Vec<String>,
+}
+
+/// How long operations that succeeded took.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+struct Quantiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Messages {
+    all: u64,
+    all_per_operation: f64,
+    servers: u64,
+    servers_per_operation: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedFault {
+    what: String,
+    began_s: f64,
+    ended_s: Option<f64>,
+}
+
+/// As in Maelstrom's results: true, false, or "unknown".
+fn as_upstream<S: Serializer>(validity: &Validity, serializer: S) -> Result<S::Ok, S::Error> {
+    match validity {
+        Validity::Valid => serializer.serialize_bool(true),
+        Validity::Invalid => serializer.serialize_bool(false),
+        Validity::Unknown => serializer.serialize_str("unknown"),
+    }
+}
+
+impl Report {
+    /// Judges a run. `repeat` is the command that does it again.
+    pub fn new<W: Workload>(
+        record: Record<W>,
+        settings: &Settings,
+        availability: Option<Availability>,
+        repeat: String,
+    ) -> Self {
+        let history = record.history;
+        let by_kind = Counts::by_kind::<W>(&history);
+        let operations = Counts::sum(by_kind.values());
+        let mut findings = record.findings;
+        let mut facts = Map::new();
+        // A run that was cut short has its finding. What it lacks besides says nothing.
+        if !record.is_cut_short {
+            findings.extend(never_succeeded(&by_kind));
+            findings.extend(too_few_succeeded(&operations, availability));
+            let judgement = W::judge(&history, settings.nodes.len());
+            findings.extend(judgement.findings);
+            facts = judgement.facts;
+        }
+        let valid = findings.iter().map(|finding| finding.validity).max();
+        let reported = findings
+            .into_iter()
+            .map(|finding| ReportedFinding::new::<W>(finding, &history, &settings.nodes));
+        Report {
+            valid: valid.unwrap_or(Validity::Valid),
+            workload: W::NAME,
+            nodes: settings.nodes.clone(),
+            clients: settings.client_count,
+            seed: settings.seed,
+            time_limit_s: settings.time_limit.as_secs_f64(),
+            findings: reported.collect(),
+            operations,
+            operations_by_type: by_kind,
+            latency_ms: Quantiles::of(&history),
+            messages: Messages::new(record.traffic, operations.total()),
+            faults: record
+                .fault_windows
+                .into_iter()
+                .map(reported_fault)
+                .collect(),
+            facts,
+            repeat,
+        }
+    }
+
+    /// The verdict.
+    pub fn validity(&self) -> Validity {
+        self.valid
+    }
+}
+
+fn reported_fault(window: super::nemesis::FaultWindow) -> ReportedFault {
+    ReportedFault {
+        what: window.what,
+        began_s: window.began_at.as_secs_f64(),
+        ended_s: window.ended_at.map(|at| at.as_secs_f64()),
+    }
+}
+
+impl ReportedFinding {
+    fn new<W: Workload>(
+        finding: Finding,
+        history: &[Operation<W::Call, W::Answer>],
+        nodes: &[String],
+    ) -> Self {
+        let operations = finding.operations.iter().map(|&index| {
+            let operation = &history[index];
+            let took = operation.completed_at - operation.invoked_at;
+            let outcome = match &operation.outcome {
+                Outcome::Ok(answer) => format!("{answer:?}"),
+                Outcome::Failed(why) => format!("failed, {why}"),
+                Outcome::Indeterminate(why) => format!("unknown, {why}"),
+            };
+            format!(
+                "#{index} at {:.3} s, client {} to {}: {:?} → {outcome}, after {}",
+                operation.invoked_at.as_secs_f64(),
+                operation.client,
+                nodes[operation.node],
+                operation.call,
+                Milliseconds(milliseconds(took)),
+            )
+        });
+        ReportedFinding {
+            valid: finding.validity,
+            operations: operations.collect(),
+            what: finding.what,
+        }
+    }
+}
+
+impl Quantiles {
+    /// Of the operations that succeeded; `None` if none did.
+    fn of<C, A>(history: &[Operation<C, A>]) -> Option<Self> {
+        let succeeded = history.iter().filter(|operation| operation.outcome.is_ok());
+        let mut latencies: Vec<Duration> = succeeded
+            .map(|operation| operation.completed_at - operation.invoked_at)
+            .collect();
+        latencies.sort_unstable();
+        let max = latencies.last().copied().map(milliseconds)?;
+        // The smallest latency that so large a part of all does not exceed.
+        let quantile = |part: f64| {
+            let rank = (part * latencies.len() as f64).ceil() as usize;
+            milliseconds(latencies[rank.saturating_sub(1)])
+        };
+        Some(Quantiles {
+            p50: quantile(0.5),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            max,
+        })
+    }
+}
+
+impl Messages {
+    fn new(traffic: Traffic, operation_count: usize) -> Self {
+        let per_operation = |count: u64| match operation_count {
+            0 => 0.0,
+            total => count as f64 / total as f64,
+        };
+        Messages {
+            all: traffic.all,
+            all_per_operation: per_operation(traffic.all),
+            servers: traffic.servers,
+            servers_per_operation: per_operation(traffic.servers),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// A time in milliseconds with as many digits as matter.
+struct Milliseconds(f64);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.0 < 10.0 { 2 } else { 0 };
+        write!(f, "{:.digits$} ms", self.0)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            workload,
+            clients,
+            time_limit_s,
+            ..
+        } = self;
+        match self.valid {
+            Validity::Valid => writeln!(f, "valid: nothing is wrong with this run")?,
+            Validity::Invalid => writeln!(f, "INVALID: this run shows what must not happen")?,
+            Validity::Unknown => writeln!(f, "unknown: this run could not be decided")?,
+        }
+        for finding in &self.findings {
+            let mut lines = finding.what.lines();
+            writeln!(f, "\n  - {}", lines.next().unwrap_or_default())?;
+            for line in lines {
+                writeln!(f, "    {line}")?;
+            }
+            for operation in &finding.operations {
+                writeln!(f, "      {operation}")?;
+            }
+        }
+        writeln!(
+            f,
+            "\n{workload} for {time_limit_s} s: nodes {}, clients {clients}, faults {}",
+            self.nodes.join(" "),
+            self.faults.len()
+        )?;
+        let Counts {
+            ok,
+            failed,
+            indeterminate,
+        } = self.operations;
+        writeln!(
+            f,
+            "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}",
+            self.operations.total()
+        )?;
+        if let Some(Quantiles { p50, p95, p99, max }) = self.latency_ms {
+            writeln!(
+                f,
+                "latency     p50 {}, p95 {}, p99 {}, max {}",
+                Milliseconds(p50),
+                Milliseconds(p95),
+                Milliseconds(p99),
+                Milliseconds(max)
+            )?;
+        }
+        writeln!(
+            f,
+            "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
+            self.messages.all, self.messages.all_per_operation, self.messages.servers_per_operation
+        )?;
+        write!(f, "\nagain       {}", self.repeat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_of_those_that_succeeded() {
+        let operation = |latency_ms: u64, outcome| Operation {
+            client: 0,
+            node: 0,
+            call: (),
+            is_final: false,
+            invoked_at: Duration::from_secs(1),
+            completed_at: Duration::from_secs(1) + Duration::from_millis(latency_ms),
+            outcome,
+        };
+        let mut history: Vec<Operation<(), ()>> = (1..=200)
+            .map(|latency_ms| operation(latency_ms, Outcome::Ok(())))
+            .collect();
+        history.push(operation(5000, Outcome::Indeterminate(String::new())));
+        let quantiles = Quantiles::of(&history).expect("operations that succeeded");
+        let Quantiles { p50, p95, p99, max } = quantiles;
+        let rounded = [p50, p95, p99, max].map(|quantile| quantile.round() as u64);
+        assert_eq!(rounded, [100, 190, 198, 200]);
+        assert_eq!(Quantiles::of::<(), ()>(&[]), None);
+    }
+}
