@@ -1,0 +1,273 @@
+//! `eddy test` from end to end, on nodes that are a few lines of Python or shell each.
+#![cfg(feature = "workbench")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// An echo node in Python. `wrong` is done before each answer; it may see and change `message` and its `body`.
+fn echo_node(wrong: &str) -> String {
+    format!(
+        r#"#!/usr/bin/env python3
+import json, os, sys, time
+def say(dest, body):
+    print(json.dumps({{"src": me, "dest": dest, "body": body}}), flush=True)
+count = 0
+for line in sys.stdin:
+    message = json.loads(line)
+    body = message["body"]
+    if body["type"] == "init":
+        me = body["node_id"]
+        say(message["src"], {{"type": "init_ok", "in_reply_to": body["msg_id"]}})
+        continue
+    count += 1
+    {wrong}
+    say(message["src"], {{"type": "echo_ok", "echo": body["echo"], "in_reply_to": body["msg_id"]}})
+"#
+    )
+}
+
+/// Writes a program where a test can run it.
+fn program(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).expect("the test's folder can be written to");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path
+}
+
+/// Runs `eddy test` on a program, for one second if nothing else is asked.
+fn test(path: &Path, more: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["test", "-w", "echo", "--node-count", "2"])
+        .args(["--recovery", "0", "--seed", "1", "--bin"])
+        .arg(path)
+        .args(more.split_whitespace())
+        .output()
+        .expect("eddy is built")
+}
+
+const SHORT: &str = "--rate 100 --time-limit 1";
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_ends_with(code: i32, output: &Output) {
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}{}",
+        stdout(output),
+        stderr(output)
+    );
+}
+
+/// What a run on a wrong node says, which must be that it is invalid.
+fn verdict_on(name: &str, wrong: &str) -> String {
+    let output = test(&program(name, &echo_node(wrong)), SHORT);
+    assert_ends_with(1, &output);
+    stdout(&output)
+}
+
+#[test]
+fn a_good_node_is_valid_and_the_json_says_so() {
+    let path = program("good.py", &echo_node("pass"));
+    let output = test(&path, &format!("{SHORT} --json"));
+    assert_ends_with(0, &output);
+    assert_eq!(
+        stderr(&output),
+        "",
+        "it is quiet where there is no terminal"
+    );
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("one JSON object");
+    assert_eq!(report["valid"], true);
+    let ok = report["operations"]["ok"].as_u64().expect("a number");
+    assert!(ok > 10, "{report}");
+    // Every operation is two messages, and so is each node's init.
+    assert_eq!(report["messages"]["all"], 2 * ok + 4);
+    let repeat = report["repeat"].as_str().expect("a command");
+    assert!(repeat.contains("--seed 1"), "{repeat}");
+}
+
+#[test]
+fn a_wrong_answer_is_invalid() {
+    let said = verdict_on("wrong.py", "if count == 5: body['echo'] = 'nothing'");
+    assert!(said.contains("nothing"), "{said}");
+}
+
+#[test]
+fn a_node_that_dies_is_named_with_its_last_words() {
+    let said = verdict_on("dies.py", "if count == 5: sys.exit('out of coffee')");
+    assert!(said.contains("ended by itself"), "{said}");
+    assert!(said.contains("exit status: 1"), "{said}");
+    assert!(said.contains("out of coffee"), "{said}");
+}
+
+#[test]
+fn a_node_that_is_killed_is_named_with_the_signal() {
+    let said = verdict_on("killed.py", "if count == 5: os.kill(os.getpid(), 9)");
+    assert!(said.contains("SIGKILL"), "{said}");
+}
+
+#[test]
+fn garbage_on_stdout_is_shown_escaped() {
+    let said = verdict_on("garbage.py", r"print('got \x1b[31mred', flush=True)");
+    assert!(said.contains("what is no message"), "{said}");
+    assert!(said.contains(r"got \u{1b}[31mred"), "{said}");
+}
+
+#[test]
+fn stdout_that_is_not_utf8_is_garbage_too() {
+    let wrong = r"sys.stdout.buffer.write(b'\xff\xfe\n'); sys.stdout.flush()";
+    let said = verdict_on("bytes.py", wrong);
+    assert!(said.contains("not UTF-8"), "{said}");
+}
+
+#[test]
+fn an_operation_that_is_answered_twice_is_found() {
+    let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
+    let said = verdict_on("twice.py", wrong);
+    assert!(said.contains("had its answer already"), "{said}");
+}
+
+#[test]
+fn a_node_that_refuses_everything_is_invalid() {
+    let wrong = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
+    let said = verdict_on("refuses.py", wrong);
+    assert!(said.contains("of type echo succeeded"), "{said}");
+}
+
+#[test]
+fn availability_is_judged_when_it_is_asked_for() {
+    let refuse = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
+    let wrong = format!("if count == 5: {refuse}");
+    let path = program("unavailable.py", &echo_node(&wrong));
+    assert_ends_with(0, &test(&path, SHORT));
+    assert_ends_with(0, &test(&path, &format!("{SHORT} --availability 0.5")));
+    let output = test(&path, &format!("{SHORT} --availability total"));
+    assert_ends_with(1, &output);
+    assert!(stdout(&output).contains("--availability total"));
+}
+
+#[test]
+fn a_child_that_holds_the_pipes_open_does_not_outlive_the_run() {
+    let node = program("inner.py", &echo_node("pass"));
+    let nap = format!("sleep {}", 1_000_000 + std::process::id());
+    let script = format!("#!/bin/sh\n{nap} &\nexec {}\n", node.display());
+    assert_ends_with(0, &test(&program("holds.sh", &script), SHORT));
+    let processes = Command::new("ps").args(["-eo", "args"]).output();
+    assert!(!stdout(&processes.expect("ps")).contains(&nap));
+}
+
+#[test]
+fn the_end_of_a_script_is_seen_though_its_child_holds_the_pipes_open() {
+    let script = "#!/bin/sh\nsleep 1000 &\necho gone >&2\nexit 3\n";
+    let output = test(&program("leaves.sh", script), SHORT);
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(
+        said.contains("exit status: 3") && said.contains("gone"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_node_that_stops_reading_does_not_stop_the_other() {
+    // One client waits five seconds for n1 and is replaced. The one of n0 goes on.
+    let path = program(
+        "deaf.py",
+        &echo_node("if me == 'n1' and count == 1: time.sleep(1000)"),
+    );
+    let output = test(&path, &format!("{SHORT} --json"));
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("one JSON object");
+    assert_eq!(report["operations"]["indeterminate"], 1, "{report}");
+    assert!(report["operations"]["ok"].as_u64() > Some(10), "{report}");
+}
+
+#[test]
+fn full_pipes_in_both_directions_are_no_deadlock() {
+    // More than a pipe holds is on its way to the node before it reads, and on its way back before we read.
+    let wrong = "if count == 1: time.sleep(1)\n    body['echo'] = body['echo']";
+    let path = program("slow.py", &echo_node(wrong));
+    let output = test(
+        &path,
+        "--rate 1000000 --concurrency 4000 --time-limit 0.5 --json",
+    );
+    assert_ends_with(0, &output);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("one JSON object");
+    assert!(
+        report["operations"]["ok"].as_u64() >= Some(4000),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
+    let said = |path: &Path| {
+        let output = test(path, SHORT);
+        assert_ends_with(3, &output);
+        stderr(&output)
+    };
+    assert!(said(Path::new("/no/such/file")).contains("Build it first"));
+    assert!(said(Path::new("/")).contains("not a file"));
+    let plain = program("plain.py", "#!/usr/bin/env python3\n");
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    assert!(said(&plain).contains("chmod +x"));
+    let lost = program("no_interpreter", "#!/no/such/interpreter\n");
+    assert!(said(&lost).contains("interpreter"));
+    let text = program("no_first_line", "print('hello')\n");
+    assert!(said(&text).contains("#!/usr/bin/env"));
+}
+
+#[test]
+fn a_node_that_never_answers_init_is_named() {
+    let script = "#!/bin/sh\necho waiting for a bus >&2\nexec sleep 1000\n";
+    let output = test(&program("silent.sh", script), SHORT);
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(
+        said.contains("no init_ok from n0, n1 within 10 s"),
+        "{said}"
+    );
+    assert!(said.contains("waiting for a bus"), "{said}");
+}
+
+#[test]
+fn arguments_after_the_dashes_go_to_the_node() {
+    let node = echo_node("print(sys.argv[1:], file=sys.stderr)");
+    let more = format!("{SHORT} --log-stderr -- --consistency linearizable");
+    let output = test(&program("args.py", &node), &more);
+    assert_ends_with(0, &output);
+    assert!(stderr(&output).contains("n0: ['--consistency', 'linearizable']"));
+}
+
+#[test]
+fn messages_can_be_watched() {
+    let path = program("watched.py", &echo_node("pass"));
+    let output = test(&path, &format!("{SHORT} --log-net-send --log-net-recv"));
+    let said = stderr(&output);
+    assert!(said.contains("send #0 c0 → n0"), "{said}");
+    assert!(said.contains("recv #0 c0 → n0"), "{said}");
+}
+
+#[test]
+fn wrong_flags_are_told_and_are_no_verdict() {
+    for more in [
+        "--rate -1",
+        "--concurrency 0",
+        "--nemesis dragons",
+        "--availability 2",
+        "--no-such-flag",
+    ] {
+        let output = test(Path::new("/bin/cat"), more);
+        assert_ends_with(3, &output);
+        assert!(stderr(&output).contains("error:"), "{more}");
+    }
+}
