@@ -1,10 +1,13 @@
 //! eddy
-#![no_std]
+#![cfg_attr(not(feature = "stdio"), no_std)]
 extern crate alloc;
-#[cfg(any(feature = "stdio", test))]
-extern crate std;
 
+pub mod kv;
+pub mod node;
 pub mod protocol;
+#[cfg(feature = "stdio")]
+pub mod stdio;
+pub mod workload;
 
 #[cfg(feature = "workbench")]
 pub mod workbench;
