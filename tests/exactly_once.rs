@@ -133,7 +133,7 @@ impl World {
             consistency: self.consistency,
             ..Options::default()
         };
-        let mut node = Node::new(GCounter::new(options, self.random.next()));
+        let mut node = Node::new(GCounter::new(options, self.random.next_u64()));
         let init = json!({"src": "c99", "dest": format!("n{index}"), "body":
             {"type": "init", "node_id": format!("n{index}"), "node_ids": ["n0", "n1", "n2"], "msg_id": 1}});
         node.receive(&init.to_string(), self.now())

@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// The next number, any of 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,12 +24,12 @@ impl Random {
 
     /// A number below `limit`, which must not be 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.next_u64() % limit
     }
 
     /// Where a sequence of ids starts, so that two lives of a node don't use the same: anywhere below 2^(`bits` - 1),
     /// which leaves as much again to count up.
     pub fn sequence_start(&mut self, bits: u32) -> u64 {
-        self.next() >> (65 - bits)
+        self.next_u64() >> (65 - bits)
     }
 }

@@ -23,7 +23,7 @@ impl UniqueIds {
     /// A source of ids. The seed has to be another at each start of a node: see [`Random`].
     pub fn new(seed: u64) -> Self {
         UniqueIds {
-            life: Random::new(seed).next(),
+            life: Random::new(seed).next_u64(),
             id: String::new(),
             prefix_bytes: 0,
             count: 0,

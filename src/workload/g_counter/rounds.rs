@@ -17,7 +17,12 @@
 //! late first copy would count them twice. An unsettled cas is repeated unchanged, under the same message id, until
 //! it is applied or certain never to be ([`Seen`]). Then its riders are answered, or board again.
 
-use alloc::{borrow::Cow, collections::VecDeque, string::String, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::VecDeque,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::{mem, time::Duration};
 
 use smallvec::SmallVec;
@@ -267,12 +272,10 @@ impl<G: Guarantee> Rounds<G> {
 
     /// The register has been read; no JSON if the key is not there.
     fn seen(&mut self, slot: usize, json: Option<&str>, now: Duration, outbox: &mut Outbox) {
-        let decoded = match json {
-            Some(json) => self.seen.decode(json),
-            None => Ok(self.seen.clone_from(&G::Register::default())),
-        };
-        if decoded.is_err() {
-            return self.fail_change(slot, outbox);
+        match json.map(|json| self.seen.decode(json)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return self.fail_change(slot, outbox),
+            None => self.seen = G::Register::default(),
         }
         let cas = self.rounds.get(slot).cas;
         let outcome = match cas {
@@ -561,7 +564,7 @@ impl Answers {
                 ErrorCode::TIMEOUT,
                 alloc::format!("{why}; the add may still count, once"),
             ),
-            Want::Read => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, alloc::format!("{why}")),
+            Want::Read => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why.to_string()),
         };
         self.error(rider, &error, outbox);
     }
