@@ -17,7 +17,8 @@ pub trait Encode {
 /// assert_eq!(out, b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"read_ok\",\"value\":7,\"in_reply_to\":1}}\n");
 /// ```
 pub struct MessageWriter<'a> {
-    out: &'a mut Vec<u8>,
+    /// Nowhere, for the answer to a request that wants none.
+    out: Option<&'a mut Vec<u8>>,
 }
 
 impl<'a> MessageWriter<'a> {
@@ -29,22 +30,31 @@ impl<'a> MessageWriter<'a> {
         dest.encode(out);
         out.extend_from_slice(b",\"body\":{\"type\":");
         kind.encode(out);
-        MessageWriter { out }
+        MessageWriter { out: Some(out) }
+    }
+
+    /// A message that is not sent.
+    pub fn silent() -> Self {
+        MessageWriter { out: None }
     }
 
     /// Adds one field to the body. `name` needs no escapes in JSON.
-    pub fn field(self, name: &'static str, value: impl Encode) -> Self {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        value.encode(self.out);
+    pub fn field(mut self, name: &'static str, value: impl Encode) -> Self {
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+            value.encode(out);
+        }
         self
     }
 }
 
 impl Drop for MessageWriter<'_> {
     fn drop(&mut self) {
-        self.out.extend_from_slice(b"}}\n");
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(b"}}\n");
+        }
     }
 }
 
@@ -118,6 +128,15 @@ impl Encode for i64 {
             out.push(b'-');
         }
         self.unsigned_abs().encode(out);
+    }
+}
+
+impl Encode for i128 {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match i64::try_from(*self) {
+            Ok(small) => small.encode(out),
+            Err(_) => out.extend_from_slice(alloc::format!("{self}").as_bytes()),
+        }
     }
 }
 

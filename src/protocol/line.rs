@@ -169,13 +169,14 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if self.text.is_empty() && !self.bytes.is_empty() {
-                if let Some(error) = self.check_more() {
-                    if core::mem::take(self.skipping) {
-                        continue;
-                    }
-                    return Some(Err(error));
+            if self.text.is_empty()
+                && !self.bytes.is_empty()
+                && let Some(error) = self.check_more()
+            {
+                if core::mem::take(self.skipping) {
+                    continue;
                 }
+                return Some(Err(error));
             }
             let Some((line, text)) = self.text.split_once('\n') else {
                 let cut = self.cut.take()?;

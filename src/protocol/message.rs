@@ -121,7 +121,7 @@ impl<'a> Unanswered<'a> {
 
 /// A string that is borrowed from the line unless it holds escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 // By hand and not with `#[serde(flatten)]`, which would buffer every field: the keys that the protocol knows are
 // taken out as they pass by, the others go on to `F`.

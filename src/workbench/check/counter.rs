@@ -85,6 +85,8 @@ fn missing_final_reads(history: &History, node_count: usize) -> Vec<Finding> {
     #[derive(Default)]
     struct Asked {
         is_answered: bool,
+        /// It could not learn what became of a request, and another client took its place.
+        is_replaced: bool,
         attempts: Vec<usize>,
     }
     let mut nodes: BTreeMap<usize, BTreeMap<usize, Asked>> = (0..node_count)
@@ -93,6 +95,8 @@ fn missing_final_reads(history: &History, node_count: usize) -> Vec<Finding> {
     for (index, operation) in history.iter().enumerate() {
         let clients = nodes.entry(operation.node).or_default();
         let asked = clients.entry(operation.client).or_default();
+        asked.is_replaced =
+            !operation.is_final && matches!(operation.outcome, Outcome::Indeterminate(_));
         if operation.is_final && operation.call == Call::Read {
             asked.is_answered |= operation.outcome.is_ok();
             asked.attempts.push(index);
@@ -106,7 +110,8 @@ fn missing_final_reads(history: &History, node_count: usize) -> Vec<Finding> {
                 [],
             ));
         }
-        for (client, asked) in clients.into_iter().filter(|(_, asked)| !asked.is_answered) {
+        let is_owed = |asked: &Asked| !asked.is_answered && !asked.is_replaced;
+        for (client, asked) in clients.into_iter().filter(|(_, asked)| is_owed(asked)) {
             let what = if asked.attempts.is_empty() {
                 format!("Client {client} never asked node {node} for its final total.")
             } else {
@@ -414,6 +419,15 @@ mod tests {
             "Node 2 was never asked",
             &[],
         );
+    }
+
+    #[test]
+    fn a_client_that_was_replaced_owes_no_final_read() {
+        let mut history = with_final_values([7, 7]);
+        let mut lost = lost_add(0, 90..91, 0);
+        lost.client = 9;
+        history.insert(0, lost);
+        assert_valid(&judge(&history, Kind::GrowOnly, 2));
     }
 
     #[test]

@@ -1,0 +1,210 @@
+//! The sans-I/O core: a node is a state machine between lines and bytes.
+//!
+//! Lines and the time come in ([`Node::receive`], [`Node::wake`]); bytes ([`Node::output`]) and the time at which the
+//! node wants to be woken ([`Node::deadline`]) go out. The node opens no file, reads no clock and draws no
+//! randomness: the same code runs under the loop of `stdio`, in the simulator and in the benches.
+//!
+//! Time is a [`Duration`] since any fixed moment; it must not go backwards.
+//!
+//! The node does the `init` handshake and answers what is malformed, unknown or too early; everything else it hands
+//! to a [`Workload`]. What a workload has under way it keeps in [`Pending`].
+
+mod outbox;
+mod pending;
+mod random;
+
+use alloc::{borrow::Cow, vec::Vec};
+use core::{fmt, time::Duration};
+
+use serde::Deserialize;
+
+use crate::protocol::{Error, ErrorCode, Message};
+
+pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
+pub use pending::{PENDING_MAX, Pending};
+pub use random::Random;
+
+/// What a node does: one implementation a challenge.
+pub trait Workload {
+    /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed.
+    /// [`serde::de::IgnoredAny`] if there are none.
+    type Fields<'a>: Deserialize<'a>;
+
+    /// The node has learnt its own id and everyone's. Called once, before any message.
+    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+        let _ = (node_id, node_ids);
+    }
+
+    /// A request has come, from a client or from another node.
+    ///
+    /// # Errors
+    ///
+    /// The error is sent to the one who asked. It must be true: no definite error for what may have happened.
+    fn request(
+        &mut self,
+        request: &Message<'_, Self::Fields<'_>>,
+        now: Duration,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error>;
+
+    /// A reply has come; it may be late, doubled, or to nothing.
+    fn reply(&mut self, reply: &Message<'_, Self::Fields<'_>>, now: Duration, outbox: &mut Outbox) {
+        let _ = (reply, now, outbox);
+    }
+
+    /// When [`wake`](Self::wake) is wanted at the latest.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time has passed, perhaps not yet up to the deadline.
+    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
+        let _ = (now, outbox);
+    }
+
+    /// The input has ended and no reply can come any more: answer what is still waiting.
+    fn finish(&mut self, outbox: &mut Outbox) {
+        let _ = outbox;
+    }
+}
+
+/// A node that runs a workload.
+///
+/// ```
+/// use core::time::Duration;
+/// use eddy::{node::Node, workload::Echo};
+///
+/// let mut node = Node::new(Echo);
+/// node.receive(r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#, Duration::ZERO)?;
+/// assert_eq!(node.output(), b"{\"src\":\"n0\",\"dest\":\"c0\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1}}\n");
+/// # Ok::<(), eddy::node::BadLine>(())
+/// ```
+pub struct Node<W> {
+    workload: W,
+    outbox: Outbox,
+}
+
+/// A line that no one can be told about: what is wrong with it.
+#[derive(Debug)]
+pub struct BadLine(serde_json::Error);
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a message that can be answered: {}", self.0)
+    }
+}
+
+impl core::error::Error for BadLine {}
+
+/// What an `init` says.
+#[derive(Deserialize)]
+struct Init<'a> {
+    #[serde(borrow)]
+    node_id: Cow<'a, str>,
+    #[serde(borrow)]
+    node_ids: Vec<Cow<'a, str>>,
+}
+
+impl<W: Workload> Node<W> {
+    /// A node that waits for its `init`.
+    pub fn new(workload: W) -> Self {
+        Node {
+            workload,
+            outbox: Outbox::new(),
+        }
+    }
+
+    /// Takes one line of input.
+    ///
+    /// # Errors
+    ///
+    /// [`BadLine`] when the line is no message and doesn't say whom to answer. The node goes on as if it had not come.
+    pub fn receive(&mut self, line: &str, now: Duration) -> Result<(), BadLine> {
+        let message = match Message::<W::Fields<'_>>::parse(line) {
+            Ok(message) => message,
+            Err(malformed) => {
+                let Some(request) = malformed.unanswered else {
+                    return Err(BadLine(malformed.reason));
+                };
+                let error = Error::new(
+                    ErrorCode::MALFORMED_REQUEST,
+                    alloc::format!("malformed request: {}", malformed.reason),
+                );
+                self.outbox
+                    .error_as(&request.dest, &request.src, Some(request.msg_id), &error);
+                return Ok(());
+            }
+        };
+        let body = &message.body;
+        let result = if body.kind == "init" {
+            self.init(line)
+        } else if body.in_reply_to.is_some() {
+            if self.outbox.is_initialised() {
+                self.workload.reply(&message, now, &mut self.outbox);
+            }
+            Ok(())
+        } else if !self.outbox.is_initialised() {
+            Err(Error::new(
+                ErrorCode::TEMPORARILY_UNAVAILABLE,
+                "this node has had no init yet",
+            ))
+        } else if body.kind.is_empty() {
+            Err(Error::missing("type"))
+        } else {
+            self.workload.request(&message, now, &mut self.outbox)
+        };
+        if let Err(error) = result {
+            self.outbox
+                .error_as(&message.dest, &message.src, body.msg_id, &error);
+        }
+        Ok(())
+    }
+
+    /// A second `init` changes nothing and is answered: the first answer may have been lost.
+    fn init(&mut self, line: &str) -> Result<(), Error> {
+        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
+        let message = Message::<Init>::parse(line)
+            .map_err(|error| malformed(alloc::format!("malformed init: {}", error.reason)))?;
+        let Init { node_id, node_ids } = &message.body.fields;
+        if node_id.is_empty() {
+            return Err(malformed("malformed init: node_id is empty".into()));
+        }
+        if !self.outbox.is_initialised() {
+            self.outbox.init(node_id);
+            self.workload.init(node_id, node_ids);
+        }
+        self.outbox
+            .reply(&message.src, message.body.msg_id, "init_ok");
+        Ok(())
+    }
+
+    /// When [`wake`](Self::wake) is wanted at the latest; `None` as long as nothing is under way.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.workload.deadline()
+    }
+
+    /// Says that time has passed.
+    pub fn wake(&mut self, now: Duration) {
+        self.workload.wake(now, &mut self.outbox);
+    }
+
+    /// Says that no input will come any more. What is under way is answered as truly as it can be.
+    pub fn finish(&mut self) {
+        self.workload.finish(&mut self.outbox);
+    }
+
+    /// The bytes that wait to be written: whole lines, but for a line of which a part has been [`written`](Self::written).
+    pub fn output(&self) -> &[u8] {
+        self.outbox.bytes()
+    }
+
+    /// Says that the first `count` bytes of the output have been written.
+    pub fn written(&mut self, count: usize) {
+        self.outbox.written(count);
+    }
+
+    /// Whether so much output waits that no more input should be given, see [`OUTPUT_BYTES_MAX`].
+    pub fn is_full(&self) -> bool {
+        self.outbox.bytes().len() >= OUTPUT_BYTES_MAX
+    }
+}

@@ -1,0 +1,166 @@
+//! The command line of a node: flags with values, `--help` and `--version`.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Reads the command line of the program `name`. `set` is called with each flag; see [`Flag`].
+///
+/// `--help` prints `usage` and `--version` the version, and both end the program well. A wrong flag ends it with exit
+/// code 2, one line that says what is wrong, and the usage, both on standard error.
+///
+/// # Errors
+///
+/// The exit code with which to end the program.
+pub fn parse(
+    name: &str,
+    usage: &str,
+    mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
+) -> Result<(), ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let (flag, value) = match argument.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_string())),
+            None => (argument.as_str(), None),
+        };
+        // Nobody is left to tell when printing fails.
+        match flag {
+            "--help" | "-h" => {
+                let _ = std::io::stdout().write_all(usage.as_bytes());
+                return Err(ExitCode::SUCCESS);
+            }
+            "--version" | "-V" => {
+                let version = env!("CARGO_PKG_VERSION");
+                let _ = writeln!(std::io::stdout(), "{name} {version}");
+                return Err(ExitCode::SUCCESS);
+            }
+            _ => {}
+        }
+        let mut flag = Flag {
+            name: flag,
+            value,
+            arguments: &mut arguments,
+        };
+        if let Err(wrong) = set(&mut flag) {
+            let _ = write!(std::io::stderr(), "{name}: {wrong}\n\n{usage}");
+            return Err(ExitCode::from(2));
+        }
+    }
+    Ok(())
+}
+
+/// One flag of the command line.
+pub struct Flag<'a> {
+    /// Its name, with the dashes.
+    pub name: &'a str,
+    value: Option<String>,
+    arguments: &'a mut dyn Iterator<Item = String>,
+}
+
+/// What is wrong with a flag.
+#[derive(Debug)]
+pub struct Wrong(String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl Flag<'_> {
+    /// The error for a flag that there isn't.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn unknown(&self) -> Result<(), Wrong> {
+        Err(Wrong(format!("there is no {}", self.name)))
+    }
+
+    /// The flag's value: what stands behind `=`, or the next argument.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn value(&mut self) -> Result<String, Wrong> {
+        let value = self.value.take().or_else(|| self.arguments.next());
+        value.ok_or_else(|| Wrong(format!("{} needs a value", self.name)))
+    }
+
+    /// Sets `target` to the flag's value.
+    ///
+    /// # Errors
+    ///
+    /// When there is no value or it can't be read as such a thing.
+    pub fn set<T: FromStr<Err: fmt::Display>>(&mut self, target: &mut T) -> Result<(), Wrong> {
+        let value = self.value()?;
+        *target = value
+            .parse()
+            .map_err(|error| Wrong(format!("{} {value}: {error}", self.name)))?;
+        Ok(())
+    }
+
+    /// Sets `target` to the flag's value, which must be one of `choices`.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of them.
+    pub fn set_one_of(&mut self, target: &mut String, choices: &[&str]) -> Result<(), Wrong> {
+        let value = self.value()?;
+        if !choices.contains(&value.as_str()) {
+            let choices = choices.join(" or ");
+            return Err(Wrong(format!("{} {value}: it is {choices}", self.name)));
+        }
+        *target = value;
+        Ok(())
+    }
+
+    /// Sets `target` to a whole number of at least 1.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not one.
+    pub fn set_count(&mut self, target: &mut usize) -> Result<(), Wrong> {
+        let value = self.value()?;
+        *target = value
+            .parse()
+            .ok()
+            .filter(|count| *count > 0)
+            .ok_or_else(|| {
+                Wrong(format!(
+                    "{} {value}: it must be a whole number of at least 1",
+                    self.name
+                ))
+            })?;
+        Ok(())
+    }
+
+    /// Sets `target` to a time such as `500ms`, `4.5s` or, in milliseconds, `500`.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not a time between a millisecond and a day.
+    pub fn set_time(&mut self, target: &mut Duration) -> Result<(), Wrong> {
+        let value = self.value()?;
+        let (number, unit_ms) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
+            (Some(number), _) => (number, 1.0),
+            (None, Some(number)) => (number, 1000.0),
+            (None, None) => (value.as_str(), 1.0),
+        };
+        let time_ms = number.parse::<f64>().ok().map(|number| number * unit_ms);
+        let time_ms = time_ms.filter(|time_ms| (1.0..=86_400_000.0).contains(time_ms));
+        *target = time_ms
+            .map(|time_ms| Duration::from_secs_f64(time_ms / 1000.0))
+            .ok_or_else(|| {
+                Wrong(format!(
+                    "{} {value}: it must be a time such as 500ms or 4.5s",
+                    self.name
+                ))
+            })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+/// At most so many lines a second.
+const LINES_MAX: u32 = 3;
+
+/// At most so many characters a line.
+const LINE_CHARS_MAX: usize = 300;
+
+/// What is wrong with the input, on standard error: a few lines a second, and how many were left out.
+#[derive(Default)]
+pub(super) struct Complaints {
+    /// When the second began in which the last complaint fell.
+    second: Duration,
+    written: u32,
+    left_out: u64,
+}
+
+impl Complaints {
+    pub(super) fn add(&mut self, complaint: &dyn fmt::Display, now: Duration) {
+        self.settle(now);
+        if self.written == 0 {
+            self.second = now;
+        }
+        if self.written < LINES_MAX {
+            self.written += 1;
+            write_line(complaint);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// When [`settle`](Self::settle) has something to say.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        (self.left_out > 0).then_some(self.second + Duration::from_secs(1))
+    }
+
+    /// Says what was left out, once the second is over.
+    pub(super) fn settle(&mut self, now: Duration) {
+        if self.written > 0 && now >= self.second + Duration::from_secs(1) {
+            self.close();
+        }
+    }
+
+    /// Says what was left out, at once.
+    pub(super) fn close(&mut self) {
+        if self.left_out > 0 {
+            write_line(&format_args!("and {} lines more like that", self.left_out));
+        }
+        *self = Complaints::default();
+    }
+}
+
+/// Writes one line. Control characters are escaped, lest input reach a terminal raw.
+fn write_line(complaint: &dyn fmt::Display) {
+    let mut line = String::new();
+    let text = complaint.to_string();
+    for character in text.chars().take(LINE_CHARS_MAX) {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    if text.chars().nth(LINE_CHARS_MAX).is_some() {
+        line.push_str(" ...");
+    }
+    line.write_char('\n')
+        .expect("writing to a String never fails");
+    // Whoever closed standard error doesn't want to know.
+    let _ = io::stderr().write_all(line.as_bytes());
+}

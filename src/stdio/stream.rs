@@ -1,0 +1,165 @@
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use mio::unix::pipe::{Receiver, Sender};
+use mio::{Interest, Registry, Token};
+
+/// Standard input.
+pub(super) struct Input {
+    source: Source,
+    is_ready: bool,
+    has_ended: bool,
+}
+
+enum Source {
+    Polled(Receiver),
+    /// A regular file or `/dev/null`, which epoll refuses: reading never waits long.
+    Blocking(File),
+}
+
+impl Input {
+    pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut receiver = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let source = match registry.register(&mut receiver, token, Interest::READABLE) {
+            Ok(()) => {
+                receiver.set_nonblocking(true)?;
+                Source::Polled(receiver)
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Source::Blocking(File::from(OwnedFd::from(receiver)))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Input {
+            source,
+            is_ready: true,
+            has_ended: false,
+        })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    pub(super) fn set_ready(&mut self) {
+        self.is_ready = !self.has_ended;
+    }
+
+    /// Reads what is there, perhaps nothing.
+    pub(super) fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let result = match &mut self.source {
+            Source::Polled(receiver) => receiver.read(space),
+            Source::Blocking(file) => file.read(space),
+        };
+        match result {
+            Ok(0) => {
+                self.has_ended = true;
+                self.is_ready = false;
+                Ok(0)
+            }
+            Ok(count) => {
+                let is_polled = matches!(self.source, Source::Polled(_));
+                self.is_ready = count == space.len() || !is_polled;
+                Ok(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_ready = false;
+                Ok(0)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        if let Source::Polled(receiver) = &self.source {
+            // If even this fails there is nothing left to do about it.
+            let _ = receiver.set_nonblocking(false);
+        }
+    }
+}
+
+/// Standard output.
+pub(super) struct Output {
+    sink: Sink,
+    registry: Registry,
+    token: Token,
+    is_ready: bool,
+}
+
+enum Sink {
+    Polled(Sender),
+    /// A regular file or `/dev/null`.
+    Blocking(File),
+}
+
+impl Output {
+    pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut sender = Sender::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let sink = match registry.register(&mut sender, token, Interest::WRITABLE) {
+            Ok(()) => {
+                registry.deregister(&mut sender)?;
+                sender.set_nonblocking(true)?;
+                Sink::Polled(sender)
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Sink::Blocking(File::from(OwnedFd::from(sender)))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Output {
+            sink,
+            registry: registry.try_clone()?,
+            token,
+            is_ready: true,
+        })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// There is room again: until the next time that there is none, nobody needs to say so.
+    pub(super) fn set_ready(&mut self) -> io::Result<()> {
+        self.is_ready = true;
+        match &mut self.sink {
+            Sink::Polled(sender) => self.registry.deregister(sender),
+            Sink::Blocking(_) => Ok(()),
+        }
+    }
+
+    /// Writes what there is room for, perhaps nothing.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = match &mut self.sink {
+            Sink::Polled(sender) => sender.write(bytes),
+            Sink::Blocking(file) => file.write(bytes),
+        };
+        match (result, &mut self.sink) {
+            (Ok(0), _) => Err(ErrorKind::WriteZero.into()),
+            (Err(error), Sink::Polled(sender)) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_ready = false;
+                let interest = Interest::WRITABLE;
+                self.registry.register(sender, self.token, interest)?;
+                Ok(0)
+            }
+            (Err(error), _) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            (result, _) => result,
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Sink::Polled(sender) = &self.sink {
+            // If even this fails there is nothing left to do about it.
+            let _ = sender.set_nonblocking(false);
+        }
+    }
+}

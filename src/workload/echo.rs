@@ -1,0 +1,45 @@
+use core::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::node::{Outbox, Workload};
+use crate::protocol::{Error, Message};
+
+/// Sends back what it is sent.
+///
+/// `echo{echo} → echo_ok{echo}`, where `echo` is any JSON, returned byte for byte.
+pub struct Echo;
+
+/// What an `echo` holds.
+#[derive(Deserialize)]
+pub struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    echo: Option<&'a RawValue>,
+}
+
+/// So that `null` is something to echo, and not nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+impl Workload for Echo {
+    type Fields<'a> = Fields<'a>;
+
+    fn request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        _now: Duration,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        let body = &request.body;
+        if body.kind != "echo" {
+            return Err(Error::not_supported(&body.kind));
+        }
+        let echo = body.fields.echo.ok_or_else(|| Error::missing("echo"))?;
+        outbox
+            .reply(&request.src, body.msg_id, "echo_ok")
+            .field("echo", echo);
+        Ok(())
+    }
+}

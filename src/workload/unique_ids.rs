@@ -1,0 +1,60 @@
+use alloc::{borrow::Cow, string::String};
+use core::{fmt::Write, time::Duration};
+
+use serde::de::IgnoredAny;
+
+use crate::node::{Outbox, Random, Workload};
+use crate::protocol::{Error, Message};
+
+/// Gives out ids that no one else gives out, without asking anyone.
+///
+/// `generate → generate_ok{id}`. An id is the node's own id, the number of this life of the node, and a count:
+/// `"n0-9f1c2a70d5b3e846-17"`. The first keeps nodes apart, the second the lives of one node: it is 64 random bits, so
+/// among a million restarts of a node two share a number with a chance of about one in forty million.
+pub struct UniqueIds {
+    life: u64,
+    /// The id given out last; what stands before `count` never changes.
+    id: String,
+    prefix_bytes: usize,
+    count: u64,
+}
+
+impl UniqueIds {
+    /// A source of ids. The seed has to be another at each start of a node: see [`Random`].
+    pub fn new(seed: u64) -> Self {
+        UniqueIds {
+            life: Random::new(seed).next_u64(),
+            id: String::new(),
+            prefix_bytes: 0,
+            count: 0,
+        }
+    }
+}
+
+impl Workload for UniqueIds {
+    type Fields<'a> = IgnoredAny;
+
+    fn init(&mut self, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+        self.id = alloc::format!("{node_id}-{:016x}-", self.life);
+        self.prefix_bytes = self.id.len();
+    }
+
+    fn request(
+        &mut self,
+        request: &Message<'_, IgnoredAny>,
+        _now: Duration,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        let body = &request.body;
+        if body.kind != "generate" {
+            return Err(Error::not_supported(&body.kind));
+        }
+        self.count += 1;
+        self.id.truncate(self.prefix_bytes);
+        write!(self.id, "{}", self.count).expect("writing to a String never fails");
+        outbox
+            .reply(&request.src, body.msg_id, "generate_ok")
+            .field("id", self.id.as_str());
+        Ok(())
+    }
+}
