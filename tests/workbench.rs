@@ -2,9 +2,10 @@
 #![cfg(feature = "workbench")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -38,13 +39,19 @@ fn program(name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// Runs `eddy test` on a program, for one second if nothing else is asked.
-fn test(path: &Path, more: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args(["test", "-w", "echo", "--node-count", "2"])
-        .args(["--recovery", "0", "--seed", "1", "--bin"])
+/// `eddy test` on a program.
+fn eddy(path: &Path, more: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
+        .args(["test", "-w", "echo", "--seed", "1", "--bin"])
         .arg(path)
-        .args(more.split_whitespace())
+        .args(more.split_whitespace());
+    command
+}
+
+/// Runs `eddy test` with two nodes to its end.
+fn test(path: &Path, more: &str) -> Output {
+    eddy(path, &format!("--node-count 2 {more}"))
         .output()
         .expect("eddy is built")
 }
@@ -240,6 +247,28 @@ fn a_node_that_never_answers_init_is_named() {
 }
 
 #[test]
+fn an_interrupt_ends_the_nodes_and_is_no_verdict() {
+    let wrong = "print('my process is', os.getpid(), file=sys.stderr, flush=True)";
+    let path = program("interrupted.py", &echo_node(wrong));
+    let mut eddy = eddy(&path, "--rate 100 --log-stderr --node-count 1")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eddy is built");
+    let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
+    let line = lines.next().expect("a line").expect("UTF-8");
+    let node = line.split(' ').next_back().expect("a number");
+    let kill = |args: [&str; 2]| Command::new("kill").args(args).output().expect("kill");
+    kill(["-INT", &eddy.id().to_string()]);
+    let last = lines.map_while(Result::ok).last().expect("a line");
+    assert!(last.contains("interrupted"), "{last}");
+    assert_eq!(eddy.wait().expect("it ends").code(), Some(3));
+    assert!(
+        !kill(["-0", node]).status.success(),
+        "the node is still there"
+    );
+}
+
+#[test]
 fn arguments_after_the_dashes_go_to_the_node() {
     let node = echo_node("print(sys.argv[1:], file=sys.stderr)");
     let more = format!("{SHORT} --log-stderr -- --consistency linearizable");
@@ -263,6 +292,7 @@ fn wrong_flags_are_told_and_are_no_verdict() {
         "--rate -1",
         "--concurrency 0",
         "--nemesis dragons",
+        "--nemesis-interval 0",
         "--availability 2",
         "--no-such-flag",
     ] {

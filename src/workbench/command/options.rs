@@ -24,7 +24,7 @@ Examples:
       --nemesis partition -- --consistency linearizable";
 
 #[derive(Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
     /// What to test.
     #[arg(short, long, value_enum)]
@@ -72,7 +72,7 @@ pub(super) struct TestOptions {
     pub nemesis: Vec<Fault>,
 
     /// How many seconds there are between the beginning and the end of faults, on average.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub nemesis_interval: Duration,
 
     /// How many operations must succeed: total, or a fraction such as 0.9.
@@ -190,6 +190,13 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     not_negative(text).map(Duration::from_secs_f64)
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|duration| match duration {
+        Duration::ZERO => Err(String::from("expected more than no time")),
+        _ => Ok(duration),
+    })
 }
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {

@@ -157,9 +157,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     /// Sleeps until something happens or that time has come. Does not sleep while a node has more to be read.
     fn wait(&mut self, events: &mut Events, until: Duration) -> Result<(), RunError> {
         let has_more = self.nodes.iter().any(NodeProcess::has_more);
-        let timeout = match has_more {
-            true => Duration::ZERO,
-            false => until.saturating_sub(self.began.elapsed()),
+        let timeout = if has_more {
+            Duration::ZERO
+        } else {
+            until.saturating_sub(self.began.elapsed())
         };
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {

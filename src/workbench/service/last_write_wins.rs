@@ -82,7 +82,7 @@ impl Service for LastWriteWins {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test::Store;
+    use super::super::testing::Store;
 
     #[test]
     fn a_write_reaches_every_reader_in_the_end() {

@@ -26,7 +26,7 @@ impl Service for Linearizable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test::Store;
+    use super::super::testing::Store;
 
     #[test]
     fn it_reads_what_was_written_last() {

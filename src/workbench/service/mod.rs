@@ -15,7 +15,7 @@ mod last_write_wins;
 mod linearizable;
 mod sequential;
 #[cfg(test)]
-mod test;
+mod testing;
 mod timestamp;
 
 use rand::SeedableRng;

@@ -114,7 +114,7 @@ impl Service for Sequential {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test::Store;
+    use super::super::testing::Store;
     use super::*;
 
     fn number(answer: &str) -> u64 {

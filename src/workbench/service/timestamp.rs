@@ -27,7 +27,7 @@ impl Service for TimestampOracle {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test::Store;
+    use super::super::testing::Store;
 
     #[test]
     fn timestamps_count_up_from_zero() {

@@ -92,7 +92,8 @@ impl NodeFaults {
         }
     }
 
-    pub(super) fn into_findings(self, nodes: &[String]) -> Vec<Finding> {
+    pub(super) fn into_findings(mut self, nodes: &[String]) -> Vec<Finding> {
+        self.0.sort_by_key(|fault| fault.node);
         let findings = self.0.into_iter().map(|fault| {
             let more = match fault.count {
                 1 => String::new(),
