@@ -21,10 +21,10 @@ Usage: g-counter [flags], started by Maelstrom or by eddy test.
   --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
   --max-line BYTES      the longest line that is read (default 1048576)
   --rpc-timeout TIME    how long to wait for the store before asking again (default 1s)
-  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4.5s)
+  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
   --help, --version
 
-TIME is 500ms, 4.5s or, in milliseconds, 500.
+TIME is 500ms, 2s or, in milliseconds, 500.
 ";
 
 fn main() -> ExitCode {

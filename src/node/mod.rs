@@ -138,16 +138,14 @@ impl<W: Workload> Node<W> {
         let body = &message.body;
         let result = if body.kind == "init" {
             self.init(line)
-        } else if body.in_reply_to.is_some() {
-            if self.outbox.is_initialised() {
-                self.workload.reply(&message, now, &mut self.outbox);
-            }
-            Ok(())
         } else if !self.outbox.is_initialised() {
             Err(Error::new(
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
                 "this node has had no init yet",
             ))
+        } else if body.in_reply_to.is_some() {
+            self.workload.reply(&message, now, &mut self.outbox);
+            Ok(())
         } else if body.kind.is_empty() {
             Err(Error::missing("type"))
         } else {

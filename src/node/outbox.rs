@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::protocol::{Error, MessageWriter, Name};
+use crate::protocol::{Error, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
 ///
@@ -9,7 +9,8 @@ pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 /// The messages that wait to be written, as bytes.
 pub struct Outbox {
-    node_id: Name,
+    /// This node, once it has been told its name.
+    sender: Option<Sender>,
     bytes: Vec<u8>,
     /// `bytes[..written]` is out already.
     written: usize,
@@ -18,28 +19,34 @@ pub struct Outbox {
 impl Outbox {
     pub(super) fn new() -> Self {
         Outbox {
-            node_id: Name::default(),
+            sender: None,
             bytes: Vec::with_capacity(OUTPUT_BYTES_MAX),
             written: 0,
         }
     }
 
     pub(super) fn init(&mut self, node_id: &str) {
-        self.node_id = node_id.into();
+        self.sender = Some(Sender::new(node_id));
     }
 
     pub(super) fn is_initialised(&self) -> bool {
-        self.node_id != Name::default()
+        self.sender.is_some()
     }
 
     /// Begins a message to `dest`. It is complete when the writer is dropped.
-    pub fn send(&mut self, dest: &str, kind: &str) -> MessageWriter<'_> {
-        debug_assert!(self.is_initialised(), "a node that has no id sends nothing");
-        MessageWriter::new(&mut self.bytes, self.node_id.as_str(), dest, kind)
+    pub fn send(&mut self, dest: &str, kind: &'static str) -> MessageWriter<'_> {
+        let sender = self.sender.as_ref();
+        let sender = sender.expect("a workload hears nothing, so says nothing, before init");
+        MessageWriter::new(&mut self.bytes, sender, dest, kind)
     }
 
     /// Begins the answer to a request. Nothing is written if the request had no `msg_id`: nobody waits.
-    pub fn reply(&mut self, dest: &str, msg_id: Option<i64>, kind: &str) -> MessageWriter<'_> {
+    pub fn reply(
+        &mut self,
+        dest: &str,
+        msg_id: Option<i64>,
+        kind: &'static str,
+    ) -> MessageWriter<'_> {
         match msg_id {
             Some(msg_id) => self.send(dest, kind).field("in_reply_to", msg_id),
             None => MessageWriter::silent(),
@@ -53,14 +60,24 @@ impl Outbox {
             .field("text", &*error.text);
     }
 
-    /// Like [`error`](Self::error), before `init` under the name by which the node was addressed.
-    pub(super) fn error_as(&mut self, name: &str, dest: &str, msg_id: Option<i64>, error: &Error) {
-        if self.is_initialised() {
-            self.error(dest, msg_id, error);
-        } else if !name.is_empty() {
-            self.node_id = name.into();
-            self.error(dest, msg_id, error);
-            self.node_id = Name::default();
+    /// Like [`error`](Self::error); before `init` it speaks under the name by which the node was addressed.
+    pub(super) fn error_as(
+        &mut self,
+        addressed_as: &str,
+        dest: &str,
+        msg_id: Option<i64>,
+        error: &Error,
+    ) {
+        let is_early = !self.is_initialised();
+        if is_early {
+            if addressed_as.is_empty() {
+                return;
+            }
+            self.sender = Some(Sender::new(addressed_as));
+        }
+        self.error(dest, msg_id, error);
+        if is_early {
+            self.sender = None;
         }
     }
 

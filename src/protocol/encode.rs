@@ -8,13 +8,27 @@ pub trait Encode {
     fn encode(&self, out: &mut Vec<u8>);
 }
 
+/// The beginning of every message of one sender, encoded once.
+#[derive(Clone, Debug)]
+pub struct Sender(Vec<u8>);
+
+impl Sender {
+    /// The sender with this id.
+    pub fn new(id: &str) -> Self {
+        let mut beginning = b"{\"src\":".to_vec();
+        id.encode(&mut beginning);
+        beginning.extend_from_slice(b",\"dest\":");
+        Sender(beginning)
+    }
+}
+
 /// One message being written. It is complete, with its newline, when the writer is dropped.
 ///
 /// ```
-/// # use eddy::protocol::MessageWriter;
+/// # use eddy::protocol::{MessageWriter, Sender};
 /// let mut out = Vec::new();
-/// MessageWriter::new(&mut out, "n0", "c1", "read_ok").field("value", 7u64).field("in_reply_to", 1u64);
-/// assert_eq!(out, b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"read_ok\",\"value\":7,\"in_reply_to\":1}}\n");
+/// MessageWriter::new(&mut out, &Sender::new("n0"), "c1", "read_ok").field("value", 7u64);
+/// assert_eq!(out, b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"read_ok\",\"value\":7}}\n");
 /// ```
 pub struct MessageWriter<'a> {
     /// Nowhere, for the answer to a request that wants none.
@@ -22,14 +36,13 @@ pub struct MessageWriter<'a> {
 }
 
 impl<'a> MessageWriter<'a> {
-    /// Begins a message of type `kind`.
-    pub fn new(out: &'a mut Vec<u8>, src: &str, dest: &str, kind: &str) -> Self {
-        out.extend_from_slice(b"{\"src\":");
-        src.encode(out);
-        out.extend_from_slice(b",\"dest\":");
+    /// Begins a message of type `kind`, which needs no escapes in JSON.
+    pub fn new(out: &'a mut Vec<u8>, sender: &Sender, dest: &str, kind: &'static str) -> Self {
+        out.extend_from_slice(&sender.0);
         dest.encode(out);
-        out.extend_from_slice(b",\"body\":{\"type\":");
-        kind.encode(out);
+        out.extend_from_slice(b",\"body\":{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
         MessageWriter { out: Some(out) }
     }
 

@@ -13,7 +13,7 @@ pub struct Message<'a, F> {
     /// Who sent it.
     #[serde(borrow)]
     pub src: Cow<'a, str>,
-    /// To whom it is addressed.
+    /// To whom it is addressed; empty if the line doesn't say.
     #[serde(borrow, default)]
     pub dest: Cow<'a, str>,
     /// What it says.
@@ -80,19 +80,19 @@ impl fmt::Display for Malformed<'_> {
 
 impl core::error::Error for Malformed<'_> {}
 
-/// A request that can't be understood but can be answered.
+/// A request that can't be served but can be answered.
 #[derive(Debug)]
 pub struct Unanswered<'a> {
     /// Who asked.
     pub src: Cow<'a, str>,
-    /// Who was asked.
+    /// Who was asked; empty if the line doesn't say.
     pub dest: Cow<'a, str>,
     /// What the reply has to name.
     pub msg_id: i64,
 }
 
 impl<'a> Unanswered<'a> {
-    /// A second, lenient look at a line that [`Message::parse`] refused.
+    /// A second, lenient look at a line: whom to tell that it can't be served.
     fn find(line: &'a str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Outer<'a> {

@@ -12,7 +12,7 @@ mod line;
 mod message;
 mod name;
 
-pub use encode::{Encode, MessageWriter};
+pub use encode::{Encode, MessageWriter, Sender};
 pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
 pub use message::{Body, Malformed, Message, Text, Unanswered};

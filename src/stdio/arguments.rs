@@ -139,7 +139,7 @@ impl Flag<'_> {
         Ok(())
     }
 
-    /// Sets `target` to a time such as `500ms`, `4.5s` or, in milliseconds, `500`.
+    /// Sets `target` to a time such as `500ms`, `2s` or, in milliseconds, `500`.
     ///
     /// # Errors
     ///
@@ -147,20 +147,21 @@ impl Flag<'_> {
     pub fn set_time(&mut self, target: &mut Duration) -> Result<(), Wrong> {
         let value = self.value()?;
         let (number, unit_ms) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
-            (Some(number), _) => (number, 1.0),
-            (None, Some(number)) => (number, 1000.0),
-            (None, None) => (value.as_str(), 1.0),
+            (Some(number), _) => (number, 1),
+            (None, Some(number)) => (number, 1000),
+            (None, None) => (value.as_str(), 1),
         };
-        let time_ms = number.parse::<f64>().ok().map(|number| number * unit_ms);
-        let time_ms = time_ms.filter(|time_ms| (1.0..=86_400_000.0).contains(time_ms));
-        *target = time_ms
-            .map(|time_ms| Duration::from_secs_f64(time_ms / 1000.0))
-            .ok_or_else(|| {
-                Wrong(format!(
-                    "{} {value}: it must be a time such as 500ms or 4.5s",
-                    self.name
-                ))
-            })?;
+        let time_ms = number
+            .parse()
+            .ok()
+            .and_then(|number: u64| number.checked_mul(unit_ms));
+        let time_ms = time_ms.filter(|time_ms| (1..=86_400_000).contains(time_ms));
+        *target = time_ms.map(Duration::from_millis).ok_or_else(|| {
+            let name = self.name;
+            Wrong(format!(
+                "{name} {value}: it must be a time such as 500ms or 2s"
+            ))
+        })?;
         Ok(())
     }
 }

@@ -552,12 +552,14 @@ impl Answers {
         }
     }
 
+    #[cold]
     fn error(&mut self, rider: &Rider, error: &Error, outbox: &mut Outbox) {
         self.missing -= 1;
         outbox.error(rider.client.as_str(), rider.msg_id, error);
     }
 
     /// Answers an operation that rides, or has ridden: if it is an add, its delta may be under way.
+    #[cold]
     fn give_up(&mut self, rider: &Rider, why: &str, outbox: &mut Outbox) {
         let error = match rider.want {
             Want::Add(_) => Error::new(
