@@ -62,11 +62,7 @@ impl Input {
                 self.is_ready = false;
                 Ok(0)
             }
-            Ok(count) => {
-                let is_polled = matches!(self.source, Source::Polled(_));
-                self.is_ready = count == space.len() || !is_polled;
-                Ok(count)
-            }
+            Ok(count) => Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_ready = false;
                 Ok(0)
