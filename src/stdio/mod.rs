@@ -8,8 +8,8 @@
 //! - Input is read until there is none. A read that doesn't fill its buffer is not enough (though epoll(7), question 9,
 //!   says so): the end of the input may have come in the same event, and a terminal gives one line a read.
 //! - epoll refuses regular files and `/dev/null`. Those are read and written blocking, and always ready.
-//! - Nonblocking mode belongs to the open file description, which others may share, a terminal's shell for one. It is
-//!   undone on the way out.
+//! - Nonblocking mode belongs to the open file description, which others may share. It is undone on the way out, and
+//!   never set on a terminal: whoever is ended by ctrl-C undoes nothing.
 //!
 //! When the input ends, what is at hand is finished, what is still waiting is answered as truly as it can be, and the
 //! output is flushed.
