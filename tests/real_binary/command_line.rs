@@ -113,7 +113,7 @@ fn right_flags_are_taken_with_a_space_or_an_equals_sign() {
         &["--rpc-timeout=1ms", "--op-timeout", "86400s"],
         &[
             "--rpc-timeout",
-            "0.5s",
+            "1s",
             "--op-timeout",
             "250",
             "--max-line",

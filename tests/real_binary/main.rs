@@ -4,7 +4,10 @@
 
 mod bad_input;
 mod command_line;
+mod flow;
 mod operations;
 mod process;
+mod signals;
 mod store;
 mod streams;
+mod terminal;

@@ -24,6 +24,7 @@ pub struct Process {
     output: Option<ChildStdout>,
     /// Standard output, line by line, once someone has begun to read it.
     lines: Option<Receiver<String>>,
+    /// Who reads standard error, if it is a pipe.
     errors: Option<JoinHandle<String>>,
 }
 
@@ -44,12 +45,16 @@ impl Process {
 
     /// A program that has had its `init` as `n0` of `n0`, `n1` and has answered it.
     pub fn initialised(program: &str, arguments: &[&str]) -> Self {
-        let mut process = Self::start(program, arguments);
-        process.send(&request(
-            "c0",
-            json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1"], "msg_id": 1}),
-        ));
+        let mut process = Self::initialised_unread(program, arguments);
         assert_eq!(process.message()["body"]["type"], "init_ok");
+        process
+    }
+
+    /// The same, with the answer still to be read.
+    pub fn initialised_unread(program: &str, arguments: &[&str]) -> Self {
+        let mut process = Self::start(program, arguments);
+        let init = json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1"], "msg_id": 1});
+        process.send(&request("c0", init));
         process
     }
 
@@ -59,21 +64,22 @@ impl Process {
         Self::adopt(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
     }
 
-    /// Starts a command with the streams that it has been given; standard error must be a pipe.
+    /// Starts a command with the streams that it has been given.
     pub fn adopt(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the program has been built");
-        let mut errors = child.stderr.take().expect("standard error is a pipe");
-        let errors = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            errors.read_to_end(&mut bytes).expect("pipes can be read");
-            String::from_utf8(bytes).expect("complaints are UTF-8")
+        let errors = child.stderr.take().map(|mut errors| {
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                errors.read_to_end(&mut bytes).expect("pipes can be read");
+                String::from_utf8(bytes).expect("complaints are UTF-8")
+            })
         });
         Process {
             input: child.stdin.take(),
             output: child.stdout.take(),
             child,
             lines: None,
-            errors: Some(errors),
+            errors,
         }
     }
 
@@ -88,6 +94,16 @@ impl Process {
         while self.state() != 'T' {
             thread::yield_now();
         }
+    }
+
+    /// The most memory that the program has ever had resident, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("Linux tells of every process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.expect("it is told for every process").trim();
+        let (peak_kib, _) = peak.split_once(" kB").expect("it is told in kB");
+        peak_kib.parse().expect("it is a number")
     }
 
     pub fn go_on(&self) {
@@ -171,11 +187,13 @@ impl Process {
         }
         // Its pipes are closed, so it has nothing left to do but to go.
         let status = self.child.wait().expect("it is our child");
-        let errors = self.errors.take().expect("nobody has waited yet");
+        let errors = self.errors.take().map(JoinHandle::join);
         Ended {
             exit_code: status.code(),
             lines,
-            errors: errors.join().expect("the reader of errors doesn't panic"),
+            errors: errors.map_or(String::new(), |errors| {
+                errors.expect("the reader of errors doesn't panic")
+            }),
         }
     }
 }
