@@ -37,11 +37,12 @@
 use alloc::{borrow::Cow, string::String};
 
 use super::rounds::Guarantee;
-use super::shared::{KEY, Shared};
+use super::shared::Shared;
 use crate::protocol::Name;
 
 #[derive(Default)]
 pub(super) struct Linearizable {
+    key: String,
     node: Name,
 }
 
@@ -50,12 +51,13 @@ impl Guarantee for Linearizable {
 
     const READS_CHANGE: bool = true;
 
-    fn init(&mut self, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, counter: &str, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+        self.key = counter.into();
         self.node = node_id.into();
     }
 
     fn key(&self) -> &str {
-        KEY
+        &self.key
     }
 
     fn fits(&self, known: &Shared, delta: i64) -> bool {

@@ -1,18 +1,23 @@
-//! A counter that only grows, in a store that may answer from the past.
+//! A counter that many nodes add to, at the guarantee that one chooses.
 //!
-//! `add{delta ≥ 0} → add_ok`, `read → read_ok{value}`. Which reads are right depends on the [`Consistency`] that is
-//! chosen; exactly-once adds do not:
+//! `add{delta} → add_ok`, `read → read_ok{value}`. With [`Options::decrements`] it counts both ways; without, a negative
+//! delta is refused. The counter is kept in a store that may answer from the past. Which reads are right depends on the
+//! [`Consistency`] that is chosen; exactly-once adds do not:
 //!
-//! - An add is acknowledged when the store has it, and it counts once, whatever messages are lost, late or doubled,
-//!   and whichever node dies. An add that was answered with an indefinite error may count, once.
+//! - An add is acknowledged when the store has it, and it counts once, whatever messages are lost, late or doubled, and
+//!   whichever node dies. An add that was answered with an indefinite error may count, once.
 //! - What waits is *combined*: a node has at most one change of a register under way, and whatever waits when it
 //!   returns rides on the next. Without that a busy node fights itself.
 //! - An operation rides only on a message that was sent after it arrived: one already under way may have taken effect
 //!   before something that was acknowledged in between.
-//! - Totals are exact up to [`i64::MAX`]; an add that would go beyond is refused.
+//! - Totals are exact in the range of `i64`; an add that would leave it is refused.
+//! - A node never goes back to an older state: newer is what has the higher version or epoch. For a counter that only
+//!   grows this means that no later read of the same node has a smaller value. With decrements the value says nothing
+//!   of the age, so nothing here ever compares values.
 //!
 //! One file a level: [`regular`], [`linearizable`], [`sequential`]. What they share is in `rounds`.
 
+mod answers;
 pub mod linearizable;
 pub mod regular;
 mod rounds;
@@ -28,9 +33,10 @@ use serde_json::value::RawValue;
 use crate::node::{Outbox, Workload};
 use crate::protocol::{Error, ErrorCode, Message, present};
 
+use answers::Want;
 use linearizable::Linearizable;
 use regular::Regular;
-use rounds::{Rounds, Want};
+use rounds::Rounds;
 use sequential::Sequential;
 
 /// Which reads are right.
@@ -75,6 +81,8 @@ impl core::error::Error for UnknownConsistency {}
 pub struct Options {
     /// Which reads are right.
     pub consistency: Consistency,
+    /// Whether a delta may be negative.
+    pub decrements: bool,
     /// The node id of the key-value service.
     pub service: String,
     /// The most operations that ride on one message to the store. 1 switches combining off.
@@ -87,10 +95,21 @@ pub struct Options {
     pub op_timeout: Duration,
 }
 
+impl Options {
+    /// What this counter is called, and what its keys in a store begin with: the two counters can share a store.
+    pub fn name(&self) -> &'static str {
+        match self.decrements {
+            true => "pn-counter",
+            false => "g-counter",
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
             consistency: Consistency::default(),
+            decrements: false,
             service: "seq-kv".into(),
             batch_max: 1024,
             pending_max: 10_000,
@@ -100,8 +119,9 @@ impl Default for Options {
     }
 }
 
-/// The grow-only counter.
+/// The counter: grow-only, or with decrements.
 pub struct GCounter {
+    decrements: bool,
     level: Box<dyn Level + Send>,
 }
 
@@ -130,12 +150,13 @@ trait Level {
 impl GCounter {
     /// A counter. The seed has to be another at each start of a node: see [`Random`](crate::node::Random).
     pub fn new(options: Options, seed: u64) -> Self {
+        let decrements = options.decrements;
         let level: Box<dyn Level + Send> = match options.consistency {
             Consistency::Regular => Box::new(Rounds::<Regular>::new(options, seed)),
             Consistency::Linearizable => Box::new(Rounds::<Linearizable>::new(options, seed)),
             Consistency::Sequential => Box::new(Rounds::<Sequential>::new(options, seed)),
         };
-        GCounter { level }
+        GCounter { decrements, level }
     }
 }
 
@@ -163,13 +184,13 @@ impl Workload for GCounter {
         let body = &request.body;
         let want = match &*body.kind {
             "add" => match body.fields.delta.ok_or_else(|| Error::missing("delta"))? {
-                delta @ 0.. => Want::Add(delta),
-                delta => {
+                delta if delta < 0 && !self.decrements => {
                     return Err(Error::new(
                         ErrorCode::MALFORMED_REQUEST,
                         alloc::format!("delta is {delta}; this counter only grows"),
                     ));
                 }
+                delta => Want::Add(delta),
             },
             "read" => Want::Read,
             kind => return Err(Error::not_supported(kind)),

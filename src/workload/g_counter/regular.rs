@@ -67,16 +67,13 @@ pub(super) struct Regular {
     others_keys: Vec<String>,
 }
 
-fn key_of(node_id: &str) -> String {
-    alloc::format!("g-counter/{node_id}")
-}
-
 impl Guarantee for Regular {
     type Register = Own;
 
     const READS_CHANGE: bool = true;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, counter: &str, node_id: &str, node_ids: &[Cow<'_, str>]) {
+        let key_of = |node_id: &str| alloc::format!("{counter}/{node_id}");
         self.key = key_of(node_id);
         let others = node_ids.iter().filter(|other| **other != node_id);
         self.others_keys = others.map(|other| key_of(other)).collect();

@@ -17,20 +17,16 @@
 //! late first copy would count them twice. An unsettled cas is repeated unchanged, under the same message id, until
 //! it is applied or certain never to be ([`Seen`]). Then its riders are answered, or board again.
 
-use alloc::{
-    borrow::Cow,
-    collections::VecDeque,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::Cow, collections::VecDeque, string::String, vec::Vec};
 use core::{mem, time::Duration};
 
 use smallvec::SmallVec;
 
+use super::answers::{Answers, Rider, Want, out_of_range, pop_expired};
 use super::{Fields, Level, Options};
 use crate::kv::{Answer, Patience, Register, Seen, Service};
 use crate::node::{Outbox, Pending, Random};
-use crate::protocol::{Error, ErrorCode, Message, Name};
+use crate::protocol::{Error, ErrorCode, Message};
 
 /// What makes a level: which register is changed, what has to be looked up for a read, and what both add up to.
 pub(super) trait Guarantee: Default {
@@ -40,7 +36,8 @@ pub(super) trait Guarantee: Default {
     /// Whether reads ride on a change of the register; if not, they only look up.
     const READS_CHANGE: bool;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]);
+    /// `counter` is what every key begins with.
+    fn init(&mut self, counter: &str, node_id: &str, node_ids: &[Cow<'_, str>]);
 
     /// The key of the register.
     fn key(&self) -> &str;
@@ -68,23 +65,6 @@ pub(super) trait Guarantee: Default {
 
     /// The counter's value, by all that is known.
     fn value(&self, known: &Self::Register) -> i128;
-}
-
-/// What a client wants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Want {
-    Add(i64),
-    Read,
-}
-
-/// One client's operation, until it is answered.
-struct Rider {
-    client: Name,
-    msg_id: Option<i64>,
-    want: Want,
-    deadline: Duration,
-    /// It ran out of time while its delta was under way.
-    is_answered: bool,
 }
 
 type Riders = SmallVec<[Rider; 4]>;
@@ -149,12 +129,12 @@ impl<G: Guarantee> Rounds<G> {
             rounds: Pending::new(&mut random),
             last_round_id: random.sequence_start(53) as i64,
             patience: Patience::new(options.rpc_timeout, random),
+            answers: Answers::new(options.pending_max),
             options,
             is_changing: false,
             is_looking: false,
             to_change: VecDeque::new(),
             to_look: VecDeque::new(),
-            answers: Answers { missing: 0 },
             known: G::Register::default(),
             is_known: false,
             from: G::Register::default(),
@@ -239,8 +219,7 @@ impl<G: Guarantee> Rounds<G> {
                 match i64::try_from(total) {
                     Ok(total) if self.guarantee.fits(&self.known, total) => delta = total,
                     _ => {
-                        let error = Error::new(ErrorCode::ABORT, TOO_MUCH);
-                        self.answers.error(&rider, &error, outbox);
+                        self.answers.error(&rider, &out_of_range(), outbox);
                         continue;
                     }
                 }
@@ -404,7 +383,8 @@ impl<G: Guarantee> Rounds<G> {
 
 impl<G: Guarantee> Level for Rounds<G> {
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.guarantee.init(node_id, node_ids);
+        let counter = self.options.name();
+        self.guarantee.init(counter, node_id, node_ids);
     }
 
     fn accept(
@@ -415,17 +395,8 @@ impl<G: Guarantee> Level for Rounds<G> {
         now: Duration,
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
-        if self.answers.missing == self.options.pending_max {
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, FULL));
-        }
-        self.answers.missing += 1;
-        let rider = Rider {
-            client: client.into(),
-            msg_id,
-            want,
-            deadline: now.saturating_add(self.options.op_timeout),
-            is_answered: false,
-        };
+        let deadline = now.saturating_add(self.options.op_timeout);
+        let rider = self.answers.admit(client, msg_id, want, deadline)?;
         match want {
             Want::Read if !G::READS_CHANGE => self.to_look.push_back(rider),
             _ => self.to_change.push_back(rider),
@@ -497,14 +468,14 @@ impl<G: Guarantee> Level for Rounds<G> {
     }
 
     fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        while let Some(rider) = self.to_change.pop_front_if(|rider| rider.deadline <= now) {
+        while let Some(rider) = pop_expired(&mut self.to_change, now) {
             self.answers.error(
                 &rider,
                 &Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, LATE),
                 outbox,
             );
         }
-        while let Some(rider) = self.to_look.pop_front_if(|rider| rider.deadline <= now) {
+        while let Some(rider) = pop_expired(&mut self.to_look, now) {
             self.answers.give_up(&rider, LATE, outbox);
         }
         for (_, round) in self.rounds.iter_mut() {
@@ -550,10 +521,8 @@ impl<G: Guarantee> Level for Rounds<G> {
     }
 }
 
-const FULL: &str = "too many operations wait already; nothing was added";
 const LATE: &str = "no answer from the store in time";
 const ENDED: &str = "the node's input has ended, so no answer from the store can come";
-const TOO_MUCH: &str = "the counter would exceed 9223372036854775807; nothing was added";
 
 fn foreign_value(key: &str, service: &Service) -> Error {
     let name = service.name();
@@ -563,43 +532,4 @@ fn foreign_value(key: &str, service: &Service) -> Error {
             "key {key:?} of {name} holds something that is no counter's; who else writes there?"
         ),
     )
-}
-
-/// Answers clients, and counts the answers that are still missing.
-struct Answers {
-    missing: usize,
-}
-
-impl Answers {
-    fn ok(&mut self, rider: &Rider, value: i128, outbox: &mut Outbox) {
-        self.missing -= 1;
-        let client = rider.client.as_str();
-        match rider.want {
-            Want::Add(_) => drop(outbox.reply(client, rider.msg_id, "add_ok")),
-            Want::Read => {
-                outbox
-                    .reply(client, rider.msg_id, "read_ok")
-                    .field("value", value);
-            }
-        }
-    }
-
-    #[cold]
-    fn error(&mut self, rider: &Rider, error: &Error, outbox: &mut Outbox) {
-        self.missing -= 1;
-        outbox.error(rider.client.as_str(), rider.msg_id, error);
-    }
-
-    /// Answers an operation that rides, or has ridden: if it is an add, its delta may be under way.
-    #[cold]
-    fn give_up(&mut self, rider: &Rider, why: &str, outbox: &mut Outbox) {
-        let error = match rider.want {
-            Want::Add(_) => Error::new(
-                ErrorCode::TIMEOUT,
-                alloc::format!("{why}; the add may still count, once"),
-            ),
-            Want::Read => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why.to_string()),
-        };
-        self.error(rider, &error, outbox);
-    }
 }

@@ -10,24 +10,16 @@ use alloc::{borrow::Cow, string::String};
 use core::mem;
 
 use super::rounds::Guarantee;
-use super::shared::{KEY, Shared};
+use super::shared::Shared;
 use crate::kv::Register;
 use crate::protocol::Name;
 
+#[derive(Default)]
 pub(super) struct Sequential {
     node: Name,
+    /// One for all nodes: the register's.
     keys: [String; 1],
     seen: Shared,
-}
-
-impl Default for Sequential {
-    fn default() -> Self {
-        Sequential {
-            node: Name::default(),
-            keys: [KEY.into()],
-            seen: Shared::default(),
-        }
-    }
 }
 
 impl Guarantee for Sequential {
@@ -35,12 +27,13 @@ impl Guarantee for Sequential {
 
     const READS_CHANGE: bool = false;
 
-    fn init(&mut self, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, counter: &str, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+        self.keys = [counter.into()];
         self.node = node_id.into();
     }
 
     fn key(&self) -> &str {
-        KEY
+        &self.keys[0]
     }
 
     fn fits(&self, known: &Shared, delta: i64) -> bool {

@@ -8,9 +8,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use crate::kv::{Register, check_version};
 use crate::protocol::{Encode, Name, Text};
 
-/// The key of the register in the store.
-pub(super) const KEY: &str = "g-counter";
-
 /// `{"version": 42, "value": 17, "rounds": {"n0": 5120, "n1": 977}}`: how many changes there were, the counter's
 /// value, and for each node the id of its last round that was applied.
 ///

@@ -1,0 +1,113 @@
+//! Operations of clients that wait, and their answers: each gets exactly one.
+
+use alloc::{collections::VecDeque, string::ToString};
+use core::time::Duration;
+
+use crate::node::Outbox;
+use crate::protocol::{Error, ErrorCode, Name};
+
+/// What a client wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Want {
+    Add(i64),
+    Read,
+}
+
+/// One client's operation, until it is answered.
+pub(super) struct Rider {
+    client: Name,
+    msg_id: Option<i64>,
+    pub(super) want: Want,
+    pub(super) deadline: Duration,
+    /// It ran out of time while its delta was under way.
+    pub(super) is_answered: bool,
+}
+
+/// Takes the oldest operation out if its time is up.
+pub(super) fn pop_expired(oldest_first: &mut VecDeque<Rider>, now: Duration) -> Option<Rider> {
+    let oldest = oldest_first.front()?;
+    (oldest.deadline <= now).then(|| oldest_first.pop_front())?
+}
+
+/// Answers clients, and counts the answers that are still missing.
+pub(super) struct Answers {
+    missing: usize,
+    missing_max: usize,
+}
+
+impl Answers {
+    pub(super) fn new(missing_max: usize) -> Self {
+        Answers {
+            missing: 0,
+            missing_max,
+        }
+    }
+
+    /// Takes an operation on, to be answered by `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// When too many wait already.
+    pub(super) fn admit(
+        &mut self,
+        client: &str,
+        msg_id: Option<i64>,
+        want: Want,
+        deadline: Duration,
+    ) -> Result<Rider, Error> {
+        if self.missing == self.missing_max {
+            return Err(Error::new(
+                ErrorCode::TEMPORARILY_UNAVAILABLE,
+                "too many operations wait already; nothing was added",
+            ));
+        }
+        self.missing += 1;
+        Ok(Rider {
+            client: client.into(),
+            msg_id,
+            want,
+            deadline,
+            is_answered: false,
+        })
+    }
+
+    pub(super) fn ok(&mut self, rider: &Rider, value: i128, outbox: &mut Outbox) {
+        self.missing -= 1;
+        let client = rider.client.as_str();
+        match rider.want {
+            Want::Add(_) => drop(outbox.reply(client, rider.msg_id, "add_ok")),
+            Want::Read => {
+                outbox
+                    .reply(client, rider.msg_id, "read_ok")
+                    .field("value", value);
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn error(&mut self, rider: &Rider, error: &Error, outbox: &mut Outbox) {
+        self.missing -= 1;
+        outbox.error(rider.client.as_str(), rider.msg_id, error);
+    }
+
+    /// Answers an operation that rides, or has ridden: if it is an add, its delta may be under way.
+    #[cold]
+    pub(super) fn give_up(&mut self, rider: &Rider, why: &str, outbox: &mut Outbox) {
+        let error = match rider.want {
+            Want::Add(_) => Error::new(
+                ErrorCode::TIMEOUT,
+                alloc::format!("{why}; the add may still count, once"),
+            ),
+            Want::Read => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why.to_string()),
+        };
+        self.error(rider, &error, outbox);
+    }
+}
+
+/// The answer to an add that would take the counter where its numbers end.
+pub(super) fn out_of_range() -> Error {
+    Error::new(
+        ErrorCode::ABORT,
+        "the counter would leave the range of 64-bit integers; nothing was added",
+    )
+}
