@@ -11,12 +11,18 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
       regular           a read holds every add acknowledged before it began
       linearizable      as if everything happened one by one, in real time
       sequential        one by one, but a read may be of the past
+      eventual          no store: the nodes tell each other, and answer in any partition; reads agree
+                        once all have heard all. If a node is killed, what it has acknowledged and
+                        no other node has heard is lost: mostly the last moments, in a partition
+                        everything since the node was cut off
   --kv SERVICE          the store: seq-kv or lin-kv (default seq-kv)
-  --max-batch N         operations that ride on one message to the store (default 1024)
+  --max-batch N         operations that ride on one message to the store, or reads on one poll of
+                        the other nodes (default 1024)
   --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
   --max-line BYTES      the longest line that is read (default 1048576)
-  --rpc-timeout TIME    how long to wait for the store before asking again (default 1s)
+  --rpc-timeout TIME    how long to wait for the store, or for a node, before asking again (default 1s)
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
+  --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
   --help, --version
 
 TIME is 500ms, 2s or, in milliseconds, 500.
@@ -37,6 +43,7 @@ pub fn run(mut options: Options, about: &str) -> ExitCode {
         "--max-line" => flag.set_count(&mut line_bytes_max),
         "--rpc-timeout" => flag.set_time(&mut options.rpc_timeout),
         "--op-timeout" => flag.set_time(&mut options.op_timeout),
+        "--read-wait" => flag.set_time(&mut options.read_wait),
         _ => flag.unknown(),
     });
     match parsed {

@@ -1,11 +1,12 @@
 //! A counter that many nodes add to, at the guarantee that one chooses.
 //!
 //! `add{delta} → add_ok`, `read → read_ok{value}`. With [`Options::decrements`] it counts both ways; without, a negative
-//! delta is refused. The counter is kept in a store that may answer from the past. Which reads are right depends on the
-//! [`Consistency`] that is chosen; exactly-once adds do not:
+//! delta is refused. Three levels keep the counter in a store that may answer from the past, the fourth keeps it in the
+//! nodes themselves. Which reads are right depends on the [`Consistency`] that is chosen; exactly-once adds do not:
 //!
 //! - An add is acknowledged when the store has it, and it counts once, whatever messages are lost, late or doubled, and
-//!   whichever node dies. An add that was answered with an indefinite error may count, once.
+//!   whichever node dies. An add that was answered with an indefinite error may count, once. (Where there is no store,
+//!   the node has it, and an add can die with its node: see [`eventual`].)
 //! - What waits is *combined*: a node has at most one change of a register under way, and whatever waits when it
 //!   returns rides on the next. Without that a busy node fights itself.
 //! - An operation rides only on a message that was sent after it arrived: one already under way may have taken effect
@@ -15,11 +16,15 @@
 //!   grows this means that no later read of the same node has a smaller value. With decrements the value says nothing
 //!   of the age, so nothing here ever compares values.
 //!
-//! One file a level: [`regular`], [`linearizable`], [`sequential`]. What they share is in `rounds`.
+//! One file a level: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. What the first three share is in
+//! `rounds`; the last is made of [`replicas`] and [`gossip`].
 
 mod answers;
+pub mod eventual;
+pub mod gossip;
 pub mod linearizable;
 pub mod regular;
+pub mod replicas;
 mod rounds;
 pub mod sequential;
 mod shared;
@@ -34,6 +39,7 @@ use crate::node::{Outbox, Workload};
 use crate::protocol::{Error, ErrorCode, Message, present};
 
 use answers::Want;
+use eventual::Eventual;
 use linearizable::Linearizable;
 use regular::Regular;
 use rounds::Rounds;
@@ -49,6 +55,9 @@ pub enum Consistency {
     Linearizable,
     /// Adds and reads happen one after the other, in each client's own order, but a read may be of the past.
     Sequential,
+    /// Once adds have ended and every node can be reached again, all reads agree on the sum of all adds, but for those
+    /// that died with a node before any other had heard of them. Adds and reads are answered in every partition.
+    Eventual,
 }
 
 impl FromStr for Consistency {
@@ -59,6 +68,7 @@ impl FromStr for Consistency {
             "regular" => Ok(Consistency::Regular),
             "linearizable" => Ok(Consistency::Linearizable),
             "sequential" => Ok(Consistency::Sequential),
+            "eventual" => Ok(Consistency::Eventual),
             _ => Err(UnknownConsistency),
         }
     }
@@ -70,7 +80,7 @@ pub struct UnknownConsistency;
 
 impl fmt::Display for UnknownConsistency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is regular, linearizable or sequential")
+        f.write_str("it is regular, linearizable, sequential or eventual")
     }
 }
 
@@ -83,16 +93,20 @@ pub struct Options {
     pub consistency: Consistency,
     /// Whether a delta may be negative.
     pub decrements: bool,
-    /// The node id of the key-value service.
+    /// The node id of the key-value service. The eventual level has none.
     pub service: String,
-    /// The most operations that ride on one message to the store. 1 switches combining off.
+    /// The most operations that ride on one message to the store, or reads on one poll of the peers. 1 switches
+    /// combining off.
     pub batch_max: usize,
     /// The most operations that wait at once; one more is refused with error 11.
     pub pending_max: usize,
-    /// How long the store may take before it is asked again. It grows on repeats.
+    /// How long the store may take before it is asked again; it grows on repeats. At the eventual level: a peer, and it
+    /// doesn't grow.
     pub rpc_timeout: Duration,
     /// By then an operation is answered: with error 11 if it has certainly not happened, else with error 0.
     pub op_timeout: Duration,
+    /// How long a read of the eventual level waits for peers at most.
+    pub read_wait: Duration,
 }
 
 impl Options {
@@ -115,6 +129,7 @@ impl Default for Options {
             pending_max: 10_000,
             rpc_timeout: Duration::from_secs(1),
             op_timeout: Duration::from_millis(4500),
+            read_wait: Duration::from_millis(200),
         }
     }
 }
@@ -138,6 +153,17 @@ trait Level {
         outbox: &mut Outbox,
     ) -> Result<(), Error>;
 
+    /// What only another node asks.
+    fn peer_request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        now: Duration,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        let _ = (now, outbox);
+        Err(Error::not_supported(&request.body.kind))
+    }
+
     fn reply(&mut self, reply: &Message<'_, Fields<'_>>, now: Duration, outbox: &mut Outbox);
 
     fn deadline(&self) -> Option<Duration>;
@@ -155,17 +181,21 @@ impl GCounter {
             Consistency::Regular => Box::new(Rounds::<Regular>::new(options, seed)),
             Consistency::Linearizable => Box::new(Rounds::<Linearizable>::new(options, seed)),
             Consistency::Sequential => Box::new(Rounds::<Sequential>::new(options, seed)),
+            Consistency::Eventual => Box::new(Eventual::new(options, seed)),
         };
         GCounter { decrements, level }
     }
 }
 
-/// What the counter's messages and the store's answers hold.
+/// What the counter's messages and the answers of stores and peers hold.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
+    /// What a peer tells, see `gossip`.
+    #[serde(borrow)]
+    news: Option<&'a RawValue>,
 }
 
 impl Workload for GCounter {
@@ -193,7 +223,7 @@ impl Workload for GCounter {
                 delta => Want::Add(delta),
             },
             "read" => Want::Read,
-            kind => return Err(Error::not_supported(kind)),
+            _ => return self.level.peer_request(request, now, outbox),
         };
         self.level
             .accept(&request.src, body.msg_id, want, now, outbox)
