@@ -1,4 +1,5 @@
 //! What holds for all input: for any bytes in any pieces, and for any sequence of messages with time passing.
 
 mod counter;
+mod gossip;
 mod wire;

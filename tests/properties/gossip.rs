@@ -1,0 +1,140 @@
+//! The eventual counter, told anything in any order.
+
+use std::time::Duration;
+
+use eddy::node::Node;
+use eddy::workload::GCounter;
+use eddy::workload::g_counter::{Consistency, Options};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn start() -> Node<GCounter> {
+    let options = Options {
+        consistency: Consistency::Eventual,
+        decrements: true,
+        ..Options::default()
+    };
+    let mut node = Node::new(GCounter::new(options, 1));
+    let init =
+        json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
+    tell(&mut node, "c0", init);
+    node
+}
+
+fn tell(node: &mut Node<GCounter>, src: &str, body: Value) -> Vec<Value> {
+    let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
+    node.receive(&line, Duration::ZERO)
+        .expect("it is a message");
+    let output = str::from_utf8(node.output()).expect("nodes write UTF-8");
+    let lines = output.lines();
+    let said = lines.map(|line| serde_json::from_str(line).expect("nodes write JSON"));
+    let said = said.collect();
+    node.written(node.output().len());
+    said
+}
+
+/// What a read is answered with at once when no answer of a peer can come any more.
+fn value(mut node: Node<GCounter>) -> Value {
+    tell(&mut node, "c1", json!({"type": "read", "msg_id": 1}));
+    node.finish();
+    let output = str::from_utf8(node.output()).expect("nodes write UTF-8");
+    let answer: Value = serde_json::from_str(output.trim()).expect("it is one answer");
+    answer["body"]["value"].clone()
+}
+
+/// States that one life of a node went through: each has a total of its own, decided by life and epoch.
+fn states() -> impl Strategy<Value = Vec<(usize, u64, u64)>> {
+    vec((0..3usize, 2..4u64, 1..20u64), 0..40)
+}
+
+fn total(node: usize, life: u64, epoch: u64) -> i64 {
+    (node as i64 - 1) * 100 + life as i64 * 10 - (epoch as i64 * 7) % 13
+}
+
+fn hear(states: &[(usize, u64, u64)]) -> Value {
+    let mut node = start();
+    for (teller, (owner, life, epoch)) in states.iter().enumerate() {
+        let total = total(*owner, *life, *epoch);
+        let counts = json!([[format!("n{owner}"), life, total, epoch]]);
+        let news = json!({"life": 1, "since": 0, "upto": epoch, "counts": counts});
+        let src = format!("n{}", 1 + teller % 2);
+        let said = tell(
+            &mut node,
+            &src,
+            json!({"type": "gossip", "msg_id": 1, "news": news}),
+        );
+        assert_eq!(said[0]["body"]["type"], "gossip_ok");
+    }
+    value(node)
+}
+
+fn odd_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "n[0-3]".prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec(("[a-z]{0,4}", inner), 0..4)
+                .prop_map(|fields| Value::from(serde_json::Map::from_iter(fields))),
+        ]
+    })
+}
+
+proptest! {
+    /// In any order and as often as one likes: what counts is the newest state of each replica.
+    #[test]
+    fn merging_keeps_the_newest_state_of_each_replica(states in states(), again in states()) {
+        let mut newest = std::collections::BTreeMap::new();
+        for (node, life, epoch) in &states {
+            let epoch_so_far = newest.entry((*node, *life)).or_insert(*epoch);
+            *epoch_so_far = (*epoch_so_far).max(*epoch);
+        }
+        let sum: i64 = newest.iter().map(|((node, life), epoch)| total(*node, *life, *epoch)).sum();
+        // Repeats, and older states than are known, change nothing.
+        let mut told = states.clone();
+        told.extend(again.into_iter().filter(|(node, life, epoch)| {
+            newest.get(&(*node, *life)).is_some_and(|newest| epoch <= newest)
+        }));
+        prop_assert_eq!(hear(&told), sum);
+        told.reverse();
+        prop_assert_eq!(hear(&told), sum);
+    }
+
+    /// Whatever a peer says, it is answered once, and what was counted here stays.
+    #[test]
+    fn any_news_is_answered_once_and_takes_nothing_away(
+        whole in odd_json(),
+        counts in odd_json(),
+        entry in vec(odd_json(), 0..5),
+        numbers in any::<(u64, u64, u64)>(),
+    ) {
+        let mut node = start();
+        tell(&mut node, "c1", json!({"type": "add", "delta": 5, "msg_id": 1}));
+        let (life, since, upto) = numbers;
+        let news = |counts: Value| {
+            json!({"life": life, "since": since, "upto": upto, "known": [upto, since], "counts": counts})
+        };
+        for news in [whole, news(counts), news(json!([entry]))] {
+            let body = json!({"type": "gossip", "msg_id": 1, "news": news});
+            let said = tell(&mut node, "n1", body.clone());
+            prop_assert_eq!(said.len(), 1);
+            let is_good = said[0]["body"]["type"] == "gossip_ok";
+            prop_assert!(is_good || said[0]["body"]["code"] == 12, "{:?}", said);
+            let mut reply = body;
+            reply["in_reply_to"] = json!(1);
+            prop_assert!(tell(&mut node, "n1", reply).is_empty());
+            let counts = &tell(&mut node, "n2", json!({"type": "gossip", "msg_id": 1, "news":
+                {"life": 1, "since": 0, "upto": 0, "counts": []}}))[0]["body"]["news"]["counts"];
+            let own = counts.as_array().expect("counts are an array");
+            prop_assert!(own.iter().any(|own| own[0] == "n0" && own[2] == 5 && own[3] == 1));
+        }
+    }
+}
