@@ -1,9 +1,15 @@
 //! What nodes do: one room or file a challenge. No I/O, no clock, no randomness of their own.
 
+pub mod broadcast;
 mod echo;
 pub mod g_counter;
+pub mod g_set;
+pub mod gossip;
+mod json;
 mod unique_ids;
 
+pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
+pub use g_set::GSet;
 pub use unique_ids::UniqueIds;
