@@ -2,15 +2,17 @@
 //!
 //! No answer means ambiguity: the request may have been lost, or its answer, or either may be late. A read is simply
 //! repeated. A compare-and-swap of unknown outcome is *unsettled*: whoever sent it finds out by reading, and repeats
-//! it only unchanged. [`Register`] is what a value needs to have for that.
+//! it only unchanged. [`Register`] is what a value needs to have for that, and [`Registers`] does it.
 
 mod register;
+mod registers;
 
 use core::time::Duration;
 
 use serde_json::value::RawValue;
 
 pub use register::{Register, Seen, VERSION_MAX, check_version};
+pub use registers::{Event, Registers};
 
 use crate::node::{Outbox, Random};
 use crate::protocol::{Encode, ErrorCode, Message, Name};
