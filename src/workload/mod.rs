@@ -6,10 +6,13 @@ pub mod g_counter;
 pub mod g_set;
 pub mod gossip;
 mod json;
+pub mod kafka;
+pub mod log;
 mod unique_ids;
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
 pub use g_set::GSet;
+pub use kafka::Kafka;
 pub use unique_ids::UniqueIds;
