@@ -7,6 +7,7 @@ pub mod g_set;
 pub mod gossip;
 mod json;
 pub mod kafka;
+pub mod lin_kv;
 pub mod log;
 mod unique_ids;
 
@@ -15,4 +16,5 @@ pub use echo::Echo;
 pub use g_counter::GCounter;
 pub use g_set::GSet;
 pub use kafka::Kafka;
+pub use lin_kv::LinKv;
 pub use unique_ids::UniqueIds;
