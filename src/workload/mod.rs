@@ -9,6 +9,8 @@ mod json;
 pub mod kafka;
 pub mod lin_kv;
 pub mod log;
+mod transaction;
+pub mod txn_rw_register;
 mod unique_ids;
 
 pub use broadcast::Broadcast;
@@ -17,4 +19,5 @@ pub use g_counter::GCounter;
 pub use g_set::GSet;
 pub use kafka::Kafka;
 pub use lin_kv::LinKv;
+pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;
