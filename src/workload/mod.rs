@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod lin_kv;
 pub mod log;
 mod transaction;
+pub mod txn_list_append;
 pub mod txn_rw_register;
 mod unique_ids;
 
@@ -19,5 +20,6 @@ pub use g_counter::GCounter;
 pub use g_set::GSet;
 pub use kafka::Kafka;
 pub use lin_kv::LinKv;
+pub use txn_list_append::TxnListAppend;
 pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;
