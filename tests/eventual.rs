@@ -1,12 +1,12 @@
 //! The eventual level in whole clusters: it answers in every partition, converges to the exact sum, loses nothing that
 //! a living node has heard, and says little.
 
-mod world;
+mod cluster;
 
 use std::time::Duration;
 
+use cluster::{Network, Outcome, World};
 use eddy::workload::g_counter::{Consistency, Options};
-use world::{Network, Outcome, World};
 
 const FAULTS_END_MS: u64 = 4_000;
 const LAST_ADD_MS: u64 = 5_000;

@@ -1,10 +1,10 @@
 //! Whatever happens to messages and nodes, every acknowledged add counts once and every read is as right as its level
 //! promises: whole clusters of the real state machines in virtual time, one seed a run.
 
-mod world;
+mod cluster;
 
+use cluster::{Network, Outcome, World};
 use eddy::workload::g_counter::{Consistency, Options};
-use world::{Network, Outcome, World};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 6;
@@ -55,8 +55,8 @@ fn run(options: Options, seed: u64, invoke: impl Fn(&mut World, usize)) -> World
 /// Whether `later` must not show an older state than `read` did.
 fn must_follow(
     consistency: Consistency,
-    read: &world::Operation,
-    later: &world::Operation,
+    read: &cluster::Operation,
+    later: &cluster::Operation,
 ) -> bool {
     later.invoked_ms > read.completed_ms
         && (consistency == Consistency::Linearizable || later.node == read.node)

@@ -1,16 +1,18 @@
-//! A client of Maelstrom's key-value services: `read` and `cas`, their answers, and how long to wait for one.
+//! A client of Maelstrom's key-value services: `read`, `write` and `cas`, their answers, and how long to wait for one.
 //!
 //! No answer means ambiguity: the request may have been lost, or its answer, or either may be late. A read is simply
 //! repeated. A compare-and-swap of unknown outcome is *unsettled*: whoever sent it finds out by reading, and repeats
-//! it only unchanged. [`Register`] is what a value needs to have for that.
+//! it only unchanged. [`Register`] is what a value needs to have for that, and [`Registers`] does it.
 
 mod register;
+mod registers;
 
 use core::time::Duration;
 
 use serde_json::value::RawValue;
 
 pub use register::{Register, Seen, VERSION_MAX, check_version};
+pub use registers::{Event, Registers};
 
 use crate::node::{Outbox, Random};
 use crate::protocol::{Encode, ErrorCode, Message, Name};
@@ -30,6 +32,8 @@ pub enum Answer<'a> {
     Missing,
     /// The swap was made.
     Swapped,
+    /// The key was written.
+    Written,
     /// The swap was not made by this copy of the request: the value was another.
     Mismatch,
     /// Any other error; it says nothing of what happened.
@@ -48,17 +52,34 @@ impl Service {
     }
 
     /// Asks for the value of `key`.
-    pub fn read(&self, key: &str, message_id: i64, outbox: &mut Outbox) {
+    pub fn read<K: Encode + ?Sized>(&self, key: &K, message_id: i64, outbox: &mut Outbox) {
         outbox
             .send(self.name.as_str(), "read")
             .field("key", key)
             .field("msg_id", message_id);
     }
 
-    /// Asks to set `key` to `to` if it is `from`, or, with `create`, if it isn't there.
-    pub fn cas<T: Encode>(
+    /// Asks to set `key` to `value`, whatever it is.
+    ///
+    /// It can't be told from its answers whether a write that is repeated came first or last, so repeat none.
+    pub fn write<K: Encode + ?Sized, T: Encode + ?Sized>(
         &self,
-        key: &str,
+        key: &K,
+        value: &T,
+        message_id: i64,
+        outbox: &mut Outbox,
+    ) {
+        outbox
+            .send(self.name.as_str(), "write")
+            .field("key", key)
+            .field("value", value)
+            .field("msg_id", message_id);
+    }
+
+    /// Asks to set `key` to `to` if it is `from`, or, with `create`, if it isn't there.
+    pub fn cas<K: Encode + ?Sized, T: Encode + ?Sized>(
+        &self,
+        key: &K,
         (from, to): (&T, &T),
         create: bool,
         message_id: i64,
@@ -88,6 +109,7 @@ impl Service {
         Some(match (&*reply.body.kind, value) {
             ("read_ok", Some(value)) => Answer::Value(value),
             ("cas_ok", _) => Answer::Swapped,
+            ("write_ok", _) => Answer::Written,
             ("error", _) => match ErrorCode(reply.body.code?) {
                 ErrorCode::KEY_DOES_NOT_EXIST => Answer::Missing,
                 ErrorCode::PRECONDITION_FAILED => Answer::Mismatch,

@@ -46,6 +46,11 @@ impl<T> Pending<T> {
         self.slots.len() == PENDING_MAX
     }
 
+    /// How many more operations fit in.
+    pub fn room(&self) -> usize {
+        PENDING_MAX - self.slots.len()
+    }
+
     /// Whether nothing is pending.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()

@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use serde_json::value::RawValue;
 
@@ -102,6 +102,12 @@ impl Encode for str {
         }
         out.extend_from_slice(clean);
         out.push(b'"');
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_str().encode(out);
     }
 }
 

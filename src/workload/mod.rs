@@ -1,9 +1,25 @@
 //! What nodes do: one room or file a challenge. No I/O, no clock, no randomness of their own.
 
+pub mod broadcast;
 mod echo;
 pub mod g_counter;
+pub mod g_set;
+pub mod gossip;
+mod json;
+pub mod kafka;
+pub mod lin_kv;
+pub mod log;
+mod transaction;
+pub mod txn_list_append;
+pub mod txn_rw_register;
 mod unique_ids;
 
+pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
+pub use g_set::GSet;
+pub use kafka::Kafka;
+pub use lin_kv::LinKv;
+pub use txn_list_append::TxnListAppend;
+pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;

@@ -660,7 +660,7 @@ impl<G: Guarantee> Level for Rounds<G> {
                     Answer::Value(value) => self.seen(slot, Some(value.get()), now, outbox),
                     Answer::Missing => self.seen(slot, None, now, outbox),
                     Answer::Unclear(_) => self.pause(slot, now),
-                    Answer::Swapped | Answer::Mismatch => {}
+                    Answer::Swapped | Answer::Written | Answer::Mismatch => {}
                 }
             }
             (State::Looking, answer) => {
@@ -672,7 +672,7 @@ impl<G: Guarantee> Level for Rounds<G> {
                     Answer::Value(value) => self.looked_up(slot, index, Some(value.get()), outbox),
                     Answer::Missing => self.looked_up(slot, index, None, outbox),
                     Answer::Unclear(_) => self.pause(slot, now),
-                    Answer::Swapped | Answer::Mismatch => {}
+                    Answer::Swapped | Answer::Written | Answer::Mismatch => {}
                 }
             }
             _ => {}

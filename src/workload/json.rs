@@ -1,0 +1,123 @@
+use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec::Vec};
+
+use serde::de::Error as _;
+use serde_json::value::RawValue;
+
+use crate::protocol::{Encode, Text};
+
+/// How deep a value may be nested that is compared with others: 64.
+pub(crate) const JSON_DEPTH_MAX: usize = 64;
+
+/// The one text that stands for all texts of the same value: no spaces, keys in order, strings with the fewest escapes,
+/// whole numbers as digits.
+///
+/// It is what values are compared by. Texts are no good for that: Maelstrom reads a message and writes it anew on the
+/// way, and the keys of an object may change their order. Numbers of any size differ if their digits do; `1` and `1.0`
+/// differ, as they do to Maelstrom.
+///
+/// # Errors
+///
+/// When the value is nested deeper than [`JSON_DEPTH_MAX`], or holds a string that is not Unicode.
+pub(crate) fn canonical(value: &RawValue) -> Result<String, serde_json::Error> {
+    let mut out = Vec::with_capacity(value.get().len());
+    encode(value, 0, &mut out)?;
+    Ok(String::from_utf8(out).expect("made of strings"))
+}
+
+fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    if depth > JSON_DEPTH_MAX {
+        let text = format!("nested deeper than {JSON_DEPTH_MAX}");
+        return Err(serde_json::Error::custom(text));
+    }
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+            let mut separator = b'{';
+            for (name, value) in &fields {
+                out.push(separator);
+                name.as_str().encode(out);
+                out.push(b':');
+                encode(value, depth + 1, out)?;
+                separator = b',';
+            }
+            out.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
+        }
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(text)?;
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                encode(item, depth + 1, out)?;
+            }
+            out.push(b']');
+        }
+        Some(b'"') => serde_json::from_str::<Text>(text)?.0.encode(out),
+        Some(b'-' | b'0'..=b'9') => out.extend_from_slice(number(text).as_bytes()),
+        _ => out.extend_from_slice(text.as_bytes()),
+    }
+    Ok(())
+}
+
+fn number(text: &str) -> String {
+    let is_whole = !text.contains(['.', 'e', 'E']);
+    match text.parse::<f64>() {
+        Ok(number) if !is_whole && number.is_finite() => format!("{number:?}"),
+        _ if text == "-0" => "0".into(),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> String {
+        canonical(serde_json::from_str(text).expect("JSON")).expect("shallow")
+    }
+
+    #[test]
+    fn texts_of_the_same_value_are_the_same() {
+        assert_eq!(of(r#"{"b": [1, 2], "a": {}}"#), of(r#"{"a":{},"b":[1,2]}"#));
+        assert_eq!(of(r#""\u0041\/""#), of(r#""A/""#));
+        assert_eq!(of("1.50"), of("15e-1"));
+        assert_eq!(of("-0"), of("0"));
+    }
+
+    #[test]
+    fn other_values_have_other_texts() {
+        let values = [
+            "0",
+            "\"0\"",
+            "0.0",
+            "null",
+            "\"null\"",
+            "[]",
+            "{}",
+            "[[]]",
+            "[0]",
+            "{\"0\":0}",
+            "false",
+            "\"\"",
+            "36893488147419103232",
+            "36893488147419103233",
+            "1e999",
+            "2e999",
+        ];
+        for (index, value) in values.iter().enumerate() {
+            for other in &values[..index] {
+                assert_ne!(of(value), of(other));
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_nested_too_deep_is_refused() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        let canonical_of = |text: &str| canonical(serde_json::from_str(text).expect("JSON"));
+        assert!(canonical_of(&nested(JSON_DEPTH_MAX)).is_ok());
+        assert!(canonical_of(&nested(100_000)).is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! Transactions of reads and writes that are never held up, whatever is cut off from whatever.
+//!
+//! `txn{[["r", k, null], ["w", k, v], …]} → txn_ok{…}`. Keys and values are any JSON. Every node has all registers and
+//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip](super::gossip).
+//!
+//! # What a read may see
+//!
+//! A transaction has a stamp, *(count, node, life)*, where the count is one above the highest that the node has seen
+//! (Lamport, "Time, clocks, and the ordering of events in a distributed system", 1978). No two transactions share one,
+//! even across restarts, and of two writes of a key the one with the higher stamp stays: the last writer wins, by an
+//! order that is the same everywhere and has no clock in it.
+//!
+//! - Only what was done is ever told: no aborted reads.
+//! - A transaction is told, taken in and read as a whole, with the last of its writes of each key: no intermediate
+//!   reads, and nobody sees one half of it without the other, unless something newer is in its place.
+//! - What a transaction reads was stamped lower than what it writes, so no two can each depend on the other: no
+//!   circular information flow. With the two above this is read committed (Adya, "Weak consistency", 1999, PL-2), and a
+//!   little more.
+//! - Nodes that have heard the same have the same: they converge once all partitions are over.
+//!
+//! # Limits
+//!
+//! Lost updates and write skew happen, as they must where no one waits. The writes of a transaction have at most
+//! [`GOSSIP_BYTES_MAX`] bytes. A node keeps what it has of each key and the transactions that wrote it, up to
+//! [`REGISTERS_MAX`] keys. A node that is killed takes with it what no other node has heard yet.
+
+use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica, Told};
+use super::json::canonical;
+use super::transaction::{Done, Operations, Step, steps};
+use crate::node::{Outbox, Workload};
+use crate::protocol::{Encode, Error, ErrorCode, Message, Name};
+
+/// There are at most so many keys: 1,048,576.
+pub const REGISTERS_MAX: usize = 1 << 20;
+
+/// The highest count in a stamp, 2^53 - 1: a JSON number that every language reads exactly.
+const COUNT_MAX: u64 = (1 << 53) - 1;
+
+/// Which of two transactions is the later one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Stamp {
+    count: u64,
+    node: Name,
+    life: i64,
+}
+
+/// The writes of one transaction, as nodes tell each other: `[[count, node, life], [[key, value], …]]`.
+#[derive(Deserialize)]
+struct Writes<'a>(
+    #[serde(borrow)] (u64, Cow<'a, str>, i64),
+    #[serde(borrow)] Vec<(&'a RawValue, &'a RawValue)>,
+);
+
+struct Register {
+    /// Which transaction wrote it.
+    position: u64,
+    value: Box<str>,
+}
+
+struct Transaction {
+    stamp: Stamp,
+    /// What is told of it.
+    entry: Box<str>,
+    /// How many registers have their value from it.
+    registers: usize,
+}
+
+/// All registers, and those transactions that a register has its value from, in the order in which they came.
+#[derive(Default)]
+struct Registers {
+    registers: BTreeMap<String, Register>,
+    transactions: BTreeMap<u64, Transaction>,
+    /// Where each transaction stands.
+    positions: BTreeMap<Stamp, u64>,
+    end: u64,
+    count: u64,
+}
+
+impl Registers {
+    fn value(&self, key: &str) -> &str {
+        self.registers
+            .get(key)
+            .map_or("null", |register| &register.value)
+    }
+
+    /// Whether a transaction with this stamp is the latest that wrote the register.
+    fn is_latest(&self, key: &str, stamp: &Stamp) -> bool {
+        self.registers
+            .get(key)
+            .is_none_or(|register| self.transactions[&register.position].stamp < *stamp)
+    }
+
+    /// A register has a newer value: one less from the transaction at `position`.
+    fn forget(&mut self, position: u64) {
+        let transaction = self
+            .transactions
+            .get_mut(&position)
+            .expect("a register has its value from it");
+        transaction.registers -= 1;
+        if transaction.registers == 0 {
+            let transaction = self.transactions.remove(&position).expect("just seen");
+            self.positions.remove(&transaction.stamp);
+        }
+    }
+}
+
+impl Replica for Registers {
+    fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, &str)> {
+        let transactions = self.transactions.range(position..);
+        transactions.map(|(position, transaction)| (*position, &*transaction.entry))
+    }
+
+    fn merge(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
+        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
+        if entry.get().len() > GOSSIP_BYTES_MAX {
+            let text = alloc::format!("the writes have more than {GOSSIP_BYTES_MAX} bytes");
+            return Err(malformed(text));
+        }
+        let not_writes =
+            |error| malformed(alloc::format!("not the writes of a transaction: {error}"));
+        let Writes((count, node, life), writes) =
+            serde_json::from_str(entry.get()).map_err(not_writes)?;
+        if count > COUNT_MAX {
+            return Err(malformed("the stamp is too high".into()));
+        }
+        let mut values = BTreeMap::new();
+        for (key, value) in writes {
+            values.insert(canonical(key).map_err(not_writes)?, value);
+        }
+        let new = values
+            .keys()
+            .filter(|key| !self.registers.contains_key(*key));
+        if self.registers.len() + new.count() > REGISTERS_MAX {
+            let text = "this node's memory for registers is full; nothing was written";
+            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+        }
+        self.count = self.count.max(count);
+        let node = Name::from(&*node);
+        let stamp = Stamp { count, node, life };
+        if let Some(position) = self.positions.get(&stamp) {
+            return Ok(Some(*position));
+        }
+        values.retain(|key, _| self.is_latest(key, &stamp));
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let position = self.end;
+        self.end += 1;
+        self.positions.insert(stamp.clone(), position);
+        self.transactions.insert(
+            position,
+            Transaction {
+                stamp,
+                entry: entry.get().into(),
+                registers: values.len(),
+            },
+        );
+        for (key, value) in values {
+            let value = value.get().into();
+            let register = Register { position, value };
+            if let Some(old) = self.registers.insert(key, register) {
+                self.forget(old.position);
+            }
+        }
+        Ok(Some(position))
+    }
+}
+
+/// The registers of one node.
+pub struct TxnRwRegister {
+    node: Name,
+    gossip: Gossip<Registers>,
+}
+
+impl TxnRwRegister {
+    /// No register has been written. The seed has to be another at each start of a node: see
+    /// [`Random`](crate::node::Random).
+    pub fn new(options: Options, seed: u64) -> Self {
+        TxnRwRegister {
+            node: Name::default(),
+            gossip: Gossip::new(Registers::default(), options, seed),
+        }
+    }
+
+    /// What a transaction that writes `values` tells the other nodes.
+    fn entry(&self, values: &BTreeMap<&str, (&RawValue, &str)>) -> Result<Box<RawValue>, Error> {
+        let count = self.gossip.replica().count + 1;
+        if count > COUNT_MAX {
+            let text = "the stamps have run out; nothing was written";
+            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+        }
+        let mut entry = Vec::new();
+        entry.extend_from_slice(b"[[");
+        count.encode(&mut entry);
+        entry.push(b',');
+        self.node.as_str().encode(&mut entry);
+        entry.push(b',');
+        self.gossip.life().encode(&mut entry);
+        entry.extend_from_slice(b"],[");
+        for (index, (key, value)) in values.values().enumerate() {
+            if index > 0 {
+                entry.push(b',');
+            }
+            entry.push(b'[');
+            key.encode(&mut entry);
+            entry.push(b',');
+            entry.extend_from_slice(value.as_bytes());
+            entry.push(b']');
+        }
+        entry.extend_from_slice(b"]]");
+        let entry = String::from_utf8(entry).expect("made of strings");
+        Ok(RawValue::from_string(entry).expect("made of JSON"))
+    }
+
+    fn transact(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        let Message { src, body, .. } = request;
+        let operations = body
+            .fields
+            .txn
+            .as_ref()
+            .ok_or_else(|| Error::missing("txn"))?;
+        let steps = steps(operations, "w")?;
+        let mut written: BTreeMap<&str, (&RawValue, &str)> = BTreeMap::new();
+        let mut values = Vec::with_capacity(steps.len());
+        for (step, (_, key, _)) in steps.iter().zip(operations) {
+            values.push(match step {
+                Step::Read { key } => {
+                    let own = written.get(key.as_str()).map(|(_, value)| *value);
+                    own.unwrap_or_else(|| self.gossip.replica().value(key))
+                }
+                Step::Change {
+                    key: canonical,
+                    value,
+                } => {
+                    written.insert(canonical, (*key, value.get()));
+                    value.get()
+                }
+            });
+        }
+        let entry = match written.is_empty() {
+            true => None,
+            false => Some(self.entry(&written)?),
+        };
+        // The answer is written while what was read still stands, and taken back if the writes are refused.
+        let done = Done {
+            operations,
+            values: &values,
+        };
+        let mut answer = Vec::new();
+        done.encode(&mut answer);
+        if let Some(entry) = entry {
+            self.gossip.add(&entry)?;
+        }
+        let answer = String::from_utf8(answer).expect("made of strings");
+        let answer = RawValue::from_string(answer).expect("made of JSON");
+        outbox
+            .reply(src, body.msg_id, "txn_ok")
+            .field("txn", &*answer);
+        Ok(())
+    }
+}
+
+/// What the messages of a transaction hold.
+#[derive(Deserialize)]
+pub struct Fields<'a> {
+    #[serde(borrow)]
+    txn: Option<Operations<'a>>,
+    #[serde(borrow)]
+    gossip: Option<Told<'a>>,
+}
+
+impl Workload for TxnRwRegister {
+    type Fields<'a> = Fields<'a>;
+
+    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+        self.node = node_id.into();
+        self.gossip.init(node_id, node_ids);
+    }
+
+    fn request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        now: Duration,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        let body = &request.body;
+        match &*body.kind {
+            "txn" => self.transact(request, outbox)?,
+            "gossip" => {
+                let told = body.fields.gossip.as_ref();
+                let told = told.ok_or_else(|| Error::missing("gossip"))?;
+                self.gossip.hear(&request.src, told, now)?;
+            }
+            kind => return Err(Error::not_supported(kind)),
+        }
+        self.gossip.advance(now, outbox);
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.gossip.deadline()
+    }
+
+    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
+        self.gossip.advance(now, outbox);
+    }
+
+    fn finish(&mut self, outbox: &mut Outbox) {
+        self.gossip.finish(outbox);
+    }
+}

@@ -1,0 +1,404 @@
+//! Every node learns every value, whatever happens to messages; and with how many messages, and how soon.
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use eddy::node::Workload;
+use eddy::workload::gossip::{Options, Topology};
+use eddy::workload::{Broadcast, GSet};
+use serde_json::{Value, json};
+use world::{Faults, World};
+
+fn options(topology: Topology, batch_ms: u64) -> Options {
+    Options {
+        topology,
+        batch: Duration::from_millis(batch_ms),
+        ..Options::default()
+    }
+}
+
+/// The grid that Maelstrom offers.
+fn grid(nodes: usize) -> Value {
+    let side = (1..).find(|side| side * side >= nodes).expect("no end");
+    let neighbours = |node: usize| {
+        let mut ids = Vec::new();
+        if !node.is_multiple_of(side) {
+            ids.push(node - 1);
+        }
+        if node % side + 1 < side && node + 1 < nodes {
+            ids.push(node + 1);
+        }
+        ids.extend(node.checked_sub(side));
+        ids.extend(Some(node + side).filter(|below| *below < nodes));
+        ids.into_iter().map(world::name).collect::<Vec<_>>()
+    };
+    let rows = (0..nodes).map(|node| (world::name(node), json!(neighbours(node))));
+    Value::Object(rows.collect())
+}
+
+/// Values that are broadcast and read all over a cluster.
+struct Run<W> {
+    world: World<W>,
+    nodes: usize,
+    operations: u64,
+    /// When each value was acknowledged.
+    acknowledged_ms: BTreeMap<u64, u64>,
+    /// Reads under way, by their message id: when they were sent.
+    reads: BTreeMap<u64, u64>,
+    /// When the last read began that lacked the value, and when the first node missed it at the end.
+    last_absent_ms: BTreeMap<u64, u64>,
+    finals: Vec<BTreeSet<u64>>,
+}
+
+impl<W: Workload> Run<W> {
+    fn new(world: World<W>, nodes: usize) -> Self {
+        let mut run = Run {
+            world,
+            nodes,
+            operations: 0,
+            acknowledged_ms: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            last_absent_ms: BTreeMap::new(),
+            finals: Vec::new(),
+        };
+        for node in 0..nodes {
+            let topology = json!({"type": "topology", "topology": grid(nodes), "msg_id": 1});
+            run.world.send("c0", node, topology);
+        }
+        run
+    }
+
+    fn broadcast(&mut self) {
+        self.operations += 1;
+        let node = self.world.random.below(self.nodes as u64) as usize;
+        let value = self.operations;
+        let body = json!({"type": "broadcast", "message": value, "msg_id": value});
+        self.world.send("c1", node, body);
+    }
+
+    fn read(&mut self, client: &str, node: usize) {
+        self.operations += 1;
+        self.reads.insert(self.operations, self.world.now_ms);
+        let body = json!({"type": "read", "msg_id": self.operations});
+        self.world.send(client, node, body);
+    }
+
+    fn step(&mut self) {
+        for answer in self.world.step() {
+            let id = answer.body["in_reply_to"]
+                .as_u64()
+                .expect("replies say to what");
+            match answer.body["type"].as_str().expect("bodies have a type") {
+                "broadcast_ok" => drop(self.acknowledged_ms.insert(id, self.world.now_ms)),
+                "read_ok" => {
+                    let values = answer.body["messages"].as_array().expect("an array");
+                    let seen: BTreeSet<u64> = values
+                        .iter()
+                        .map(|value| value.as_u64().expect("what was broadcast"))
+                        .collect();
+                    assert_eq!(seen.len(), values.len(), "a value is there twice");
+                    let sent_ms = self.reads[&id];
+                    for value in self
+                        .acknowledged_ms
+                        .keys()
+                        .filter(|value| !seen.contains(value))
+                    {
+                        self.last_absent_ms.insert(*value, sent_ms);
+                    }
+                    if answer.client == "c2" {
+                        self.finals.push(seen);
+                    }
+                }
+                "topology_ok" => {}
+                kind => panic!("unexpected {kind}: {}", answer.body),
+            }
+        }
+    }
+
+    fn rest(&mut self, time_ms: u64) {
+        for _ in 0..time_ms {
+            self.step();
+        }
+    }
+
+    /// One hundred operations a second, one half of them reads.
+    fn mix(&mut self, time_ms: u64) {
+        for _ in 0..time_ms {
+            if self.world.now_ms.is_multiple_of(10) {
+                match self.world.random.below(2) {
+                    0 => self.broadcast(),
+                    _ => {
+                        let node = self.world.random.below(self.nodes as u64) as usize;
+                        self.read("c1", node);
+                    }
+                }
+            }
+            self.step();
+        }
+    }
+
+    /// What each node has in the end.
+    fn read_all(&mut self) -> &[BTreeSet<u64>] {
+        self.finals.clear();
+        for node in 0..self.nodes {
+            self.read("c2", node);
+        }
+        self.rest(5);
+        assert_eq!(self.finals.len(), self.nodes);
+        &self.finals
+    }
+
+    fn assert_nothing_lost(&mut self) {
+        let acknowledged: BTreeSet<u64> = self.acknowledged_ms.keys().copied().collect();
+        assert!(acknowledged.len() > 100, "hardly anything was broadcast");
+        for (node, seen) in self.read_all().iter().enumerate() {
+            let missing: Vec<_> = acknowledged.difference(seen).collect();
+            assert!(missing.is_empty(), "n{node} lacks {missing:?}");
+        }
+    }
+
+    /// How long after their acknowledgement values were still missing from a read: the median and the most, in ms.
+    fn stable_latencies(&self) -> (u64, u64) {
+        let mut latencies_ms: Vec<u64> = self
+            .acknowledged_ms
+            .iter()
+            .map(|(value, at_ms)| {
+                let absent_ms = self.last_absent_ms.get(value).copied().unwrap_or(0);
+                absent_ms.saturating_sub(*at_ms)
+            })
+            .collect();
+        latencies_ms.sort_unstable();
+        (
+            latencies_ms[latencies_ms.len() / 2],
+            latencies_ms[latencies_ms.len() - 1],
+        )
+    }
+}
+
+fn run(nodes: usize, seed: u64, options: Options) -> Run<Broadcast> {
+    let world = World::new(nodes, seed, move |seed| {
+        Broadcast::new(options.clone(), seed)
+    });
+    Run::new(world, nodes)
+}
+
+/// Median and maximum stable latency in ms, and messages between servers an operation, with the challenge's
+/// parameters: 25 nodes, 100 ms, 100 operations a second.
+fn figures(options: Options) -> (u64, u64, f64) {
+    let mut run = run(25, 1, options);
+    run.world.latency_ms = 100;
+    run.mix(20_000);
+    run.rest(5_000);
+    run.assert_nothing_lost();
+    let (median_ms, max_ms) = run.stable_latencies();
+    let messages_per_operation = run.world.messages as f64 / run.operations as f64;
+    println!(
+        "median {median_ms} ms, maximum {max_ms} ms, {messages_per_operation:.2} messages an operation"
+    );
+    (median_ms, max_ms, messages_per_operation)
+}
+
+#[test]
+fn the_fast_setting_keeps_to_its_figures() {
+    let (median_ms, max_ms, messages) = figures(options(Topology::Star, 100));
+    assert!(median_ms < 300);
+    assert!(max_ms <= 400);
+    assert!(messages < 4.0);
+}
+
+#[test]
+fn the_frugal_setting_keeps_to_its_figures() {
+    let (median_ms, max_ms, messages) = figures(options(Topology::Star, 700));
+    assert!(median_ms < 1000);
+    assert!(max_ms <= 1600);
+    assert!(messages < 1.0);
+}
+
+#[test]
+fn the_other_topologies_keep_to_the_challenge_too() {
+    for (topology, batch_ms) in [(Topology::Tree, 50), (Topology::Offered, 50)] {
+        let (_, _, messages) = figures(options(topology, batch_ms));
+        assert!(messages < 30.0);
+    }
+}
+
+#[test]
+fn in_a_tree_no_value_is_told_to_who_has_it() {
+    for topology in [Topology::Star, Topology::Tree] {
+        let mut run = run(25, 7, options(topology, 100));
+        run.world.latency_ms = 100;
+        run.world.is_tracing = true;
+        run.mix(5_000);
+        run.rest(5_000);
+        run.assert_nothing_lost();
+        let mut told = BTreeMap::new();
+        for (_, dest, body) in &run.world.trace {
+            for value in body["gossip"]["entries"].as_array().expect("an array") {
+                *told.entry((dest.clone(), value.to_string())).or_insert(0) += 1;
+            }
+        }
+        assert!(told.values().all(|times| *times == 1));
+        assert_eq!(told.len(), run.acknowledged_ms.len() * 24);
+    }
+}
+
+#[test]
+fn when_nothing_happens_nothing_is_sent() {
+    let mut run = run(25, 3, options(Topology::Star, 100));
+    run.world.latency_ms = 100;
+    run.mix(5_000);
+    run.rest(5_000);
+    let messages = run.world.messages;
+    run.rest(60_000);
+    assert_eq!(run.world.messages, messages);
+}
+
+#[test]
+fn everything_arrives_within_six_seconds_of_a_partition_even_of_the_first_node() {
+    for seed in 0..30 {
+        for topology in [Topology::Star, Topology::Tree, Topology::Offered] {
+            println!("{topology:?}, seed {seed}");
+            let mut run = run(9, seed, options(topology, 100));
+            run.world.latency_ms = 20;
+            for _ in 0..3 {
+                run.mix(1_000);
+                for node in 0..9 {
+                    run.world.sides[node] = run.world.random.below(2);
+                }
+                run.mix(4_000);
+                run.world.sides.fill(0);
+            }
+            run.world.sides = (0..9).collect();
+            run.mix(3_000);
+            run.world.sides.fill(0);
+            run.rest(6_000);
+            run.assert_nothing_lost();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_while_messages_are_lost_doubled_and_late() {
+    for seed in 0..150 {
+        let topology = [Topology::Star, Topology::Tree, Topology::Offered][seed as usize % 3];
+        println!("{topology:?}, seed {seed}");
+        let mut run = run(5, seed, options(topology, 50));
+        run.world.jitter_ms = 30;
+        run.world.faults = Faults {
+            lost: 20,
+            doubled: 20,
+            late: 10,
+        };
+        run.mix(8_000);
+        run.world.faults = Faults::default();
+        run.rest(8_000);
+        run.assert_nothing_lost();
+    }
+}
+
+#[test]
+fn a_killed_node_catches_up_and_all_agree() {
+    for seed in 0..150 {
+        println!("seed {seed}");
+        let mut run = run(5, seed, options(Topology::Star, 50));
+        run.world.jitter_ms = 30;
+        run.mix(2_000);
+        run.rest(3_000);
+        let spread = run.acknowledged_ms.clone();
+        run.world.faults = Faults {
+            lost: 10,
+            doubled: 10,
+            late: 20,
+        };
+        for _ in 0..3 {
+            run.mix(1_000);
+            let node = run.world.random.below(5) as usize;
+            run.world.kill(node);
+        }
+        run.world.faults = Faults::default();
+        run.rest(10_000);
+        let finals = run.read_all();
+        assert!(
+            finals.iter().all(|seen| *seen == finals[0]),
+            "nodes disagree"
+        );
+        assert!(spread.keys().all(|value| finals[0].contains(value)));
+    }
+}
+
+#[test]
+fn values_are_any_json_given_back_as_they_came_and_known_by_what_they_say() {
+    let mut world = World::new(2, 1, |seed| GSet::new(Options::default(), seed));
+    let elements = [
+        json!(null),
+        json!(0),
+        json!("0"),
+        json!(0.5),
+        json!([1, {"b": [], "a": "ü\n"}]),
+        json!(false),
+        json!(-3),
+    ];
+    for element in &elements {
+        world.send(
+            "c1",
+            0,
+            json!({"type": "add", "element": element, "msg_id": 1}),
+        );
+        world.send(
+            "c1",
+            1,
+            json!({"type": "add", "element": element, "msg_id": 1}),
+        );
+    }
+    for _ in 0..2_000 {
+        assert!(
+            world
+                .step()
+                .iter()
+                .all(|answer| answer.body["type"] == "add_ok")
+        );
+    }
+    for node in 0..2 {
+        world.send("c1", node, json!({"type": "read", "msg_id": 1}));
+        assert_eq!(world.step()[0].body["value"], json!(elements));
+    }
+}
+
+#[test]
+fn gossip_that_is_wrong_does_no_harm() {
+    let mut world = World::new(3, 1, |seed| Broadcast::new(Options::default(), seed));
+    world.send(
+        "c1",
+        0,
+        json!({"type": "broadcast", "message": 1, "msg_id": 1}),
+    );
+    let huge = u64::MAX;
+    for src in ["n1", "n0", "n9", "c1", "lin-kv"] {
+        for gossip in [
+            json!(null),
+            json!({}),
+            json!({"life": 1, "after": 0, "end": huge, "entries": [], "ack": [2, huge]}),
+            json!({"life": 2, "after": huge, "end": 0, "entries": [[], {}], "ack": null}),
+            json!({"life": "x", "after": -1, "end": 0.5, "entries": 7}),
+        ] {
+            world.send(
+                src,
+                0,
+                json!({"type": "gossip", "gossip": gossip, "msg_id": 5}),
+            );
+            world.send(src, 0, json!({"type": "gossip", "gossip": gossip}));
+            world.send(src, 0, json!({"type": "gossip_ok", "in_reply_to": 1}));
+        }
+    }
+    for _ in 0..20_000 {
+        world.step();
+    }
+    for node in 0..3 {
+        world.send("c1", node, json!({"type": "read", "msg_id": 1}));
+        let answers = world.step();
+        let messages = answers[0].body["messages"].as_array().expect("an array");
+        assert!(messages.contains(&json!(1)), "n{node} lacks it");
+    }
+}
