@@ -10,6 +10,7 @@ use super::EXIT_STATUS;
 use crate::workbench::audit::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
+use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
 
 const EXAMPLES: &str = "\
@@ -23,16 +24,28 @@ Examples:
     eddy test -w g-counter --bin ./counter --node-count 3 --rate 100 --time-limit 20 \\
       --nemesis partition -- --consistency linearizable";
 
+/// The flags of `eddy test`.
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
-    /// What to test.
-    #[arg(short, long, value_enum)]
-    pub workload: WorkloadName,
-
     /// The program that a node runs.
     #[arg(long, value_name = "FILE")]
     pub bin: PathBuf,
+
+    /// Show what nodes print on stderr.
+    #[arg(long)]
+    pub log_stderr: bool,
+
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// The flags of every run, whoever runs the nodes.
+#[derive(Args)]
+pub(super) struct RunOptions {
+    /// What to test.
+    #[arg(short, long, value_enum)]
+    pub workload: WorkloadName,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -79,6 +92,10 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub nemesis_interval: Duration,
 
+    /// Which store answers as seq-kv.
+    #[arg(long, value_name = "STORE", value_enum, default_value = "maelstrom")]
+    pub seq_kv: SequentialStore,
+
     /// How many operations must succeed: total, or a fraction such as 0.9.
     #[arg(long, value_name = "total|FRACTION", value_parser = availability)]
     pub availability: Option<Availability>,
@@ -94,10 +111,6 @@ pub(super) struct TestOptions {
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,
-
-    /// Show what nodes print on stderr.
-    #[arg(long)]
-    pub log_stderr: bool,
 
     /// Show messages as they are sent.
     #[arg(long)]
@@ -130,7 +143,7 @@ pub(super) enum Concurrency {
     EachNode(usize),
 }
 
-impl TestOptions {
+impl RunOptions {
     /// What the run is like. `seed` stands in where none was given.
     ///
     /// # Errors
@@ -155,6 +168,7 @@ impl TestOptions {
                 mean: Duration::from_millis(self.latency),
                 distribution: self.latency_dist,
             },
+            sequential_store: self.seq_kv,
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,

@@ -27,13 +27,13 @@ pub(super) enum TestError {
 
 /// Runs a test, prints the report and gives the verdict. `args` is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
-    let report = match options.workload {
+    let report = match options.run.workload {
         WorkloadName::Echo => run(Echo, options, args),
         WorkloadName::UniqueIds => run(UniqueIds, options, args),
         WorkloadName::GCounter => run(GCounter, options, args),
     }?;
     let mut out = io::stdout().lock();
-    if options.json {
+    if options.run.json {
         let json = serde_json::to_string(&report).map_err(io::Error::from)?;
         writeln!(out, "{json}")?;
     } else {
@@ -49,22 +49,17 @@ fn run<W: Workload>(
 ) -> Result<Report, TestError> {
     // Short enough to be typed.
     let seed = u64::from(rand::random::<u32>());
-    let settings = options.settings(seed).map_err(TestError::Options)?;
-    let program =
-        Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
+    let run = &options.run;
+    let settings = run.settings(seed).map_err(TestError::Options)?;
+    let program = Program::find(&options.bin, run.node_args.clone()).map_err(RunError::Program)?;
     let log = MessageLog {
-        shows_sent: options.log_net_send,
-        shows_received: options.log_net_recv,
+        shows_sent: run.log_net_send,
+        shows_received: run.log_net_recv,
     };
     let mut console = Console::new(options.log_stderr, settings.time_limit);
     let world = World::new(workload, settings.clone(), log);
     let record = process::run(world, &settings.nodes, &program, &mut console);
     console.clear();
     let repeat = repeat::command(args, settings.seed);
-    Ok(Report::new(
-        record?,
-        &settings,
-        options.availability,
-        repeat,
-    ))
+    Ok(Report::new(record?, &settings, run.availability, repeat))
 }

@@ -29,7 +29,7 @@ use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
 use super::network::{Network, Traffic};
 use super::pace::Pace;
 use super::random::{Random, Stream};
-use super::service::Services;
+use super::service::{SequentialStore, Services};
 use super::workload::Workload;
 use fault::NodeFaults;
 use lives::Lives;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub recovery: Duration,
     /// How long messages take.
     pub latency: Latency,
+    /// Which store answers as `seq-kv`.
+    pub sequential_store: SequentialStore,
     /// Which faults there are.
     pub faults: Vec<Fault>,
     /// Whether messages to and from services suffer from them too.
@@ -123,7 +125,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn new(workload: W, settings: Settings, observer: O) -> Self {
         let seed = settings.seed;
         let node_count = settings.nodes.len();
-        let services = Services::new(Stream::Services.seeded(seed));
+        let services = Services::new(settings.sequential_store, Stream::Services.seeded(seed));
         let mut world = World {
             workload,
             observer,
