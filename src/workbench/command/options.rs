@@ -36,6 +36,18 @@ pub(super) struct TestOptions {
     #[arg(long)]
     pub log_stderr: bool,
 
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show messages as they are sent.
+    #[arg(long)]
+    pub log_net_send: bool,
+
+    /// Show messages as they arrive.
+    #[arg(long)]
+    pub log_net_recv: bool,
+
     #[command(flatten)]
     pub run: RunOptions,
 }
@@ -107,18 +119,6 @@ pub(super) struct RunOptions {
     /// How many seconds the network rests before clients ask their last.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub recovery: Duration,
-
-    /// Print the result as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Show messages as they are sent.
-    #[arg(long)]
-    pub log_net_send: bool,
-
-    /// Show messages as they arrive.
-    #[arg(long)]
-    pub log_net_recv: bool,
 
     /// What each node is given as its own arguments.
     #[arg(last = true, value_name = "NODE ARGS")]
@@ -193,7 +193,7 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(String::from("expected a number from 1 up")),

@@ -12,7 +12,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::workload::{Echo, GCounter, UniqueIds, Workload};
-use crate::workbench::world::World;
+use crate::workbench::world::{StartError, World};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -21,6 +21,8 @@ pub(super) enum TestError {
     Options(String),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
 }
@@ -33,7 +35,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
         WorkloadName::GCounter => run(GCounter, options, args),
     }?;
     let mut out = io::stdout().lock();
-    if options.run.json {
+    if options.json {
         let json = serde_json::to_string(&report).map_err(io::Error::from)?;
         writeln!(out, "{json}")?;
     } else {
@@ -53,8 +55,8 @@ fn run<W: Workload>(
     let settings = run.settings(seed).map_err(TestError::Options)?;
     let program = Program::find(&options.bin, run.node_args.clone()).map_err(RunError::Program)?;
     let log = MessageLog {
-        shows_sent: run.log_net_send,
-        shows_received: run.log_net_recv,
+        shows_sent: options.log_net_send,
+        shows_received: options.log_net_recv,
     };
     let mut console = Console::new(options.log_stderr, settings.time_limit);
     let world = World::new(workload, settings.clone(), log);

@@ -192,18 +192,28 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// Why it never began, when not all nodes got ready.
     pub fn finish(self) -> Result<Record<W>, StartError> {
+        self.finish_observed().map(|(record, _)| record)
+    }
+
+    /// Like [`finish`](Self::finish), and gives back who watched.
+    ///
+    /// # Errors
+    ///
+    /// Why it never began, when not all nodes got ready.
+    pub fn finish_observed(self) -> Result<(Record<W>, O), StartError> {
         let is_cut_short = match self.phase {
             Phase::Failed(error) => return Err(error),
             Phase::Over { is_cut_short } => is_cut_short,
             _ => true,
         };
-        Ok(Record {
+        let record = Record {
             history: self.history,
             findings: self.faults.into_findings(self.directory.nodes()),
             is_cut_short,
             traffic: self.network.traffic(),
             fault_windows: self.nemesis.windows().to_vec(),
-        })
+        };
+        Ok((record, self.observer))
     }
 
     /// A client that was free asks something.
