@@ -80,6 +80,8 @@ struct Simulation<'a, W: Workload, O> {
 struct Member {
     machine: Box<dyn Machine>,
     is_running: bool,
+    /// When it wants to be woken. It can change its mind only when it is given something.
+    deadline: Option<Duration>,
 }
 
 impl Member {
@@ -87,6 +89,7 @@ impl Member {
         Member {
             machine: start(random.next_u64()),
             is_running: true,
+            deadline: None,
         }
     }
 }
@@ -126,13 +129,13 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
             return false;
         }
         let machine = &mut member.machine;
-        let is_due = machine.deadline().is_some_and(|at| at <= self.now);
-        if is_due {
-            machine.wake(self.now);
-        }
+        let is_due = member.deadline.is_some_and(|at| at <= self.now);
         let inbox = self.world.inbox(node);
         if inbox.is_empty() && !is_due {
             return false;
+        }
+        if is_due {
+            machine.wake(self.now);
         }
         mem::swap(inbox, &mut self.lines);
         let lines = str::from_utf8(&self.lines).expect("the network writes JSON");
@@ -146,12 +149,13 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
         }
         let count = output.len();
         machine.written(count);
+        member.deadline = machine.deadline();
         true
     }
 
     fn next_deadline(&mut self) -> Option<Duration> {
         let running = self.nodes.iter().filter(|member| member.is_running);
-        let of_nodes = running.filter_map(|member| member.machine.deadline()).min();
+        let of_nodes = running.filter_map(|member| member.deadline).min();
         [self.world.next_deadline(), of_nodes]
             .into_iter()
             .flatten()
