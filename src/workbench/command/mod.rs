@@ -1,6 +1,7 @@
 //! The command `eddy`.
 
 mod console;
+mod matrix;
 mod options;
 mod repeat;
 mod sim;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::check::Validity;
+use matrix::MatrixOptions;
 use options::TestOptions;
 use sim::SimOptions;
 
@@ -39,6 +41,8 @@ enum Command {
     Test(Box<TestOptions>),
     /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
     Sim(Box<SimOptions>),
+    /// Simulates the counter at each level on each store, and shows which guarantees hold.
+    Matrix(MatrixOptions),
 }
 
 /// Runs the command line in `args`, and gives what the process is to end with.
@@ -55,6 +59,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let verdict = match cli.command {
         Command::Test(options) => test::test(&options, &args),
         Command::Sim(options) => sim::sim(&options),
+        Command::Matrix(options) => matrix::matrix(&options),
     };
     match verdict {
         Ok(Validity::Valid) => ExitCode::from(0),

@@ -200,18 +200,18 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
         _ => Err(String::from("expected a number from 0 to 1e9")),
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     not_negative(text).map(Duration::from_secs_f64)
 }
 
-fn some_seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
     seconds(text).and_then(|duration| match duration {
         Duration::ZERO => Err(String::from("expected more than no time")),
         _ => Ok(duration),

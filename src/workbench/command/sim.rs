@@ -171,7 +171,8 @@ fn campaign<W: Workload>(
     tally
 }
 
-fn progress_bar(count: usize) -> ProgressBar {
+/// A bar with an estimate, where stderr is a terminal.
+pub(super) fn progress_bar(count: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

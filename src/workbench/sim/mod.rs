@@ -8,11 +8,13 @@
 //!
 //! - [`run`]: one run.
 //! - [`programs`]: which nodes there are.
+//! - [`matrix`]: which guarantee holds at which level of the counter on which store.
 //! - [`campaign`]: many seeds, on all cores.
 //! - [`shrink`](shrink::shrink) makes a failing run small, and a [`Story`] tells it.
 
 pub mod campaign;
 mod machine;
+pub mod matrix;
 pub mod programs;
 pub mod shrink;
 mod story;

@@ -34,7 +34,12 @@ pub fn unique_ids(args: &[String]) -> Result<Start, Wrong> {
 pub fn g_counter(args: &[String]) -> Result<Start, Wrong> {
     let mut options = Options::default();
     read(args, |flag| arguments::set_counter(flag, &mut options))?;
-    Ok(start(move |seed| GCounter::new(options.clone(), seed)))
+    Ok(counter(options))
+}
+
+/// The counter with those options.
+pub fn counter(options: Options) -> Start {
+    start(move |seed| GCounter::new(options.clone(), seed))
 }
 
 /// Reads arguments. In virtual time no line is too long.
