@@ -124,7 +124,7 @@ fn missing_final_reads(history: &History, node_count: usize) -> Vec<Finding> {
 }
 
 /// Final reads against all acknowledged adds and any choice among the indeterminate ones.
-fn judge_final_reads(history: &History, judgement: &mut Judgement) {
+pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
     let sum_of = |wanted: fn(&Outcome<Answer>) -> bool| {
         let adds = history
             .iter()

@@ -7,8 +7,10 @@
 //! Two operations are in order if one completed before the other was invoked. At the very same instant they count as
 //! concurrent: a judge never accuses a node on the strength of a tie.
 
+pub mod consistency;
 pub mod counter;
 pub mod echo;
+pub mod search;
 mod sums;
 #[cfg(test)]
 mod testing;

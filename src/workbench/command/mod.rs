@@ -1,8 +1,10 @@
 //! The command `eddy`.
 
 mod console;
+mod matrix;
 mod options;
 mod repeat;
+mod sim;
 mod test;
 
 use std::ffi::OsString;
@@ -11,7 +13,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::check::Validity;
+use matrix::MatrixOptions;
 use options::TestOptions;
+use sim::SimOptions;
 
 /// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
 const COULD_NOT_RUN: u8 = 3;
@@ -35,6 +39,10 @@ struct Cli {
 enum Command {
     /// Tests a node: runs it as real processes, and judges what clients saw.
     Test(Box<TestOptions>),
+    /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
+    Sim(Box<SimOptions>),
+    /// Simulates the counter at each level on each store, and shows which guarantees hold.
+    Matrix(MatrixOptions),
 }
 
 /// Runs the command line in `args`, and gives what the process is to end with.
@@ -48,8 +56,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
-    let Command::Test(options) = cli.command;
-    match test::test(&options, &args) {
+    let verdict = match cli.command {
+        Command::Test(options) => test::test(&options, &args),
+        Command::Sim(options) => sim::sim(&options),
+        Command::Matrix(options) => matrix::matrix(&options),
+    };
+    match verdict {
         Ok(Validity::Valid) => ExitCode::from(0),
         Ok(Validity::Invalid) => ExitCode::from(1),
         Ok(Validity::Unknown) => ExitCode::from(2),

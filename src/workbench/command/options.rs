@@ -10,6 +10,7 @@ use super::EXIT_STATUS;
 use crate::workbench::audit::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
+use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
 
 const EXAMPLES: &str = "\
@@ -23,16 +24,40 @@ Examples:
     eddy test -w g-counter --bin ./counter --node-count 3 --rate 100 --time-limit 20 \\
       --nemesis partition -- --consistency linearizable";
 
+/// The flags of `eddy test`.
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
-    /// What to test.
-    #[arg(short, long, value_enum)]
-    pub workload: WorkloadName,
-
     /// The program that a node runs.
     #[arg(long, value_name = "FILE")]
     pub bin: PathBuf,
+
+    /// Show what nodes print on stderr.
+    #[arg(long)]
+    pub log_stderr: bool,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show messages as they are sent.
+    #[arg(long)]
+    pub log_net_send: bool,
+
+    /// Show messages as they arrive.
+    #[arg(long)]
+    pub log_net_recv: bool,
+
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// The flags of every run, whoever runs the nodes.
+#[derive(Args)]
+pub(super) struct RunOptions {
+    /// What to test.
+    #[arg(short, long, value_enum)]
+    pub workload: WorkloadName,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -71,9 +96,17 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     pub nemesis: Vec<Fault>,
 
+    /// Let faults hit messages to and from services too, and partitions cut services off. Upstream never does.
+    #[arg(long)]
+    pub nemesis_services: bool,
+
     /// How many seconds there are between the beginning and the end of faults, on average.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub nemesis_interval: Duration,
+
+    /// Which store answers as seq-kv.
+    #[arg(long, value_name = "STORE", value_enum, default_value = "maelstrom")]
+    pub seq_kv: SequentialStore,
 
     /// How many operations must succeed: total, or a fraction such as 0.9.
     #[arg(long, value_name = "total|FRACTION", value_parser = availability)]
@@ -86,22 +119,6 @@ pub(super) struct TestOptions {
     /// How many seconds the network rests before clients ask their last.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub recovery: Duration,
-
-    /// Print the result as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Show what nodes print on stderr.
-    #[arg(long)]
-    pub log_stderr: bool,
-
-    /// Show messages as they are sent.
-    #[arg(long)]
-    pub log_net_send: bool,
-
-    /// Show messages as they arrive.
-    #[arg(long)]
-    pub log_net_recv: bool,
 
     /// What each node is given as its own arguments.
     #[arg(last = true, value_name = "NODE ARGS")]
@@ -126,7 +143,7 @@ pub(super) enum Concurrency {
     EachNode(usize),
 }
 
-impl TestOptions {
+impl RunOptions {
     /// What the run is like. `seed` stands in where none was given.
     ///
     /// # Errors
@@ -151,7 +168,9 @@ impl TestOptions {
                 mean: Duration::from_millis(self.latency),
                 distribution: self.latency_dist,
             },
+            sequential_store: self.seq_kv,
             faults: self.nemesis.clone(),
+            services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
             seed: self.seed.unwrap_or(seed),
         })
@@ -174,25 +193,25 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(String::from("expected a number from 1 up")),
     }
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
         _ => Err(String::from("expected a number from 0 to 1e9")),
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     not_negative(text).map(Duration::from_secs_f64)
 }
 
-fn some_seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
     seconds(text).and_then(|duration| match duration {
         Duration::ZERO => Err(String::from("expected more than no time")),
         _ => Ok(duration),

@@ -12,7 +12,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::workload::{Echo, GCounter, UniqueIds, Workload};
-use crate::workbench::world::World;
+use crate::workbench::world::{StartError, World};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -21,13 +21,15 @@ pub(super) enum TestError {
     Options(String),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
 }
 
 /// Runs a test, prints the report and gives the verdict. `args` is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
-    let report = match options.workload {
+    let report = match options.run.workload {
         WorkloadName::Echo => run(Echo, options, args),
         WorkloadName::UniqueIds => run(UniqueIds, options, args),
         WorkloadName::GCounter => run(GCounter, options, args),
@@ -49,9 +51,9 @@ fn run<W: Workload>(
 ) -> Result<Report, TestError> {
     // Short enough to be typed.
     let seed = u64::from(rand::random::<u32>());
-    let settings = options.settings(seed).map_err(TestError::Options)?;
-    let program =
-        Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
+    let run = &options.run;
+    let settings = run.settings(seed).map_err(TestError::Options)?;
+    let program = Program::find(&options.bin, run.node_args.clone()).map_err(RunError::Program)?;
     let log = MessageLog {
         shows_sent: options.log_net_send,
         shows_received: options.log_net_recv,
@@ -61,10 +63,5 @@ fn run<W: Workload>(
     let record = process::run(world, &settings.nodes, &program, &mut console);
     console.clear();
     let repeat = repeat::command(args, settings.seed);
-    Ok(Report::new(
-        record?,
-        &settings,
-        options.availability,
-        repeat,
-    ))
+    Ok(Report::new(record?, &settings, run.availability, repeat))
 }

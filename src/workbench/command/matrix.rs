@@ -1,0 +1,93 @@
+//! `eddy matrix`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::options::{not_negative, positive, seconds, some_seconds};
+use super::sim::progress_bar;
+use super::test::TestError;
+use crate::workbench::check::Validity;
+use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::nemesis::Fault;
+use crate::workbench::service::SequentialStore;
+use crate::workbench::sim::matrix::{LEVELS, Matrix, STORES, row};
+use crate::workbench::world::Settings;
+
+const ABOUT: &str = "\
+Each row is a level of the grow-only counter on a store; each column is a guarantee, and whether the histories of all
+runs keep it. Runs are short, so that their consistency can be decided.";
+
+/// The flags of `eddy matrix`.
+#[derive(Args)]
+#[command(args_override_self = true, after_help = ABOUT)]
+pub(super) struct MatrixOptions {
+    /// How many seeds to run for each row.
+    #[arg(long, value_name = "N", default_value = "200", value_parser = positive)]
+    seeds: usize,
+
+    /// The first seed.
+    #[arg(long, value_name = "N", default_value = "1")]
+    seed: u64,
+
+    /// How many nodes to run, with two clients each.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
+    node_count: usize,
+
+    /// How many operations a second to ask for, about, all clients together.
+    #[arg(long, value_name = "RATE", default_value = "50", value_parser = not_negative)]
+    rate: f64,
+
+    /// For how many seconds to ask.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    time_limit: Duration,
+
+    /// What a message takes on average, in milliseconds; some take much longer.
+    #[arg(long, value_name = "MILLISECONDS", default_value = "10")]
+    latency: u64,
+
+    /// Which faults to inject, separated by commas.
+    #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
+    nemesis: Vec<Fault>,
+
+    /// Let faults hit messages to and from services too.
+    #[arg(long)]
+    nemesis_services: bool,
+
+    /// How many seconds there are between the beginning and the end of faults, on average.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_seconds)]
+    nemesis_interval: Duration,
+}
+
+/// Runs every level on every store and prints the table.
+pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, TestError> {
+    let node_count = options.node_count;
+    let settings = Settings {
+        nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
+        client_count: 2 * node_count,
+        rate_per_s: options.rate,
+        time_limit: options.time_limit,
+        recovery: Duration::from_secs(10),
+        latency: Latency {
+            mean: Duration::from_millis(options.latency),
+            distribution: Distribution::Exponential,
+        },
+        sequential_store: SequentialStore::default(),
+        faults: options.nemesis.clone(),
+        services_suffer: options.nemesis_services,
+        fault_interval: options.nemesis_interval,
+        seed: options.seed,
+    };
+    let bar = progress_bar(options.seeds * LEVELS.len() * STORES.len());
+    let mut rows = Vec::new();
+    for level in LEVELS {
+        for store in STORES {
+            let seeds = options.seed..options.seed + options.seeds as u64;
+            rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
+        }
+    }
+    bar.finish_and_clear();
+    writeln!(io::stdout(), "{}", Matrix(rows))?;
+    Ok(Validity::Valid)
+}

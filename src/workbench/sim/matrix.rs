@@ -1,0 +1,162 @@
+//! Which guarantee each level of the counter keeps on each store.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::{campaign, programs, run};
+use crate::workbench::check::Validity;
+use crate::workbench::check::consistency::{self, Level};
+use crate::workbench::service::SequentialStore;
+use crate::workbench::workload::GCounter;
+use crate::workbench::world::Settings;
+use crate::workload::g_counter::{Consistency, Options};
+
+/// A store that a counter is kept in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Store {
+    /// `seq-kv`, made in that way.
+    Sequential(SequentialStore),
+    /// `lin-kv`.
+    Linearizable,
+}
+
+/// All stores, the laxest last but for the one that is linearizable.
+pub const STORES: [Store; 4] = [
+    Store::Sequential(SequentialStore::Maelstrom),
+    Store::Sequential(SequentialStore::Strict),
+    Store::Sequential(SequentialStore::Lazy),
+    Store::Linearizable,
+];
+
+/// All levels that keep the counter in a store.
+pub const LEVELS: [Consistency; 3] = [
+    Consistency::Regular,
+    Consistency::Linearizable,
+    Consistency::Sequential,
+];
+
+/// What became of one guarantee over many seeds.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Cell {
+    /// In so many runs it held.
+    pub held: u64,
+    /// In so many it did not.
+    pub broken: u64,
+    /// In so many it could not be decided.
+    pub unknown: u64,
+}
+
+/// A level on a store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// The level.
+    pub level: Consistency,
+    /// The store.
+    pub store: Store,
+    /// Each guarantee that was asked for, the weakest first.
+    pub cells: [Cell; 4],
+}
+
+impl Row {
+    /// What became of that guarantee.
+    pub fn cell(&self, level: Level) -> Cell {
+        let index = Level::ALL.iter().position(|&other| other == level);
+        self.cells[index.expect("all levels have a cell")]
+    }
+}
+
+/// Runs `level` on `store` for each seed. `done` is called after each.
+pub fn row(
+    level: Consistency,
+    store: Store,
+    settings: &Settings,
+    seeds: Range<u64>,
+    mut done: impl FnMut(),
+) -> Row {
+    let mut options = Options {
+        consistency: level,
+        ..Options::default()
+    };
+    let mut settings = settings.clone();
+    match store {
+        Store::Sequential(variant) => settings.sequential_store = variant,
+        Store::Linearizable => options.service = String::from("lin-kv"),
+    }
+    let start = programs::counter(options);
+    let classify = |seed| {
+        let settings = Settings {
+            seed,
+            ..settings.clone()
+        };
+        let (record, ()) = run(GCounter, settings, &start, ()).expect("our nodes answer init");
+        consistency::classify(&record.history).map(|(_, judgement)| judgement.validity)
+    };
+    let mut cells = [Cell::default(); 4];
+    campaign::each_seed(
+        seeds,
+        campaign::worker_count(),
+        classify,
+        |_, validities| {
+            for (cell, validity) in cells.iter_mut().zip(validities) {
+                match validity {
+                    Validity::Valid => cell.held += 1,
+                    Validity::Invalid => cell.broken += 1,
+                    Validity::Unknown => cell.unknown += 1,
+                }
+            }
+            done();
+            true
+        },
+    );
+    Row {
+        level,
+        store,
+        cells,
+    }
+}
+
+/// All rows as text.
+pub struct Matrix(pub Vec<Row>);
+
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<14}{:<11}", "level", "store")?;
+        for level in Level::ALL {
+            write!(f, "{:<25}", level.name())?;
+        }
+        for row in &self.0 {
+            let level = match row.level {
+                Consistency::Regular => "regular",
+                Consistency::Linearizable => "linearizable",
+                Consistency::Sequential => "sequential",
+            };
+            let store = match row.store {
+                Store::Sequential(SequentialStore::Maelstrom) => "maelstrom",
+                Store::Sequential(SequentialStore::Strict) => "strict",
+                Store::Sequential(SequentialStore::Lazy) => "lazy",
+                Store::Linearizable => "lin-kv",
+            };
+            write!(f, "\n{level:<14}{store:<11}")?;
+            for cell in row.cells {
+                write!(f, "{:<25}", cell.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cell {
+            held,
+            broken,
+            unknown,
+        } = *self;
+        let total = held + broken + unknown;
+        match (broken, unknown) {
+            (0, 0) => write!(f, "yes"),
+            (0, _) => write!(f, "unknown in {unknown} of {total}"),
+            _ => write!(f, "no, broken in {broken} of {total}"),
+        }
+    }
+}
