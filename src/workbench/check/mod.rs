@@ -10,6 +10,7 @@
 pub mod consistency;
 pub mod counter;
 pub mod echo;
+pub mod lin_kv;
 pub mod search;
 mod sums;
 #[cfg(test)]
