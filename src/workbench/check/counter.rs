@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::finals::missing_final_reads;
 use super::sums::Sums;
 use super::{Finding, Judgement};
 use crate::workbench::history::{Operation, Outcome};
@@ -52,9 +53,10 @@ pub type History = [Operation<Call, Answer>];
 /// Judges a run on `node_count` nodes by what every consistency level promises; see the module.
 pub fn judge(history: &History, kind: Kind, node_count: usize) -> Judgement {
     let mut judgement = Judgement::valid();
+    let is_read = |call: &Call| *call == Call::Read;
     judgement.add_all(
         "missing_final_reads",
-        missing_final_reads(history, node_count),
+        missing_final_reads(history, is_read, node_count),
     );
     judge_final_reads(history, &mut judgement);
     judgement.add_all("impossible_reads", impossible_reads(history));
@@ -78,44 +80,6 @@ pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
         Call::Add(delta) if !operation.outcome.is_failed() => Some(i128::from(delta)),
         _ => None,
     }
-}
-
-/// Clients that ran but got no answer to a final read, and nodes that were never asked for one, by node.
-fn missing_final_reads(history: &History, node_count: usize) -> Vec<Finding> {
-    #[derive(Default)]
-    struct Asked {
-        is_answered: bool,
-        attempts: Vec<usize>,
-    }
-    let mut nodes: BTreeMap<usize, BTreeMap<usize, Asked>> = (0..node_count)
-        .map(|node| (node, BTreeMap::new()))
-        .collect();
-    for (index, operation) in history.iter().enumerate() {
-        let clients = nodes.entry(operation.node).or_default();
-        let asked = clients.entry(operation.client).or_default();
-        if operation.is_final && operation.call == Call::Read {
-            asked.is_answered |= operation.outcome.is_ok();
-            asked.attempts.push(index);
-        }
-    }
-    let mut findings = Vec::new();
-    for (node, clients) in nodes {
-        if clients.is_empty() {
-            findings.push(Finding::invalid(
-                format!("Node {node} was never asked for its final total."),
-                [],
-            ));
-        }
-        for (client, asked) in clients.into_iter().filter(|(_, asked)| !asked.is_answered) {
-            let what = if asked.attempts.is_empty() {
-                format!("Client {client} never asked node {node} for its final total.")
-            } else {
-                format!("Node {node} never told client {client} its final total.")
-            };
-            findings.push(Finding::invalid(what, asked.attempts));
-        }
-    }
-    findings
 }
 
 /// Final reads against all acknowledged adds and any choice among the indeterminate ones.

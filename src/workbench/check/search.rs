@@ -184,6 +184,9 @@ fn lanes<'a, M: Model>(model: &M, actions: &'a [Action<M::Step>]) -> Vec<Lane<'a
     required
 }
 
+/// One number a lane: how many of its operations are placed.
+type Positions = Box<[u32]>;
+
 struct Search<'a, M: Model> {
     model: &'a M,
     order: Order,
@@ -192,7 +195,7 @@ struct Search<'a, M: Model> {
     positions: Vec<u32>,
     /// What lies open behind a choice and leads nowhere, or is being looked at: the positions of clients and the state,
     /// and for these the positions in optional lanes.
-    seen: HashMap<(Box<[u32]>, M::State), Vec<Box<[u32]>>>,
+    seen: HashMap<(Positions, M::State), Vec<Positions>>,
     seen_count: usize,
     effort: usize,
     deepest: Option<Deepest<M::State>>,
