@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::finals::missing_final_reads;
+use super::monotone::falls;
 use super::sums::Sums;
 use super::{Finding, Judgement};
 use crate::workbench::history::{Operation, Outcome};
@@ -225,26 +226,10 @@ pub(super) fn reads_gone_back(history: &History) -> Vec<Finding> {
         }
     }
     let mut findings = Vec::new();
-    for (node, by_invocation) in &mut nodes {
-        by_invocation.sort_by_key(|(index, _)| history[*index].invoked_at);
-        let mut by_completion = by_invocation.clone();
-        by_completion.sort_by_key(|(index, _)| history[*index].completed_at);
-        let mut completed = by_completion.into_iter().peekable();
-        let mut highest: Option<(usize, i128)> = None;
-        for &(index, value) in by_invocation.iter() {
-            let invoked_at = history[index].invoked_at;
-            while let Some(earlier) =
-                completed.next_if(|(earlier, _)| history[*earlier].completed_at < invoked_at)
-            {
-                if highest.is_none_or(|(_, highest)| highest < earlier.1) {
-                    highest = Some(earlier);
-                }
-            }
-            if let Some((earlier, before)) = highest.filter(|(_, before)| value < *before) {
-                let what =
-                    format!("Node {node} went back: it answered {before}, and later {value}.");
-                findings.push(Finding::invalid(what, [earlier, index]));
-            }
+    for (node, reads) in nodes {
+        for ((earlier, before), (later, after)) in falls(history, reads) {
+            let what = format!("Node {node} went back: it answered {before}, and later {after}.");
+            findings.push(Finding::invalid(what, [earlier, later]));
         }
     }
     findings
