@@ -23,8 +23,8 @@ pub enum Answer {
     Messages(Vec<Value>),
 }
 
-/// Judges a run on `node_count` nodes: messages lost, doubled, or out of nowhere, and how long until all had them.
-pub fn judge(history: &[Operation<Call, Answer>], node_count: usize) -> Judgement {
+/// Messages lost, doubled, or out of nowhere, and how long until all had them.
+pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
     let view = set::View {
         call: |call| match call {
             Call::Broadcast(message) => set::Call::Add(message),
@@ -35,7 +35,7 @@ pub fn judge(history: &[Operation<Call, Answer>], node_count: usize) -> Judgemen
             Answer::Messages(messages) => messages,
         },
     };
-    set::judge(history, &view, node_count)
+    set::judge(history, &view)
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn accepts_what_arrives_late_and_says_how_late() {
-        let judgement = judge(&with_final_reads(&[1, 2], &[2, 1]), 2);
+        let judgement = judge(&with_final_reads(&[1, 2], &[2, 1]));
         assert_valid(&judgement);
         let latencies = json!({"0": 0, "0.5": 47, "0.95": 47, "0.99": 47, "1": 47});
         assert_eq!(judgement.facts["stable_latencies_ms"], latencies);
@@ -100,14 +100,14 @@ mod tests {
     #[test]
     fn catches_a_lost_message() {
         assert_invalid(
-            &judge(&with_final_reads(&[1], &[1]), 2),
+            &judge(&with_final_reads(&[1], &[1])),
             "2 was lost: it was acknowledged",
             &[1, 4],
         );
         let mut history = with_final_reads(&[1], &[1]);
         history[2] = read(0, 49..50, &[1, 2]);
         assert_invalid(
-            &judge(&history, 2),
+            &judge(&history),
             "2 was lost: it was read for the last time",
             &[1, 2, 4],
         );
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn catches_a_message_that_reached_only_one_node() {
-        let judgement = judge(&with_final_reads(&[1], &[1, 2]), 2);
+        let judgement = judge(&with_final_reads(&[1], &[1, 2]));
         assert_invalid(&judgement, "2 never reached node 0", &[1, 3]);
         assert_eq!(
             judgement.facts["lost"], 0,
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn catches_a_doubled_message() {
         assert_invalid(
-            &judge(&with_final_reads(&[1, 2], &[1, 2, 1]), 2),
+            &judge(&with_final_reads(&[1, 2], &[1, 2, 1])),
             "holds 1 more than once",
             &[4],
         );
@@ -135,26 +135,26 @@ mod tests {
     #[test]
     fn catches_a_message_that_nobody_sent() {
         assert_invalid(
-            &judge(&with_final_reads(&[1, 2, 3], &[1, 2]), 2),
+            &judge(&with_final_reads(&[1, 2, 3], &[1, 2])),
             "3, which nobody ever sent",
             &[3],
         );
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[2] = read(0, 0..0, &[2]);
-        assert_invalid(&judge(&history, 2), "2, before anybody sent that", &[1, 2]);
+        assert_invalid(&judge(&history), "2, before anybody sent that", &[1, 2]);
         history[1].outcome = failed();
-        assert_invalid(&judge(&history, 2), "2, which it had refused", &[1, 4]);
+        assert_invalid(&judge(&history), "2, which it had refused", &[1, 4]);
     }
 
     #[test]
     fn a_message_of_unknown_outcome_may_be_missing_until_it_was_seen() {
         let mut history = with_final_reads(&[1], &[1]);
         history[1].outcome = indeterminate();
-        let judgement = judge(&history, 2);
+        let judgement = judge(&history);
         assert_valid(&judgement);
         assert_eq!(judgement.facts["never_read"], 1);
         history[2] = read(0, 49..50, &[1, 2]);
-        assert_invalid(&judge(&history, 2), "2 was lost", &[1, 2, 4]);
+        assert_invalid(&judge(&history), "2 was lost", &[1, 2, 4]);
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
             read(0, 10..60, &[]),
             finally(read(0, 90..91, &[1])),
         ];
-        let judgement = judge(&history, 1);
+        let judgement = judge(&history);
         assert_valid(&judgement);
         assert_eq!(judgement.facts["stale"], 0);
     }
@@ -173,12 +173,12 @@ mod tests {
     fn catches_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
-        assert_invalid(&judge(&history, 2), "Node 0 never told client 0", &[3]);
+        assert_invalid(&judge(&history), "Node 0 never told client 0", &[3]);
     }
 
     #[test]
     fn a_run_without_messages_is_unknown() {
         let history = [finally(read(0, 0..1, &[]))];
-        assert_eq!(judge(&history, 1).validity, Validity::Unknown);
+        assert_eq!(judge(&history).validity, Validity::Unknown);
     }
 }

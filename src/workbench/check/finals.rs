@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::Finding;
-use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::history::{Node, Operation, Outcome};
 
-/// Clients that ran but got no answer to a final read, and nodes that were never asked for one, by node.
+/// Clients that ran but got no answer to a final read, by node.
 ///
-/// A node that can't be read in the end can't be shown to be right, so this is a fault.
+/// A node that can't be read in the end can't be shown to be right, so this is a fault. A node that no client works with
+/// is never asked anything, which is no fault of its own.
 pub fn missing_final_reads<C, R>(
     history: &[Operation<C, R>],
     is_read: impl Fn(&C) -> bool,
-    node_count: usize,
 ) -> Vec<Finding> {
     #[derive(Default)]
     struct Asked {
@@ -20,12 +20,10 @@ pub fn missing_final_reads<C, R>(
         is_replaced: bool,
         attempts: Vec<usize>,
     }
-    let mut nodes: BTreeMap<usize, BTreeMap<usize, Asked>> = (0..node_count)
-        .map(|node| (node, BTreeMap::new()))
-        .collect();
+    let mut clients: BTreeMap<(&Node, usize), Asked> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
-        let clients = nodes.entry(operation.node).or_default();
-        let asked = clients.entry(operation.client).or_default();
+        let client = (&operation.node, operation.client);
+        let asked = clients.entry(client).or_default();
         asked.is_replaced =
             !operation.is_final && matches!(operation.outcome, Outcome::Indeterminate(_));
         if operation.is_final && is_read(&operation.call) {
@@ -33,23 +31,15 @@ pub fn missing_final_reads<C, R>(
             asked.attempts.push(index);
         }
     }
-    let mut findings = Vec::new();
-    for (node, clients) in nodes {
-        if clients.is_empty() {
-            findings.push(Finding::invalid(
-                format!("Node {node} was never asked for its final state."),
-                [],
-            ));
-        }
-        let is_owed = |asked: &Asked| !asked.is_answered && !asked.is_replaced;
-        for (client, asked) in clients.into_iter().filter(|(_, asked)| is_owed(asked)) {
-            let what = if asked.attempts.is_empty() {
-                format!("Client {client} never asked node {node} for its final state.")
-            } else {
-                format!("Node {node} never told client {client} its final state.")
-            };
-            findings.push(Finding::invalid(what, asked.attempts));
-        }
-    }
-    findings
+    let is_owed = |asked: &Asked| !asked.is_answered && !asked.is_replaced;
+    let owed = clients.into_iter().filter(|(_, asked)| is_owed(asked));
+    let findings = owed.map(|((node, client), asked)| {
+        let what = if asked.attempts.is_empty() {
+            format!("Client {client} never asked node {node} for its final state.")
+        } else {
+            format!("Node {node} never told client {client} its final state.")
+        };
+        Finding::invalid(what, asked.attempts)
+    });
+    findings.collect()
 }

@@ -43,14 +43,14 @@ const QUANTILES: [f64; 5] = [0.0, 0.5, 0.95, 0.99, 1.0];
 /// How many elements a fact lists by name.
 const ELEMENTS_LISTED_MAX: usize = 32;
 
-/// Judges a run on `node_count` nodes.
-pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>, node_count: usize) -> Judgement {
+/// Judges a run.
+pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement {
     let set = Set::of(history, view);
     let mut judgement = Judgement::valid();
     let is_read = |call: &C| matches!((view.call)(call), Call::Read);
     judgement.add_all(
         "missing_final_reads",
-        missing_final_reads(history, is_read, node_count),
+        missing_final_reads(history, is_read),
     );
     judgement.add_all("lost", set.lost());
     judgement.add_all("missing_at_a_node", set.missing_at_a_node());
@@ -164,7 +164,7 @@ impl Element<'_> {
 struct Read {
     sighting: Sighting,
     completed_at: Duration,
-    node: usize,
+    node: &'a Node,
     is_final: bool,
     /// Ascending, without duplicates.
     held: Vec<usize>,
@@ -274,7 +274,7 @@ impl<'a> Set<'a> {
                 index,
             },
             completed_at: operation.completed_at,
-            node: operation.node,
+            node: &operation.node,
             is_final: operation.is_final,
             held,
         });

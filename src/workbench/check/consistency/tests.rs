@@ -127,7 +127,7 @@ fn a_node_that_goes_back_is_not_regular() {
         read(2, 7..8, 0),
         finally(read(0, 30..31, 1)),
     ];
-    history[2].node = 1;
+    history[2].node = node(1);
     assert_eq!(held(&history), [true, false, true, false]);
 }
 

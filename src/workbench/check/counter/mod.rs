@@ -19,7 +19,7 @@ use super::finals::missing_final_reads;
 use super::monotone::falls;
 use super::sums::Sums;
 use super::{Finding, Judgement};
-use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::history::{Node, Operation, Outcome};
 
 /// What a client asks of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,13 +51,13 @@ pub enum Kind {
 /// A history of a counter.
 pub type History = [Operation<Call, Answer>];
 
-/// Judges a run on `node_count` nodes by what every consistency level promises; see the module.
-pub fn judge(history: &History, kind: Kind, node_count: usize) -> Judgement {
+/// Judges a run by what every consistency level promises; see the module.
+pub fn judge(history: &History, kind: Kind) -> Judgement {
     let mut judgement = Judgement::valid();
     let is_read = |call: &Call| *call == Call::Read;
     judgement.add_all(
         "missing_final_reads",
-        missing_final_reads(history, is_read, node_count),
+        missing_final_reads(history, is_read),
     );
     judge_final_reads(history, &mut judgement);
     judgement.add_all("impossible_reads", impossible_reads(history));
@@ -216,11 +216,11 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
 
 /// Reads of a grow-only counter that are lower than one that the same node answered before they were invoked.
 pub(super) fn reads_gone_back(history: &History) -> Vec<Finding> {
-    let mut nodes: BTreeMap<usize, Vec<(usize, i128)>> = BTreeMap::new();
+    let mut nodes: BTreeMap<&Node, Vec<(usize, i128)>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         if let Some(value) = value_read(operation) {
             nodes
-                .entry(operation.node)
+                .entry(&operation.node)
                 .or_default()
                 .push((index, value));
         }

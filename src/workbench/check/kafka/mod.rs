@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::monotone::falls;
 use super::{Finding, Judgement};
-use crate::workbench::history::Operation;
+use crate::workbench::history::{Node, Operation};
 use log::Logs;
 
 /// What a client asks of the logs, which are known by their keys.
@@ -168,7 +168,7 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
 fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
     let mut commits: BTreeMap<&str, Vec<(Duration, i64)>> = BTreeMap::new();
-    let mut told: BTreeMap<(usize, &str), Vec<(usize, i64)>> = BTreeMap::new();
+    let mut told: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         match (&operation.call, operation.outcome.answer()) {
             (Call::CommitOffsets(offsets), _) if !operation.outcome.is_failed() => {
@@ -181,7 +181,7 @@ fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
             }
             (Call::ListCommittedOffsets(_), Some(Answer::Offsets(offsets))) => {
                 for (key, offset) in offsets {
-                    told.entry((operation.node, key))
+                    told.entry((&operation.node, key))
                         .or_default()
                         .push((index, *offset));
                 }
