@@ -301,3 +301,25 @@ fn wrong_flags_are_told_and_are_no_verdict() {
         assert!(stderr(&output).contains("error:"), "{more}");
     }
 }
+
+#[test]
+fn a_killed_node_is_started_again_and_a_paused_one_goes_on() {
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lives.log");
+    let _ = fs::remove_file(&log);
+    // Each life says so once; the child of the shell must die with it.
+    let text = format!(
+        "#!/bin/sh\necho life >> '{}'\npython3 {}\n",
+        log.display(),
+        program("lives.py", &echo_node("")).display()
+    );
+    let path = program("lives.sh", &text);
+    let more = "--node-count 1 --concurrency 60 --rate 20 --time-limit 3 --nemesis kill,pause --nemesis-interval 0.4";
+    let output = eddy(&path, more).output().expect("eddy is built");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let lives = fs::read_to_string(&log)
+        .expect("it was written")
+        .lines()
+        .count();
+    assert!(lives > 2, "{lives} lives\n{said}");
+}

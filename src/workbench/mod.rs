@@ -13,7 +13,6 @@ pub mod latency;
 pub mod nemesis;
 pub mod network;
 pub mod pace;
-pub mod partition;
 pub mod process;
 pub mod random;
 pub mod report;

@@ -8,9 +8,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use rand::Rng;
+
 use super::latency::Latency;
-use super::partition::Partition;
-use super::random::Random;
+use super::nemesis::{Fault, Partition};
+use super::random::{Random, Stream};
 
 /// Who can send and receive.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,22 +55,59 @@ pub struct Traffic {
     pub servers: u64,
 }
 
+/// How much later than it is due each copy of a message arrives: the message itself, unless it is lost, a double, and a
+/// ghost.
+pub type Copies = [Option<Duration>; 3];
+
+/// What happens to a message that nothing disturbs.
+const UNDISTURBED: Copies = [Some(Duration::ZERO), None, None];
+
+/// How likely a message is lost while messages are lost.
+const LOSS: f64 = 0.1;
+
+/// How likely a message is doubled while messages are doubled.
+const DUPLICATE: f64 = 0.1;
+
+/// How likely a message is held back while messages overtake each other, and for how long at most.
+const REORDER: f64 = 0.2;
+const REORDER_MAX: Duration = Duration::from_millis(100);
+
+/// How likely a message has a late copy while there are ghosts, and how late it is. The last one comes before the
+/// network has rested for upstream's ten seconds.
+const GHOST: f64 = 0.05;
+const GHOST_MIN: Duration = Duration::from_secs(1);
+const GHOST_MAX: Duration = Duration::from_secs(8);
+
 /// Messages under way.
 pub struct Network {
     latency: Latency,
     random: Random,
-    partition: Option<Partition>,
+    node_count: usize,
+    /// Whether services suffer from faults as nodes do.
+    services_suffer: bool,
+    /// What is cut now, each by its kind of fault.
+    partitions: Vec<(Fault, Partition)>,
+    /// Which kinds of fault disturb single messages now.
+    disturbances: Vec<Fault>,
+    fate: Random,
     under_way: BinaryHeap<Reverse<Envelope>>,
     traffic: Traffic,
 }
 
 impl Network {
     /// An idle network without partitions.
-    pub fn new(latency: Latency, random: Random) -> Self {
+    ///
+    /// Faults hit messages among its `node_count` nodes, and those to and from services too if `services_suffer`; never
+    /// those of clients.
+    pub fn new(latency: Latency, node_count: usize, services_suffer: bool, seed: u64) -> Self {
         Network {
             latency,
-            random,
-            partition: None,
+            random: Stream::Network.seeded(seed),
+            node_count,
+            services_suffer,
+            partitions: Vec::new(),
+            disturbances: Vec::new(),
+            fate: Stream::Fate.seeded(seed),
             under_way: BinaryHeap::new(),
             traffic: Traffic::default(),
         }
@@ -111,20 +150,69 @@ impl Network {
             .map(|Reverse(envelope)| envelope.due_at)
     }
 
-    /// Whether a message that arrives now is not cut off. Partitions are between nodes, never between a node and a
-    /// client or a service.
+    /// Whether a message that arrives now is not cut off.
     pub fn lets_through(&self, src: Endpoint, dest: Endpoint) -> bool {
-        match (&self.partition, src, dest) {
-            (Some(partition), Endpoint::Node(src), Endpoint::Node(dest)) => {
-                !partition.cuts(src, dest)
+        if self.partitions.is_empty() {
+            return true;
+        }
+        match (self.member(src), self.member(dest)) {
+            (Some(src), Some(dest)) => {
+                let mut partitions = self.partitions.iter();
+                !partitions.any(|(_, partition)| partition.cuts(src, dest))
             }
             _ => true,
         }
     }
 
-    /// Cuts nodes off from each other, or heals the network.
-    pub fn set_partition(&mut self, partition: Option<Partition>) {
-        self.partition = partition;
+    /// Which copies of a message arrive that is sent now, and how much later than it is due.
+    pub fn copies(&mut self, src: Endpoint, dest: Endpoint) -> Copies {
+        if self.disturbances.is_empty() || self.member(src).and(self.member(dest)).is_none() {
+            return UNDISTURBED;
+        }
+        let mut copies = UNDISTURBED;
+        let fate = &mut self.fate;
+        for disturbance in &self.disturbances {
+            match disturbance {
+                Fault::Loss if fate.random_bool(LOSS) => copies[0] = None,
+                Fault::Reorder if fate.random_bool(REORDER) => {
+                    let delay = fate.random_range(Duration::ZERO..=REORDER_MAX);
+                    copies[0] = copies[0].map(|_| delay);
+                }
+                Fault::Duplicate if fate.random_bool(DUPLICATE) => {
+                    copies[1] = Some(fate.random_range(Duration::ZERO..=REORDER_MAX));
+                }
+                Fault::Ghost if fate.random_bool(GHOST) => {
+                    copies[2] = Some(fate.random_range(GHOST_MIN..=GHOST_MAX));
+                }
+                _ => {}
+            }
+        }
+        copies
+    }
+
+    /// Which member of a partition that is: services are one, after the nodes. `None` for whom no fault hits.
+    fn member(&self, endpoint: Endpoint) -> Option<usize> {
+        match endpoint {
+            Endpoint::Node(index) => Some(index),
+            Endpoint::Service(_) if self.services_suffer => Some(self.node_count),
+            Endpoint::Service(_) | Endpoint::Client(_) => None,
+        }
+    }
+
+    /// Cuts members off from each other.
+    pub fn cut(&mut self, fault: Fault, partition: Partition) {
+        self.partitions.push((fault, partition));
+    }
+
+    /// From now on that happens to some messages.
+    pub fn disturb(&mut self, fault: Fault) {
+        self.disturbances.push(fault);
+    }
+
+    /// Mends what was done by that kind of fault.
+    pub fn mend(&mut self, fault: Fault) {
+        self.partitions.retain(|(kind, _)| *kind != fault);
+        self.disturbances.retain(|kind| *kind != fault);
     }
 
     /// How many messages were sent so far.
@@ -137,11 +225,14 @@ impl Network {
 mod tests {
     use super::*;
     use crate::workbench::latency::Distribution;
-    use crate::workbench::random::Stream;
 
     fn network(mean_ms: u64, distribution: Distribution) -> Network {
+        suffering(mean_ms, distribution, false)
+    }
+
+    fn suffering(mean_ms: u64, distribution: Distribution, services_suffer: bool) -> Network {
         let mean = Duration::from_millis(mean_ms);
-        Network::new(Latency { mean, distribution }, Stream::Network.seeded(1))
+        Network::new(Latency { mean, distribution }, 2, services_suffer, 1)
     }
 
     fn post(network: &mut Network, src: Endpoint, dest: Endpoint, now: Duration) -> Duration {
@@ -210,14 +301,78 @@ mod tests {
         let (node, peer, service) = (Endpoint::Node(0), Endpoint::Node(1), Endpoint::Service(0));
         post(&mut network, node, peer, Duration::ZERO);
         post(&mut network, node, service, Duration::ZERO);
-        network.set_partition(Some(Partition::halves(&[0], &[1])));
+        network.cut(Fault::Partition, Partition::halves(&[0], &[1]));
         let envelope = network
             .arrive(Duration::from_secs(1))
             .expect("to the service");
         assert_eq!(envelope.dest, service);
         assert!(network.arrive(Duration::from_secs(1)).is_none());
-        network.set_partition(None);
+        network.mend(Fault::Partition);
         post(&mut network, node, peer, Duration::from_secs(2));
         assert!(network.arrive(Duration::from_secs(3)).is_some());
+    }
+
+    #[test]
+    fn two_partitions_last_each_until_its_own_end() {
+        let mut network = network(10, Distribution::Constant);
+        let (node, peer) = (Endpoint::Node(0), Endpoint::Node(1));
+        network.cut(Fault::Partition, Partition::halves(&[0], &[1]));
+        network.cut(Fault::OneWay, Partition::halves(&[0], &[1]));
+        network.mend(Fault::Partition);
+        assert!(!network.lets_through(node, peer));
+        network.mend(Fault::OneWay);
+        assert!(network.lets_through(node, peer));
+    }
+
+    /// How many of 10,000 messages arrive on time, later, and again.
+    fn fates(network: &mut Network, src: Endpoint, dest: Endpoint) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for _ in 0..10_000 {
+            let [itself, double, ghost] = network.copies(src, dest);
+            counts[0] += usize::from(itself == Some(Duration::ZERO));
+            counts[1] += usize::from(itself.is_some_and(|delay| !delay.is_zero()));
+            counts[2] += usize::from(double.is_some() || ghost.is_some());
+        }
+        counts
+    }
+
+    #[test]
+    fn every_disturbance_hits_the_part_of_the_messages_that_it_should() {
+        let about = |count: usize, wanted: usize| count.abs_diff(wanted) < 200;
+        for (fault, wanted) in [
+            (Fault::Loss, [9_000, 0, 0]),
+            (Fault::Duplicate, [10_000, 0, 1_000]),
+            (Fault::Reorder, [8_000, 2_000, 0]),
+            (Fault::Ghost, [10_000, 0, 500]),
+        ] {
+            let mut network = network(10, Distribution::Constant);
+            network.disturb(fault);
+            let counts = fates(&mut network, Endpoint::Node(0), Endpoint::Node(1));
+            let is_as_wanted = counts
+                .iter()
+                .zip(wanted)
+                .all(|(&count, wanted)| about(count, wanted));
+            assert!(is_as_wanted, "{fault:?}: {counts:?}");
+            network.mend(fault);
+            let counts = fates(&mut network, Endpoint::Node(0), Endpoint::Node(1));
+            assert_eq!(counts, [10_000, 0, 0]);
+        }
+    }
+
+    #[test]
+    fn clients_never_suffer_and_services_only_if_they_are_to() {
+        let (node, client, service) =
+            (Endpoint::Node(0), Endpoint::Client(0), Endpoint::Service(0));
+        for services_suffer in [false, true] {
+            let mut network = suffering(10, Distribution::Constant, services_suffer);
+            network.disturb(Fault::Loss);
+            network.cut(Fault::Partition, Partition::halves(&[0], &[1, 2]));
+            assert_eq!(fates(&mut network, client, node), [10_000, 0, 0]);
+            assert_eq!(fates(&mut network, node, client), [10_000, 0, 0]);
+            assert!(network.lets_through(client, node));
+            let counts = fates(&mut network, node, service);
+            assert_eq!(counts[0] < 10_000, services_suffer);
+            assert_eq!(network.lets_through(node, service), !services_suffer);
+        }
     }
 }

@@ -18,6 +18,10 @@ pub enum Stream {
     Generator,
     /// Which faults happen, and when.
     Nemesis,
+    /// Which messages are lost, doubled or late while such a fault lasts.
+    Fate,
+    /// What nodes draw that run inside the workbench.
+    Nodes,
 }
 
 impl Stream {

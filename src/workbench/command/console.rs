@@ -41,12 +41,15 @@ impl Audience for Console {
         let elapsed_s = progress.elapsed.as_secs_f64();
         let operation_count = progress.operation_count;
         let rate_per_s = operation_count as f64 / elapsed_s.max(0.1);
-        let fault = progress.fault.map(|fault| format!(" · {fault}"));
+        let faults: String = progress
+            .faults
+            .iter()
+            .map(|fault| format!(" · {fault}"))
+            .collect();
         self.line.set_message(format!(
-            "{} · {elapsed_s:.0} of {} s · {operation_count} operations, {rate_per_s:.0} a second{}",
+            "{} · {elapsed_s:.0} of {} s · {operation_count} operations, {rate_per_s:.0} a second{faults}",
             progress.phase,
             self.time_limit.as_secs_f64(),
-            fault.unwrap_or_default(),
         ));
         self.line.tick();
     }

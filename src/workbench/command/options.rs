@@ -71,6 +71,10 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     pub nemesis: Vec<Fault>,
 
+    /// Let faults hit messages to and from services too, and partitions cut services off. Upstream never does.
+    #[arg(long)]
+    pub nemesis_services: bool,
+
     /// How many seconds there are between the beginning and the end of faults, on average.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub nemesis_interval: Duration,
@@ -152,6 +156,7 @@ impl TestOptions {
                 distribution: self.latency_dist,
             },
             faults: self.nemesis.clone(),
+            services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
             seed: self.seed.unwrap_or(seed),
         })

@@ -15,7 +15,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::workload::Workload;
-use super::world::{Observer, Progress, Record, StartError, World};
+use super::world::{Observer, Order, Progress, Record, StartError, World};
 use node::NodeProcess;
 
 pub use program::{Program, ProgramError};
@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// How often progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the operating system is asked for each node.
+const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
 
@@ -80,7 +83,7 @@ pub fn run<W: Workload, O: Observer>(
     program: &Program,
     audience: &mut dyn Audience,
 ) -> Result<Record<W>, RunError> {
-    let mut driver = Driver::start(world, names, program)?;
+    let mut driver = Driver::start(world, names, program.clone())?;
     driver.run(audience)?;
     driver.end_nodes(audience)?;
     let last_words = driver.last_words();
@@ -95,6 +98,7 @@ pub fn run<W: Workload, O: Observer>(
 
 struct Driver<W: Workload, O> {
     world: World<W, O>,
+    program: Program,
     nodes: Vec<NodeProcess>,
     poll: Poll,
     signals: Signals,
@@ -103,7 +107,7 @@ struct Driver<W: Workload, O> {
 }
 
 impl<W: Workload, O: Observer> Driver<W, O> {
-    fn start(world: World<W, O>, names: &[String], program: &Program) -> Result<Self, RunError> {
+    fn start(world: World<W, O>, names: &[String], program: Program) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
         // Before the first node starts, so that no end of one is missed.
         let mut signals =
@@ -115,10 +119,11 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         for (index, name) in names.iter().enumerate() {
             let child = program.spawn()?;
             let node = NodeProcess::new(name, index, child, poll.registry());
-            nodes.push(node.map_err(refused("watch the pipes of a node"))?);
+            nodes.push(node.map_err(refused(WATCH_PIPES))?);
         }
         Ok(Driver {
             world,
+            program,
             nodes,
             poll,
             signals,
@@ -133,6 +138,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         loop {
             let now = self.began.elapsed();
             self.world.advance(now);
+            self.obey()?;
             for (index, node) in self.nodes.iter_mut().enumerate() {
                 node.write(self.world.inbox(index), self.poll.registry())
                     .map_err(refused("write to a node"))?;
@@ -152,6 +158,24 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 return Err(RunError::Interrupted);
             }
         }
+    }
+
+    /// Does to nodes what the nemesis wants.
+    fn obey(&mut self) -> Result<(), RunError> {
+        while let Some(order) = self.world.next_order() {
+            match order {
+                Order::Kill(index) => self.nodes[index].kill(),
+                Order::Start(index) => {
+                    let child = self.program.spawn()?;
+                    let node = &mut self.nodes[index];
+                    node.restart(index, child, self.poll.registry())
+                        .map_err(refused(WATCH_PIPES))?;
+                }
+                Order::Pause(index) => self.nodes[index].pause(),
+                Order::Continue(index) => self.nodes[index].resume(),
+            }
+        }
+        Ok(())
     }
 
     /// Sleeps until something happens or that time has come. Does not sleep while a node has more to be read.

@@ -111,6 +111,30 @@ impl NodeProcess {
         Ok(node)
     }
 
+    /// Begins another life with a new child. What the last one logged is kept.
+    pub(super) fn restart(
+        &mut self,
+        index: usize,
+        child: Child,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        self.kill();
+        let log = mem::take(&mut self.log);
+        *self = NodeProcess::new(&self.name, index, child, registry)?;
+        self.log = log;
+        Ok(())
+    }
+
+    /// Stops the whole process group where it stands.
+    pub(super) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets the process group go on.
+    pub(super) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Something has happened to one of the pipes.
     pub(super) fn note_event(&mut self, token: Token) {
         let output = match token.0 % 3 {
@@ -216,14 +240,24 @@ impl NodeProcess {
         Some(words)
     }
 
-    /// Ends the whole process group, and waits for the process.
+    /// Ends the whole process group, and waits for the process. What it has printed and is not yet read is lost.
     pub(super) fn kill(&mut self) {
-        if mem::replace(&mut self.is_gone, true) {
+        if self.is_gone {
             return;
         }
-        // Neither can fail in a way that leaves something to be done: at worst all are gone already.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        self.signal(Signal::KILL);
+        self.is_gone = true;
+        // It can't fail in a way that leaves something to be done: at worst the process is waited for already.
         let _ = self.child.wait();
+        (self.stdin, self.stdout, self.stderr) = (None, None, None);
+    }
+
+    /// Sends a signal to the process group, unless it has been waited for and its number may be another's.
+    fn signal(&self, signal: Signal) {
+        if !self.is_gone {
+            // At worst all are gone already.
+            let _ = kill_process_group(Pid::from_child(&self.child), signal);
+        }
     }
 }
 

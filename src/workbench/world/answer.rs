@@ -80,7 +80,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");
         };
         let Some(client) = client.checked_sub(self.directory.nodes().len()) else {
-            return self.answer_init(client, &reply, body);
+            return self.answer_init(client, in_reply_to, &reply, body);
         };
         match self.clients.hear(client, in_reply_to) {
             Heard::Answer(operation) => {
@@ -96,16 +96,21 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn answer_init(&mut self, node: usize, reply: &AnyReply<'_>, body: &[u8]) {
-        let Phase::Starting { unready } = &mut self.phase else {
+    /// The clients that ask nodes to get ready are numbered like the nodes.
+    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &AnyReply<'_>, body: &[u8]) {
+        if !self.lives.is_current(node, init_msg_id) {
             return;
-        };
+        }
         if reply.kind == "init_ok" {
-            unready.retain(|&other| other != node);
+            return self.lives.ready(node);
+        }
+        let answer = shown(&String::from_utf8_lossy(body));
+        if matches!(self.phase, Phase::Starting) {
+            let node = self.directory.nodes()[node].clone();
+            self.phase = Phase::Failed(StartError::InitRefused { node, answer });
         } else {
-            self.phase = Phase::Failed(StartError::InitRefused {
-                node: self.directory.nodes()[node].clone(),
-                answer: shown(&String::from_utf8_lossy(body)),
+            self.faults.note(node, Misdeed::RefusedInit, None, || {
+                format!("was killed and started again, and answered its new init with {answer}")
             });
         }
     }

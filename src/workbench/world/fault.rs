@@ -38,6 +38,8 @@ pub enum StartError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Misdeed {
     Exited,
+    StayedUnready,
+    RefusedInit,
     PrintedNoMessage,
     UsedForeignName,
     WroteToNobody,

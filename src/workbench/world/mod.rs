@@ -1,8 +1,8 @@
 //! One run: nodes get ready, clients ask, faults come and go, everyone asks once more.
 //!
 //! The engine of the workbench. It has no clock, no threads and no files: a driver tells it what time it is
-//! ([`World::advance`]), what a node printed ([`World::heard`]) and that a node is gone ([`World::exited`]), passes on
-//! what is in each node's [inbox](World::inbox), and comes back at [`World::next_deadline`]. So the same code tests
+//! ([`World::advance`]), what a node printed ([`World::heard`]) and that a node is gone ([`World::exited`]), does what it
+//! is [ordered](World::next_order), passes on what is in each node's [inbox](World::inbox), and comes back at [`World::next_deadline`]. So the same code tests
 //! real processes in real time and this crate's own nodes in virtual time, where a seed gives the same run to the
 //! byte.
 //!
@@ -11,6 +11,7 @@
 
 mod answer;
 mod fault;
+mod lives;
 mod observer;
 mod phase;
 mod route;
@@ -24,16 +25,18 @@ use super::client::Clients;
 use super::directory::Directory;
 use super::history::{Operation, Outcome};
 use super::latency::Latency;
-use super::nemesis::{Fault, FaultWindow, Nemesis};
+use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
 use super::network::{Network, Traffic};
 use super::pace::Pace;
 use super::random::{Random, Stream};
 use super::service::Services;
 use super::workload::Workload;
 use fault::NodeFaults;
+use lives::Lives;
 use phase::Phase;
 
 pub use fault::StartError;
+pub use lives::Order;
 pub use observer::{Observer, Sighting};
 
 /// How long a node may take to answer `init`.
@@ -56,6 +59,8 @@ pub struct Settings {
     pub latency: Latency,
     /// Which faults there are.
     pub faults: Vec<Fault>,
+    /// Whether messages to and from services suffer from them too.
+    pub services_suffer: bool,
     /// How long it is between the steps of the nemesis on average.
     pub fault_interval: Duration,
     /// What all that is random comes from.
@@ -79,6 +84,7 @@ pub struct World<W: Workload, O = ()> {
     started_at: Duration,
     history: Vec<Operation<W::Call, W::Answer>>,
     faults: NodeFaults,
+    lives: Lives,
     /// What each node is yet to be given.
     inboxes: Vec<Vec<u8>>,
     /// A body being written, kept to spare an allocation a message.
@@ -109,7 +115,7 @@ pub struct Progress<'a> {
     /// How many operations have begun.
     pub operation_count: usize,
     /// What is broken, for a person.
-    pub fault: Option<&'a str>,
+    pub faults: Vec<&'a str>,
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
@@ -122,29 +128,36 @@ impl<W: Workload, O: Observer> World<W, O> {
             workload,
             observer,
             directory: Directory::new(&settings.nodes, services.addresses()),
-            network: Network::new(settings.latency, Stream::Network.seeded(seed)),
+            network: Network::new(settings.latency, node_count, settings.services_suffer, seed),
             services,
             nemesis: Nemesis::new(
                 &settings.faults,
                 settings.fault_interval,
-                node_count,
-                Stream::Nemesis.seeded(seed),
+                Targets {
+                    node_count,
+                    includes_services: settings.services_suffer,
+                },
+                &Stream::Nemesis.seeded(seed),
             ),
             pace: Pace::new(settings.rate_per_s),
             random: Stream::Generator.seeded(seed),
             clients: Clients::new(settings.client_count, node_count),
-            phase: Phase::Starting {
-                unready: (0..node_count).collect(),
-            },
+            phase: Phase::Starting,
             started_at: Duration::ZERO,
             history: Vec::new(),
             faults: NodeFaults::default(),
+            lives: Lives::new(node_count),
             inboxes: vec![Vec::new(); node_count],
             scratch: Vec::new(),
             settings,
         };
-        world.send_init();
+        world.begin();
         world
+    }
+
+    /// What the driver is to do with nodes, one after the other, before it looks at their inboxes.
+    pub fn next_order(&mut self) -> Option<Order> {
+        self.lives.next_order()
     }
 
     /// What a node is yet to be given: whole lines. The driver takes bytes from its front.
@@ -163,7 +176,11 @@ impl<W: Workload, O: Observer> World<W, O> {
             phase: self.phase.name(),
             elapsed: now.saturating_sub(self.started_at),
             operation_count: self.history.len(),
-            fault: self.nemesis.under_way().map(|window| &*window.what),
+            faults: self
+                .nemesis
+                .under_way()
+                .map(|window| &*window.what)
+                .collect(),
         }
     }
 

@@ -6,13 +6,13 @@ use super::fault::{Misdeed, StartError};
 use super::{INIT_TIMEOUT, Observer, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
-use crate::workbench::nemesis::Step;
+use crate::workbench::nemesis::{Damage, Fault, Step};
 use crate::workbench::workload::Workload;
 
 /// Where a run is.
 pub(super) enum Phase {
-    /// These nodes have not answered `init`.
-    Starting { unready: Vec<usize> },
+    /// Not all nodes have answered `init`.
+    Starting,
     /// Clients ask.
     Asking,
     /// Clients wait for the answers that are out.
@@ -30,7 +30,7 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Phase::Starting { .. } => "starting nodes",
+            Phase::Starting => "starting nodes",
             Phase::Asking => "running",
             Phase::Draining => "waiting for answers",
             Phase::Resting { .. } => "recovering",
@@ -61,13 +61,13 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// When [`advance`](Self::advance) has something to do next, if nothing else happens before.
     pub fn next_deadline(&mut self) -> Option<Duration> {
         let (phase, pace, nemesis) = match self.phase {
-            Phase::Starting { .. } => (Some(INIT_TIMEOUT), None, None),
+            Phase::Starting => (Some(INIT_TIMEOUT), None, None),
             Phase::Asking => {
                 let pace = self.pace.next_at().filter(|_| self.clients.has_free());
                 (Some(self.ends_at()), pace, self.nemesis.next_at())
             }
             Phase::Draining | Phase::Finishing => (None, None, None),
-            Phase::Resting { until } => (Some(until), None, None),
+            Phase::Resting { until } => (Some(self.rested_at(until)), None, None),
             Phase::Failed(_) | Phase::Over { .. } => return None,
         };
         let started_at = self.started_at;
@@ -89,7 +89,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn exited(&mut self, node: usize, how: &str, now: Duration) {
         match self.phase {
             Phase::Failed(_) | Phase::Over { .. } => {}
-            Phase::Starting { .. } => {
+            Phase::Starting => {
                 self.phase = Phase::Failed(StartError::Exited {
                     node: self.directory.nodes()[node].clone(),
                     how: String::from(how),
@@ -112,12 +112,13 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Whether the phase has changed.
     fn advance_phase(&mut self, now: Duration) -> bool {
         let next = match &self.phase {
-            Phase::Starting { unready } if unready.is_empty() => {
+            Phase::Starting if self.lives.unready_until().is_none() => {
                 self.started_at = now;
                 Phase::Asking
             }
-            Phase::Starting { unready } if now >= INIT_TIMEOUT => {
-                let names = unready.iter().map(|&node| &*self.directory.nodes()[node]);
+            Phase::Starting if now >= INIT_TIMEOUT => {
+                let unready = self.lives.unready();
+                let names = unready.map(|node| &*self.directory.nodes()[node]);
                 let nodes = names.collect::<Vec<_>>().join(", ");
                 Phase::Failed(StartError::NoInitOk { nodes })
             }
@@ -128,8 +129,8 @@ impl<W: Workload, O: Observer> World<W, O> {
                 return false;
             }
             Phase::Draining if self.clients.are_idle() => {
-                if let Some(step) = self.nemesis.end(now - self.started_at) {
-                    self.apply(step);
+                for step in self.nemesis.end(now - self.started_at) {
+                    self.apply(step, now);
                 }
                 match self.workload.final_call() {
                     Some(_) => Phase::Resting {
@@ -140,7 +141,8 @@ impl<W: Workload, O: Observer> World<W, O> {
                     },
                 }
             }
-            Phase::Resting { until } if now >= *until => {
+            Phase::Resting { until } if now >= self.rested_at(*until) => {
+                self.note_unready();
                 self.invoke_last(now);
                 Phase::Finishing
             }
@@ -153,17 +155,54 @@ impl<W: Workload, O: Observer> World<W, O> {
         true
     }
 
-    fn take_nemesis_step(&mut self, now: Duration) {
-        if let Some(step) = self.nemesis.step(now - self.started_at) {
-            self.apply(step);
+    /// When the network has rested: also those who were started last have had their time to answer `init`.
+    fn rested_at(&self, until: Duration) -> Duration {
+        self.lives.unready_until().map_or(until, |at| at.max(until))
+    }
+
+    fn note_unready(&mut self) {
+        for node in self.lives.unready() {
+            self.faults.note(node, Misdeed::StayedUnready, None, || {
+                String::from(
+                    "was killed and started again, and did not answer its new init within 10 s.",
+                )
+            });
         }
     }
 
-    fn apply(&mut self, step: Step) {
-        self.network.set_partition(match step {
-            Step::Cut(partition) => Some(partition),
-            Step::Heal => None,
-        });
+    fn take_nemesis_step(&mut self, now: Duration) {
+        while let Some(step) = self.nemesis.step(now - self.started_at) {
+            self.apply(step, now);
+        }
+    }
+
+    fn apply(&mut self, step: Step, now: Duration) {
+        match step {
+            Step::Begin(fault, Damage::Cut(partition)) => self.network.cut(fault, partition),
+            Step::Begin(fault, Damage::Disturb) => self.network.disturb(fault),
+            Step::Begin(fault, Damage::Hit(nodes)) => {
+                for node in nodes {
+                    self.hit(fault, node);
+                }
+            }
+            Step::End(Fault::Kill) => {
+                for (node, init_msg_id) in self.lives.start_all(now) {
+                    self.send_init(node, init_msg_id, now);
+                }
+            }
+            Step::End(Fault::Pause) => self.lives.continue_all(),
+            Step::End(fault) => self.network.mend(fault),
+        }
+    }
+
+    fn hit(&mut self, fault: Fault, node: usize) {
+        if fault == Fault::Kill {
+            // What was under way to it from clients is lost with it.
+            self.inboxes[node].clear();
+            self.lives.kill(node);
+        } else {
+            self.lives.pause(node);
+        }
     }
 
     fn invoke_due(&mut self, now: Duration) {

@@ -11,21 +11,27 @@ use crate::workbench::network::{Endpoint, Envelope};
 use crate::workbench::workload::Workload;
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// Clients of their own ask every node to get ready. They have the first names, as upstream.
-    pub(super) fn send_init(&mut self) {
-        let nodes = self.directory.nodes().to_vec();
-        for (node, name) in nodes.iter().enumerate() {
-            let client = Endpoint::Client(self.directory.add_client());
-            let mut body = Vec::new();
-            BodyWriter::new(&mut body, "init")
-                .field("node_id", name.as_str())
-                .field("node_ids", NameList(&nodes))
-                .field("msg_id", 1u64);
-            self.send(client, Endpoint::Node(node), &body, Duration::ZERO);
-        }
-        for _ in 0..self.settings.client_count {
+    /// Names all clients, and has every node asked to get ready. Those who ask are clients of their own with the first
+    /// names, as upstream.
+    pub(super) fn begin(&mut self) {
+        let node_count = self.directory.nodes().len();
+        for _ in 0..node_count + self.settings.client_count {
             self.directory.add_client();
         }
+        for node in 0..node_count {
+            self.send_init(node, 1, Duration::ZERO);
+        }
+    }
+
+    /// Asks a node to get ready.
+    pub(super) fn send_init(&mut self, node: usize, msg_id: i64, now: Duration) {
+        let mut body = Vec::new();
+        let nodes = self.directory.nodes();
+        BodyWriter::new(&mut body, "init")
+            .field("node_id", nodes[node].as_str())
+            .field("node_ids", NameList(nodes))
+            .field("msg_id", msg_id);
+        self.send(Endpoint::Client(node), Endpoint::Node(node), &body, now);
     }
 
     /// Sends what a client asks of a node.
@@ -51,16 +57,19 @@ impl<W: Workload, O: Observer> World<W, O> {
         let (id, due_at) = self.network.send(src, dest, now);
         let sighting = sighting(&self.directory, now, id, src, dest, body);
         self.observer.sent(&sighting);
-        if due_at > now {
-            self.network.keep(Envelope {
-                due_at,
-                id,
-                src,
-                dest,
-                body: Box::from(body),
-            });
-        } else if self.network.lets_through(src, dest) {
-            self.deliver(id, src, dest, body, now);
+        for delay in self.network.copies(src, dest).into_iter().flatten() {
+            let due_at = due_at + delay;
+            if due_at > now {
+                self.network.keep(Envelope {
+                    due_at,
+                    id,
+                    src,
+                    dest,
+                    body: Box::from(body),
+                });
+            } else if self.network.lets_through(src, dest) {
+                self.deliver(id, src, dest, body, now);
+            }
         }
     }
 
@@ -73,6 +82,9 @@ impl<W: Workload, O: Observer> World<W, O> {
         body: &[u8],
         now: Duration,
     ) {
+        if matches!(dest, Endpoint::Node(node) if !self.lives.is_up(node)) {
+            return;
+        }
         let sighting = sighting(&self.directory, now, id, src, dest, body);
         self.observer.received(&sighting);
         match (dest, src) {

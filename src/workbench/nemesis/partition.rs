@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::random::Random;
+use super::Random;
 
 /// Which nodes don't hear which others.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +69,24 @@ impl Partition {
         }
     }
 
+    /// Some members, drawn at random, that no longer hear the others, which still hear them. `None` when there is
+    /// nothing to cut.
+    pub fn random_one_way(count: usize, random: &mut Random) -> Option<Self> {
+        if count < 2 {
+            return None;
+        }
+        let mut members: Vec<usize> = (0..count).collect();
+        members.shuffle(random);
+        let (deaf, heard) = members.split_at(random.random_range(1..count));
+        let pairs = |&sender| deaf.iter().map(move |&receiver| (sender, receiver));
+        let mut cut: Vec<_> = heard.iter().flat_map(pairs).collect();
+        cut.sort_unstable();
+        Some(Partition {
+            cut,
+            shape: format!("{} of {count} nodes deaf to the others", deaf.len()),
+        })
+    }
+
     /// Whether `receiver` no longer hears `sender`.
     pub fn cuts(&self, sender: usize, receiver: usize) -> bool {
         self.cut.binary_search(&(sender, receiver)).is_ok()
@@ -120,6 +138,19 @@ mod tests {
             // Two nodes hear each other whatever is cut.
             assert_eq!(majorities.len(), if count == 2 { 1 } else { count });
         }
+    }
+
+    #[test]
+    fn in_a_one_way_partition_who_is_not_heard_still_hears() {
+        let mut random = Stream::Nemesis.seeded(1);
+        for count in 2..=6 {
+            let partition = Partition::random_one_way(count, &mut random).expect("nodes to cut");
+            assert!(!partition.cut.is_empty());
+            for &(sender, receiver) in &partition.cut {
+                assert!(!partition.cuts(receiver, sender), "of {count}");
+            }
+        }
+        assert_eq!(Partition::random_one_way(1, &mut random), None);
     }
 
     #[test]

@@ -1,0 +1,217 @@
+//! The nemesis: when faults begin and end.
+//!
+//! As in Jepsen, it starts a fault at once, ends it, starts it again, and so on; the steps are a random time apart,
+//! anything from nothing to twice the interval. Kinds of fault run side by side, each at its own times and from its own
+//! randomness: one kind more or less leaves the others as they were.
+
+mod partition;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rand::{Rng, SeedableRng};
+
+use super::random::Random;
+
+pub use partition::Partition;
+
+/// A kind of fault.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub enum Fault {
+    /// Nodes don't hear each other.
+    Partition,
+    /// Some nodes don't hear others that hear them.
+    OneWay,
+    /// Nodes are killed, and started again later without their memory.
+    Kill,
+    /// Nodes are stopped, and continued later with a backlog.
+    Pause,
+    /// One in ten messages is lost.
+    Loss,
+    /// One in ten messages arrives twice.
+    Duplicate,
+    /// One in five messages is overtaken by what is sent up to 100 ms later.
+    Reorder,
+    /// One in twenty messages arrives again, 1 to 8 s later.
+    Ghost,
+}
+
+/// A stretch of time in which something was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FaultWindow {
+    /// What was broken, for a person.
+    pub what: String,
+    /// When it began, since the start of the run.
+    pub began_at: Duration,
+    /// When it ended, since the start of the run; `None` while it lasts.
+    pub ended_at: Option<Duration>,
+}
+
+/// Who can be hit.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets {
+    /// So many nodes.
+    pub node_count: usize,
+    /// Whether services can be cut off too; a partition counts them as one more node, the last.
+    pub includes_services: bool,
+}
+
+/// A schedule of faults.
+pub struct Nemesis {
+    targets: Targets,
+    interval: Duration,
+    tracks: Vec<Track>,
+    windows: Vec<FaultWindow>,
+    has_ended: bool,
+}
+
+/// The schedule of one kind.
+struct Track {
+    fault: Fault,
+    next_at: Duration,
+    /// The window that is open, as an index.
+    open: Option<usize>,
+    random: Random,
+}
+
+/// What the nemesis does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Does damage of that kind.
+    Begin(Fault, Damage),
+    /// Mends all that was done of that kind.
+    End(Fault),
+}
+
+/// What is broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// Who hears whom.
+    Cut(Partition),
+    /// These nodes.
+    Hit(Vec<usize>),
+    /// Some messages of all that are sent.
+    Disturb,
+}
+
+impl Nemesis {
+    /// A nemesis that takes its first steps when the run starts, if it has `faults` to inject.
+    pub fn new(faults: &[Fault], interval: Duration, targets: Targets, random: &Random) -> Self {
+        let mut faults = faults.to_vec();
+        faults.sort_unstable();
+        faults.dedup();
+        let track = |fault: Fault| {
+            let mut shared = random.clone();
+            let own = shared.random::<u64>().wrapping_add(fault as u64);
+            Track {
+                fault,
+                next_at: Duration::ZERO,
+                open: None,
+                random: Random::seed_from_u64(own),
+            }
+        };
+        Nemesis {
+            targets,
+            interval,
+            tracks: faults.into_iter().map(track).collect(),
+            windows: Vec::new(),
+            has_ended: false,
+        }
+    }
+
+    /// The next step that is due by now, if there is one.
+    pub fn step(&mut self, now: Duration) -> Option<Step> {
+        while self.next_at()? <= now {
+            let track = self.tracks.iter_mut().min_by_key(|track| track.next_at)?;
+            let pause = track
+                .random
+                .random_range(Duration::ZERO..=2 * self.interval);
+            track.next_at = now + pause;
+            if let Some(window) = track.open.take() {
+                self.windows[window].ended_at = Some(now);
+                return Some(Step::End(track.fault));
+            }
+            if let Some((damage, what)) = track.draw(self.targets) {
+                track.open = Some(self.windows.len());
+                self.windows.push(FaultWindow {
+                    what,
+                    began_at: now,
+                    ended_at: None,
+                });
+                return Some(Step::Begin(track.fault, damage));
+            }
+        }
+        None
+    }
+
+    /// Ends whatever is broken, for good.
+    pub fn end(&mut self, now: Duration) -> Vec<Step> {
+        self.has_ended = true;
+        let mut steps = Vec::new();
+        for track in &mut self.tracks {
+            if let Some(window) = track.open.take() {
+                self.windows[window].ended_at = Some(now);
+                steps.push(Step::End(track.fault));
+            }
+        }
+        steps
+    }
+
+    /// When the next step is due.
+    pub fn next_at(&self) -> Option<Duration> {
+        let times = self.tracks.iter().map(|track| track.next_at);
+        times.min().filter(|_| !self.has_ended)
+    }
+
+    /// What is broken now.
+    pub fn under_way(&self) -> impl Iterator<Item = &FaultWindow> {
+        let open = self.tracks.iter().filter_map(|track| track.open);
+        open.map(|window| &self.windows[window])
+    }
+
+    /// All that was broken so far.
+    pub fn windows(&self) -> &[FaultWindow] {
+        &self.windows
+    }
+}
+
+impl Track {
+    /// What to break, and what that is for a person. `None` when there is nothing of the kind to be broken.
+    fn draw(&mut self, targets: Targets) -> Option<(Damage, String)> {
+        let member_count = targets.node_count + usize::from(targets.includes_services);
+        let random = &mut self.random;
+        Some(match self.fault {
+            Fault::Partition => {
+                let partition = Partition::random(member_count, random)?;
+                let what = format!("partition: {}", partition.shape());
+                (Damage::Cut(partition), what)
+            }
+            Fault::OneWay => {
+                let partition = Partition::random_one_way(member_count, random)?;
+                let what = format!("one-way partition: {}", partition.shape());
+                (Damage::Cut(partition), what)
+            }
+            Fault::Kill | Fault::Pause => {
+                let nodes = target::draw(targets.node_count, random);
+                let verb = if self.fault == Fault::Kill {
+                    "killed"
+                } else {
+                    "paused"
+                };
+                let what = format!("{verb}: {} of {} nodes", nodes.len(), targets.node_count);
+                (Damage::Hit(nodes), what)
+            }
+            Fault::Loss => (Damage::Disturb, String::from("messages lost")),
+            Fault::Duplicate => (Damage::Disturb, String::from("messages doubled")),
+            Fault::Reorder => (Damage::Disturb, String::from("messages overtaken")),
+            Fault::Ghost => (
+                Damage::Disturb,
+                String::from("copies of messages seconds late"),
+            ),
+        })
+    }
+}
