@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::check::Finding;
-use super::history::Operation;
+use super::history::{Operation, Outcome};
 use super::workload::Workload;
 
 /// How many operations must succeed.
@@ -39,12 +39,10 @@ impl Counts {
         let mut by_kind: BTreeMap<_, Counts> = BTreeMap::new();
         for operation in history {
             let counts = by_kind.entry(W::request_kind(&operation.call)).or_default();
-            let count = if operation.outcome.is_ok() {
-                &mut counts.ok
-            } else if operation.outcome.is_failed() {
-                &mut counts.failed
-            } else {
-                &mut counts.indeterminate
+            let count = match &operation.outcome {
+                Outcome::Ok(answer) if W::is_success(answer) => &mut counts.ok,
+                Outcome::Ok(_) | Outcome::Failed(_) => &mut counts.failed,
+                Outcome::Indeterminate(_) => &mut counts.indeterminate,
             };
             *count += 1;
         }

@@ -93,14 +93,14 @@ impl Report {
         if !record.is_cut_short {
             findings.extend(never_succeeded(&by_kind));
             findings.extend(too_few_succeeded(&operations, availability));
-            let judgement = W::judge(&history, settings.nodes.len());
+            let judgement = record.workload.judge(&history);
             findings.extend(judgement.findings);
             facts = judgement.facts;
         }
         let valid = findings.iter().map(|finding| finding.validity).max();
         let reported = findings
             .into_iter()
-            .map(|finding| ReportedFinding::new::<W>(finding, &history, &settings.nodes));
+            .map(|finding| ReportedFinding::new::<W>(finding, &history));
         Report {
             valid: valid.unwrap_or(Validity::Valid),
             workload: W::NAME,
@@ -141,7 +141,6 @@ impl ReportedFinding {
     fn new<W: Workload>(
         finding: Finding,
         history: &[Operation<W::Call, W::Answer>],
-        nodes: &[String],
     ) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
@@ -155,7 +154,7 @@ impl ReportedFinding {
                 "#{index} at {:.3} s, client {} to {}: {:?} → {outcome}, after {}",
                 operation.invoked_at.as_secs_f64(),
                 operation.client,
-                nodes[operation.node],
+                operation.node,
                 operation.call,
                 Milliseconds(milliseconds(took)),
             )
@@ -281,12 +280,13 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::history::Node;
 
     #[test]
     fn quantiles_are_of_those_that_succeeded() {
         let operation = |latency_ms: u64, outcome| Operation {
             client: 0,
-            node: 0,
+            node: Node::new(0, "n0"),
             call: (),
             is_final: false,
             invoked_at: Duration::from_secs(1),

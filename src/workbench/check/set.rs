@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::finals::missing_final_reads;
 use super::{Finding, Judgement};
-use crate::workbench::history::Operation;
+use crate::workbench::history::{Node, Operation};
 
 /// What a set's judge sees of a call.
 pub enum Call<'a> {
@@ -161,7 +161,7 @@ impl Element<'_> {
 }
 
 /// A read that was answered.
-struct Read {
+struct Read<'a> {
     sighting: Sighting,
     completed_at: Duration,
     node: &'a Node,
@@ -172,7 +172,7 @@ struct Read {
 
 struct Set<'a> {
     elements: Vec<Element<'a>>,
-    reads: Vec<Read>,
+    reads: Vec<Read<'a>>,
     duplicated: Vec<Finding>,
     never_added: Vec<Finding>,
 }
@@ -226,7 +226,7 @@ impl<'a> Set<'a> {
     fn add_read<C, R>(
         &mut self,
         index: usize,
-        operation: &Operation<C, R>,
+        operation: &'a Operation<C, R>,
         values: &[Value],
         numbers: &HashMap<&Value, usize>,
     ) {

@@ -1,31 +1,30 @@
 //! The command `eddy`.
 
 mod console;
+mod examples;
+mod load;
 mod options;
 mod repeat;
 mod test;
+mod unsupported;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::check::Validity;
+use examples::{CHALLENGES, EXIT_STATUS};
 use options::TestOptions;
 
 /// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
 const COULD_NOT_RUN: u8 = 3;
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0  valid
-  1  invalid
-  2  unknown: it could not be decided
-  3  nothing to judge: wrong flags, or the nodes did not get ready";
-
 /// A workbench for Maelstrom nodes: their network, services, clients, faults and judges in one native program.
 #[derive(Parser)]
-#[command(name = "eddy", version, after_help = EXIT_STATUS)]
+#[command(name = "eddy", version, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,11 +34,20 @@ struct Cli {
 enum Command {
     /// Tests a node: runs it as real processes, and judges what clients saw.
     Test(Box<TestOptions>),
+    /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// Runs the command line in `args`, and gives what the process is to end with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(instead) = unsupported::instead(&args) {
+        eprintln!("error: {instead}");
+        return ExitCode::from(COULD_NOT_RUN);
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -48,7 +56,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
-    let Command::Test(options) = cli.command;
+    let options = match cli.command {
+        Command::Test(options) => options,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());
+            return ExitCode::SUCCESS;
+        }
+    };
     match test::test(&options, &args) {
         Ok(Validity::Valid) => ExitCode::from(0),
         Ok(Validity::Invalid) => ExitCode::from(1),

@@ -6,25 +6,15 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::EXIT_STATUS;
+use super::examples::{CHALLENGES, EXIT_STATUS};
+use super::load::LoadOptions;
 use crate::workbench::audit::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::world::Settings;
 
-const EXAMPLES: &str = "\
-Examples:
-  The echo challenge:
-    eddy test -w echo --bin ./echo --node-count 1 --time-limit 10
-  Unique ids, through partitions:
-    eddy test -w unique-ids --bin ./ids --node-count 3 --rate 1000 --time-limit 30 \\
-      --availability total --nemesis partition
-  The grow-only counter, with an argument for the node:
-    eddy test -w g-counter --bin ./counter --node-count 3 --rate 100 --time-limit 20 \\
-      --nemesis partition -- --consistency linearizable";
-
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
     /// What to test.
     #[arg(short, long, value_enum)]
@@ -107,6 +97,13 @@ pub(super) struct TestOptions {
     #[arg(long)]
     pub log_net_recv: bool,
 
+    /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub test_count: usize,
+
+    #[command(flatten)]
+    pub load: LoadOptions,
+
     /// What each node is given as its own arguments.
     #[arg(last = true, value_name = "NODE ARGS")]
     pub node_args: Vec<String>,
@@ -119,8 +116,22 @@ pub(super) enum WorkloadName {
     Echo,
     /// Nodes give out ids, none of them twice.
     UniqueIds,
+    /// Nodes tell each other what clients tell them.
+    Broadcast,
+    /// Nodes keep a set together that only grows.
+    GSet,
     /// Nodes keep a sum together that only grows.
     GCounter,
+    /// Nodes keep a sum together that rises and falls.
+    PnCounter,
+    /// Nodes keep logs, for clients to append to and to read in order.
+    Kafka,
+    /// Nodes keep values by key that are read, written and swapped.
+    LinKv,
+    /// Nodes keep registers that transactions read and set.
+    TxnRwRegister,
+    /// Nodes keep lists that transactions read and append to.
+    TxnListAppend,
 }
 
 /// How many clients there are.
@@ -131,7 +142,7 @@ pub(super) enum Concurrency {
 }
 
 impl TestOptions {
-    /// What the run is like. `seed` stands in where none was given.
+    /// What the run with that seed is like.
     ///
     /// # Errors
     ///
@@ -158,7 +169,7 @@ impl TestOptions {
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
-            seed: self.seed.unwrap_or(seed),
+            seed,
         })
     }
 }
@@ -179,7 +190,7 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err(String::from("expected a number from 1 up")),

@@ -11,8 +11,10 @@ use super::repeat;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
-use crate::workbench::workload::{Echo, GCounter, UniqueIds, Workload};
-use crate::workbench::world::World;
+use crate::workbench::workload::{
+    Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, UniqueIds, Workload,
+};
+use crate::workbench::world::{Settings, World};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -25,31 +27,69 @@ pub(super) enum TestError {
     Print(#[from] io::Error),
 }
 
-/// Runs a test, prints the report and gives the verdict. `args` is the whole command line.
+/// Runs a test as often as was asked for or until it is not valid, prints the reports and gives the last verdict. `args`
+/// is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
-    let report = match options.workload {
-        WorkloadName::Echo => run(Echo, options, args),
-        WorkloadName::UniqueIds => run(UniqueIds, options, args),
-        WorkloadName::GCounter => run(GCounter, options, args),
-    }?;
-    let mut out = io::stdout().lock();
-    if options.json {
-        let json = serde_json::to_string(&report).map_err(io::Error::from)?;
-        writeln!(out, "{json}")?;
-    } else {
-        writeln!(out, "{report}")?;
+    // Short enough to be typed.
+    let first_seed = options.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    for run in 0..options.test_count {
+        let settings = options.settings(first_seed.wrapping_add(run as u64));
+        let settings = settings.map_err(TestError::Options)?;
+        let report = run_once(options, &settings, args)?;
+        let mut out = io::stdout().lock();
+        if options.json {
+            let json = serde_json::to_string(&report).map_err(io::Error::from)?;
+            writeln!(out, "{json}")?;
+        } else {
+            if options.test_count > 1 {
+                writeln!(out, "run {} of {}", run + 1, options.test_count)?;
+            }
+            writeln!(out, "{report}")?;
+        }
+        if report.validity() != Validity::Valid {
+            return Ok(report.validity());
+        }
     }
-    Ok(report.validity())
+    Ok(Validity::Valid)
+}
+
+fn run_once(
+    options: &TestOptions,
+    settings: &Settings,
+    args: &[OsString],
+) -> Result<Report, TestError> {
+    let load = &options.load;
+    let name = options.workload;
+    let is_held_to_models = matches!(name, WorkloadName::GCounter | WorkloadName::PnCounter);
+    if !is_held_to_models {
+        load.expect_no_models(name).map_err(TestError::Options)?;
+    }
+    let levels = || load.levels().map_err(TestError::Options);
+    match name {
+        WorkloadName::Echo => run(Echo, options, settings, args),
+        WorkloadName::UniqueIds => run(UniqueIds, options, settings, args),
+        WorkloadName::Broadcast => {
+            let broadcast = Broadcast::new(load.topology, &settings.nodes);
+            run(broadcast, options, settings, args)
+        }
+        WorkloadName::GSet => run(GSet::default(), options, settings, args),
+        WorkloadName::GCounter => run(GCounter::new(levels()?), options, settings, args),
+        WorkloadName::PnCounter => run(PnCounter::new(levels()?), options, settings, args),
+        WorkloadName::Kafka => run(Kafka::new(load.keys()), options, settings, args),
+        WorkloadName::LinKv => {
+            let lin_kv = LinKv::new(settings.nodes.len(), settings.client_count);
+            run(lin_kv, options, settings, args)
+        }
+        WorkloadName::TxnRwRegister | WorkloadName::TxnListAppend => unreachable!(),
+    }
 }
 
 fn run<W: Workload>(
     workload: W,
     options: &TestOptions,
+    settings: &Settings,
     args: &[OsString],
 ) -> Result<Report, TestError> {
-    // Short enough to be typed.
-    let seed = u64::from(rand::random::<u32>());
-    let settings = options.settings(seed).map_err(TestError::Options)?;
     let program =
         Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
     let log = MessageLog {
@@ -63,7 +103,7 @@ fn run<W: Workload>(
     let repeat = repeat::command(args, settings.seed);
     Ok(Report::new(
         record?,
-        &settings,
+        settings,
         options.availability,
         repeat,
     ))

@@ -4,11 +4,22 @@ use serde::Deserialize;
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
+use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::{self, Answer, Call, Kind};
 use crate::workbench::history::Operation;
 
 /// Nodes keep a sum together to which nothing negative is added.
-pub struct GCounter;
+#[derive(Default)]
+pub struct GCounter {
+    levels: Vec<Level>,
+}
+
+impl GCounter {
+    /// A counter to be held to these levels, beside what every counter promises.
+    pub fn new(levels: Vec<Level>) -> Self {
+        GCounter { levels }
+    }
+}
 
 impl Workload for GCounter {
     type Call = Call;
@@ -43,7 +54,7 @@ impl Workload for GCounter {
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        counter::judge(history, Kind::GrowOnly)
+        judge(history, Kind::GrowOnly, &self.levels)
     }
 }
 
@@ -73,4 +84,25 @@ pub(super) fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, Stri
             .fields("read_ok")
             .map(|ReadOk { value }| Answer::Value(value)),
     }
+}
+
+/// Judges what every counter promises, and these levels.
+pub(super) fn judge(
+    history: &[Operation<Call, Answer>],
+    kind: Kind,
+    levels: &[Level],
+) -> Judgement {
+    let mut judgement = counter::judge(history, kind);
+    // That final reads are right has just been judged.
+    let levels = levels
+        .iter()
+        .filter(|&&level| level != Level::EventuallyRight);
+    for &level in levels {
+        let of_level = consistency::judge(history, level);
+        for finding in of_level.findings {
+            judgement.add(finding);
+        }
+        judgement.facts.extend(of_level.facts);
+    }
+    judgement
 }

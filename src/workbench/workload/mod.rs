@@ -12,7 +12,7 @@ mod keys;
 mod lin_kv;
 mod pn_counter;
 mod topology;
-mod txn;
+
 mod unique_ids;
 
 use std::fmt::Debug;
@@ -35,7 +35,7 @@ pub use keys::KeyLimits;
 pub use lin_kv::LinKv;
 pub use pn_counter::PnCounter;
 pub use topology::Topology;
-pub use txn::{TxnListAppend, TxnLimits, TxnRwRegister};
+
 pub use unique_ids::UniqueIds;
 
 /// A kind of test.

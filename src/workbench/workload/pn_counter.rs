@@ -3,11 +3,22 @@ use rand::Rng;
 use super::{Reply, Turn, Workload, g_counter};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
-use crate::workbench::check::counter::{self, Answer, Call, Kind};
+use crate::workbench::check::consistency::Level;
+use crate::workbench::check::counter::{Answer, Call, Kind};
 use crate::workbench::history::Operation;
 
 /// Nodes keep a sum together that rises and falls. Messages are those of [`GCounter`](super::GCounter).
-pub struct PnCounter;
+#[derive(Default)]
+pub struct PnCounter {
+    levels: Vec<Level>,
+}
+
+impl PnCounter {
+    /// A counter to be held to these levels, beside what every counter promises.
+    pub fn new(levels: Vec<Level>) -> Self {
+        PnCounter { levels }
+    }
+}
 
 impl Workload for PnCounter {
     type Call = Call;
@@ -41,6 +52,6 @@ impl Workload for PnCounter {
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        counter::judge(history, Kind::PositiveNegative)
+        g_counter::judge(history, Kind::PositiveNegative, &self.levels)
     }
 }

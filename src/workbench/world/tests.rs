@@ -126,7 +126,7 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 
 #[test]
 fn every_client_asks_last_after_the_faults_have_ended_and_the_network_has_rested() {
-    let record = run(GCounter, settings(3), |_, message| {
+    let record = run(GCounter::default(), settings(3), |_, message| {
         vec![match message["body"]["type"].as_str() {
             Some("init") => reply(message, json!({"type": "init_ok"})),
             Some("add") => reply(message, json!({"type": "add_ok"})),
@@ -331,7 +331,7 @@ fn a_killed_node_that_does_not_answer_its_new_init_is_named() {
         faults: vec![Fault::Kill],
         ..settings(1)
     };
-    let record = run(GCounter, settings, |_, message| {
+    let record = run(GCounter::default(), settings, |_, message| {
         let body = &message["body"];
         vec![match (body["type"].as_str(), body["msg_id"].as_i64()) {
             (Some("init"), Some(1)) => reply(message, json!({"type": "init_ok"})),
@@ -380,7 +380,7 @@ fn several_faults_run_side_by_side_and_end_before_the_last_phase() {
         fault_interval: Duration::from_secs(1),
         ..settings(3)
     };
-    let record = run(GCounter, settings, |_, message| {
+    let record = run(GCounter::default(), settings, |_, message| {
         vec![match message["body"]["type"].as_str() {
             Some("init") => reply(message, json!({"type": "init_ok"})),
             Some("add") => reply(message, json!({"type": "add_ok"})),

@@ -1,0 +1,74 @@
+//! The flags of `eddy test` that say what clients ask for, and what the answers are held to.
+
+use clap::Args;
+
+use super::options::{WorkloadName, positive};
+use crate::workbench::check::consistency::Level;
+use crate::workbench::workload::{KeyLimits, Topology};
+
+#[derive(Args)]
+#[command(next_help_heading = "Options of single workloads")]
+pub(super) struct LoadOptions {
+    /// What neighbours nodes are shown: broadcast.
+    #[arg(long, value_name = "SHAPE", value_enum, default_value = "grid")]
+    pub topology: Topology,
+
+    /// How many keys to use at a time: kafka and transactions.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
+    pub key_count: usize,
+
+    /// How many steps a transaction has at most.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    pub max_txn_length: usize,
+
+    /// How often to write to a key before another takes its place: kafka and transactions.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
+    pub max_writes_per_key: usize,
+
+    /// What to hold answers to. Transactions: read-uncommitted, read-committed, serializable, and so on, if nothing is
+    /// said strict-serializable. Counters: eventual, regular, sequential or linearizable, if nothing is said eventual.
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    pub consistency_models: Vec<String>,
+}
+
+impl LoadOptions {
+    pub(super) fn keys(&self) -> KeyLimits {
+        KeyLimits {
+            key_count: self.key_count,
+            max_writes_per_key: self.max_writes_per_key as u64,
+        }
+    }
+
+    /// What a counter is held to.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such level.
+    pub(super) fn levels(&self) -> Result<Vec<Level>, String> {
+        let level = |name: &String| match name.trim() {
+            "eventual" => Ok(Level::EventuallyRight),
+            "regular" => Ok(Level::Regular),
+            "sequential" => Ok(Level::Sequential),
+            "linearizable" => Ok(Level::Linearizable),
+            _ => Err(format!(
+                "--consistency-models: a counter can't be held to {name:?}, but to eventual, regular, sequential and \
+                 linearizable"
+            )),
+        };
+        self.consistency_models.iter().map(level).collect()
+    }
+
+    /// Refuses models where only one is judged.
+    ///
+    /// # Errors
+    ///
+    /// When there are any.
+    pub(super) fn expect_no_models(&self, workload: WorkloadName) -> Result<(), String> {
+        if self.consistency_models.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "--consistency-models is for transactions and counters; {workload} is held to what it always promises"
+        ))
+    }
+}
