@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::audit::{Availability, Counts, never_succeeded, too_few_succeeded};
+use super::audit::{Counts, never_succeeded};
+use super::check::availability::{self, Availability};
 use super::check::{Finding, Validity};
 use super::history::{Operation, Outcome};
 use super::network::Traffic;
@@ -92,10 +93,11 @@ impl Report {
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
             findings.extend(never_succeeded(&by_kind));
-            findings.extend(too_few_succeeded(&operations, availability));
-            let judgement = record.workload.judge(&history);
-            findings.extend(judgement.findings);
-            facts = judgement.facts;
+            let availability = availability::judge(&history, W::is_success, availability);
+            for judgement in [availability, record.workload.judge(&history)] {
+                findings.extend(judgement.findings);
+                facts.extend(judgement.facts);
+            }
         }
         let valid = findings.iter().map(|finding| finding.validity).max();
         let reported = findings
@@ -138,10 +140,7 @@ fn reported_fault(window: super::nemesis::FaultWindow) -> ReportedFault {
 }
 
 impl ReportedFinding {
-    fn new<W: Workload>(
-        finding: Finding,
-        history: &[Operation<W::Call, W::Answer>],
-    ) -> Self {
+    fn new<W: Workload>(finding: Finding, history: &[Operation<W::Call, W::Answer>]) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
             let took = operation.completed_at - operation.invoked_at;

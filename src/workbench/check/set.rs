@@ -48,10 +48,7 @@ pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement 
     let set = Set::of(history, view);
     let mut judgement = Judgement::valid();
     let is_read = |call: &C| matches!((view.call)(call), Call::Read);
-    judgement.add_all(
-        "missing_final_reads",
-        missing_final_reads(history, is_read),
-    );
+    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
     judgement.add_all("lost", set.lost());
     judgement.add_all("missing_at_a_node", set.missing_at_a_node());
     judgement.add_all("duplicated", set.duplicated);

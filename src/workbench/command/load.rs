@@ -2,9 +2,10 @@
 
 use clap::Args;
 
-use super::options::{WorkloadName, positive};
+use super::options::positive;
 use crate::workbench::check::consistency::Level;
-use crate::workbench::workload::{KeyLimits, Topology};
+use crate::workbench::check::txn::Model;
+use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
 
 #[derive(Args)]
 #[command(next_help_heading = "Options of single workloads")]
@@ -32,6 +33,13 @@ pub(super) struct LoadOptions {
 }
 
 impl LoadOptions {
+    pub(super) fn transactions(&self) -> TxnLimits {
+        TxnLimits {
+            keys: self.keys(),
+            max_txn_length: self.max_txn_length,
+        }
+    }
+
     pub(super) fn keys(&self) -> KeyLimits {
         KeyLimits {
             key_count: self.key_count,
@@ -58,17 +66,35 @@ impl LoadOptions {
         self.consistency_models.iter().map(level).collect()
     }
 
-    /// Refuses models where only one is judged.
+    /// What transactions are held to.
     ///
     /// # Errors
     ///
-    /// When there are any.
-    pub(super) fn expect_no_models(&self, workload: WorkloadName) -> Result<(), String> {
+    /// When there is no such model.
+    pub(super) fn models(&self) -> Result<Vec<Model>, String> {
+        let names = self.consistency_models.iter();
+        let names = names.map(|name| name.trim());
+        let default = ["strict-serializable"];
+        let default = default
+            .into_iter()
+            .filter(|_| self.consistency_models.is_empty());
+        let models = names.chain(default).map(str::parse);
+        let models: Result<_, String> = models.collect();
+        models.map_err(|error| format!("--consistency-models: {error}"))
+    }
+
+    /// A workload that knows only one model.
+    ///
+    /// # Errors
+    ///
+    /// When others were asked for.
+    pub(super) fn plain<W: Workload>(&self, workload: W) -> Result<W, String> {
         if self.consistency_models.is_empty() {
-            return Ok(());
+            return Ok(workload);
         }
         Err(format!(
-            "--consistency-models is for transactions and counters; {workload} is held to what it always promises"
+            "--consistency-models is for transactions and counters; {} is held to what it always promises",
+            W::NAME
         ))
     }
 }

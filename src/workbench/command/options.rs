@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::examples::{CHALLENGES, EXIT_STATUS};
 use super::load::LoadOptions;
-use crate::workbench::audit::Availability;
+use crate::workbench::check::availability::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::world::Settings;
@@ -70,7 +70,7 @@ pub(super) struct TestOptions {
     pub nemesis_interval: Duration,
 
     /// How many operations must succeed: total, or a fraction such as 0.9.
-    #[arg(long, value_name = "total|FRACTION", value_parser = availability)]
+    #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
 
     /// Where all chance comes from. With real processes it repeats what is asked and what breaks, not the timing.
@@ -222,12 +222,4 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
         None => positive(text).map(Concurrency::InAll),
     }
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
-}
-
-fn availability(text: &str) -> Result<Availability, String> {
-    match (text, text.parse()) {
-        ("total", _) => Ok(Availability::Total),
-        (_, Ok(fraction)) if (0.0..=1.0).contains(&fraction) => Ok(Availability::AtLeast(fraction)),
-        _ => Err(String::from("expected total, or a fraction from 0 to 1")),
-    }
 }

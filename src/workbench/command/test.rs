@@ -12,7 +12,8 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::workload::{
-    Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, UniqueIds, Workload,
+    Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
+    UniqueIds, Workload,
 };
 use crate::workbench::world::{Settings, World};
 
@@ -59,52 +60,67 @@ fn run_once(
     args: &[OsString],
 ) -> Result<Report, TestError> {
     let load = &options.load;
-    let name = options.workload;
-    let is_held_to_models = matches!(name, WorkloadName::GCounter | WorkloadName::PnCounter);
-    if !is_held_to_models {
-        load.expect_no_models(name).map_err(TestError::Options)?;
-    }
-    let levels = || load.levels().map_err(TestError::Options);
-    match name {
-        WorkloadName::Echo => run(Echo, options, settings, args),
-        WorkloadName::UniqueIds => run(UniqueIds, options, settings, args),
+    let run = Run {
+        options,
+        settings,
+        args,
+    };
+    match options.workload {
+        WorkloadName::Echo => run.of(load.plain(Echo)),
+        WorkloadName::UniqueIds => run.of(load.plain(UniqueIds)),
         WorkloadName::Broadcast => {
-            let broadcast = Broadcast::new(load.topology, &settings.nodes);
-            run(broadcast, options, settings, args)
+            run.of(load.plain(Broadcast::new(load.topology, &settings.nodes)))
         }
-        WorkloadName::GSet => run(GSet::default(), options, settings, args),
-        WorkloadName::GCounter => run(GCounter::new(levels()?), options, settings, args),
-        WorkloadName::PnCounter => run(PnCounter::new(levels()?), options, settings, args),
-        WorkloadName::Kafka => run(Kafka::new(load.keys()), options, settings, args),
+        WorkloadName::GSet => run.of(load.plain(GSet::default())),
+        WorkloadName::GCounter => run.of(load.levels().map(GCounter::new)),
+        WorkloadName::PnCounter => run.of(load.levels().map(PnCounter::new)),
+        WorkloadName::Kafka => run.of(load.plain(Kafka::new(load.keys()))),
         WorkloadName::LinKv => {
-            let lin_kv = LinKv::new(settings.nodes.len(), settings.client_count);
-            run(lin_kv, options, settings, args)
+            let (node_count, client_count) = (settings.nodes.len(), settings.client_count);
+            run.of(load.plain(LinKv::new(node_count, client_count)))
         }
-        WorkloadName::TxnRwRegister | WorkloadName::TxnListAppend => unreachable!(),
+        WorkloadName::TxnRwRegister => {
+            let limits = load.transactions();
+            run.of(load
+                .models()
+                .map(|models| TxnRwRegister::new(limits, models)))
+        }
+        WorkloadName::TxnListAppend => {
+            let limits = load.transactions();
+            run.of(load
+                .models()
+                .map(|models| TxnListAppend::new(limits, models)))
+        }
     }
 }
 
-fn run<W: Workload>(
-    workload: W,
-    options: &TestOptions,
-    settings: &Settings,
-    args: &[OsString],
-) -> Result<Report, TestError> {
-    let program =
-        Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
-    let log = MessageLog {
-        shows_sent: options.log_net_send,
-        shows_received: options.log_net_recv,
-    };
-    let mut console = Console::new(options.log_stderr, settings.time_limit);
-    let world = World::new(workload, settings.clone(), log);
-    let record = process::run(world, &settings.nodes, &program, &mut console);
-    console.clear();
-    let repeat = repeat::command(args, settings.seed);
-    Ok(Report::new(
-        record?,
-        settings,
-        options.availability,
-        repeat,
-    ))
+/// One run to be done.
+struct Run<'a> {
+    options: &'a TestOptions,
+    settings: &'a Settings,
+    args: &'a [OsString],
+}
+
+impl Run<'_> {
+    /// Does it with that workload, if the flags allow for it.
+    fn of<W: Workload>(&self, workload: Result<W, String>) -> Result<Report, TestError> {
+        let workload = workload.map_err(TestError::Options)?;
+        let Run {
+            options,
+            settings,
+            args,
+        } = *self;
+        let program =
+            Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
+        let log = MessageLog {
+            shows_sent: options.log_net_send,
+            shows_received: options.log_net_recv,
+        };
+        let mut console = Console::new(options.log_stderr, settings.time_limit);
+        let world = World::new(workload, settings.clone(), log);
+        let record = process::run(world, &settings.nodes, &program, &mut console);
+        console.clear();
+        let repeat = repeat::command(args, settings.seed);
+        Ok(Report::new(record?, settings, options.availability, repeat))
+    }
 }

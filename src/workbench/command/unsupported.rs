@@ -60,7 +60,13 @@ mod tests {
 
     #[test]
     fn what_is_the_nodes_own_is_left_alone() {
-        assert_eq!(instead(&words("eddy test --bin x -- --username admin")), None);
-        assert_eq!(instead(&words("eddy test --node-count 3 --nodes a,b")), None);
+        assert_eq!(
+            instead(&words("eddy test --bin x -- --username admin")),
+            None
+        );
+        assert_eq!(
+            instead(&words("eddy test --node-count 3 --nodes a,b")),
+            None
+        );
     }
 }

@@ -130,7 +130,10 @@ mod tests {
             counts[keys.any(&mut random) as usize] += 1;
         }
         for (count, expected) in counts.into_iter().zip([10_000, 20_000, 40_000]) {
-            assert!((expected - 500..expected + 500).contains(&count), "{counts:?}");
+            assert!(
+                (expected - 500..expected + 500).contains(&count),
+                "{counts:?}"
+            );
         }
     }
 

@@ -12,6 +12,7 @@ mod keys;
 mod lin_kv;
 mod pn_counter;
 mod topology;
+mod txn;
 
 mod unique_ids;
 
@@ -35,6 +36,7 @@ pub use keys::KeyLimits;
 pub use lin_kv::LinKv;
 pub use pn_counter::PnCounter;
 pub use topology::Topology;
+pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};
 
 pub use unique_ids::UniqueIds;
 

@@ -264,14 +264,17 @@ fn a_run_does_not_begin_without_every_init_ok() {
         }
     });
     let nodes = String::from("n1");
-    assert_eq!(silent.err(), Some(StartError::NoInitOk { nodes }));
+    let (asked, answer) = ("init", "init_ok");
+    let expected = StartError::NoAnswer {
+        nodes,
+        asked,
+        answer,
+    };
+    assert_eq!(silent.err(), Some(expected));
     let refused = run(Echo, settings(1), |_, message| {
         vec![reply(message, json!({"type": "error", "code": 10}))]
     });
-    assert!(matches!(
-        refused.err(),
-        Some(StartError::InitRefused { .. })
-    ));
+    assert!(matches!(refused.err(), Some(StartError::Refused { .. })));
 }
 
 #[test]

@@ -55,10 +55,7 @@ pub type History = [Operation<Call, Answer>];
 pub fn judge(history: &History, kind: Kind) -> Judgement {
     let mut judgement = Judgement::valid();
     let is_read = |call: &Call| *call == Call::Read;
-    judgement.add_all(
-        "missing_final_reads",
-        missing_final_reads(history, is_read),
-    );
+    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
     judge_final_reads(history, &mut judgement);
     judgement.add_all("impossible_reads", impossible_reads(history));
     if kind == Kind::GrowOnly {

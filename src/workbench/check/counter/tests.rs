@@ -98,10 +98,7 @@ fn a_sum_too_hard_to_tell_is_unknown() {
         .map(|i| lost_add(0, i..i + 1, 3i64.pow(i as u32)))
         .collect();
     history.push(finally(read(0, 90..91, 2)));
-    assert_eq!(
-        judge(&history, Kind::GrowOnly).validity,
-        Validity::Unknown
-    );
+    assert_eq!(judge(&history, Kind::GrowOnly).validity, Validity::Unknown);
 }
 
 #[test]
@@ -175,11 +172,7 @@ fn catches_a_read_that_no_adds_make() {
         &[2],
     );
     history[2] = read(1, 2..3, -1);
-    assert_invalid(
-        &judge(&history, Kind::GrowOnly),
-        "make less than 0",
-        &[2],
-    );
+    assert_invalid(&judge(&history, Kind::GrowOnly), "make less than 0", &[2]);
 }
 
 #[test]
