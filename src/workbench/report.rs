@@ -56,8 +56,12 @@ struct Quantiles {
 #[derive(Debug, Serialize)]
 struct Messages {
     all: u64,
+    all_received: u64,
     all_per_operation: f64,
+    clients: u64,
+    clients_received: u64,
     servers: u64,
+    servers_received: u64,
     servers_per_operation: f64,
 }
 
@@ -114,7 +118,7 @@ impl Report {
             operations,
             operations_by_type: by_kind,
             latency_ms: Quantiles::of(&history),
-            messages: Messages::new(record.traffic, operations.total()),
+            messages: Messages::new(record.sent, record.received, operations.total()),
             faults: record
                 .fault_windows
                 .into_iter()
@@ -190,16 +194,20 @@ impl Quantiles {
 }
 
 impl Messages {
-    fn new(traffic: Traffic, operation_count: usize) -> Self {
+    fn new(sent: Traffic, received: Traffic, operation_count: usize) -> Self {
         let per_operation = |count: u64| match operation_count {
             0 => 0.0,
             total => count as f64 / total as f64,
         };
         Messages {
-            all: traffic.all,
-            all_per_operation: per_operation(traffic.all),
-            servers: traffic.servers,
-            servers_per_operation: per_operation(traffic.servers),
+            all: sent.all,
+            all_received: received.all,
+            all_per_operation: per_operation(sent.all),
+            clients: sent.clients(),
+            clients_received: received.clients(),
+            servers: sent.servers,
+            servers_received: received.servers,
+            servers_per_operation: per_operation(sent.servers),
         }
     }
 }
@@ -272,7 +280,19 @@ impl fmt::Display for Report {
             "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
             self.messages.all, self.messages.all_per_operation, self.messages.servers_per_operation
         )?;
+        for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
+            writeln!(f, "{name:<11} {value}")?;
+        }
         write!(f, "\nagain       {}", self.repeat)
+    }
+}
+
+/// Whether a figure is worth a line: it is no long list, and there is something to tell.
+fn is_telling(value: &Value) -> bool {
+    match value {
+        Value::Array(_) | Value::Null => false,
+        Value::Object(figures) => !figures.is_empty(),
+        value => *value != 0,
     }
 }
 

@@ -11,6 +11,8 @@ mod kafka;
 mod keys;
 mod lin_kv;
 mod pn_counter;
+#[cfg(test)]
+mod tests;
 mod topology;
 mod txn;
 

@@ -77,6 +77,7 @@ pub struct World<W: Workload, O = ()> {
     directory: Directory,
     nodes: Vec<Node>,
     network: Network,
+    received: Traffic,
     services: Services,
     nemesis: Nemesis,
     pace: Pace,
@@ -107,7 +108,9 @@ pub struct Record<W: Workload> {
     /// Whether it ended before its time because a node was gone. There were no last operations then.
     pub is_cut_short: bool,
     /// How many messages were sent.
-    pub traffic: Traffic,
+    pub sent: Traffic,
+    /// How many messages arrived; one that was doubled counts twice.
+    pub received: Traffic,
     /// What was broken, and when.
     pub fault_windows: Vec<FaultWindow>,
 }
@@ -137,6 +140,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             directory: Directory::new(&settings.nodes, services.addresses()),
             nodes: Node::all(&settings.nodes),
             network: Network::new(settings.latency, node_count, settings.services_suffer, seed),
+            received: Traffic::default(),
             services,
             nemesis: Nemesis::new(
                 &settings.faults,
@@ -209,7 +213,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: self.history,
             findings: self.faults.into_findings(self.directory.nodes()),
             is_cut_short,
-            traffic: self.network.traffic(),
+            sent: self.network.traffic(),
+            received: self.received,
             fault_windows: self.nemesis.windows().to_vec(),
         })
     }

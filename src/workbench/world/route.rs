@@ -128,6 +128,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         if matches!(dest, Endpoint::Node(node) if !self.lives.is_up(node)) {
             return;
         }
+        self.received.count(src, dest);
         let sighting = sighting(&self.directory, now, id, src, dest, body);
         self.observer.received(&sighting);
         match (dest, src) {

@@ -106,8 +106,8 @@ fn a_run_asks_at_its_rate_until_its_time_is_up() {
             .iter()
             .all(|operation| operation.invoked_at < Duration::from_secs(20))
     );
-    assert_eq!(record.traffic.servers, 0);
-    assert_eq!(record.traffic.all as usize, 2 * (3 + record.history.len()));
+    assert_eq!(record.sent.servers, 0);
+    assert_eq!(record.sent.all as usize, 2 * (3 + record.history.len()));
 }
 
 #[test]
