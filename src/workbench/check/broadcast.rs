@@ -170,6 +170,26 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_only_concurrent_reads_missed_is_not_lost() {
+        let history = [send(0, 0..50, 1), read(0, 10..60, &[])];
+        let judgement = judge(&history, 1);
+        assert_eq!(
+            (&judgement.facts["lost"], &judgement.facts["never_read"]),
+            (&json!(0), &json!(1))
+        );
+    }
+
+    #[test]
+    fn a_read_that_ended_before_the_message_was_sent_says_nothing_about_it() {
+        let history = [
+            read(0, 0..100, &[1]),
+            read(1, 5..6, &[]),
+            send(1, 10..11, 1),
+        ];
+        assert_eq!(judge(&history, 2).facts["stable"], 1);
+    }
+
+    #[test]
     fn catches_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();

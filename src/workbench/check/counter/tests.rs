@@ -49,6 +49,11 @@ fn catches_a_dropped_add() {
 fn catches_an_add_counted_twice() {
     let judgement = judge(&with_final_values([10, 7]), Kind::GrowOnly);
     assert_invalid(&judgement, "at most 7 was added: 3 was counted twice", &[3]);
+    assert_eq!(
+        judgement.findings.len(),
+        1,
+        "a wrong final read is reported once"
+    );
 }
 
 #[test]

@@ -122,10 +122,9 @@ fn updated(steps: &[Step]) -> Vec<(&Value, &Value)> {
     let mut updated = Vec::new();
     for step in steps {
         match step {
-            Step::Read { key, value } if !written.contains(&key) => {
+            Step::Read { key, value } => {
                 first_reads.entry(key).or_insert(value);
             }
-            Step::Read { .. } => {}
             Step::Write { key, .. } => {
                 if !written.contains(&key) {
                     updated.extend(first_reads.get(key).map(|value| (key, *value)));

@@ -1,6 +1,7 @@
 //! Each anomaly by name, under the models that forbid it and those that do not.
 
 mod agreement;
+mod order;
 
 use std::ops::Range;
 
@@ -386,53 +387,15 @@ fn catches_an_answer_to_another_transaction() {
             &[0],
         );
     }
-}
-
-#[test]
-fn catches_a_stale_read_of_ones_own_past_and_of_others() {
-    let history = [
-        committed(0, 0..1, [w("x", 1)]),
-        committed(0, 2..3, [r("x", json!(null))]),
-    ];
-    let words = "G-single-process: T0 comes before T1, because the same client ran T1 later.";
-    assert_between(
-        list_append::judge,
-        &history,
-        "serializable",
-        "strong-session-serializable",
-        words,
-        &[0, 1],
-    );
-    let history = [
-        committed(0, 0..1, [w("x", 1)]),
-        committed(1, 2..3, [r("x", json!(null))]),
-    ];
-    let words =
-        "G-single-realtime: T0 comes before T1, because it was answered before T1 was asked for.";
-    assert_between(
-        list_append::judge,
-        &history,
-        "strong-session-serializable",
-        "strict-serializable",
-        words,
-        &[0, 1],
-    );
-    let history = [
-        committed(0, 0..2, [w("x", 1)]),
-        committed(1, 2..3, [r("x", json!(null))]),
-    ];
-    assert_valid(&list_append::judge(&history, &MODELS));
-}
-
-#[test]
-fn many_moments_are_one_step() {
-    let mut history = vec![committed(0, 0..1, [w("x", 1)])];
-    history.extend((1..50).map(|i| committed(i as usize, 2 * i..2 * i + 1, [w("y", i as u32)])));
-    history.push(committed(50, 200..201, [r("x", json!(null))]));
-    let judgement = list_append::judge(&history, &models(["strict-serializable"]));
+    let history = [operation(
+        0,
+        0..1,
+        vec![r("x", json!(null))],
+        Outcome::Ok(vec![w("x", 1)]),
+    )];
     assert_invalid(
-        &judgement,
-        "T0 comes before T50, because it was answered before T50 was asked for.",
-        &[0, 50],
+        &rw_register::judge(&history, &MODELS),
+        "The answer to T0 is not the transaction",
+        &[0],
     );
 }
