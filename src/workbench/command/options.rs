@@ -178,8 +178,9 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     let mut known = BTreeSet::from(["seq-kv", "lin-kv", "lww-kv", "lin-tso"]);
     for name in nodes {
         let number = name.strip_prefix('c');
-        let is_client =
-            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_client = number.is_some_and(is_number);
         if name.is_empty() || is_client || !known.insert(name) {
             return Err(format!(
                 "--nodes: no node can be named {name:?}. Names differ from each other, from those of clients (c0, c1, \
