@@ -31,14 +31,8 @@ fn main() -> ExitCode {
     let mut options = Options::default();
     let mut line_bytes_max = LINE_BYTES_MAX;
     let parsed = arguments::parse("g-counter", USAGE, |flag| match flag.name {
-        "--consistency" => flag.set(&mut options.consistency),
-        "--kv" => flag.set_one_of(&mut options.service, &["seq-kv", "lin-kv"]),
-        "--max-batch" => flag.set_count(&mut options.batch_max),
-        "--max-pending" => flag.set_count(&mut options.pending_max),
         "--max-line" => flag.set_count(&mut line_bytes_max),
-        "--rpc-timeout" => flag.set_time(&mut options.rpc_timeout),
-        "--op-timeout" => flag.set_time(&mut options.op_timeout),
-        _ => flag.unknown(),
+        _ => arguments::set_counter(flag, &mut options),
     });
     match parsed {
         Ok(()) => stdio::run(

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::workload::g_counter::Options;
+
 /// Reads the command line of the program `name`. `set` is called with each flag; see [`Flag`].
 ///
 /// `--help` prints `usage` and `--version` the version, and both end the program well. A wrong flag ends it with exit
@@ -22,10 +24,7 @@ pub fn parse(
     let arguments = std::env::args_os().skip(1);
     let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {
-        let (flag, value) = match argument.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_string())),
-            None => (argument.as_str(), None),
-        };
+        let (flag, value) = split(&argument);
         // Nobody is left to tell when printing fails.
         match flag {
             "--help" | "-h" => {
@@ -50,6 +49,51 @@ pub fn parse(
         }
     }
     Ok(())
+}
+
+/// Reads arguments that are not the program's own command line, and so have no `--help` and no `--version`.
+///
+/// # Errors
+///
+/// What is wrong with the first one that is wrong.
+pub fn read(
+    mut arguments: impl Iterator<Item = String>,
+    mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
+) -> Result<(), Wrong> {
+    while let Some(argument) = arguments.next() {
+        let (name, value) = split(&argument);
+        set(&mut Flag {
+            name,
+            value,
+            arguments: &mut arguments,
+        })?;
+    }
+    Ok(())
+}
+
+/// A flag's name, and its value if it stands behind `=`.
+fn split(argument: &str) -> (&str, Option<String>) {
+    match argument.split_once('=') {
+        Some((flag, value)) => (flag, Some(value.to_string())),
+        None => (argument, None),
+    }
+}
+
+/// Sets what a flag of the counter says: the part of the command line that the binary and the simulator share.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn set_counter(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
+    match flag.name {
+        "--consistency" => flag.set(&mut options.consistency),
+        "--kv" => flag.set_one_of(&mut options.service, &["seq-kv", "lin-kv"]),
+        "--max-batch" => flag.set_count(&mut options.batch_max),
+        "--max-pending" => flag.set_count(&mut options.pending_max),
+        "--rpc-timeout" => flag.set_time(&mut options.rpc_timeout),
+        "--op-timeout" => flag.set_time(&mut options.op_timeout),
+        _ => flag.unknown(),
+    }
 }
 
 /// One flag of the command line.

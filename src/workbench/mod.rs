@@ -17,5 +17,6 @@ pub mod process;
 pub mod random;
 pub mod report;
 pub mod service;
+pub mod sim;
 pub mod workload;
 pub mod world;

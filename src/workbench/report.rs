@@ -129,6 +129,15 @@ impl Report {
         }
     }
 
+    /// The first thing that is wrong or undecided, in words; empty if there is none.
+    pub fn first_finding(&self) -> String {
+        let worst = self
+            .findings
+            .iter()
+            .find(|finding| finding.valid == self.valid);
+        worst.map_or_else(String::new, |finding| finding.what.clone())
+    }
+
     /// The verdict.
     pub fn validity(&self) -> Validity {
         self.valid

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::options::positive;
+use super::repeat::flag_value;
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
@@ -33,6 +34,35 @@ pub(super) struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// The flags that say the same, without those that say what holds anyway.
+    pub(super) fn words(&self) -> Vec<String> {
+        let LoadOptions {
+            topology,
+            key_count,
+            max_txn_length,
+            max_writes_per_key,
+            consistency_models,
+        } = self;
+        let mut words = Vec::new();
+        if *topology != Topology::Grid {
+            words.push(format!("--topology {}", flag_value(*topology)));
+        }
+        if *key_count != 10 {
+            words.push(format!("--key-count {key_count}"));
+        }
+        if *max_txn_length != 4 {
+            words.push(format!("--max-txn-length {max_txn_length}"));
+        }
+        if *max_writes_per_key != 16 {
+            words.push(format!("--max-writes-per-key {max_writes_per_key}"));
+        }
+        if !consistency_models.is_empty() {
+            let models = consistency_models.join(",");
+            words.push(format!("--consistency-models {models}"));
+        }
+        words
+    }
+
     pub(super) fn transactions(&self) -> TxnLimits {
         TxnLimits {
             keys: self.keys(),

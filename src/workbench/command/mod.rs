@@ -5,6 +5,7 @@ mod examples;
 mod load;
 mod options;
 mod repeat;
+mod sim;
 mod test;
 mod unsupported;
 
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use super::check::Validity;
 use examples::{CHALLENGES, EXIT_STATUS};
 use options::TestOptions;
+use sim::SimOptions;
 
 /// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
 const COULD_NOT_RUN: u8 = 3;
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Tests a node: runs it as real processes, and judges what clients saw.
     Test(Box<TestOptions>),
+    /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
+    Sim(Box<SimOptions>),
     /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
     Completions {
         /// The shell.
@@ -56,14 +60,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
-    let options = match cli.command {
-        Command::Test(options) => options,
+    let verdict = match cli.command {
+        Command::Test(options) => test::test(&options, &args),
+        Command::Sim(options) => sim::sim(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());
             return ExitCode::SUCCESS;
         }
     };
-    match test::test(&options, &args) {
+    match verdict {
         Ok(Validity::Valid) => ExitCode::from(0),
         Ok(Validity::Invalid) => ExitCode::from(1),
         Ok(Validity::Unknown) => ExitCode::from(2),

@@ -11,18 +11,47 @@ use super::load::LoadOptions;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
+use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
 
+/// The flags of `eddy test`.
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
-    /// What to test.
-    #[arg(short, long, value_enum)]
-    pub workload: WorkloadName,
-
     /// The program that a node runs.
     #[arg(long, value_name = "FILE")]
     pub bin: PathBuf,
+
+    /// Show what nodes print on stderr.
+    #[arg(long)]
+    pub log_stderr: bool,
+
+    /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub test_count: usize,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show messages as they are sent.
+    #[arg(long)]
+    pub log_net_send: bool,
+
+    /// Show messages as they arrive.
+    #[arg(long)]
+    pub log_net_recv: bool,
+
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// The flags of every run, whoever runs the nodes.
+#[derive(Args)]
+pub(super) struct RunOptions {
+    /// What to test.
+    #[arg(short, long, value_enum)]
+    pub workload: WorkloadName,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -69,6 +98,10 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub nemesis_interval: Duration,
 
+    /// Which store answers as seq-kv.
+    #[arg(long, value_name = "STORE", value_enum, default_value = "maelstrom")]
+    pub seq_kv: SequentialStore,
+
     /// How many operations must succeed: total, or a fraction such as 0.9.
     #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
@@ -80,26 +113,6 @@ pub(super) struct TestOptions {
     /// How many seconds the network rests before clients ask their last.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub recovery: Duration,
-
-    /// Print the result as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-
-    /// Show what nodes print on stderr.
-    #[arg(long)]
-    pub log_stderr: bool,
-
-    /// Show messages as they are sent.
-    #[arg(long)]
-    pub log_net_send: bool,
-
-    /// Show messages as they arrive.
-    #[arg(long)]
-    pub log_net_recv: bool,
-
-    /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
-    pub test_count: usize,
 
     #[command(flatten)]
     pub load: LoadOptions,
@@ -141,7 +154,7 @@ pub(super) enum Concurrency {
     EachNode(usize),
 }
 
-impl TestOptions {
+impl RunOptions {
     /// What the run with that seed is like.
     ///
     /// # Errors
@@ -166,6 +179,7 @@ impl TestOptions {
                 mean: Duration::from_millis(self.latency),
                 distribution: self.latency_dist,
             },
+            sequential_store: self.seq_kv,
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,

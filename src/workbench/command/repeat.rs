@@ -2,6 +2,63 @@
 
 use std::ffi::OsString;
 
+use clap::ValueEnum;
+
+use super::options::RunOptions;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::Settings;
+
+/// The command that simulates exactly that run.
+pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> String {
+    let Settings {
+        nodes,
+        client_count,
+        rate_per_s,
+        time_limit,
+        recovery,
+        latency,
+        sequential_store,
+        faults,
+        services_suffer,
+        fault_interval,
+        seed,
+    } = settings;
+    let mut words = vec![
+        format!("eddy sim -w {} --nodes {}", W::NAME, nodes.join(",")),
+        format!("--concurrency {client_count} --rate {rate_per_s}"),
+        format!("--time-limit {}", time_limit.as_secs_f64()),
+        format!("--recovery {}", recovery.as_secs_f64()),
+        format!("--latency {}", latency.mean.as_millis()),
+        format!("--latency-dist {}", flag_value(latency.distribution)),
+        format!("--seq-kv {}", flag_value(*sequential_store)),
+    ];
+    if !faults.is_empty() {
+        let faults: Vec<String> = faults.iter().copied().map(flag_value).collect();
+        let interval = fault_interval.as_secs_f64();
+        words.push(format!(
+            "--nemesis {} --nemesis-interval {interval}",
+            faults.join(",")
+        ));
+    }
+    if *services_suffer {
+        words.push(String::from("--nemesis-services"));
+    }
+    words.push(format!("--seed {seed}"));
+    words.extend(options.load.words());
+    let node_args = &options.node_args;
+    if !node_args.is_empty() {
+        words.push(String::from("--"));
+        words.extend(node_args.iter().map(|arg| quoted(arg)));
+    }
+    words.join(" ")
+}
+
+/// What a value is called on the command line.
+pub(super) fn flag_value(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| String::from(value.get_name()))
+}
+
 /// The command line that was given, for that seed and one run, ready for a shell.
 pub(super) fn command(args: &[OsString], seed: u64) -> String {
     let mut words = Vec::new();

@@ -15,7 +15,7 @@ use crate::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
     UniqueIds, Workload,
 };
-use crate::workbench::world::{Settings, World};
+use crate::workbench::world::{Settings, StartError, World};
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -24,6 +24,8 @@ pub(super) enum TestError {
     Options(String),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
 }
@@ -32,9 +34,12 @@ pub(super) enum TestError {
 /// is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
     // Short enough to be typed.
-    let first_seed = options.seed.unwrap_or_else(|| rand::random::<u32>().into());
+    let first_seed = options
+        .run
+        .seed
+        .unwrap_or_else(|| rand::random::<u32>().into());
     for run in 0..options.test_count {
-        let settings = options.settings(first_seed.wrapping_add(run as u64));
+        let settings = options.run.settings(first_seed.wrapping_add(run as u64));
         let settings = settings.map_err(TestError::Options)?;
         let report = run_once(options, &settings, args)?;
         let mut out = io::stdout().lock();
@@ -59,13 +64,13 @@ fn run_once(
     settings: &Settings,
     args: &[OsString],
 ) -> Result<Report, TestError> {
-    let load = &options.load;
+    let load = &options.run.load;
     let run = Run {
         options,
         settings,
         args,
     };
-    match options.workload {
+    match options.run.workload {
         WorkloadName::Echo => run.of(load.plain(Echo)),
         WorkloadName::UniqueIds => run.of(load.plain(UniqueIds)),
         WorkloadName::Broadcast => {
@@ -110,8 +115,8 @@ impl Run<'_> {
             settings,
             args,
         } = *self;
-        let program =
-            Program::find(&options.bin, options.node_args.clone()).map_err(RunError::Program)?;
+        let program = Program::find(&options.bin, options.run.node_args.clone())
+            .map_err(RunError::Program)?;
         let log = MessageLog {
             shows_sent: options.log_net_send,
             shows_received: options.log_net_recv,
@@ -121,6 +126,11 @@ impl Run<'_> {
         let record = process::run(world, &settings.nodes, &program, &mut console);
         console.clear();
         let repeat = repeat::command(args, settings.seed);
-        Ok(Report::new(record?, settings, options.availability, repeat))
+        Ok(Report::new(
+            record?,
+            settings,
+            options.run.availability,
+            repeat,
+        ))
     }
 }

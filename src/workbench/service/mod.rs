@@ -2,7 +2,7 @@
 //!
 //! | address | what | consistency |
 //! |---|---|---|
-//! | `seq-kv` | key-value store | sequential, as upstream makes it ([`Sequential`]) |
+//! | `seq-kv` | key-value store | sequential: as upstream makes it ([`Sequential`]), without its wrap, or as late as can be ([`Lazy`]) |
 //! | `lin-kv` | key-value store | linearizable ([`Linearizable`]) |
 //! | `lww-kv` | key-value store | eventual, the last write wins ([`LastWriteWins`]) |
 //! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |
@@ -10,14 +10,18 @@
 //! A service answers at once; the network adds the time that it takes. Bodies are read and written as text: no value
 //! is parsed unless two differ byte by byte and have to be compared.
 
+#[cfg(test)]
+mod agreement;
 mod kv;
 mod last_write_wins;
+mod lazy;
 mod linearizable;
 mod sequential;
 #[cfg(test)]
 mod testing;
 mod timestamp;
 
+use clap::ValueEnum;
 use rand::SeedableRng;
 use serde_json::value::RawValue;
 
@@ -26,6 +30,7 @@ use super::random::Random;
 use crate::protocol::{Body, Error, ErrorCode};
 
 pub use last_write_wins::LastWriteWins;
+pub use lazy::Lazy;
 pub use linearizable::Linearizable;
 pub use sequential::{STATE_COUNT, Sequential};
 pub use timestamp::TimestampOracle;
@@ -54,13 +59,30 @@ pub struct Call<'a> {
 /// All services, by address.
 pub struct Services(Vec<(&'static str, Box<dyn Service>)>);
 
+/// Which store answers as `seq-kv`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum SequentialStore {
+    /// Upstream's, whose clients can see time go backwards when they are far behind.
+    #[default]
+    Maelstrom,
+    /// Upstream's without that: sequentially consistent, and a change brings its client up to date.
+    Strict,
+    /// Sequentially consistent, and as far behind as that allows, even after a change.
+    Lazy,
+}
+
 impl Services {
-    /// Upstream's services.
-    pub fn new(mut random: Random) -> Self {
-        let sequential = Sequential::new(Random::from_rng(&mut random));
+    /// Upstream's services, with that store as `seq-kv`.
+    pub fn new(sequential: SequentialStore, mut random: Random) -> Self {
+        let own = Random::from_rng(&mut random);
+        let sequential: Box<dyn Service> = match sequential {
+            SequentialStore::Maelstrom => Box::new(Sequential::new(own)),
+            SequentialStore::Strict => Box::new(Sequential::strict(own)),
+            SequentialStore::Lazy => Box::new(Lazy::default()),
+        };
         let last_write_wins = LastWriteWins::new(Random::from_rng(&mut random));
         Services(vec![
-            ("seq-kv", Box::new(sequential)),
+            ("seq-kv", sequential),
             ("lin-kv", Box::new(Linearizable::default())),
             ("lww-kv", Box::new(last_write_wins)),
             ("lin-tso", Box::new(TimestampOracle::default())),

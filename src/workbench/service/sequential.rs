@@ -12,7 +12,7 @@ use crate::workbench::random::Random;
 /// So many states are kept.
 pub const STATE_COUNT: u64 = 32;
 
-/// Upstream's `seq-kv` to the letter.
+/// Upstream's `seq-kv`: to the letter, or without its wrap.
 ///
 /// The store is a row of states, of which the newest [`STATE_COUNT`] are kept, and each client has seen the row up to
 /// some index. A request is tried on a random state from there up to the one before the newest (on the newest, if the
@@ -21,6 +21,8 @@ pub const STATE_COUNT: u64 = 32;
 ///
 /// A client that is further behind than the states that are kept meets upstream's wrap: the index is taken modulo
 /// their number, so that it gets an answer from a newer state than its index says, and can go back in time later.
+/// [`Sequential::strict`] keeps all states instead. That is sequentially consistent: each client's operations stand in
+/// the row where its index stood, one that changes at the end of the row, and the index never goes back.
 ///
 /// Not the states are kept but, for each key, its values and from which state on each holds: a state costs what
 /// changed in it.
@@ -28,6 +30,8 @@ pub struct Sequential {
     newest: u64,
     seen: BTreeMap<Endpoint, u64>,
     values: BTreeMap<Key, Versions>,
+    /// So many states are kept, if not all.
+    kept_count: Option<u64>,
     random: Random,
 }
 
@@ -38,14 +42,14 @@ struct Versions(VecDeque<(u64, Box<RawValue>)>);
 impl Versions {
     /// The value in that state.
     fn at(&self, state: u64) -> Option<&RawValue> {
-        let (_, value) = self.0.iter().rev().find(|&&(since, _)| since <= state)?;
+        let later = self.0.partition_point(|&(since, _)| since <= state);
+        let (_, value) = self.0.get(later.checked_sub(1)?)?;
         Some(value)
     }
 
-    /// Adds the value that holds from `state` on, and forgets those that no kept state has.
-    fn push(&mut self, state: u64, value: Box<RawValue>) {
+    /// Adds the value that holds from `state` on, and forgets those that no state from `oldest_kept` on has.
+    fn push(&mut self, state: u64, value: Box<RawValue>, oldest_kept: u64) {
         self.0.push_back((state, value));
-        let oldest_kept = oldest_kept(state);
         while self
             .0
             .get(1)
@@ -56,15 +60,20 @@ impl Versions {
     }
 }
 
-/// The oldest state that is kept when the newest is `newest`.
-fn oldest_kept(newest: u64) -> u64 {
-    newest.saturating_sub(STATE_COUNT - 1)
-}
-
 impl Sequential {
-    /// A store with one state, which is empty.
+    /// Upstream's store, with one state, which is empty.
     pub fn new(random: Random) -> Self {
+        Self::keeping(Some(STATE_COUNT), random)
+    }
+
+    /// The store that keeps all states, and so does not wrap.
+    pub fn strict(random: Random) -> Self {
+        Self::keeping(None, random)
+    }
+
+    fn keeping(kept_count: Option<u64>, random: Random) -> Self {
         Sequential {
+            kept_count,
             newest: 0,
             seen: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -74,7 +83,16 @@ impl Sequential {
 
     /// The state that stands where `index` wraps to among those that are kept.
     fn wrapped(&self, index: u64) -> u64 {
-        self.newest - (self.newest - index) % STATE_COUNT
+        match self.kept_count {
+            Some(count) => self.newest - (self.newest - index) % count,
+            None => index,
+        }
+    }
+
+    /// The oldest state that is kept.
+    fn oldest_kept(&self) -> u64 {
+        self.kept_count
+            .map_or(0, |count| (self.newest + 1).saturating_sub(count))
     }
 }
 
@@ -99,12 +117,12 @@ impl Service for Sequential {
         self.newest += 1;
         self.seen.insert(call.client, self.newest);
         if let Some(value) = change {
-            let value = kept(value);
+            let (value, oldest_kept) = (kept(value), self.oldest_kept());
             if let Some(versions) = self.values.get_mut(&*key) {
-                versions.push(self.newest, value);
+                versions.push(self.newest, value, oldest_kept);
             } else {
                 let mut versions = Versions::default();
-                versions.push(self.newest, value);
+                versions.push(self.newest, value, oldest_kept);
                 self.values.insert(key.into_owned(), versions);
             }
         }
@@ -114,6 +132,7 @@ impl Service for Sequential {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SequentialStore;
     use super::super::testing::Store;
     use super::*;
 
@@ -188,11 +207,11 @@ mod tests {
         assert!(stale);
     }
 
-    #[test]
-    fn a_client_far_behind_meets_the_wrap_and_goes_back_in_time() {
+    /// How often a client that is 100 states behind reads an older value than before, over 20 seeds.
+    fn times_gone_back(variant: SequentialStore) -> u32 {
         let mut backwards = 0;
         for seed in 0..20 {
-            let mut store = Store::seeded("seq-kv", seed);
+            let mut store = Store::sequential(variant, seed);
             write(&mut store, 1, 0);
             for value in 1..=100 {
                 write(&mut store, 0, value);
@@ -204,7 +223,17 @@ mod tests {
                 last = read;
             }
         }
-        assert!(backwards > 0);
+        backwards
+    }
+
+    #[test]
+    fn a_client_far_behind_meets_the_wrap_and_goes_back_in_time() {
+        assert!(times_gone_back(SequentialStore::Maelstrom) > 0);
+    }
+
+    #[test]
+    fn without_the_wrap_no_client_goes_back_however_far_behind() {
+        assert_eq!(times_gone_back(SequentialStore::Strict), 0);
     }
 
     #[test]
@@ -217,11 +246,12 @@ mod tests {
             let mut state = states.last().cloned().flatten();
             if random.random_bool(0.3) {
                 let value = format!("{newest}");
-                versions.push(newest, RawValue::from_string(value.clone()).expect("JSON"));
+                let raw = RawValue::from_string(value.clone()).expect("JSON");
+                versions.push(newest, raw, (newest + 1).saturating_sub(STATE_COUNT));
                 state = Some(value);
             }
             states.push(state);
-            for index in oldest_kept(newest)..=newest {
+            for index in (newest + 1).saturating_sub(STATE_COUNT)..=newest {
                 let value = versions.at(index).map(|value| value.get().to_string());
                 assert_eq!(value, states[index as usize], "state {index} of {newest}");
             }

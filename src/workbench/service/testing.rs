@@ -1,8 +1,11 @@
 //! A service to ask in tests.
 
-use super::Services;
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::{SequentialStore, Services};
 use crate::workbench::network::Endpoint;
-use crate::workbench::random::Stream;
+use crate::workbench::random::{Random, Stream};
 
 /// One of the services.
 pub(super) struct Store {
@@ -17,7 +20,17 @@ impl Store {
     }
 
     pub(super) fn seeded(address: &str, seed: u64) -> Self {
-        let services = Services::new(Stream::Services.seeded(seed));
+        let services = Services::new(SequentialStore::Maelstrom, Stream::Services.seeded(seed));
+        Self::of(services, address)
+    }
+
+    /// That store as `seq-kv`.
+    pub(super) fn sequential(variant: SequentialStore, seed: u64) -> Self {
+        let services = Services::new(variant, Stream::Services.seeded(seed));
+        Self::of(services, "seq-kv")
+    }
+
+    fn of(services: Services, address: &str) -> Self {
         let service = services.addresses().position(|other| other == address);
         Store {
             service: service.expect("an address of a service"),
@@ -45,5 +58,29 @@ impl Store {
 
     pub(super) fn last_answer(&self) -> &str {
         std::str::from_utf8(&self.answer).expect("UTF-8")
+    }
+}
+
+pub(super) fn read(key: &str) -> String {
+    format!(r#""type":"read","key":"{key}""#)
+}
+
+pub(super) fn write(key: &str, value: u64) -> String {
+    format!(r#""type":"write","key":"{key}","value":{value}"#)
+}
+
+pub(super) fn cas(key: &str, from: u64, to: u64, create: bool) -> String {
+    format!(r#""type":"cas","key":"{key}","from":{from},"to":{to},"create_if_not_exists":{create}"#)
+}
+
+/// Something to ask of one of few keys, with few values, so that requests meet.
+pub(super) fn draw(random: &mut Random) -> String {
+    let key = ["a", "b"].choose(random).expect("there are two");
+    let mut value = || random.random_range(0..4);
+    let (from, to) = (value(), value());
+    match random.random_range(0..5) {
+        0 => write(key, to),
+        1 | 2 => read(key),
+        _ => cas(key, from, to, random.random()),
     }
 }

@@ -31,7 +31,7 @@ use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
 use super::network::{Network, Traffic};
 use super::pace::Pace;
 use super::random::{Random, Stream};
-use super::service::Services;
+use super::service::{SequentialStore, Services};
 use super::workload::Workload;
 use fault::NodeFaults;
 use lives::Lives;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub recovery: Duration,
     /// How long messages take.
     pub latency: Latency,
+    /// Which store answers as `seq-kv`.
+    pub sequential_store: SequentialStore,
     /// Which faults there are.
     pub faults: Vec<Fault>,
     /// Whether messages to and from services suffer from them too.
@@ -133,7 +135,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn new(workload: W, settings: Settings, observer: O) -> Self {
         let seed = settings.seed;
         let node_count = settings.nodes.len();
-        let services = Services::new(Stream::Services.seeded(seed));
+        let services = Services::new(settings.sequential_store, Stream::Services.seeded(seed));
         let mut world = World {
             workload,
             observer,
@@ -203,12 +205,21 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// Why it never began, when not all nodes got ready.
     pub fn finish(self) -> Result<Record<W>, StartError> {
+        self.finish_observed().map(|(record, _)| record)
+    }
+
+    /// Like [`finish`](Self::finish), and gives back who watched.
+    ///
+    /// # Errors
+    ///
+    /// Why it never began, when not all nodes got ready.
+    pub fn finish_observed(self) -> Result<(Record<W>, O), StartError> {
         let is_cut_short = match self.phase {
             Phase::Failed(error) => return Err(error),
             Phase::Over { is_cut_short } => is_cut_short,
             _ => true,
         };
-        Ok(Record {
+        let record = Record {
             workload: self.workload,
             history: self.history,
             findings: self.faults.into_findings(self.directory.nodes()),
@@ -216,6 +227,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             sent: self.network.traffic(),
             received: self.received,
             fault_windows: self.nemesis.windows().to_vec(),
-        })
+        };
+        Ok((record, self.observer))
     }
 }

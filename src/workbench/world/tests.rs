@@ -22,6 +22,7 @@ fn settings(node_count: usize) -> Settings {
         },
         faults: vec![Fault::Partition],
         services_suffer: false,
+        sequential_store: SequentialStore::Maelstrom,
         fault_interval: Duration::from_secs(2),
         seed: 1,
     }

@@ -1,0 +1,251 @@
+//! `eddy sim`.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::options::{RunOptions, WorkloadName, positive};
+use super::repeat;
+use super::test::TestError;
+use crate::stdio::arguments::Wrong;
+use crate::workbench::check::Validity;
+use crate::workbench::report::Report;
+use crate::workbench::sim::{Start, Story, campaign, programs, run, shrink};
+use crate::workbench::workload::{Echo, GCounter, UniqueIds, Workload};
+use crate::workbench::world::{Record, Settings, StartError};
+
+const EXAMPLES: &str = "\
+Examples:
+  One run, judged and told:
+    eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --nemesis partition
+  A thousand, in which the store's messages are lost, doubled and late and nodes die:
+    eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --seeds 1000 --latency 10 \\
+      --nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 2 --nemesis-services \\
+      --seq-kv lazy -- --consistency linearizable";
+
+/// So many failing seeds are listed.
+const FAILING_SHOWN_MAX: usize = 10;
+
+/// The flags of `eddy sim`.
+#[derive(Args)]
+#[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{}", super::EXIT_STATUS))]
+pub(super) struct SimOptions {
+    /// How many seeds to run, from --seed up, or from 1 if there is none.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub seeds: usize,
+
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// Simulates, prints what came of it and gives the worst verdict.
+pub(super) fn sim(options: &SimOptions) -> Result<Validity, TestError> {
+    let RunOptions {
+        workload,
+        node_args: args,
+        load,
+        ..
+    } = &options.run;
+    match workload {
+        WorkloadName::Echo => {
+            load.plain(Echo).map_err(TestError::Options)?;
+            simulate(|| Echo, programs::echo(args), options)
+        }
+        WorkloadName::UniqueIds => {
+            load.plain(UniqueIds).map_err(TestError::Options)?;
+            simulate(|| UniqueIds, programs::unique_ids(args), options)
+        }
+        WorkloadName::GCounter => {
+            let levels = load.levels().map_err(TestError::Options)?;
+            let workload = || GCounter::new(levels.clone());
+            simulate(workload, programs::g_counter(args), options)
+        }
+        _ => Err(TestError::Options(format!(
+            "there is no node for {} that can be simulated; test a program of your own with eddy test",
+            repeat::flag_value(*workload)
+        ))),
+    }
+}
+
+/// What many runs have shown.
+struct Tally {
+    validity: Validity,
+    operation_count: usize,
+    /// What failed, by seed, with the first thing that was wrong.
+    failing: Vec<(u64, String)>,
+    unknown_count: usize,
+}
+
+fn simulate<W: Workload>(
+    workload: impl Fn() -> W + Sync,
+    start: Result<Start, Wrong>,
+    options: &SimOptions,
+) -> Result<Validity, TestError> {
+    let start = start.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
+    let settings = options
+        .run
+        .settings(options.run.seed.unwrap_or(1))
+        .map_err(TestError::Options)?;
+    if options.seeds == 1 {
+        return simulate_one(&workload, &start, settings, &options.run);
+    }
+    let began = Instant::now();
+    let tally = campaign(&workload, &start, &settings, options);
+    let took_s = began.elapsed().as_secs_f64();
+    let mut out = io::stdout().lock();
+    let Tally {
+        validity,
+        operation_count,
+        failing,
+        unknown_count,
+    } = tally;
+    let (count, failing_count) = (options.seeds, failing.len());
+    writeln!(
+        out,
+        "{count} runs, {operation_count} operations: invalid {failing_count}, unknown {unknown_count}; {:.0} runs a \
+         second",
+        count as f64 / took_s
+    )?;
+    for (seed, what) in failing.iter().take(FAILING_SHOWN_MAX) {
+        let what = what.lines().next().unwrap_or_default();
+        writeln!(out, "\n  seed {seed}: {what}")?;
+        let settings = with_seed(&settings, *seed);
+        writeln!(
+            out,
+            "  again    {}",
+            repeat::simulation::<W>(&settings, &options.run)
+        )?;
+    }
+    if let Some((seed, _)) = failing.first() {
+        tell_smallest(
+            &workload,
+            &start,
+            with_seed(&settings, *seed),
+            options,
+            &mut out,
+        )?;
+    }
+    Ok(validity)
+}
+
+fn with_seed(settings: &Settings, seed: u64) -> Settings {
+    Settings {
+        seed,
+        ..settings.clone()
+    }
+}
+
+fn simulate_one<W: Workload>(
+    workload: &impl Fn() -> W,
+    start: &Start,
+    settings: Settings,
+    options: &RunOptions,
+) -> Result<Validity, TestError> {
+    let (record, story) = run(workload(), settings.clone(), start, Story::default())?;
+    let story = story.with_faults(&record.fault_windows);
+    let repeat = repeat::simulation::<W>(&settings, options);
+    let report = Report::new(record, &settings, options.availability, repeat);
+    let mut out = io::stdout().lock();
+    if report.validity() == Validity::Invalid {
+        writeln!(out, "{story}")?;
+    }
+    writeln!(out, "{report}")?;
+    Ok(report.validity())
+}
+
+fn campaign<W: Workload>(
+    workload: &(impl Fn() -> W + Sync),
+    start: &Start,
+    settings: &Settings,
+    options: &SimOptions,
+) -> Tally {
+    let first = settings.seed;
+    let seeds = first..first + options.seeds as u64;
+    let bar = progress_bar(options.seeds);
+    let mut tally = Tally {
+        validity: Validity::Valid,
+        operation_count: 0,
+        failing: Vec::new(),
+        unknown_count: 0,
+    };
+    let work = |seed| {
+        let settings = with_seed(settings, seed);
+        let record = run(workload(), settings.clone(), start, ()).map(|(record, ())| record);
+        verdict(record, &settings, &options.run)
+    };
+    campaign::each_seed(seeds, campaign::worker_count(), work, |seed, verdict| {
+        let (validity, operation_count, what) = verdict;
+        tally.validity = tally.validity.max(validity);
+        tally.operation_count += operation_count;
+        match validity {
+            Validity::Invalid => tally.failing.push((seed, what)),
+            Validity::Unknown => tally.unknown_count += 1,
+            Validity::Valid => {}
+        }
+        bar.set_message(format!("{} invalid", tally.failing.len()));
+        bar.inc(1);
+        true
+    });
+    bar.finish_and_clear();
+    tally.failing.sort_unstable();
+    tally
+}
+
+fn progress_bar(count: usize) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(count as u64);
+    let template = "{bar:40} {pos} of {len} runs · {per_sec} · {eta} to go · {msg}";
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// The verdict on a run, how many operations it had, and the first thing that was wrong.
+fn verdict<W: Workload>(
+    record: Result<Record<W>, StartError>,
+    settings: &Settings,
+    options: &RunOptions,
+) -> (Validity, usize, String) {
+    match record {
+        Err(error) => (Validity::Invalid, 0, error.to_string()),
+        Ok(record) => {
+            let operation_count = record.history.len();
+            let report = Report::new(record, settings, options.availability, String::new());
+            (report.validity(), operation_count, report.first_finding())
+        }
+    }
+}
+
+/// Shrinks a failing run and tells what is left of it.
+fn tell_smallest<W: Workload>(
+    workload: &impl Fn() -> W,
+    start: &Start,
+    failing: Settings,
+    options: &SimOptions,
+    out: &mut impl Write,
+) -> Result<(), TestError> {
+    // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
+    let fails = |settings: &Settings| match run(workload(), settings.clone(), start, ()) {
+        Err(_) => true,
+        Ok((record, ())) => {
+            !record.findings.is_empty()
+                || record.workload.judge(&record.history).validity == Validity::Invalid
+        }
+    };
+    if !fails(&failing) {
+        return Ok(());
+    }
+    let smallest = shrink::shrink(failing, fails);
+    let repeat = repeat::simulation::<W>(&smallest, &options.run);
+    let (record, story) = run(workload(), smallest.clone(), start, Story::default())?;
+    let story = story.with_faults(&record.fault_windows);
+    let report = Report::new(record, &smallest, None, repeat);
+    writeln!(
+        out,
+        "\nThe smallest run found that still fails:\n\n{story}\n{report}"
+    )?;
+    Ok(())
+}

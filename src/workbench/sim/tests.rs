@@ -1,0 +1,36 @@
+use super::*;
+use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::nemesis::Fault;
+use crate::workbench::service::SequentialStore;
+use crate::workbench::workload::GCounter;
+
+fn settings(seed: u64) -> Settings {
+    Settings {
+        nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        client_count: 6,
+        rate_per_s: 100.0,
+        time_limit: Duration::from_secs(10),
+        recovery: Duration::from_secs(10),
+        latency: Latency {
+            mean: Duration::from_millis(10),
+            distribution: Distribution::Exponential,
+        },
+        sequential_store: SequentialStore::Lazy,
+        faults: vec![Fault::Partition, Fault::Kill, Fault::Loss, Fault::Ghost],
+        services_suffer: true,
+        fault_interval: Duration::from_secs(1),
+        seed,
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
+    let story = |seed| {
+        let start = programs::g_counter(&[]).expect("no flags");
+        let (record, story) =
+            run(GCounter, settings(seed), &start, Story::default()).expect("a run");
+        format!("{:?}{:?}{story}", record.history, record.fault_windows)
+    };
+    assert_eq!(story(1), story(1));
+    assert_ne!(story(1), story(2));
+}
