@@ -42,7 +42,7 @@ fn right_logs_are_valid_and_every_message_is_polled_in_the_end() {
 #[test]
 fn a_message_that_no_poll_tells_is_caught() {
     let wrong = "if kind == 'send' and body['msg'] == 3:\n    logs.setdefault(body['key'], []).append(None)\n    reply(type='send_ok', offset=len(logs[body['key']]) - 1)\n    continue\nif kind == 'poll':\n    msgs = {key: [[o, m] for o, m in enumerate(logs.get(key, [])) if o >= first and m] for key, first in body['offsets'].items()}\n    reply(type='poll_ok', msgs=msgs)\n    continue";
-    KAFKA.assert_caught("loses", wrong, "lost");
+    KAFKA.assert_caught("loses", wrong, "was lost: offset");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_poll_that_skips_an_offset_is_caught() {
 #[test]
 fn an_offset_that_is_given_out_twice_is_caught() {
     let wrong = "if kind == 'send' and body['msg'] == 3:\n    log = logs.setdefault(body['key'], [0])\n    log[-1] = body['msg']\n    reply(type='send_ok', offset=len(log) - 1)\n    continue";
-    KAFKA.assert_caught("reuses", wrong, "offset");
+    KAFKA.assert_caught("reuses", wrong, "was lost: offset");
 }
 
 #[test]
