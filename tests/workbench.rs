@@ -1,12 +1,15 @@
 //! `eddy test` from end to end, on nodes that are a few lines of Python or shell each.
 #![cfg(feature = "workbench")]
 
+mod command;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use command::{assert_ends_with, program, stderr, stdout};
 use serde_json::Value;
 
 /// An echo node in Python. `wrong` is done before each answer; it may see and change `message` and its `body`.
@@ -31,22 +34,9 @@ for line in sys.stdin:
     )
 }
 
-/// Writes a program where a test can run it.
-fn program(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).expect("the test's folder can be written to");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    path
-}
-
-/// `eddy test` on a program.
+/// `eddy test -w echo` on a program.
 fn eddy(path: &Path, more: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
-    command
-        .args(["test", "-w", "echo", "--seed", "1", "--bin"])
-        .arg(path)
-        .args(more.split_whitespace());
-    command
+    command::eddy("echo", path, more)
 }
 
 /// Runs `eddy test` with two nodes to its end.
@@ -57,24 +47,6 @@ fn test(path: &Path, more: &str) -> Output {
 }
 
 const SHORT: &str = "--rate 100 --time-limit 1";
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn assert_ends_with(code: i32, output: &Output) {
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
-}
 
 /// What a run on a wrong node says, which must be that it is invalid.
 fn verdict_on(name: &str, wrong: &str) -> String {

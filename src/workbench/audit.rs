@@ -3,17 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::check::Finding;
-use super::history::Operation;
+use super::history::{Operation, Outcome};
 use super::workload::Workload;
-
-/// How many operations must succeed.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Availability {
-    /// Every one.
-    Total,
-    /// At least this fraction.
-    AtLeast(f64),
-}
 
 /// What became of operations.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
@@ -39,12 +30,10 @@ impl Counts {
         let mut by_kind: BTreeMap<_, Counts> = BTreeMap::new();
         for operation in history {
             let counts = by_kind.entry(W::request_kind(&operation.call)).or_default();
-            let count = if operation.outcome.is_ok() {
-                &mut counts.ok
-            } else if operation.outcome.is_failed() {
-                &mut counts.failed
-            } else {
-                &mut counts.indeterminate
+            let count = match &operation.outcome {
+                Outcome::Ok(answer) if W::is_success(answer) => &mut counts.ok,
+                Outcome::Ok(_) | Outcome::Failed(_) => &mut counts.failed,
+                Outcome::Indeterminate(_) => &mut counts.indeterminate,
             };
             *count += 1;
         }
@@ -74,22 +63,6 @@ pub fn never_succeeded(by_kind: &BTreeMap<&'static str, Counts>) -> Vec<Finding>
     findings.collect()
 }
 
-/// Whether enough operations succeeded.
-pub fn too_few_succeeded(counts: &Counts, wanted: Option<Availability>) -> Option<Finding> {
-    let (ok, total) = (counts.ok, counts.total());
-    let what = match wanted? {
-        Availability::Total if ok < total => {
-            format!("{ok} of {total} operations succeeded; --availability total wants all.")
-        }
-        Availability::AtLeast(fraction) if (ok as f64) < fraction * total as f64 => format!(
-            "{ok} of {total} operations succeeded; --availability {fraction} wants {:.0}.",
-            (fraction * total as f64).ceil()
-        ),
-        _ => return None,
-    };
-    Some(Finding::invalid(what, []))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,22 +73,6 @@ mod tests {
             failed,
             indeterminate: 0,
         }
-    }
-
-    #[test]
-    fn total_availability_wants_every_operation() {
-        let total = Some(Availability::Total);
-        assert!(too_few_succeeded(&counts(10, 0), total).is_none());
-        assert!(too_few_succeeded(&counts(9, 1), total).is_some());
-        assert!(too_few_succeeded(&counts(0, 0), total).is_none());
-        assert!(too_few_succeeded(&counts(0, 10), None).is_none());
-    }
-
-    #[test]
-    fn a_fraction_is_a_lower_bound() {
-        let most = Some(Availability::AtLeast(0.9));
-        assert!(too_few_succeeded(&counts(9, 1), most).is_none());
-        assert!(too_few_succeeded(&counts(8, 2), most).is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The body of a message, as the workbench writes it: the network adds the rest.
 
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::protocol::Encode;
 
@@ -31,11 +31,11 @@ impl<'a> BodyWriter<'a> {
         self
     }
 
-    /// Adds one field whose value is any JSON.
-    pub fn json_field(mut self, name: &'static str, value: &Value) -> Self {
+    /// Adds one field whose value is written as any JSON: its keys are strings.
+    pub fn json_field(mut self, name: &'static str, value: &impl Serialize) -> Self {
         self.name(name);
         serde_json::to_writer(&mut *self.out, value)
-            .expect("a JSON value can be written to memory");
+            .expect("what can be written as JSON can be written to memory");
         self
     }
 

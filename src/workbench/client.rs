@@ -30,6 +30,8 @@ type Request = (usize, i64);
 
 struct Client {
     node: usize,
+    /// Its place among those that work side by side.
+    place: usize,
     last_msg_id: i64,
     answered_msg_id: i64,
     state: State,
@@ -37,6 +39,8 @@ struct Client {
 
 enum State {
     Free,
+    /// Will ask again soon, and nothing else before.
+    Kept,
     /// Waits for the answer to the operation with that index in the history.
     Waiting(usize),
     /// Has been replaced. Its last request may still be answered, once.
@@ -59,7 +63,7 @@ pub enum Heard {
 impl Clients {
     /// `count` clients of `node_count` nodes.
     pub fn new(count: usize, node_count: usize) -> Self {
-        let members = (0..count).map(|slot| Client::new(slot % node_count));
+        let members = (0..count).map(|place| Client::new(place % node_count, place));
         Clients {
             members: members.collect(),
             free: (0..count).collect(),
@@ -71,6 +75,11 @@ impl Clients {
     /// The node that a client asks.
     pub fn node(&self, client: usize) -> usize {
         self.members[client].node
+    }
+
+    /// A client's place among those that work side by side; that of the one that it replaced.
+    pub fn place(&self, client: usize) -> usize {
+        self.members[client].place
     }
 
     /// Some client that is free, to [`ask`](Self::ask) at once.
@@ -97,7 +106,7 @@ impl Clients {
         self.waiting_count == 0
     }
 
-    /// A client that was free asks. Gives the message id of its request.
+    /// A client that does not wait asks. Gives the message id of its request.
     pub fn ask(&mut self, client: usize, operation: usize, now: Duration) -> i64 {
         self.waiting_count += 1;
         let member = &mut self.members[client];
@@ -122,7 +131,7 @@ impl Clients {
         member.answered_msg_id = msg_id;
         match member.state {
             State::Waiting(operation) => Heard::Answer(operation),
-            State::Free | State::Gone => Heard::Late,
+            State::Free | State::Kept | State::Gone => Heard::Late,
         }
     }
 
@@ -133,12 +142,19 @@ impl Clients {
         self.free.push(client);
     }
 
+    /// The client knows what became of its request, and will [`ask`](Self::ask) again because of it.
+    pub fn keep(&mut self, client: usize) {
+        self.waiting_count -= 1;
+        self.members[client].state = State::Kept;
+    }
+
     /// The client can't know what became of its request. A new client takes its place.
     pub fn replace(&mut self, client: usize) -> usize {
         self.waiting_count -= 1;
         self.members[client].state = State::Gone;
         let successor = self.members.len();
-        self.members.push(Client::new(self.members[client].node));
+        let Client { node, place, .. } = self.members[client];
+        self.members.push(Client::new(node, place));
         self.free.push(successor);
         successor
     }
@@ -168,9 +184,10 @@ impl Clients {
 }
 
 impl Client {
-    fn new(node: usize) -> Self {
+    fn new(node: usize, place: usize) -> Self {
         Client {
             node,
+            place,
             last_msg_id: 0,
             answered_msg_id: 0,
             state: State::Free,
@@ -217,6 +234,7 @@ mod tests {
         assert_eq!(clients.time_out(NOW + CLIENT_TIMEOUT), Some((1, 0)));
         let successor = clients.replace(1);
         assert_eq!((successor, clients.node(successor)), (2, 1));
+        assert_eq!(clients.place(successor), 1);
         assert_eq!(clients.time_out(NOW + 2 * CLIENT_TIMEOUT), None);
         assert_eq!(clients.next_timeout_at(), None);
     }

@@ -1,5 +1,9 @@
 //! What clients asked and were told, in the order in which they asked.
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One operation of one client: `C` is what it asked, `R` what a good answer holds.
@@ -7,8 +11,8 @@ use std::time::Duration;
 pub struct Operation<C, R> {
     /// The client, numbered from 0. A client has one operation under way at a time.
     pub client: usize,
-    /// The node that it asked, as an index into the run's nodes.
-    pub node: usize,
+    /// The node that it asked.
+    pub node: Node,
     /// What it asked.
     pub call: C,
     /// Whether this belongs to the last phase: after the faults have ended and the network has rested.
@@ -19,6 +23,70 @@ pub struct Operation<C, R> {
     pub completed_at: Duration,
     /// What came of it.
     pub outcome: Outcome<R>,
+}
+
+/// A node of the run: which of them it is, and what it is called where it is spoken of.
+#[derive(Clone)]
+pub struct Node {
+    index: usize,
+    name: Arc<str>,
+}
+
+impl Node {
+    /// The node with that index into the run's nodes.
+    pub fn new(index: usize, name: &str) -> Self {
+        let name = Arc::from(name);
+        Node { index, name }
+    }
+
+    /// The run's nodes, which have these names.
+    pub fn all(names: &[String]) -> Vec<Self> {
+        let nodes = names.iter().enumerate();
+        nodes.map(|(index, name)| Node::new(index, name)).collect()
+    }
+
+    /// Its index into the run's nodes.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index
+    }
+}
+
+impl Eq for Node {}
+
+impl PartialOrd for Node {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Node {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.index.cmp(&other.index)
+    }
+}
+
+impl Hash for Node {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.index.hash(state);
+    }
 }
 
 /// What came of an operation.

@@ -55,6 +55,21 @@ pub struct Traffic {
     pub servers: u64,
 }
 
+impl Traffic {
+    /// Counts one more message.
+    pub fn count(&mut self, src: Endpoint, dest: Endpoint) {
+        self.all += 1;
+        if !src.is_client() && !dest.is_client() {
+            self.servers += 1;
+        }
+    }
+
+    /// Those with a client at one end.
+    pub fn clients(&self) -> u64 {
+        self.all - self.servers
+    }
+}
+
 /// How much later than it is due each copy of a message arrives: the message itself, unless it is lost, a double, and a
 /// ghost.
 pub type Copies = [Option<Duration>; 3];
@@ -119,11 +134,10 @@ impl Network {
     /// deliver it, which spares most messages a copy.
     pub fn send(&mut self, src: Endpoint, dest: Endpoint, now: Duration) -> (u64, Duration) {
         let id = self.traffic.all;
-        self.traffic.all += 1;
+        self.traffic.count(src, dest);
         if src.is_client() || dest.is_client() {
             return (id, now);
         }
-        self.traffic.servers += 1;
         (id, now + self.latency.sample(&mut self.random))
     }
 

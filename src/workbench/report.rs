@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::audit::{Availability, Counts, never_succeeded, too_few_succeeded};
+use super::audit::{Counts, never_succeeded};
+use super::check::availability::{self, Availability};
 use super::check::{Finding, Validity};
 use super::history::{Operation, Outcome};
 use super::network::Traffic;
@@ -55,8 +56,12 @@ struct Quantiles {
 #[derive(Debug, Serialize)]
 struct Messages {
     all: u64,
+    all_received: u64,
     all_per_operation: f64,
+    clients: u64,
+    clients_received: u64,
     servers: u64,
+    servers_received: u64,
     servers_per_operation: f64,
 }
 
@@ -92,15 +97,16 @@ impl Report {
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
             findings.extend(never_succeeded(&by_kind));
-            findings.extend(too_few_succeeded(&operations, availability));
-            let judgement = W::judge(&history, settings.nodes.len());
-            findings.extend(judgement.findings);
-            facts = judgement.facts;
+            let availability = availability::judge(&history, W::is_success, availability);
+            for judgement in [availability, record.workload.judge(&history)] {
+                findings.extend(judgement.findings);
+                facts.extend(judgement.facts);
+            }
         }
         let valid = findings.iter().map(|finding| finding.validity).max();
         let reported = findings
             .into_iter()
-            .map(|finding| ReportedFinding::new::<W>(finding, &history, &settings.nodes));
+            .map(|finding| ReportedFinding::new::<W>(finding, &history));
         Report {
             valid: valid.unwrap_or(Validity::Valid),
             workload: W::NAME,
@@ -112,7 +118,7 @@ impl Report {
             operations,
             operations_by_type: by_kind,
             latency_ms: Quantiles::of(&history),
-            messages: Messages::new(record.traffic, operations.total()),
+            messages: Messages::new(record.sent, record.received, operations.total()),
             faults: record
                 .fault_windows
                 .into_iter()
@@ -147,11 +153,7 @@ fn reported_fault(window: super::nemesis::FaultWindow) -> ReportedFault {
 }
 
 impl ReportedFinding {
-    fn new<W: Workload>(
-        finding: Finding,
-        history: &[Operation<W::Call, W::Answer>],
-        nodes: &[String],
-    ) -> Self {
+    fn new<W: Workload>(finding: Finding, history: &[Operation<W::Call, W::Answer>]) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
             let took = operation.completed_at - operation.invoked_at;
@@ -164,7 +166,7 @@ impl ReportedFinding {
                 "#{index} at {:.3} s, client {} to {}: {:?} → {outcome}, after {}",
                 operation.invoked_at.as_secs_f64(),
                 operation.client,
-                nodes[operation.node],
+                operation.node,
                 operation.call,
                 Milliseconds(milliseconds(took)),
             )
@@ -201,16 +203,20 @@ impl Quantiles {
 }
 
 impl Messages {
-    fn new(traffic: Traffic, operation_count: usize) -> Self {
+    fn new(sent: Traffic, received: Traffic, operation_count: usize) -> Self {
         let per_operation = |count: u64| match operation_count {
             0 => 0.0,
             total => count as f64 / total as f64,
         };
         Messages {
-            all: traffic.all,
-            all_per_operation: per_operation(traffic.all),
-            servers: traffic.servers,
-            servers_per_operation: per_operation(traffic.servers),
+            all: sent.all,
+            all_received: received.all,
+            all_per_operation: per_operation(sent.all),
+            clients: sent.clients(),
+            clients_received: received.clients(),
+            servers: sent.servers,
+            servers_received: received.servers,
+            servers_per_operation: per_operation(sent.servers),
         }
     }
 }
@@ -283,19 +289,32 @@ impl fmt::Display for Report {
             "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
             self.messages.all, self.messages.all_per_operation, self.messages.servers_per_operation
         )?;
+        for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
+            writeln!(f, "{name:<11} {value}")?;
+        }
         write!(f, "\nagain       {}", self.repeat)
+    }
+}
+
+/// Whether a figure is worth a line: it is no long list, and there is something to tell.
+fn is_telling(value: &Value) -> bool {
+    match value {
+        Value::Array(_) | Value::Null => false,
+        Value::Object(figures) => !figures.is_empty(),
+        value => *value != 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::history::Node;
 
     #[test]
     fn quantiles_are_of_those_that_succeeded() {
         let operation = |latency_ms: u64, outcome| Operation {
             client: 0,
-            node: 0,
+            node: Node::new(0, "n0"),
             call: (),
             is_final: false,
             invoked_at: Duration::from_secs(1),

@@ -7,13 +7,22 @@
 //! Two operations are in order if one completed before the other was invoked. At the very same instant they count as
 //! concurrent: a judge never accuses a node on the strength of a tie.
 
+pub mod availability;
+pub mod broadcast;
 pub mod consistency;
 pub mod counter;
 pub mod echo;
+mod finals;
+pub mod g_set;
+pub mod kafka;
+pub mod lin_kv;
+mod monotone;
 pub mod search;
+mod set;
 mod sums;
 #[cfg(test)]
 mod testing;
+pub mod txn;
 pub mod unique_ids;
 
 use serde_json::{Map, Value};

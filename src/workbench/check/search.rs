@@ -2,29 +2,29 @@
 //!
 //! The search of Wing & Gong ("Testing and verifying concurrent objects", 1993) with the memo of Lowe ("Testing for
 //! linearizability", 2017): put one operation after the other in place, go back where nothing fits, and never look
-//! twice at the same set of placed operations in the same state. Five things keep it small:
+//! twice at the same set of placed operations in the same state. These things keep it small:
 //!
 //! - Operations stand in *lanes*, one a client, each in its order. What is placed is then one number a lane.
-//! - An operation that is right as things stand and changes nothing (a read, mostly) is placed at once: whatever order
-//!   comes of placing it later also comes of placing it now.
+//! - An observation (an operation that never changes anything, such as a read) is placed at once when it is right as
+//!   things stand: whatever order comes of placing it later also comes of placing it now.
 //! - Of two operations that do the same, the one that is due first goes first: exchanging them never hurts.
 //! - Operations of unknown outcome, which may be placed late or never, share a lane if they do the same: it only matters
-//!   how many of them have happened.
+//!   how many of them have happened, and the fewer the better.
 //! - Where states only climb, as a grow-only counter does, heights that answers name are landmarks: a way that leads
 //!   above one, or can't lead up to it, is left at once.
 //!
 //! It is exact. The problem is NP-complete, so there are histories that it gives up on, at [`MEMORY_MAX_BYTES`] or
-//! [`PLACEMENTS_MAX`].
+//! [`EFFORT_MAX`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
 /// What the memo of one search may take.
 pub const MEMORY_MAX_BYTES: usize = 256 << 20;
 
-/// How often one search may place an operation.
-pub const PLACEMENTS_MAX: usize = 4_000_000;
+/// How much one search may do, counted in operations placed and choices compared.
+pub const EFFORT_MAX: usize = 10_000_000;
 
 /// A thing that is used by one client at a time.
 pub trait Model {
@@ -38,6 +38,9 @@ pub trait Model {
 
     /// How `step` leaves it; `None` if it would not have given this answer.
     fn apply(&self, state: &Self::State, step: &Self::Step) -> Option<Self::State>;
+
+    /// Whether `step` never changes any state.
+    fn is_observation(&self, step: &Self::Step) -> bool;
 
     /// How high `state` is, in a model whose states only climb.
     fn height(&self, _state: &Self::State) -> i128 {
@@ -105,7 +108,9 @@ pub fn search<M: Model>(model: &M, actions: &[Action<M::Step>], order: Order) ->
         order,
         lanes: lanes(model, actions),
         positions: Vec::new(),
-        seen: HashSet::new(),
+        seen: HashMap::new(),
+        seen_count: 0,
+        effort: 0,
         deepest: None,
     };
     search.positions = vec![0; search.lanes.len()];
@@ -125,36 +130,45 @@ struct Lane<'a, S> {
     climbs: Vec<i128>,
 }
 
+impl<S> Lane<'_, S> {
+    fn new(is_optional: bool) -> Self {
+        Lane {
+            actions: Vec::new(),
+            is_optional,
+            after: Vec::new(),
+            landmarks: Vec::new(),
+            climbs: Vec::new(),
+        }
+    }
+}
+
+/// The lanes of the clients, and after them the optional ones.
 fn lanes<'a, M: Model>(model: &M, actions: &'a [Action<M::Step>]) -> Vec<Lane<'a, M::Step>> {
-    let new_lane = |is_optional| Lane {
-        actions: Vec::new(),
-        is_optional,
-        after: Vec::new(),
-        landmarks: Vec::new(),
-        climbs: Vec::new(),
-    };
-    let mut lanes: Vec<Lane<M::Step>> = Vec::new();
+    let mut required: Vec<Lane<M::Step>> = Vec::new();
+    let mut optional: Vec<Lane<M::Step>> = Vec::new();
     let mut of_client: HashMap<usize, usize> = HashMap::new();
     let mut of_step: HashMap<&M::Step, usize> = HashMap::new();
     for action in actions {
-        let client_lane = of_client.get(&action.client).copied();
-        let mut open = |is_optional| {
-            lanes.push(new_lane(is_optional));
-            lanes.len() - 1
-        };
-        let (lane, after) = if action.completed_at.is_some() {
-            let lane = client_lane.unwrap_or_else(|| open(false));
-            of_client.insert(action.client, lane);
-            (lane, None)
+        if action.completed_at.is_some() {
+            let lane = *of_client.entry(action.client).or_insert_with(|| {
+                required.push(Lane::new(false));
+                required.len() - 1
+            });
+            required[lane].actions.push(action);
         } else {
-            let lane = *of_step.entry(&action.step).or_insert_with(|| open(true));
-            let after = client_lane.map(|before| (before, lanes[before].actions.len()));
-            (lane, after)
-        };
-        lanes[lane].actions.push(action);
-        lanes[lane].after.push(after);
+            let lane = *of_step.entry(&action.step).or_insert_with(|| {
+                optional.push(Lane::new(true));
+                optional.len() - 1
+            });
+            let before = of_client.get(&action.client);
+            optional[lane]
+                .after
+                .push(before.map(|&before| (before, required[before].actions.len())));
+            optional[lane].actions.push(action);
+        }
     }
-    for lane in &mut lanes {
+    required.append(&mut optional);
+    for lane in &mut required {
         let (mut landmark, mut climb) = (None, 0);
         lane.landmarks = vec![None; lane.actions.len() + 1];
         lane.climbs = vec![0; lane.actions.len() + 1];
@@ -167,8 +181,11 @@ fn lanes<'a, M: Model>(model: &M, actions: &'a [Action<M::Step>]) -> Vec<Lane<'a
             lane.climbs[position] = climb;
         }
     }
-    lanes
+    required
 }
+
+/// One number a lane: how many of its operations are placed.
+type Positions = Box<[u32]>;
 
 struct Search<'a, M: Model> {
     model: &'a M,
@@ -176,8 +193,11 @@ struct Search<'a, M: Model> {
     lanes: Vec<Lane<'a, M::Step>>,
     /// How many of each lane are placed.
     positions: Vec<u32>,
-    /// Positions and states that were left open once, and lead nowhere or are being looked at.
-    seen: HashSet<(Box<[u32]>, M::State)>,
+    /// What lies open behind a choice and leads nowhere, or is being looked at: the positions of clients and the state,
+    /// and for these the positions in optional lanes.
+    seen: HashMap<(Positions, M::State), Vec<Positions>>,
+    seen_count: usize,
+    effort: usize,
     deepest: Option<Deepest<M::State>>,
 }
 
@@ -198,7 +218,6 @@ struct Frame<T> {
 
 impl<M: Model> Search<'_, M> {
     fn run(mut self) -> Verdict<M::State> {
-        let mut placements = 0;
         let cost_bytes = 64 + 4 * self.lanes.len() + size_of::<M::State>();
         let mut path: Vec<Frame<M::State>> = Vec::new();
         let mut entering = Some((None, self.model.start()));
@@ -207,10 +226,10 @@ impl<M: Model> Search<'_, M> {
                 if self.is_done() {
                     return Verdict::Possible;
                 }
-                if placements == PLACEMENTS_MAX || self.seen.len() * cost_bytes > MEMORY_MAX_BYTES {
+                if self.effort > EFFORT_MAX || self.seen_count * cost_bytes > MEMORY_MAX_BYTES {
                     return Verdict::Undecided;
                 }
-                placements += 1;
+                self.effort += 1;
                 let next = self.next(&state);
                 path.push(Frame { lane, state, next });
                 self.note_progress(&path);
@@ -280,27 +299,50 @@ impl<M: Model> Search<'_, M> {
         let deadline = self.deadline();
         let mut next = Vec::new();
         for lane in (0..self.lanes.len()).filter(|&lane| self.is_free(lane, deadline)) {
-            let Some(after) = self
-                .head(lane)
-                .and_then(|head| self.model.apply(state, &head.step))
-            else {
+            let Some(head) = self.head(lane) else {
                 continue;
             };
-            if after != *state {
-                next.push((lane, after));
-            } else if !self.lanes[lane].is_optional {
+            let Some(after) = self.model.apply(state, &head.step) else {
+                continue;
+            };
+            let is_required = !self.lanes[lane].is_optional;
+            if is_required && self.model.is_observation(&head.step) {
                 return vec![(lane, after)];
+            }
+            if is_required || after != *state {
+                next.push((lane, after));
             }
         }
         self.drop_dominated(&mut next);
-        if next.len() > 1
-            && !self
-                .seen
-                .insert((self.positions.clone().into(), state.clone()))
-        {
+        if next.len() > 1 && !self.is_new(state) {
             next.clear();
         }
         next
+    }
+
+    /// Whether no choice like this was met before, and remembers it. One that has used up less of what is optional is as
+    /// good as this one.
+    fn is_new(&mut self, state: &M::State) -> bool {
+        let required = self
+            .lanes
+            .iter()
+            .take_while(|lane| !lane.is_optional)
+            .count();
+        let (positions, used) = self.positions.split_at(required);
+        let alike = self
+            .seen
+            .entry((positions.into(), state.clone()))
+            .or_default();
+        self.effort += alike.len();
+        if alike
+            .iter()
+            .any(|other| other.iter().zip(used).all(|(other, used)| other <= used))
+        {
+            return false;
+        }
+        alike.push(used.into());
+        self.seen_count += 1;
+        true
     }
 
     /// Whether the landmarks ahead can still be met: before each, its own lane has to be climbed that far and every lane

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Judgement, Validity};
-use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::history::{Node, Operation, Outcome};
 
 /// An operation of `client` on the node of the same number, under way during `time` (milliseconds).
 pub fn operation<C, R>(
@@ -14,13 +14,18 @@ pub fn operation<C, R>(
 ) -> Operation<C, R> {
     Operation {
         client,
-        node: client,
+        node: node(client),
         call,
         is_final: false,
         invoked_at: Duration::from_millis(time.start),
         completed_at: Duration::from_millis(time.end),
         outcome,
     }
+}
+
+/// The node with that number, which is its name too.
+pub fn node(number: usize) -> Node {
+    Node::new(number, &number.to_string())
 }
 
 /// The same operation in the final phase.

@@ -1,18 +1,24 @@
 //! The command `eddy`.
 
 mod console;
+mod examples;
+mod load;
 mod matrix;
 mod options;
 mod repeat;
 mod sim;
 mod test;
+mod unsupported;
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::check::Validity;
+use examples::{CHALLENGES, EXIT_STATUS};
 use matrix::MatrixOptions;
 use options::TestOptions;
 use sim::SimOptions;
@@ -20,16 +26,9 @@ use sim::SimOptions;
 /// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
 const COULD_NOT_RUN: u8 = 3;
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0  valid
-  1  invalid
-  2  unknown: it could not be decided
-  3  nothing to judge: wrong flags, or the nodes did not get ready";
-
 /// A workbench for Maelstrom nodes: their network, services, clients, faults and judges in one native program.
 #[derive(Parser)]
-#[command(name = "eddy", version, after_help = EXIT_STATUS)]
+#[command(name = "eddy", version, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,11 +42,20 @@ enum Command {
     Sim(Box<SimOptions>),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),
+    /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// Runs the command line in `args`, and gives what the process is to end with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(instead) = unsupported::instead(&args) {
+        eprintln!("error: {instead}");
+        return ExitCode::from(COULD_NOT_RUN);
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -60,6 +68,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(options) => test::test(&options, &args),
         Command::Sim(options) => sim::sim(&options),
         Command::Matrix(options) => matrix::matrix(&options),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());
+            return ExitCode::SUCCESS;
+        }
     };
     match verdict {
         Ok(Validity::Valid) => ExitCode::from(0),

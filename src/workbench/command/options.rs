@@ -6,27 +6,17 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::EXIT_STATUS;
-use crate::workbench::audit::Availability;
+use super::examples::{CHALLENGES, EXIT_STATUS};
+use super::load::LoadOptions;
+use crate::workbench::check::availability::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
 
-const EXAMPLES: &str = "\
-Examples:
-  The echo challenge:
-    eddy test -w echo --bin ./echo --node-count 1 --time-limit 10
-  Unique ids, through partitions:
-    eddy test -w unique-ids --bin ./ids --node-count 3 --rate 1000 --time-limit 30 \\
-      --availability total --nemesis partition
-  The grow-only counter, with an argument for the node:
-    eddy test -w g-counter --bin ./counter --node-count 3 --rate 100 --time-limit 20 \\
-      --nemesis partition -- --consistency linearizable";
-
 /// The flags of `eddy test`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 pub(super) struct TestOptions {
     /// The program that a node runs.
     #[arg(long, value_name = "FILE")]
@@ -35,6 +25,10 @@ pub(super) struct TestOptions {
     /// Show what nodes print on stderr.
     #[arg(long)]
     pub log_stderr: bool,
+
+    /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub test_count: usize,
 
     /// Print the result as one JSON object.
     #[arg(long)]
@@ -109,7 +103,7 @@ pub(super) struct RunOptions {
     pub seq_kv: SequentialStore,
 
     /// How many operations must succeed: total, or a fraction such as 0.9.
-    #[arg(long, value_name = "total|FRACTION", value_parser = availability)]
+    #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
 
     /// Where all chance comes from. With real processes it repeats what is asked and what breaks, not the timing.
@@ -119,6 +113,9 @@ pub(super) struct RunOptions {
     /// How many seconds the network rests before clients ask their last.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub recovery: Duration,
+
+    #[command(flatten)]
+    pub load: LoadOptions,
 
     /// What each node is given as its own arguments.
     #[arg(last = true, value_name = "NODE ARGS")]
@@ -132,8 +129,22 @@ pub(super) enum WorkloadName {
     Echo,
     /// Nodes give out ids, none of them twice.
     UniqueIds,
+    /// Nodes tell each other what clients tell them.
+    Broadcast,
+    /// Nodes keep a set together that only grows.
+    GSet,
     /// Nodes keep a sum together that only grows.
     GCounter,
+    /// Nodes keep a sum together that rises and falls.
+    PnCounter,
+    /// Nodes keep logs, for clients to append to and to read in order.
+    Kafka,
+    /// Nodes keep values by key that are read, written and swapped.
+    LinKv,
+    /// Nodes keep registers that transactions read and set.
+    TxnRwRegister,
+    /// Nodes keep lists that transactions read and append to.
+    TxnListAppend,
 }
 
 /// How many clients there are.
@@ -144,7 +155,7 @@ pub(super) enum Concurrency {
 }
 
 impl RunOptions {
-    /// What the run is like. `seed` stands in where none was given.
+    /// What the run with that seed is like.
     ///
     /// # Errors
     ///
@@ -172,7 +183,7 @@ impl RunOptions {
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
-            seed: self.seed.unwrap_or(seed),
+            seed,
         })
     }
 }
@@ -181,8 +192,9 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     let mut known = BTreeSet::from(["seq-kv", "lin-kv", "lww-kv", "lin-tso"]);
     for name in nodes {
         let number = name.strip_prefix('c');
-        let is_client =
-            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_client = number.is_some_and(is_number);
         if name.is_empty() || is_client || !known.insert(name) {
             return Err(format!(
                 "--nodes: no node can be named {name:?}. Names differ from each other, from those of clients (c0, c1, \
@@ -225,12 +237,4 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
         None => positive(text).map(Concurrency::InAll),
     }
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
-}
-
-fn availability(text: &str) -> Result<Availability, String> {
-    match (text, text.parse()) {
-        ("total", _) => Ok(Availability::Total),
-        (_, Ok(fraction)) if (0.0..=1.0).contains(&fraction) => Ok(Availability::AtLeast(fraction)),
-        _ => Err(String::from("expected total, or a fraction from 0 to 1")),
-    }
 }

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 
+use super::options::RunOptions;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::Settings;
 
 /// The command that simulates exactly that run.
-pub(super) fn simulation<W: Workload>(settings: &Settings, node_args: &[String]) -> String {
+pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> String {
     let Settings {
         nodes,
         client_count,
@@ -43,6 +44,8 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, node_args: &[String])
         words.push(String::from("--nemesis-services"));
     }
     words.push(format!("--seed {seed}"));
+    words.extend(options.load.words());
+    let node_args = &options.node_args;
     if !node_args.is_empty() {
         words.push(String::from("--"));
         words.extend(node_args.iter().map(|arg| quoted(arg)));
@@ -56,20 +59,24 @@ pub(super) fn flag_value(value: impl ValueEnum) -> String {
     value.map_or_else(String::new, |value| String::from(value.get_name()))
 }
 
-/// The command line that was given, with the seed, ready for a shell.
+/// The command line that was given, for that seed and one run, ready for a shell.
 pub(super) fn command(args: &[OsString], seed: u64) -> String {
-    let mut words: Vec<String> = args
-        .iter()
-        .map(|arg| quoted(&arg.to_string_lossy()))
-        .collect();
-    let is_seed = |word: &String| word == "--seed" || word.starts_with("--seed=");
-    let own_count = words
-        .iter()
-        .position(|word| word == "--")
-        .unwrap_or(words.len());
-    if !words[..own_count].iter().any(is_seed) {
-        words.splice(own_count..own_count, [format!("--seed {seed}")]);
+    let mut words = Vec::new();
+    let mut args = args.iter().map(|arg| arg.to_string_lossy());
+    let mut node_args = Vec::new();
+    while let Some(arg) = args.next() {
+        match &*arg {
+            "--seed" | "--test-count" => drop(args.next()),
+            "--" => {
+                node_args.push(arg);
+                node_args.extend(args.by_ref());
+            }
+            arg if arg.starts_with("--seed=") || arg.starts_with("--test-count=") => {}
+            arg => words.push(quoted(arg)),
+        }
     }
+    words.push(format!("--seed {seed}"));
+    words.extend(node_args.iter().map(|arg| quoted(arg)));
     words.join(" ")
 }
 
@@ -97,9 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_that_was_given_stays() {
-        for line in ["eddy test --seed 3 -w echo", "eddy test --seed=3"] {
-            assert_eq!(command(&words(line), 3), line);
+    fn one_of_many_runs_has_its_own_seed_and_is_done_once() {
+        for line in [
+            "eddy test --seed 3 --test-count 9 -w echo",
+            "eddy test --seed=3 -w echo --test-count=9",
+        ] {
+            assert_eq!(command(&words(line), 5), "eddy test -w echo --seed 5");
         }
     }
 

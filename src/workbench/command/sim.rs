@@ -42,11 +42,30 @@ pub(super) struct SimOptions {
 
 /// Simulates, prints what came of it and gives the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, TestError> {
-    let args = &options.run.node_args;
-    match options.run.workload {
-        WorkloadName::Echo => simulate(|| Echo, programs::echo(args), options),
-        WorkloadName::UniqueIds => simulate(|| UniqueIds, programs::unique_ids(args), options),
-        WorkloadName::GCounter => simulate(|| GCounter, programs::g_counter(args), options),
+    let RunOptions {
+        workload,
+        node_args: args,
+        load,
+        ..
+    } = &options.run;
+    match workload {
+        WorkloadName::Echo => {
+            load.plain(Echo).map_err(TestError::Options)?;
+            simulate(|| Echo, programs::echo(args), options)
+        }
+        WorkloadName::UniqueIds => {
+            load.plain(UniqueIds).map_err(TestError::Options)?;
+            simulate(|| UniqueIds, programs::unique_ids(args), options)
+        }
+        WorkloadName::GCounter => {
+            let levels = load.levels().map_err(TestError::Options)?;
+            let workload = || GCounter::new(levels.clone());
+            simulate(workload, programs::g_counter(args), options)
+        }
+        _ => Err(TestError::Options(format!(
+            "there is no node for {} that can be simulated; test a program of your own with eddy test",
+            repeat::flag_value(*workload)
+        ))),
     }
 }
 
@@ -65,7 +84,10 @@ fn simulate<W: Workload>(
     options: &SimOptions,
 ) -> Result<Validity, TestError> {
     let start = start.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
-    let settings = options.run.settings(1).map_err(TestError::Options)?;
+    let settings = options
+        .run
+        .settings(options.run.seed.unwrap_or(1))
+        .map_err(TestError::Options)?;
     if options.seeds == 1 {
         return simulate_one(&workload, &start, settings, &options.run);
     }
@@ -93,7 +115,7 @@ fn simulate<W: Workload>(
         writeln!(
             out,
             "  again    {}",
-            repeat::simulation::<W>(&settings, &options.run.node_args)
+            repeat::simulation::<W>(&settings, &options.run)
         )?;
     }
     if let Some((seed, _)) = failing.first() {
@@ -123,7 +145,7 @@ fn simulate_one<W: Workload>(
 ) -> Result<Validity, TestError> {
     let (record, story) = run(workload(), settings.clone(), start, Story::default())?;
     let story = story.with_faults(&record.fault_windows);
-    let repeat = repeat::simulation::<W>(&settings, &options.node_args);
+    let repeat = repeat::simulation::<W>(&settings, options);
     let report = Report::new(record, &settings, options.availability, repeat);
     let mut out = io::stdout().lock();
     if report.validity() == Validity::Invalid {
@@ -211,14 +233,14 @@ fn tell_smallest<W: Workload>(
         Err(_) => true,
         Ok((record, ())) => {
             !record.findings.is_empty()
-                || W::judge(&record.history, settings.nodes.len()).validity == Validity::Invalid
+                || record.workload.judge(&record.history).validity == Validity::Invalid
         }
     };
     if !fails(&failing) {
         return Ok(());
     }
     let smallest = shrink::shrink(failing, fails);
-    let repeat = repeat::simulation::<W>(&smallest, &options.run.node_args);
+    let repeat = repeat::simulation::<W>(&smallest, &options.run);
     let (record, story) = run(workload(), smallest.clone(), start, Story::default())?;
     let story = story.with_faults(&record.fault_windows);
     let report = Report::new(record, &smallest, None, repeat);

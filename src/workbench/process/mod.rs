@@ -90,7 +90,7 @@ pub fn run<W: Workload, O: Observer>(
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
             StartError::Exited { .. } => String::new(),
-            StartError::NoInitOk { .. } | StartError::InitRefused { .. } => last_words,
+            StartError::NoAnswer { .. } | StartError::Refused { .. } => last_words,
         },
         error,
     })

@@ -50,7 +50,7 @@ use super::{Call, Service, answer};
 use crate::protocol::Error;
 use crate::workbench::network::Endpoint;
 
-/// See the [module](self).
+/// The laziest legal sequentially consistent store, as told at the top of its module.
 #[derive(Default)]
 pub struct Lazy {
     row: Row,

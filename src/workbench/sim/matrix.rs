@@ -88,7 +88,8 @@ pub fn row(
             seed,
             ..settings.clone()
         };
-        let (record, ()) = run(GCounter, settings, &start, ()).expect("our nodes answer init");
+        let (record, ()) =
+            run(GCounter::default(), settings, &start, ()).expect("our nodes answer init");
         consistency::classify(&record.history).map(|(_, judgement)| judgement.validity)
     };
     let mut cells = [Cell::default(); 4];
@@ -129,6 +130,7 @@ impl fmt::Display for Matrix {
                 Consistency::Regular => "regular",
                 Consistency::Linearizable => "linearizable",
                 Consistency::Sequential => "sequential",
+                Consistency::Eventual => "eventual",
             };
             let store = match row.store {
                 Store::Sequential(SequentialStore::Maelstrom) => "maelstrom",

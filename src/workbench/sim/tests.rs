@@ -27,8 +27,13 @@ fn settings(seed: u64) -> Settings {
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     let story = |seed| {
         let start = programs::g_counter(&[]).expect("no flags");
-        let (record, story) =
-            run(GCounter, settings(seed), &start, Story::default()).expect("a run");
+        let (record, story) = run(
+            GCounter::default(),
+            settings(seed),
+            &start,
+            Story::default(),
+        )
+        .expect("a run");
         format!("{:?}{:?}{story}", record.history, record.fault_windows)
     };
     assert_eq!(story(1), story(1));

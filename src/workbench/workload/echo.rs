@@ -2,12 +2,11 @@ use rand::Rng;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Reply, Workload};
+use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
 use crate::workbench::check::echo::{self, Answer, Call};
 use crate::workbench::history::Operation;
-use crate::workbench::random::Random;
 
 /// Nodes send back what they were sent.
 pub struct Echo;
@@ -22,16 +21,13 @@ impl Workload for Echo {
     type Answer = Answer;
 
     const NAME: &'static str = "echo";
+    const HAS_LAST_PHASE: bool = false;
 
-    fn next_call(&mut self, random: &mut Random) -> Call {
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
         Call(Value::String(format!(
             "Please echo {}",
-            random.random_range(0..128)
+            turn.random.random_range(0..128)
         )))
-    }
-
-    fn final_call(&self) -> Option<Call> {
-        None
     }
 
     fn request_kind(_: &Call) -> &'static str {
@@ -46,7 +42,7 @@ impl Workload for Echo {
         Ok(Answer(reply.fields::<EchoOk>("echo_ok")?.echo))
     }
 
-    fn judge(history: &[Operation<Call, Answer>], _: usize) -> Judgement {
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
         echo::judge(history)
     }
 }

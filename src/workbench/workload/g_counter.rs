@@ -1,67 +1,108 @@
 use rand::Rng;
 use serde::Deserialize;
 
-use super::{Reply, Workload};
+use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
+use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::{self, Answer, Call, Kind};
 use crate::workbench::history::Operation;
-use crate::workbench::random::Random;
 
 /// Nodes keep a sum together to which nothing negative is added.
-pub struct GCounter;
-
-#[derive(Deserialize)]
-struct ReadOk {
-    value: i64,
+#[derive(Default)]
+pub struct GCounter {
+    levels: Vec<Level>,
 }
 
-#[derive(Deserialize)]
-struct AddOk {}
+impl GCounter {
+    /// A counter to be held to these levels, beside what every counter promises.
+    pub fn new(levels: Vec<Level>) -> Self {
+        GCounter { levels }
+    }
+}
 
 impl Workload for GCounter {
     type Call = Call;
     type Answer = Answer;
 
     const NAME: &'static str = "g-counter";
+    const HAS_LAST_PHASE: bool = true;
 
     // Upstream draws adds of -5 to 4 and reads in equal parts and leaves out the negative half of the adds.
-    fn next_call(&mut self, random: &mut Random) -> Call {
-        if random.random_range(0..3) == 0 {
-            Call::Add(random.random_range(0..5))
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        if turn.random.random_range(0..3) == 0 {
+            Call::Add(turn.random.random_range(0..5))
         } else {
             Call::Read
         }
     }
 
-    fn final_call(&self) -> Option<Call> {
+    fn last_call(&mut self, _: usize) -> Option<Call> {
         Some(Call::Read)
     }
 
     fn request_kind(call: &Call) -> &'static str {
-        match call {
-            Call::Add(_) => "add",
-            Call::Read => "read",
-        }
+        request_kind(call)
     }
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
-        match call {
-            Call::Add(delta) => body.field("delta", *delta),
-            Call::Read => body,
-        }
+        write_request(call, body)
     }
 
     fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
-        match call {
-            Call::Add(_) => reply.fields("add_ok").map(|AddOk {}| Answer::Added),
-            Call::Read => reply
-                .fields("read_ok")
-                .map(|ReadOk { value }| Answer::Value(value)),
-        }
+        read_answer(call, reply)
     }
 
-    fn judge(history: &[Operation<Call, Answer>], node_count: usize) -> Judgement {
-        counter::judge(history, Kind::GrowOnly, node_count)
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        judge(history, Kind::GrowOnly, &self.levels)
     }
+}
+
+#[derive(Deserialize)]
+struct ReadOk {
+    value: i64,
+}
+
+pub(super) fn request_kind(call: &Call) -> &'static str {
+    match call {
+        Call::Add(_) => "add",
+        Call::Read => "read",
+    }
+}
+
+pub(super) fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+    match call {
+        Call::Add(delta) => body.field("delta", *delta),
+        Call::Read => body,
+    }
+}
+
+pub(super) fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    match call {
+        Call::Add(_) => reply.done("add_ok", Answer::Added),
+        Call::Read => reply
+            .fields("read_ok")
+            .map(|ReadOk { value }| Answer::Value(value)),
+    }
+}
+
+/// Judges what every counter promises, and these levels.
+pub(super) fn judge(
+    history: &[Operation<Call, Answer>],
+    kind: Kind,
+    levels: &[Level],
+) -> Judgement {
+    let mut judgement = counter::judge(history, kind);
+    // That final reads are right has just been judged.
+    let levels = levels
+        .iter()
+        .filter(|&&level| level != Level::EventuallyRight);
+    for &level in levels {
+        let of_level = consistency::judge(history, level);
+        for finding in of_level.findings {
+            judgement.add(finding);
+        }
+        judgement.facts.extend(of_level.facts);
+    }
+    judgement
 }

@@ -3,21 +3,43 @@
 //! One module a workload. Requests and answers are those of upstream's `doc/workloads.md`, and so is the mix in which
 //! they are asked.
 
+mod broadcast;
 mod echo;
 mod g_counter;
+mod g_set;
+mod kafka;
+mod keys;
+mod lin_kv;
+mod pn_counter;
+#[cfg(test)]
+mod tests;
+mod topology;
+mod txn;
+
 mod unique_ids;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::body::BodyWriter;
 use super::check::Judgement;
 use super::history::Operation;
 use super::random::Random;
 
+pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
+pub use g_set::GSet;
+pub use kafka::Kafka;
+pub use keys::KeyLimits;
+pub use lin_kv::LinKv;
+pub use pn_counter::PnCounter;
+pub use topology::Topology;
+pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};
+
 pub use unique_ids::UniqueIds;
 
 /// A kind of test.
@@ -30,12 +52,29 @@ pub trait Workload {
     /// Its name on the command line.
     const NAME: &'static str;
 
-    /// What the next client asks.
-    fn next_call(&mut self, random: &mut Random) -> Self::Call;
+    /// Whether clients ask a last time after the faults have ended and the network has rested.
+    const HAS_LAST_PHASE: bool;
 
-    /// What every client asks last, after the faults have ended and the network has rested; `None` if there is no such
-    /// phase.
-    fn final_call(&self) -> Option<Self::Call>;
+    /// What every node is told once, before clients begin; `None` if nothing is.
+    fn introduction(&self) -> Option<Introduction> {
+        None
+    }
+
+    /// What the client whose turn it is asks.
+    fn next_call(&mut self, turn: Turn<'_>) -> Self::Call;
+
+    /// What a client asks first in the last phase, if there is one.
+    fn last_call(&mut self, _client: usize) -> Option<Self::Call> {
+        None
+    }
+
+    /// What a client asks next, beside the rate and before anything else, because of what it has just been answered.
+    fn follow_up(
+        &mut self,
+        _answered: &Operation<Self::Call, Self::Answer>,
+    ) -> Option<FollowUp<Self::Call>> {
+        None
+    }
 
     /// The type of the request.
     fn request_kind(call: &Self::Call) -> &'static str;
@@ -50,8 +89,48 @@ pub trait Workload {
     /// What is wrong with it, when it isn't the answer to this call.
     fn read_answer(call: &Self::Call, reply: &Reply<'_>) -> Result<Self::Answer, String>;
 
-    /// Says whether the answers that `node_count` nodes gave are right.
-    fn judge(history: &[Operation<Self::Call, Self::Answer>], node_count: usize) -> Judgement;
+    /// The answer that lies in an error, if its code says something about what the nodes hold.
+    fn answer_in_error(_call: &Self::Call, _code: i64) -> Option<Self::Answer> {
+        None
+    }
+
+    /// Whether an answer is what was asked for, and not one that lay in an error.
+    fn is_success(_answer: &Self::Answer) -> bool {
+        true
+    }
+
+    /// Says whether the answers are right.
+    fn judge(&self, history: &[Operation<Self::Call, Self::Answer>]) -> Judgement;
+}
+
+/// A client's turn to ask.
+pub struct Turn<'a> {
+    /// The client.
+    pub client: usize,
+    /// Its place among those that work side by side. A client that stands in for another has that one's.
+    pub place: usize,
+    /// When it asks, since the start of the run.
+    pub at: Duration,
+    /// Where all chance comes from.
+    pub random: &'a mut Random,
+}
+
+/// What every node is told before clients begin.
+pub struct Introduction {
+    /// The type of the message.
+    pub kind: &'static str,
+    /// Its one field.
+    pub field: (&'static str, Value),
+    /// The type of the answer.
+    pub answer_kind: &'static str,
+}
+
+/// What a client asks because of an answer.
+pub struct FollowUp<C> {
+    /// What it asks.
+    pub call: C,
+    /// How long after the answer.
+    pub after: Duration,
 }
 
 /// A node's reply to a client that is no error.
@@ -61,6 +140,10 @@ pub struct Reply<'a> {
     /// All of its body.
     pub body: &'a [u8],
 }
+
+/// A reply that says no more than that it was done.
+#[derive(Deserialize)]
+struct Done {}
 
 impl<'a> Reply<'a> {
     /// The fields of a reply that is to be of type `kind`.
@@ -73,5 +156,14 @@ impl<'a> Reply<'a> {
             return Err(format!("its type is {:?}, not {kind:?}", self.kind));
         }
         serde_json::from_slice(self.body).map_err(|error| error.to_string())
+    }
+
+    /// Expects a reply of type `kind`, and gives `answer` for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, when it is of another type.
+    fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
+        self.fields(kind).map(|Done {}| answer)
     }
 }

@@ -1,12 +1,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Reply, Workload};
+use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
 use crate::workbench::check::unique_ids::{self, Answer, Call};
 use crate::workbench::history::Operation;
-use crate::workbench::random::Random;
 
 /// Nodes give out ids, of any type, none of them twice.
 pub struct UniqueIds;
@@ -21,13 +20,10 @@ impl Workload for UniqueIds {
     type Answer = Answer;
 
     const NAME: &'static str = "unique-ids";
+    const HAS_LAST_PHASE: bool = false;
 
-    fn next_call(&mut self, _: &mut Random) -> Call {
+    fn next_call(&mut self, _: Turn<'_>) -> Call {
         Call
-    }
-
-    fn final_call(&self) -> Option<Call> {
-        None
     }
 
     fn request_kind(_: &Call) -> &'static str {
@@ -42,7 +38,7 @@ impl Workload for UniqueIds {
         Ok(Answer(reply.fields::<GenerateOk>("generate_ok")?.id))
     }
 
-    fn judge(history: &[Operation<Call, Answer>], _: usize) -> Judgement {
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
         unique_ids::judge(history)
     }
 }

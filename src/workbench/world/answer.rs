@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::fault::{Misdeed, StartError, shown};
 use super::phase::Phase;
+use super::route::Asker;
 use super::{Observer, World};
 use crate::protocol::{Body, ErrorCode};
 use crate::workbench::client::Heard;
@@ -79,8 +80,10 @@ impl<W: Workload, O: Observer> World<W, O> {
         let Some(in_reply_to) = reply.in_reply_to else {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");
         };
-        let Some(client) = client.checked_sub(self.directory.nodes().len()) else {
-            return self.answer_init(client, in_reply_to, &reply, body);
+        let client = match self.asker(client) {
+            Asker::Initializer(node) => return self.answer_init(node, in_reply_to, &reply, body),
+            Asker::Introducer(node) => return self.answer_introduction(node, &reply, body),
+            Asker::Client(client) => client,
         };
         match self.clients.hear(client, in_reply_to) {
             Heard::Answer(operation) => {
@@ -90,7 +93,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             Heard::Late => {}
             Heard::Again(nth) => self.answered_twice(node, client, nth, body),
             Heard::Unasked => {
-                let client = client + self.directory.nodes().len();
+                let client = self.joined(client);
                 self.answered_nothing(node, client, body, "nobody sent that msg_id");
             }
         }
@@ -107,12 +110,34 @@ impl<W: Workload, O: Observer> World<W, O> {
         let answer = shown(&String::from_utf8_lossy(body));
         if matches!(self.phase, Phase::Starting) {
             let node = self.directory.nodes()[node].clone();
-            self.phase = Phase::Failed(StartError::InitRefused { node, answer });
+            let asked = "init";
+            self.phase = Phase::Failed(StartError::Refused {
+                node,
+                asked,
+                answer,
+            });
         } else {
             self.faults.note(node, Misdeed::RefusedInit, None, || {
                 format!("was killed and started again, and answered its new init with {answer}")
             });
         }
+    }
+
+    fn answer_introduction(&mut self, node: usize, reply: &AnyReply<'_>, body: &[u8]) {
+        let introduction = self.workload.introduction();
+        let (Phase::Introducing { unready, .. }, Some(introduction)) =
+            (&mut self.phase, introduction)
+        else {
+            return;
+        };
+        if reply.kind == introduction.answer_kind {
+            return unready.retain(|&other| other != node);
+        }
+        self.phase = Phase::Failed(StartError::Refused {
+            node: self.directory.nodes()[node].clone(),
+            asked: introduction.kind,
+            answer: shown(&String::from_utf8_lossy(body)),
+        });
     }
 
     fn outcome(
@@ -122,10 +147,14 @@ impl<W: Workload, O: Observer> World<W, O> {
         reply: &AnyReply<'_>,
         body: &[u8],
     ) -> Outcome<W::Answer> {
-        if reply.kind == "error" {
-            return error_outcome(reply);
-        }
         let call = &self.history[operation].call;
+        if reply.kind == "error" {
+            let code = reply.code.unwrap_or(ErrorCode::CRASH.0);
+            return match W::answer_in_error(call, code) {
+                Some(answer) => Outcome::Ok(answer),
+                None => error_outcome(reply),
+            };
+        }
         let kind = &reply.kind;
         match W::read_answer(call, &Reply { kind, body }) {
             Ok(answer) => Outcome::Ok(answer),

@@ -7,20 +7,26 @@ use crate::workbench::check::Finding;
 /// Why a run never began.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum StartError {
-    /// Nodes did not answer `init` in time.
+    /// Nodes did not answer in time what they were told before clients began.
     #[error(
-        "no init_ok from {nodes} within 10 s. A node answers init with {{\"type\": \"init_ok\", \"in_reply_to\": <the \
-         msg_id of init>}}, on a line of its own, and flushes stdout after it"
+        "no {answer} from {nodes} within 10 s. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
+         <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it"
     )]
-    NoInitOk {
+    NoAnswer {
         /// Their names.
         nodes: String,
+        /// The type of what they were told.
+        asked: &'static str,
+        /// The type of the answer that they owe.
+        answer: &'static str,
     },
-    /// A node answered `init` with something else.
-    #[error("{node} answered init with {answer}; only init_ok is an answer to that")]
-    InitRefused {
+    /// A node answered with something else.
+    #[error("{node} answered {asked} with {answer}; only {asked}_ok is an answer to that")]
+    Refused {
         /// Its name.
         node: String,
+        /// The type of what it was told.
+        asked: &'static str,
         /// What it said.
         answer: String,
     },

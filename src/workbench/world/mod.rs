@@ -10,6 +10,7 @@
 //! their answers, the faults end, the network rests, and every client asks a last time.
 
 mod answer;
+mod ask;
 mod fault;
 mod lives;
 mod observer;
@@ -18,12 +19,13 @@ mod route;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::check::Finding;
 use super::client::Clients;
 use super::directory::Directory;
-use super::history::{Operation, Outcome};
+use super::history::{Node, Operation};
 use super::latency::Latency;
 use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
 use super::network::{Network, Traffic};
@@ -75,12 +77,16 @@ pub struct World<W: Workload, O = ()> {
     settings: Settings,
     observer: O,
     directory: Directory,
+    nodes: Vec<Node>,
     network: Network,
+    received: Traffic,
     services: Services,
     nemesis: Nemesis,
     pace: Pace,
     random: Random,
     clients: Clients,
+    /// What clients ask next because of an answer, by when they do and who does.
+    follow_ups: BTreeMap<(Duration, usize), W::Call>,
     phase: Phase,
     /// When the last node had answered `init`: zero in the history.
     started_at: Duration,
@@ -95,6 +101,8 @@ pub struct World<W: Workload, O = ()> {
 
 /// A run that has ended.
 pub struct Record<W: Workload> {
+    /// What was tested.
+    pub workload: W,
     /// What clients asked and were told.
     pub history: Vec<Operation<W::Call, W::Answer>>,
     /// What nodes did that no node may do.
@@ -102,7 +110,9 @@ pub struct Record<W: Workload> {
     /// Whether it ended before its time because a node was gone. There were no last operations then.
     pub is_cut_short: bool,
     /// How many messages were sent.
-    pub traffic: Traffic,
+    pub sent: Traffic,
+    /// How many messages arrived; one that was doubled counts twice.
+    pub received: Traffic,
     /// What was broken, and when.
     pub fault_windows: Vec<FaultWindow>,
 }
@@ -130,7 +140,9 @@ impl<W: Workload, O: Observer> World<W, O> {
             workload,
             observer,
             directory: Directory::new(&settings.nodes, services.addresses()),
+            nodes: Node::all(&settings.nodes),
             network: Network::new(settings.latency, node_count, settings.services_suffer, seed),
+            received: Traffic::default(),
             services,
             nemesis: Nemesis::new(
                 &settings.faults,
@@ -144,6 +156,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             pace: Pace::new(settings.rate_per_s),
             random: Stream::Generator.seeded(seed),
             clients: Clients::new(settings.client_count, node_count),
+            follow_ups: BTreeMap::new(),
             phase: Phase::Starting,
             started_at: Duration::ZERO,
             history: Vec::new(),
@@ -207,49 +220,14 @@ impl<W: Workload, O: Observer> World<W, O> {
             _ => true,
         };
         let record = Record {
+            workload: self.workload,
             history: self.history,
             findings: self.faults.into_findings(self.directory.nodes()),
             is_cut_short,
-            traffic: self.network.traffic(),
+            sent: self.network.traffic(),
+            received: self.received,
             fault_windows: self.nemesis.windows().to_vec(),
         };
         Ok((record, self.observer))
-    }
-
-    /// A client that was free asks something.
-    fn invoke(&mut self, client: usize, call: W::Call, is_final: bool, now: Duration) {
-        let operation = self.history.len();
-        let msg_id = self.clients.ask(client, operation, now);
-        let node = self.clients.node(client);
-        self.send_request(client, node, &call, msg_id, now);
-        let invoked_at = now - self.started_at;
-        self.history.push(Operation {
-            client,
-            node,
-            call,
-            is_final,
-            invoked_at,
-            completed_at: invoked_at,
-            outcome: Outcome::Indeterminate(String::from("no answer yet")),
-        });
-    }
-
-    /// An operation has come to its end.
-    fn complete(
-        &mut self,
-        client: usize,
-        operation: usize,
-        outcome: Outcome<W::Answer>,
-        now: Duration,
-    ) {
-        if matches!(outcome, Outcome::Indeterminate(_)) {
-            self.clients.replace(client);
-            self.directory.add_client();
-        } else {
-            self.clients.settle(client);
-        }
-        let operation = &mut self.history[operation];
-        operation.completed_at = now - self.started_at;
-        operation.outcome = outcome;
     }
 }

@@ -9,18 +9,26 @@ use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
 use crate::workbench::workload::Workload;
 
+/// For how long clients go on asking in the last phase. Upstream's limit: a node that has lost something never shows it.
+pub(super) const LAST_PHASE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Where a run is.
 pub(super) enum Phase {
     /// Not all nodes have answered `init`.
     Starting,
+    /// These nodes have not answered what they are told before clients begin.
+    Introducing {
+        unready: Vec<usize>,
+        until: Duration,
+    },
     /// Clients ask.
     Asking,
     /// Clients wait for the answers that are out.
     Draining,
     /// The faults have ended; the network rests until then.
     Resting { until: Duration },
-    /// Every client asks its last.
-    Finishing,
+    /// Every client asks its last, and goes on until then if one answer leads to the next question.
+    Finishing { until: Duration },
     /// It never began.
     Failed(StartError),
     /// All done, or a node is gone.
@@ -31,10 +39,11 @@ impl Phase {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Phase::Starting => "starting nodes",
+            Phase::Introducing { .. } => "introducing nodes",
             Phase::Asking => "running",
             Phase::Draining => "waiting for answers",
             Phase::Resting { .. } => "recovering",
-            Phase::Finishing => "last operations",
+            Phase::Finishing { .. } => "last operations",
             Phase::Failed(_) => "failed to start",
             Phase::Over { .. } => "over",
         }
@@ -54,6 +63,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             );
         }
         self.time_out_operations(now);
+        self.invoke_follow_ups(now);
         // A phase that ends may be followed by one that has nothing to wait for either.
         while self.advance_phase(now) {}
     }
@@ -62,11 +72,12 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn next_deadline(&mut self) -> Option<Duration> {
         let (phase, pace, nemesis) = match self.phase {
             Phase::Starting => (Some(INIT_TIMEOUT), None, None),
+            Phase::Introducing { until, .. } => (Some(until), None, None),
             Phase::Asking => {
                 let pace = self.pace.next_at().filter(|_| self.clients.has_free());
                 (Some(self.ends_at()), pace, self.nemesis.next_at())
             }
-            Phase::Draining | Phase::Finishing => (None, None, None),
+            Phase::Draining | Phase::Finishing { .. } => (None, None, None),
             Phase::Resting { until } => (Some(self.rested_at(until)), None, None),
             Phase::Failed(_) | Phase::Over { .. } => return None,
         };
@@ -77,6 +88,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             nemesis.map(|at| started_at + at),
             self.network.next_arrival_at(),
             self.clients.next_timeout_at(),
+            self.next_follow_up_at(),
         ]
         .into_iter()
         .flatten()
@@ -89,7 +101,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn exited(&mut self, node: usize, how: &str, now: Duration) {
         match self.phase {
             Phase::Failed(_) | Phase::Over { .. } => {}
-            Phase::Starting => {
+            Phase::Starting | Phase::Introducing { .. } => {
                 self.phase = Phase::Failed(StartError::Exited {
                     node: self.directory.nodes()[node].clone(),
                     how: String::from(how),
@@ -112,15 +124,24 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Whether the phase has changed.
     fn advance_phase(&mut self, now: Duration) -> bool {
         let next = match &self.phase {
-            Phase::Starting if self.lives.unready_until().is_none() => {
+            Phase::Starting if self.lives.unready_until().is_none() => Phase::Introducing {
+                unready: self.introduce(now),
+                until: now + INIT_TIMEOUT,
+            },
+            Phase::Starting if now >= INIT_TIMEOUT => {
+                let unready: Vec<_> = self.lives.unready().collect();
+                self.failed_to_answer(&unready, "init", "init_ok")
+            }
+            Phase::Introducing { unready, .. } if unready.is_empty() => {
                 self.started_at = now;
                 Phase::Asking
             }
-            Phase::Starting if now >= INIT_TIMEOUT => {
-                let unready = self.lives.unready();
-                let names = unready.map(|node| &*self.directory.nodes()[node]);
-                let nodes = names.collect::<Vec<_>>().join(", ");
-                Phase::Failed(StartError::NoInitOk { nodes })
+            Phase::Introducing { unready, until } if now >= *until => {
+                let introduction = self.workload.introduction();
+                let (asked, answer) = introduction.map_or(("", ""), |introduction| {
+                    (introduction.kind, introduction.answer_kind)
+                });
+                self.failed_to_answer(unready, asked, answer)
             }
             Phase::Asking if now >= self.ends_at() => Phase::Draining,
             Phase::Asking => {
@@ -132,27 +153,49 @@ impl<W: Workload, O: Observer> World<W, O> {
                 for step in self.nemesis.end(now - self.started_at) {
                     self.apply(step, now);
                 }
-                match self.workload.final_call() {
-                    Some(_) => Phase::Resting {
+                if W::HAS_LAST_PHASE {
+                    Phase::Resting {
                         until: now + self.settings.recovery,
-                    },
-                    None => Phase::Over {
+                    }
+                } else {
+                    Phase::Over {
                         is_cut_short: false,
-                    },
+                    }
                 }
             }
             Phase::Resting { until } if now >= self.rested_at(*until) => {
                 self.note_unready();
                 self.invoke_last(now);
-                Phase::Finishing
+                Phase::Finishing {
+                    until: now + LAST_PHASE_LIMIT,
+                }
             }
-            Phase::Finishing if self.clients.are_idle() => Phase::Over {
-                is_cut_short: false,
-            },
+            Phase::Finishing { .. }
+                if self.clients.are_idle() && self.next_follow_up_at().is_none() =>
+            {
+                Phase::Over {
+                    is_cut_short: false,
+                }
+            }
             _ => return false,
         };
         self.phase = next;
         true
+    }
+
+    fn failed_to_answer(
+        &self,
+        nodes: &[usize],
+        asked: &'static str,
+        answer: &'static str,
+    ) -> Phase {
+        let names = nodes.iter().map(|&node| &*self.directory.nodes()[node]);
+        let nodes = names.collect::<Vec<_>>().join(", ");
+        Phase::Failed(StartError::NoAnswer {
+            nodes,
+            asked,
+            answer,
+        })
     }
 
     /// When the network has rested: also those who were started last have had their time to answer `init`.
@@ -212,7 +255,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 self.pace.hold();
                 return;
             };
-            let call = self.workload.next_call(&mut self.random);
+            let call = self.next_call(client, since_start);
             self.invoke(client, call, false, now);
             self.pace.step(since_start, &mut self.random);
         }
@@ -220,7 +263,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn invoke_last(&mut self, now: Duration) {
         for client in self.clients.take_all_free() {
-            if let Some(call) = self.workload.final_call() {
+            if let Some(call) = self.workload.last_call(client) {
                 self.invoke(client, call, true, now);
             }
         }

@@ -10,12 +10,22 @@ use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
 use crate::workbench::workload::Workload;
 
+/// What a client is there for.
+pub(super) enum Asker {
+    /// To ask that node to get ready.
+    Initializer(usize),
+    /// To tell that node what it is to know before clients begin.
+    Introducer(usize),
+    /// To ask what the workload says, as the run's client of that number.
+    Client(usize),
+}
+
 impl<W: Workload, O: Observer> World<W, O> {
     /// Names all clients, and has every node asked to get ready. Those who ask are clients of their own with the first
-    /// names, as upstream.
+    /// names, and those who introduce have the next, as upstream.
     pub(super) fn begin(&mut self) {
         let node_count = self.directory.nodes().len();
-        for _ in 0..node_count + self.settings.client_count {
+        for _ in 0..2 * node_count + self.settings.client_count {
             self.directory.add_client();
         }
         for node in 0..node_count {
@@ -34,6 +44,39 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.send(Endpoint::Client(node), Endpoint::Node(node), &body, now);
     }
 
+    /// Tells every node what the workload wants it to know before clients begin. Gives the nodes that owe an answer.
+    pub(super) fn introduce(&mut self, now: Duration) -> Vec<usize> {
+        let Some(introduction) = self.workload.introduction() else {
+            return Vec::new();
+        };
+        let mut body = Vec::new();
+        let (name, value) = introduction.field;
+        BodyWriter::new(&mut body, introduction.kind)
+            .json_field(name, &value)
+            .field("msg_id", 1u64);
+        let node_count = self.directory.nodes().len();
+        for node in 0..node_count {
+            let introducer = Endpoint::Client(node_count + node);
+            self.send(introducer, Endpoint::Node(node), &body, now);
+        }
+        (0..node_count).collect()
+    }
+
+    /// What the client that joined as that one is there for.
+    pub(super) fn asker(&self, joined: usize) -> Asker {
+        let node_count = self.directory.nodes().len();
+        match joined.checked_sub(2 * node_count) {
+            Some(client) => Asker::Client(client),
+            None if joined < node_count => Asker::Initializer(joined),
+            None => Asker::Introducer(joined - node_count),
+        }
+    }
+
+    /// As which one a client of the run joined.
+    pub(super) fn joined(&self, client: usize) -> usize {
+        client + 2 * self.directory.nodes().len()
+    }
+
     /// Sends what a client asks of a node.
     pub(super) fn send_request(
         &mut self,
@@ -47,7 +90,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         body.clear();
         let writer = BodyWriter::new(&mut body, W::request_kind(call));
         drop(W::write_request(call, writer).field("msg_id", msg_id));
-        let client = Endpoint::Client(client + self.directory.nodes().len());
+        let client = Endpoint::Client(self.joined(client));
         self.send(client, Endpoint::Node(node), &body, now);
         self.scratch = body;
     }
@@ -85,6 +128,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         if matches!(dest, Endpoint::Node(node) if !self.lives.is_up(node)) {
             return;
         }
+        self.received.count(src, dest);
         let sighting = sighting(&self.directory, now, id, src, dest, body);
         self.observer.received(&sighting);
         match (dest, src) {

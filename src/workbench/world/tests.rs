@@ -107,8 +107,8 @@ fn a_run_asks_at_its_rate_until_its_time_is_up() {
             .iter()
             .all(|operation| operation.invoked_at < Duration::from_secs(20))
     );
-    assert_eq!(record.traffic.servers, 0);
-    assert_eq!(record.traffic.all as usize, 2 * (3 + record.history.len()));
+    assert_eq!(record.sent.servers, 0);
+    assert_eq!(record.sent.all as usize, 2 * (3 + record.history.len()));
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 
 #[test]
 fn every_client_asks_last_after_the_faults_have_ended_and_the_network_has_rested() {
-    let record = run(GCounter, settings(3), |_, message| {
+    let record = run(GCounter::default(), settings(3), |_, message| {
         vec![match message["body"]["type"].as_str() {
             Some("init") => reply(message, json!({"type": "init_ok"})),
             Some("add") => reply(message, json!({"type": "add_ok"})),
@@ -265,14 +265,17 @@ fn a_run_does_not_begin_without_every_init_ok() {
         }
     });
     let nodes = String::from("n1");
-    assert_eq!(silent.err(), Some(StartError::NoInitOk { nodes }));
+    let (asked, answer) = ("init", "init_ok");
+    let expected = StartError::NoAnswer {
+        nodes,
+        asked,
+        answer,
+    };
+    assert_eq!(silent.err(), Some(expected));
     let refused = run(Echo, settings(1), |_, message| {
         vec![reply(message, json!({"type": "error", "code": 10}))]
     });
-    assert!(matches!(
-        refused.err(),
-        Some(StartError::InitRefused { .. })
-    ));
+    assert!(matches!(refused.err(), Some(StartError::Refused { .. })));
 }
 
 #[test]
@@ -332,7 +335,7 @@ fn a_killed_node_that_does_not_answer_its_new_init_is_named() {
         faults: vec![Fault::Kill],
         ..settings(1)
     };
-    let record = run(GCounter, settings, |_, message| {
+    let record = run(GCounter::default(), settings, |_, message| {
         let body = &message["body"];
         vec![match (body["type"].as_str(), body["msg_id"].as_i64()) {
             (Some("init"), Some(1)) => reply(message, json!({"type": "init_ok"})),
@@ -381,7 +384,7 @@ fn several_faults_run_side_by_side_and_end_before_the_last_phase() {
         fault_interval: Duration::from_secs(1),
         ..settings(3)
     };
-    let record = run(GCounter, settings, |_, message| {
+    let record = run(GCounter::default(), settings, |_, message| {
         vec![match message["body"]["type"].as_str() {
             Some("init") => reply(message, json!({"type": "init_ok"})),
             Some("add") => reply(message, json!({"type": "add_ok"})),

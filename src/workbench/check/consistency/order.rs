@@ -83,6 +83,10 @@ impl Model for Total {
         }
     }
 
+    fn is_observation(&self, step: &Step) -> bool {
+        matches!(step, Step::Read(_) | Step::Add(0))
+    }
+
     fn height(&self, total: &i128) -> i128 {
         *total
     }

@@ -127,7 +127,7 @@ fn a_node_that_goes_back_is_not_regular() {
         read(2, 7..8, 0),
         finally(read(0, 30..31, 1)),
     ];
-    history[2].node = 1;
+    history[2].node = node(1);
     assert_eq!(held(&history), [true, false, true, false]);
 }
 
@@ -186,6 +186,30 @@ fn decrements_are_searched() {
         &judge(&history, Level::Linearizable),
         "ends with a total of 2",
         &[0, 1, 2, 3],
+    );
+}
+
+#[test]
+fn at_the_same_instant_nothing_comes_first() {
+    let is_kept = |history: &[CounterOperation]| {
+        assert_valid(&judge(history, Level::Regular));
+        assert_valid(&judge(history, Level::Linearizable));
+    };
+    is_kept(&[add(0, 0..5, 1), read(1, 5..6, 0)]);
+    is_kept(&[read(1, 4..5, 1), add(0, 5..6, 1)]);
+    is_kept(&[read(1, 4..5, 1), lost_add(0, 5..6, 1)]);
+    is_kept(&[add(0, 0..9, 1), read(1, 0..5, 1), read(2, 5..6, 0)]);
+    // Client 1's read comes after its own add, and may come before the other.
+    is_kept(&[add(0, 0..5, 1), add(1, 0..5, 1), read(1, 5..6, 1)]);
+}
+
+#[test]
+fn a_read_that_needs_what_its_client_added_later_has_no_room() {
+    let history = [add(1, 0..1, 2), read(0, 0..1, 1), add(0, 2..3, 1)];
+    assert_invalid(
+        &judge(&history, Level::Sequential),
+        "in no one order do the adds before make that",
+        &[1],
     );
 }
 

@@ -1,0 +1,129 @@
+//! Whether enough operations were answered.
+
+use std::str::FromStr;
+
+use super::{Finding, Judgement};
+use crate::workbench::history::Operation;
+
+/// How many operations must succeed, as `--availability` takes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Availability {
+    /// All of them: `total`.
+    Total,
+    /// At least this fraction: a number from 0 to 1.
+    Fraction(f64),
+}
+
+impl FromStr for Availability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "total" => Ok(Availability::Total),
+            Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(Availability::Fraction(fraction)),
+            _ => Err(format!(
+                "{text:?} is neither \"total\" nor a number from 0 to 1"
+            )),
+        }
+    }
+}
+
+/// How many operations that did not succeed are shown.
+const EXAMPLES_MAX: usize = 5;
+
+/// Counts the operations that succeeded among all, refused and unanswered ones included, as upstream does. Without a
+/// demand this only tells the fraction.
+///
+/// `is_success` tells apart an answer that lay in an error, such as that there is no such key.
+pub fn judge<C, R>(
+    history: &[Operation<C, R>],
+    is_success: impl Fn(&R) -> bool,
+    demand: Option<Availability>,
+) -> Judgement {
+    let is_ok = |operation: &Operation<C, R>| operation.outcome.answer().is_some_and(&is_success);
+    let mut judgement = Judgement::valid();
+    let ok_count = history.iter().filter(|operation| is_ok(operation)).count();
+    // A run without operations has refused nothing.
+    let fraction = if history.is_empty() {
+        1.0
+    } else {
+        ok_count as f64 / history.len() as f64
+    };
+    judgement.fact("ok_fraction", fraction);
+    let is_enough = match demand {
+        None => true,
+        Some(Availability::Total) => ok_count == history.len(),
+        Some(Availability::Fraction(least)) => fraction >= least,
+    };
+    if !is_enough {
+        let wanted = match demand {
+            Some(Availability::Fraction(least)) => format!(
+                "--availability {least} wants at least {:.1}%",
+                least * 100.0
+            ),
+            _ => "--availability total wants all".to_owned(),
+        };
+        let what = format!(
+            "{ok_count} of {} operations succeeded; {wanted}.",
+            history.len()
+        );
+        let unsuccessful = (0..history.len()).filter(|&index| !is_ok(&history[index]));
+        judgement.add(Finding::invalid(
+            what,
+            unsuccessful.take(EXAMPLES_MAX).collect::<Vec<_>>(),
+        ));
+    }
+    judgement
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workbench::check::testing::*;
+    use crate::workbench::history::Outcome;
+
+    fn three_of_four() -> [Operation<(), ()>; 4] {
+        let mut outcomes =
+            [Outcome::Ok(()), failed(), Outcome::Ok(()), Outcome::Ok(())].into_iter();
+        std::array::from_fn(|_| operation(0, 0..1, (), outcomes.next().unwrap()))
+    }
+
+    #[test]
+    fn a_refused_operation_is_not_available() {
+        assert_invalid(
+            &judge(&three_of_four(), |()| true, Some(Availability::Total)),
+            "3 of 4 operations succeeded; --availability total wants all",
+            &[1],
+        );
+        let too_much = Some(Availability::Fraction(0.76));
+        assert_invalid(
+            &judge(&three_of_four(), |()| true, too_much),
+            "at least 76.0%",
+            &[1],
+        );
+    }
+
+    #[test]
+    fn a_fraction_that_is_met_will_do() {
+        let met = Some(Availability::Fraction(0.75));
+        assert_valid(&judge(&three_of_four(), |()| true, met));
+        let judgement = judge(&three_of_four(), |()| true, None);
+        assert_valid(&judgement);
+        assert_eq!(judgement.facts["ok_fraction"], 0.75);
+    }
+
+    #[test]
+    fn nothing_asked_is_nothing_refused() {
+        let nothing: &[Operation<(), ()>] = &[];
+        assert_valid(&judge(nothing, |()| true, Some(Availability::Total)));
+    }
+
+    #[test]
+    fn reads_what_the_flag_takes() {
+        assert_eq!("total".parse(), Ok(Availability::Total));
+        assert_eq!("0.9".parse(), Ok(Availability::Fraction(0.9)));
+        for wrong in ["", "all", "1.1", "-0.1", "NaN"] {
+            assert!(wrong.parse::<Availability>().is_err(), "{wrong}");
+        }
+    }
+}

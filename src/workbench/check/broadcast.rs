@@ -1,0 +1,204 @@
+//! `broadcast`: every message reaches every node, and stays there.
+
+use serde_json::Value;
+
+use super::{Judgement, set};
+use crate::workbench::history::Operation;
+
+/// What a client asks of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Tell this to everybody: any JSON.
+    Broadcast(Value),
+    /// Tell me all that you have heard.
+    Read,
+}
+
+/// A good answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To a broadcast: it will be told.
+    Accepted,
+    /// To a read: all that was heard.
+    Messages(Vec<Value>),
+}
+
+/// Messages lost, doubled, or out of nowhere, and how long until all had them.
+pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+    let view = set::View {
+        call: |call| match call {
+            Call::Broadcast(message) => set::Call::Add(message),
+            Call::Read => set::Call::Read,
+        },
+        elements: |answer| match answer {
+            Answer::Accepted => &[],
+            Answer::Messages(messages) => messages,
+        },
+    };
+    set::judge(history, &view)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::workbench::check::Validity;
+    use crate::workbench::check::testing::*;
+    use crate::workbench::history::Outcome;
+
+    type BroadcastOperation = Operation<Call, Answer>;
+
+    fn send(client: usize, time: Range<u64>, message: u32) -> BroadcastOperation {
+        operation(
+            client,
+            time,
+            Call::Broadcast(json!(message)),
+            Outcome::Ok(Answer::Accepted),
+        )
+    }
+
+    fn read(client: usize, time: Range<u64>, messages: &[u32]) -> BroadcastOperation {
+        let messages = messages.iter().map(|message| json!(message)).collect();
+        operation(
+            client,
+            time,
+            Call::Read,
+            Outcome::Ok(Answer::Messages(messages)),
+        )
+    }
+
+    /// 1 and 2 are sent, 2 takes until 50 to reach node 0, and then come these final reads.
+    fn with_final_reads(of_0: &[u32], of_1: &[u32]) -> Vec<BroadcastOperation> {
+        vec![
+            send(0, 0..1, 1),
+            send(1, 1..2, 2),
+            read(0, 49..50, &[1]),
+            finally(read(0, 90..91, of_0)),
+            finally(read(1, 92..93, of_1)),
+        ]
+    }
+
+    #[test]
+    fn accepts_what_arrives_late_and_says_how_late() {
+        let judgement = judge(&with_final_reads(&[1, 2], &[2, 1]));
+        assert_valid(&judgement);
+        let latencies = json!({"0": 0, "0.5": 47, "0.95": 47, "0.99": 47, "1": 47});
+        assert_eq!(judgement.facts["stable_latencies_ms"], latencies);
+        assert_eq!(
+            judgement.facts["worst_stale"],
+            json!([{"element": 2, "latency_ms": 47}])
+        );
+        assert_eq!(
+            (&judgement.facts["attempts"], &judgement.facts["stable"]),
+            (&json!(2), &json!(2))
+        );
+    }
+
+    #[test]
+    fn catches_a_lost_message() {
+        assert_invalid(
+            &judge(&with_final_reads(&[1], &[1])),
+            "2 was lost: it was acknowledged",
+            &[1, 4],
+        );
+        let mut history = with_final_reads(&[1], &[1]);
+        history[2] = read(0, 49..50, &[1, 2]);
+        assert_invalid(
+            &judge(&history),
+            "2 was lost: it was read for the last time",
+            &[1, 2, 4],
+        );
+    }
+
+    #[test]
+    fn catches_a_message_that_reached_only_one_node() {
+        let judgement = judge(&with_final_reads(&[1], &[1, 2]));
+        assert_invalid(&judgement, "2 never reached node 0", &[1, 3]);
+        assert_eq!(
+            judgement.facts["lost"], 0,
+            "upstream's measure does not see it"
+        );
+    }
+
+    #[test]
+    fn catches_a_doubled_message() {
+        assert_invalid(
+            &judge(&with_final_reads(&[1, 2], &[1, 2, 1])),
+            "holds 1 more than once",
+            &[4],
+        );
+    }
+
+    #[test]
+    fn catches_a_message_that_nobody_sent() {
+        assert_invalid(
+            &judge(&with_final_reads(&[1, 2, 3], &[1, 2])),
+            "3, which nobody ever sent",
+            &[3],
+        );
+        let mut history = with_final_reads(&[1, 2], &[1, 2]);
+        history[2] = read(0, 0..0, &[2]);
+        assert_invalid(&judge(&history), "2, before anybody sent that", &[1, 2]);
+        history[1].outcome = failed();
+        assert_invalid(&judge(&history), "2, which it had refused", &[1, 4]);
+    }
+
+    #[test]
+    fn a_message_of_unknown_outcome_may_be_missing_until_it_was_seen() {
+        let mut history = with_final_reads(&[1], &[1]);
+        history[1].outcome = indeterminate();
+        let judgement = judge(&history);
+        assert_valid(&judgement);
+        assert_eq!(judgement.facts["never_read"], 1);
+        history[2] = read(0, 49..50, &[1, 2]);
+        assert_invalid(&judge(&history), "2 was lost", &[1, 2, 4]);
+    }
+
+    #[test]
+    fn a_read_during_the_add_may_miss_it() {
+        let history = [
+            send(0, 0..50, 1),
+            read(0, 10..60, &[]),
+            finally(read(0, 90..91, &[1])),
+        ];
+        let judgement = judge(&history);
+        assert_valid(&judgement);
+        assert_eq!(judgement.facts["stale"], 0);
+    }
+
+    #[test]
+    fn a_message_that_only_concurrent_reads_missed_is_not_lost() {
+        let history = [send(0, 0..50, 1), read(0, 10..60, &[])];
+        let judgement = judge(&history);
+        assert_eq!(
+            (&judgement.facts["lost"], &judgement.facts["never_read"]),
+            (&json!(0), &json!(1))
+        );
+    }
+
+    #[test]
+    fn a_read_that_ended_before_the_message_was_sent_says_nothing_about_it() {
+        let history = [
+            read(0, 0..100, &[1]),
+            read(1, 5..6, &[]),
+            send(1, 10..11, 1),
+        ];
+        assert_eq!(judge(&history).facts["stable"], 1);
+    }
+
+    #[test]
+    fn catches_a_missing_final_read() {
+        let mut history = with_final_reads(&[1, 2], &[1, 2]);
+        history[3].outcome = indeterminate();
+        assert_invalid(&judge(&history), "Node 0 never told client 0", &[3]);
+    }
+
+    #[test]
+    fn a_run_without_messages_is_unknown() {
+        let history = [finally(read(0, 0..1, &[]))];
+        assert_eq!(judge(&history).validity, Validity::Unknown);
+    }
+}

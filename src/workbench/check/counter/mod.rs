@@ -1,0 +1,236 @@
+//! `g-counter` and `pn-counter`: nothing lost, nothing counted twice.
+//!
+//! What every consistency level promises is judged here, and no more:
+//! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
+//!   acknowledged adds and of some choice among those of unknown outcome. A client without a final answer is a fault.
+//! - *Reads during the run* may be stale, but say nothing that can't be true: the sum of some choice among the adds
+//!   that were asked for before the read was answered.
+//! - *No node goes back*: of two reads of one node, one after the other, the later one of a grow-only counter is not
+//!   lower.
+//!
+//! What only some levels promise is not asked here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::finals::missing_final_reads;
+use super::monotone::falls;
+use super::sums::Sums;
+use super::{Finding, Judgement};
+use crate::workbench::history::{Node, Operation, Outcome};
+
+/// What a client asks of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// Count this on top. Negative only where [`Kind`] allows it.
+    Add(i64),
+    /// What is the total?
+    Read,
+}
+
+/// A good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To an add: it is counted.
+    Added,
+    /// To a read: the total.
+    Value(i64),
+}
+
+/// Which counter it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `g-counter`: no add is negative, so a total that falls is wrong.
+    GrowOnly,
+    /// `pn-counter`: totals rise and fall.
+    PositiveNegative,
+}
+
+/// A history of a counter.
+pub type History = [Operation<Call, Answer>];
+
+/// Judges a run by what every consistency level promises; see the module.
+pub fn judge(history: &History, kind: Kind) -> Judgement {
+    let mut judgement = Judgement::valid();
+    let is_read = |call: &Call| *call == Call::Read;
+    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    judge_final_reads(history, &mut judgement);
+    judgement.add_all("impossible_reads", impossible_reads(history));
+    if kind == Kind::GrowOnly {
+        judgement.add_all("reads_gone_back", reads_gone_back(history));
+    }
+    judgement
+}
+
+/// What a read was answered, if it is a read and was.
+pub(super) fn value_read(operation: &Operation<Call, Answer>) -> Option<i128> {
+    match (operation.call, operation.outcome.answer()) {
+        (Call::Read, Some(Answer::Value(value))) => Some(i128::from(*value)),
+        _ => None,
+    }
+}
+
+/// What an add may have added; nothing if it is no add or certainly failed.
+pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
+    match operation.call {
+        Call::Add(delta) if !operation.outcome.is_failed() => Some(i128::from(delta)),
+        _ => None,
+    }
+}
+
+/// Final reads against all acknowledged adds and any choice among the indeterminate ones.
+pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
+    let sum_of = |wanted: fn(&Outcome<Answer>) -> bool| {
+        let adds = history
+            .iter()
+            .filter(|operation| wanted(&operation.outcome));
+        adds.filter_map(delta).sum::<i128>()
+    };
+    let acknowledged = sum_of(Outcome::is_ok);
+    let mut possible = Sums::of(acknowledged);
+    let mut indeterminate_count = 0;
+    for operation in history
+        .iter()
+        .filter(|operation| !operation.outcome.is_ok())
+    {
+        if let Some(delta) = delta(operation) {
+            possible.allow(delta);
+            indeterminate_count += 1;
+        }
+    }
+    let mut wrong = Vec::new();
+    for (index, operation) in history
+        .iter()
+        .enumerate()
+        .filter(|(_, operation)| operation.is_final)
+    {
+        let Some(value) = value_read(operation) else {
+            continue;
+        };
+        let reader = format!(
+            "The final read of client {} on node {} says {value}",
+            operation.client, operation.node
+        );
+        let what = match possible.hold(value) {
+            Some(true) => continue,
+            None => {
+                let what = format!(
+                    "{reader}, and whether the adds of unknown outcome can make that is too hard to tell."
+                );
+                wrong.push(Finding::unknown(what, [index]));
+                continue;
+            }
+            Some(false) if value < possible.lowest() => format!(
+                "{reader}, but at least {} was added: {} is missing.",
+                possible.lowest(),
+                possible.lowest() - value
+            ),
+            Some(false) if value > possible.highest() => format!(
+                "{reader}, but at most {} was added: {} was counted twice or out of nowhere.",
+                possible.highest(),
+                value - possible.highest()
+            ),
+            Some(false) => format!(
+                "{reader}, but the acknowledged adds make {acknowledged} and no choice among the \
+                 {indeterminate_count} adds of unknown outcome makes the difference."
+            ),
+        };
+        wrong.push(Finding::invalid(what, [index]));
+    }
+    judgement.add_all("wrong_final_reads", wrong);
+    judgement.fact("acknowledged_sum", figure(acknowledged));
+    judgement.fact("indeterminate_adds", indeterminate_count);
+    let ranges = possible.ranges().take(FACT_RANGES_MAX);
+    let ranges = ranges.map(|(low, high)| json!([figure(low), figure(high)]));
+    judgement.fact("acceptable", ranges.collect::<Vec<_>>());
+}
+
+/// A number where JSON readers can hold it, else its digits.
+fn figure(sum: i128) -> Value {
+    i64::try_from(sum).map_or_else(|_| sum.to_string().into(), Value::from)
+}
+
+/// How many ranges of acceptable final values are listed among the facts.
+const FACT_RANGES_MAX: usize = 16;
+
+/// Reads during the run whose value no choice among the adds invoked before their answer can make.
+fn impossible_reads(history: &History) -> Vec<Finding> {
+    let mut adds: Vec<(Duration, i128)> = history
+        .iter()
+        .filter_map(|operation| Some((operation.invoked_at, delta(operation)?)))
+        .collect();
+    adds.sort_unstable();
+    let mut adds = adds.into_iter().peekable();
+    let mut reads: Vec<(Duration, usize, i128)> = history
+        .iter()
+        .enumerate()
+        .filter(|(_, operation)| !operation.is_final)
+        .filter_map(|(index, operation)| {
+            Some((operation.completed_at, index, value_read(operation)?))
+        })
+        .collect();
+    reads.sort_unstable();
+
+    let mut possible = Sums::of(0);
+    let mut findings = Vec::new();
+    for (completed_at, index, value) in reads {
+        while let Some((_, delta)) = adds.next_if(|(invoked_at, _)| *invoked_at <= completed_at) {
+            possible.allow(delta);
+        }
+        let reader = format!(
+            "Client {} read {value} from node {}",
+            history[index].client, history[index].node
+        );
+        match possible.hold(value) {
+            Some(true) => {}
+            None => {
+                let what =
+                    format!("{reader}; whether the adds so far can make that is too hard to tell.");
+                findings.push(Finding::unknown(what, [index]));
+            }
+            Some(false) => {
+                let why = if value < possible.lowest() {
+                    format!(
+                        "no adds asked for by then make less than {}",
+                        possible.lowest()
+                    )
+                } else if value > possible.highest() {
+                    format!(
+                        "all adds asked for by then make only {}",
+                        possible.highest()
+                    )
+                } else {
+                    "no choice among the adds asked for by then makes that".to_owned()
+                };
+                findings.push(Finding::invalid(format!("{reader}, but {why}."), [index]));
+            }
+        }
+    }
+    findings
+}
+
+/// Reads of a grow-only counter that are lower than one that the same node answered before they were invoked.
+pub(super) fn reads_gone_back(history: &History) -> Vec<Finding> {
+    let mut nodes: BTreeMap<&Node, Vec<(usize, i128)>> = BTreeMap::new();
+    for (index, operation) in history.iter().enumerate() {
+        if let Some(value) = value_read(operation) {
+            nodes
+                .entry(&operation.node)
+                .or_default()
+                .push((index, value));
+        }
+    }
+    let mut findings = Vec::new();
+    for (node, reads) in nodes {
+        for ((earlier, before), (later, after)) in falls(history, reads) {
+            let what = format!("Node {node} went back: it answered {before}, and later {after}.");
+            findings.push(Finding::invalid(what, [earlier, later]));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests;

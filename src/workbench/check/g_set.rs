@@ -1,0 +1,77 @@
+//! `g-set`: what was added stays, on every node.
+
+use serde_json::Value;
+
+use super::{Judgement, set};
+use crate::workbench::history::Operation;
+
+/// What a client asks of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Add this element: any JSON.
+    Add(Value),
+    /// Tell me all elements.
+    Read,
+}
+
+/// A good answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To an add: it is in.
+    Added,
+    /// To a read: all elements.
+    Elements(Vec<Value>),
+}
+
+/// Elements lost, doubled, or out of nowhere, and how long until all had them.
+pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+    let view = set::View {
+        call: |call| match call {
+            Call::Add(element) => set::Call::Add(element),
+            Call::Read => set::Call::Read,
+        },
+        elements: |answer| match answer {
+            Answer::Added => &[],
+            Answer::Elements(elements) => elements,
+        },
+    };
+    set::judge(history, &view)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::workbench::check::testing::*;
+    use crate::workbench::history::Outcome;
+
+    fn history(elements: &[u32]) -> [Operation<Call, Answer>; 3] {
+        let elements = elements.iter().map(|element| json!([element])).collect();
+        [
+            operation(0, 0..1, Call::Add(json!([1])), Outcome::Ok(Answer::Added)),
+            operation(0, 1..2, Call::Add(json!([2])), Outcome::Ok(Answer::Added)),
+            finally(operation(
+                0,
+                9..10,
+                Call::Read,
+                Outcome::Ok(Answer::Elements(elements)),
+            )),
+        ]
+    }
+
+    #[test]
+    fn accepts_a_right_set() {
+        assert_valid(&judge(&history(&[2, 1])));
+    }
+
+    #[test]
+    fn catches_a_lost_and_a_doubled_element() {
+        assert_invalid(&judge(&history(&[1])), "[2] was lost", &[1, 2]);
+        assert_invalid(
+            &judge(&history(&[1, 2, 2])),
+            "holds [2] more than once",
+            &[2],
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! What a history tells about the logs themselves.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use super::{Answer, Call, History};
+use crate::workbench::check::Finding;
+
+/// All logs, by their keys.
+pub struct Logs<'a>(BTreeMap<&'a str, Log<'a>>);
+
+#[derive(Default)]
+struct Log<'a> {
+    /// For each offset the messages that were seen there (one, if all is right), each with a witness.
+    offsets: BTreeMap<i64, Vec<(&'a Value, usize)>>,
+    /// For each message where it was seen.
+    messages: HashMap<&'a Value, Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Its offsets (one, if all is right), each with a witness.
+    offsets: Vec<(i64, usize)>,
+    /// The operation that sent it.
+    send: Option<usize>,
+    /// The first poll that returned it.
+    poll: Option<usize>,
+}
+
+impl<'a> Log<'a> {
+    fn place(&mut self, offset: i64, message: &'a Value, witness: usize) {
+        let here = self.offsets.entry(offset).or_default();
+        if here.iter().all(|(other, _)| *other != message) {
+            here.push((message, witness));
+        }
+        let seen = self.messages.entry(message).or_default();
+        if seen.offsets.iter().all(|(other, _)| *other != offset) {
+            seen.offsets.push((offset, witness));
+        }
+    }
+
+    /// The highest offset that was polled, and by whom.
+    fn highest_polled(&self) -> Option<(i64, usize)> {
+        let polled = self.messages.values().filter_map(|seen| {
+            Some((
+                seen.offsets.iter().map(|(offset, _)| *offset).max()?,
+                seen.poll?,
+            ))
+        });
+        polled.max_by_key(|(offset, _)| *offset)
+    }
+
+    /// Messages that were placed but never polled, with their lowest offset and the operation that sent them.
+    fn unpolled(&self) -> impl Iterator<Item = (i64, &'a Value, usize)> + '_ {
+        self.messages
+            .iter()
+            .filter(|(_, seen)| seen.poll.is_none())
+            .filter_map(|(message, seen)| {
+                let (offset, witness) = seen.offsets.iter().min()?;
+                Some((*offset, *message, *witness))
+            })
+    }
+}
+
+impl<'a> Logs<'a> {
+    /// Reads a history.
+    pub fn of(history: &'a History) -> Self {
+        let mut logs: BTreeMap<&str, Log<'_>> = BTreeMap::new();
+        for (index, operation) in history.iter().enumerate() {
+            match (&operation.call, operation.outcome.answer()) {
+                (Call::Send { key, message }, answer) => {
+                    let log = logs.entry(key).or_default();
+                    log.messages
+                        .entry(message)
+                        .or_default()
+                        .send
+                        .get_or_insert(index);
+                    if let Some(Answer::Sent(offset)) = answer {
+                        log.place(*offset, message, index);
+                    }
+                }
+                (Call::Poll(_), Some(Answer::Messages(answered))) => {
+                    for (key, messages) in answered {
+                        let log = logs.entry(key).or_default();
+                        for (offset, message) in messages {
+                            log.place(*offset, message, index);
+                            log.messages
+                                .entry(message)
+                                .or_default()
+                                .poll
+                                .get_or_insert(index);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Logs(logs)
+    }
+
+    /// The first message of a log at `from` or later and before `to`, and an operation that tells of it.
+    pub fn first_between(&self, key: &str, from: i64, to: i64) -> Option<(i64, usize)> {
+        let (offset, messages) = self.0.get(key)?.offsets.range(from..to).next()?;
+        Some((*offset, messages[0].1))
+    }
+
+    /// Acknowledged messages below a polled one that nobody polled.
+    pub fn lost_writes(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (key, log) in &self.0 {
+            let Some((highest, poll)) = log.highest_polled() else {
+                continue;
+            };
+            let mut lost: Vec<_> = log
+                .unpolled()
+                .filter(|(offset, ..)| *offset < highest)
+                .collect();
+            lost.sort_by_key(|(offset, ..)| *offset);
+            findings.extend(lost.into_iter().map(|(offset, message, send)| {
+                let what = format!(
+                    "Message {message} at offset {offset} of log {key:?} was lost: offset {highest} was polled, but no \
+                     poll ever returned this one."
+                );
+                Finding::invalid(what, [send, poll])
+            }));
+        }
+        findings
+    }
+
+    /// How many acknowledged messages lie above all that was polled.
+    pub fn unobserved_count(&self) -> usize {
+        let unobserved = self.0.values().map(|log| {
+            let highest = log.highest_polled();
+            log.unpolled()
+                .filter(|(offset, ..)| highest.is_none_or(|(highest, _)| *offset >= highest))
+                .count()
+        });
+        unobserved.sum()
+    }
+
+    /// Offsets that held more than one message.
+    pub fn inconsistent_offsets(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (key, log) in &self.0 {
+            for (offset, messages) in &log.offsets {
+                if let [(first, one), (second, other), ..] = messages[..] {
+                    let what =
+                        format!("Offset {offset} of log {key:?} held both {first} and {second}.");
+                    findings.push(Finding::invalid(what, [one, other]));
+                }
+            }
+        }
+        findings
+    }
+
+    /// Messages at more than one offset.
+    pub fn duplicates(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (key, log) in &self.0 {
+            let mut doubled: Vec<_> = log
+                .messages
+                .iter()
+                .filter(|(_, seen)| seen.offsets.len() > 1)
+                .collect();
+            doubled.sort_by_key(|(_, seen)| seen.offsets[0]);
+            findings.extend(doubled.into_iter().map(|(message, seen)| {
+                let ((first, one), (second, other)) = (seen.offsets[0], seen.offsets[1]);
+                let what = format!(
+                    "Message {message} stands twice in log {key:?}: at {first} and at {second}."
+                );
+                Finding::invalid(what, [one, other])
+            }));
+        }
+        findings
+    }
+
+    /// Polled messages that were refused, or that nobody sent.
+    pub fn aborted_reads(&self, history: &History) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (key, log) in &self.0 {
+            for (message, seen) in &log.messages {
+                let Some(poll) = seen.poll else { continue };
+                let (why, proof) = match seen.send {
+                    None => ("nobody ever sent it", vec![poll]),
+                    Some(send) if history[send].outcome.is_failed() => (
+                        "its send was refused with a definite error",
+                        vec![send, poll],
+                    ),
+                    Some(_) => continue,
+                };
+                findings.push(Finding::invalid(
+                    format!("Message {message} of log {key:?} was polled, but {why}."),
+                    proof,
+                ));
+            }
+        }
+        findings.sort_by(|one, other| one.operations.cmp(&other.operations));
+        findings
+    }
+}

@@ -1,0 +1,215 @@
+//! `kafka`: logs that lose nothing, repeat nothing, and are read in order.
+//!
+//! A log is known by the offsets that acknowledged sends and polls name. It may have gaps: an offset without a message
+//! is no fault. The names are upstream's:
+//!
+//! - *lost write*: a message with a lower offset than one that was polled, itself never polled by anyone;
+//! - *inconsistent offset*: an offset that held two messages; *duplicate*: a message at two offsets;
+//! - *nonmonotonic poll*: an offset lower than one asked for or than the one before; *poll skip*: an offset that passes
+//!   over a message. *External* at the start of a poll, where it meets the offset that was asked for, *internal* in it;
+//! - *nonmonotonic send*: a client's later send got a lower offset in the same log;
+//! - *aborted read*: a polled message whose send was refused with a definite error, or that nobody sent.
+//!
+//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. A message that is
+//! acknowledged but above all polled offsets is *unobserved*, which is no fault: there is no promise about time.
+//!
+//! A committed offset may be lower than what was committed (a consumer then reads again), never higher (it would miss
+//! messages); and a node that told one must not tell a lower one later.
+
+mod log;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::monotone::falls;
+use super::{Finding, Judgement};
+use crate::workbench::history::{Node, Operation};
+use log::Logs;
+
+/// What a client asks of the logs, which are known by their keys.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Append a message to a log.
+    Send {
+        /// The log.
+        key: String,
+        /// The message: any JSON, never sent to this log before.
+        message: Value,
+    },
+    /// Tell the messages from these offsets on.
+    Poll(BTreeMap<String, i64>),
+    /// All up to and including these offsets is dealt with.
+    CommitOffsets(BTreeMap<String, i64>),
+    /// Up to which offsets are these logs dealt with?
+    ListCommittedOffsets(Vec<String>),
+}
+
+/// A good answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To a send: the message's offset.
+    Sent(i64),
+    /// To a poll: for each log offsets and their messages, ascending.
+    Messages(BTreeMap<String, Vec<(i64, Value)>>),
+    /// To a commit.
+    Committed,
+    /// To the question for committed offsets; a log without one may be left out.
+    Offsets(BTreeMap<String, i64>),
+}
+
+/// A history of logs.
+pub type History = [Operation<Call, Answer>];
+
+/// Judges a history by what the module names.
+pub fn judge(history: &History) -> Judgement {
+    let logs = Logs::of(history);
+    let mut judgement = Judgement::valid();
+    judgement.add_all("lost_write", logs.lost_writes());
+    judgement.add_all("inconsistent_offset", logs.inconsistent_offsets());
+    judgement.add_all("duplicate", logs.duplicates());
+    judgement.add_all("aborted_read", logs.aborted_reads(history));
+    let polls = polls_out_of_order(history, &logs);
+    judgement.add_all("external_nonmonotonic_poll", polls.external_nonmonotonic);
+    judgement.add_all("internal_nonmonotonic_poll", polls.internal_nonmonotonic);
+    judgement.add_all("external_poll_skip", polls.external_skip);
+    judgement.add_all("internal_poll_skip", polls.internal_skip);
+    judgement.add_all("nonmonotonic_send", nonmonotonic_sends(history));
+    let (gone_back, too_high) = wrong_committed_offsets(history);
+    judgement.add_all("committed_offset_gone_back", gone_back);
+    judgement.add_all("committed_offset_too_high", too_high);
+    judgement.fact("unobserved", logs.unobserved_count());
+    judgement
+}
+
+#[derive(Default)]
+struct PollsOutOfOrder {
+    external_nonmonotonic: Vec<Finding>,
+    internal_nonmonotonic: Vec<Finding>,
+    external_skip: Vec<Finding>,
+    internal_skip: Vec<Finding>,
+}
+
+/// Polls that go back or skip, against what was asked for and within themselves.
+fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
+    let mut found = PollsOutOfOrder::default();
+    for (index, operation) in history.iter().enumerate() {
+        let (Call::Poll(asked), Some(Answer::Messages(answered))) =
+            (&operation.call, operation.outcome.answer())
+        else {
+            continue;
+        };
+        for (key, messages) in answered {
+            let poll = format!(
+                "Client {}'s poll of log {key:?} at node {}",
+                operation.client, operation.node
+            );
+            // The lowest offset that may come next; whatever it is for a log that was not asked for.
+            let mut next = asked.get(key).copied();
+            for (position, &(offset, _)) in messages.iter().enumerate() {
+                let (nonmonotonic, skip, whence) = if position == 0 {
+                    (
+                        &mut found.external_nonmonotonic,
+                        &mut found.external_skip,
+                        "from",
+                    )
+                } else {
+                    (
+                        &mut found.internal_nonmonotonic,
+                        &mut found.internal_skip,
+                        "in one answer from",
+                    )
+                };
+                let Some(expected) = next.replace(offset + 1) else {
+                    continue;
+                };
+                if offset < expected {
+                    let what = format!("{poll} goes back {whence} offset {expected} to {offset}.");
+                    nonmonotonic.push(Finding::invalid(what, [index]));
+                } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
+                    let what = format!(
+                        "{poll} goes {whence} offset {expected} to {offset} and skips the message at {skipped}."
+                    );
+                    skip.push(Finding::invalid(what, [witness, index]));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Sends of a client that got a lower offset than its earlier ones to the same log.
+fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
+    let mut last: BTreeMap<(usize, &str), (i64, usize)> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (index, operation) in history.iter().enumerate() {
+        let (Call::Send { key, message }, Some(Answer::Sent(offset))) =
+            (&operation.call, operation.outcome.answer())
+        else {
+            continue;
+        };
+        let earlier = last.insert((operation.client, key), (*offset, index));
+        if let Some((before, earlier)) = earlier.filter(|(before, _)| offset <= before) {
+            let what = format!(
+                "Client {} sent {message} to log {key:?} and got offset {offset}, after offset {before} for its \
+                 message before.",
+                operation.client
+            );
+            findings.push(Finding::invalid(what, [earlier, index]));
+        }
+    }
+    findings
+}
+
+/// Committed offsets that are lower than the same node told before, and those higher than anyone committed.
+fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
+    let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
+    let mut commits: BTreeMap<&str, Vec<(Duration, i64)>> = BTreeMap::new();
+    let mut told: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
+    for (index, operation) in history.iter().enumerate() {
+        match (&operation.call, operation.outcome.answer()) {
+            (Call::CommitOffsets(offsets), _) if !operation.outcome.is_failed() => {
+                for (key, offset) in offsets {
+                    commits
+                        .entry(key)
+                        .or_default()
+                        .push((operation.invoked_at, *offset));
+                }
+            }
+            (Call::ListCommittedOffsets(_), Some(Answer::Offsets(offsets))) => {
+                for (key, offset) in offsets {
+                    told.entry((&operation.node, key))
+                        .or_default()
+                        .push((index, *offset));
+                }
+            }
+            _ => {}
+        }
+    }
+    for ((node, key), told) in told {
+        for &(index, offset) in &told {
+            let committed = commits.get(key).into_iter().flatten();
+            let before =
+                committed.filter(|(invoked_at, _)| *invoked_at <= history[index].completed_at);
+            let highest = before.map(|(_, offset)| *offset).max();
+            if highest.is_none_or(|highest| highest < offset) {
+                let most =
+                    highest.map_or_else(|| "nothing".to_owned(), |highest| highest.to_string());
+                let what = format!(
+                    "Node {node} told {offset} as committed in log {key:?}, where the most was {most}."
+                );
+                too_high.push(Finding::invalid(what, [index]));
+            }
+        }
+        for ((earlier, before), (later, after)) in falls(history, told) {
+            let what = format!(
+                "Node {node} went back: it told {before} as committed in log {key:?}, later {after}."
+            );
+            gone_back.push(Finding::invalid(what, [earlier, later]));
+        }
+    }
+    (gone_back, too_high)
+}

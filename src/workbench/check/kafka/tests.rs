@@ -1,0 +1,214 @@
+//! Right logs, and each kind of wrong one.
+
+use std::ops::Range;
+
+use serde_json::json;
+
+use super::*;
+use crate::workbench::check::testing::*;
+use crate::workbench::history::Outcome;
+
+type LogOperation = Operation<Call, Answer>;
+
+fn send(client: usize, time: Range<u64>, message: u32, offset: i64) -> LogOperation {
+    let call = Call::Send {
+        key: "k".to_owned(),
+        message: json!(message),
+    };
+    operation(client, time, call, Outcome::Ok(Answer::Sent(offset)))
+}
+
+fn poll(client: usize, time: Range<u64>, from: i64, messages: &[(i64, u32)]) -> LogOperation {
+    let call = Call::Poll(BTreeMap::from([("k".to_owned(), from)]));
+    let messages = messages
+        .iter()
+        .map(|&(offset, message)| (offset, json!(message)))
+        .collect();
+    let answer = Answer::Messages(BTreeMap::from([("k".to_owned(), messages)]));
+    operation(client, time, call, Outcome::Ok(answer))
+}
+
+fn commit(client: usize, time: Range<u64>, offset: i64) -> LogOperation {
+    let call = Call::CommitOffsets(BTreeMap::from([("k".to_owned(), offset)]));
+    operation(client, time, call, Outcome::Ok(Answer::Committed))
+}
+
+fn committed(client: usize, time: Range<u64>, offset: i64) -> LogOperation {
+    let answer = Answer::Offsets(BTreeMap::from([("k".to_owned(), offset)]));
+    operation(
+        client,
+        time,
+        Call::ListCommittedOffsets(vec!["k".to_owned()]),
+        Outcome::Ok(answer),
+    )
+}
+
+/// 10, 11 and 12 at the offsets 0, 1 and 3: there is a gap.
+fn log() -> Vec<LogOperation> {
+    vec![
+        send(0, 0..1, 10, 0),
+        send(0, 2..3, 11, 1),
+        send(1, 4..5, 12, 3),
+    ]
+}
+
+fn log_and(operations: impl IntoIterator<Item = LogOperation>) -> Judgement {
+    let mut history = log();
+    history.extend(operations);
+    judge(&history)
+}
+
+#[test]
+fn accepts_logs_with_gaps_read_in_order() {
+    let judgement = log_and([
+        poll(0, 6..7, 0, &[(0, 10), (1, 11)]),
+        commit(0, 8..9, 1),
+        committed(1, 10..11, 1),
+        poll(1, 12..13, 2, &[(3, 12)]),
+        commit(1, 14..15, 3),
+        committed(1, 16..17, 3),
+        send(1, 18..19, 13, 4),
+    ]);
+    assert_valid(&judgement);
+    assert_eq!(judgement.facts["unobserved"], 1);
+}
+
+#[test]
+fn catches_a_lost_write() {
+    let judgement = log_and([poll(0, 6..7, 0, &[(0, 10), (3, 12)])]);
+    assert_invalid(
+        &judgement,
+        "Message 11 at offset 1 of log \"k\" was lost: offset 3 was polled",
+        &[1, 3],
+    );
+    assert_eq!(
+        log_and([poll(0, 6..7, 0, &[(0, 10)])]).facts["unobserved"],
+        2
+    );
+}
+
+#[test]
+fn catches_an_internal_and_an_external_skip() {
+    let judgement = log_and([
+        poll(0, 6..7, 0, &[(0, 10), (3, 12)]),
+        poll(1, 6..7, 0, &[(1, 11)]),
+    ]);
+    assert_invalid(
+        &judgement,
+        "goes in one answer from offset 1 to 3 and skips the message at 1",
+        &[1, 3],
+    );
+    assert_invalid(
+        &judgement,
+        "goes from offset 0 to 1 and skips the message at 0",
+        &[0, 4],
+    );
+    assert_eq!(
+        (
+            &judgement.facts["internal_poll_skip"],
+            &judgement.facts["external_poll_skip"]
+        ),
+        (&json!(1), &json!(1))
+    );
+}
+
+#[test]
+fn catches_polls_that_go_back() {
+    let judgement = log_and([
+        poll(0, 6..7, 0, &[(0, 10), (1, 11), (1, 11)]),
+        poll(0, 8..9, 2, &[(1, 11)]),
+    ]);
+    assert_invalid(
+        &judgement,
+        "goes back in one answer from offset 2 to 1",
+        &[3],
+    );
+    assert_invalid(&judgement, "goes back from offset 2 to 1", &[4]);
+    let facts = &judgement.facts;
+    assert_eq!(
+        (
+            &facts["internal_nonmonotonic_poll"],
+            &facts["external_nonmonotonic_poll"]
+        ),
+        (&json!(1), &json!(1))
+    );
+}
+
+#[test]
+fn catches_a_send_that_goes_back() {
+    assert_invalid(
+        &log_and([send(1, 6..7, 13, 2)]),
+        "got offset 2, after offset 3",
+        &[2, 3],
+    );
+    assert_valid(&log_and([send(0, 6..7, 13, 2)]));
+}
+
+#[test]
+fn catches_two_messages_at_one_offset_and_one_message_at_two() {
+    let judgement = log_and([poll(0, 6..7, 0, &[(0, 10), (1, 12)])]);
+    assert_invalid(
+        &judgement,
+        "Offset 1 of log \"k\" held both 11 and 12",
+        &[1, 3],
+    );
+    assert_invalid(
+        &judgement,
+        "Message 12 stands twice in log \"k\": at 3 and at 1",
+        &[2, 3],
+    );
+}
+
+#[test]
+fn catches_messages_that_were_refused_or_never_sent() {
+    let mut history = log();
+    history[0].outcome = failed();
+    history.push(poll(0, 6..7, 0, &[(0, 10), (1, 11), (2, 99)]));
+    let judgement = judge(&history);
+    assert_invalid(
+        &judgement,
+        "Message 10 of log \"k\" was polled, but its send was refused",
+        &[0, 3],
+    );
+    assert_invalid(
+        &judgement,
+        "Message 99 of log \"k\" was polled, but nobody ever sent it",
+        &[3],
+    );
+    history[0].outcome = indeterminate();
+    assert_eq!(judge(&history).facts["aborted_read"], 1);
+}
+
+#[test]
+fn catches_committed_offsets_that_go_back_or_come_from_nowhere() {
+    let judgement = log_and([
+        commit(0, 6..7, 1),
+        committed(0, 8..9, 1),
+        committed(0, 10..11, 0),
+    ]);
+    assert_invalid(
+        &judgement,
+        "told 1 as committed in log \"k\", later 0",
+        &[4, 5],
+    );
+    assert_valid(&log_and([
+        commit(0, 6..7, 1),
+        committed(0, 8..9, 1),
+        committed(1, 10..11, 0),
+    ]));
+    let judgement = log_and([
+        committed(0, 5..6, 1),
+        commit(0, 7..8, 1),
+        committed(0, 9..10, 2),
+    ]);
+    assert_invalid(
+        &judgement,
+        "told 1 as committed in log \"k\", where the most was nothing",
+        &[3],
+    );
+    assert_invalid(
+        &judgement,
+        "told 2 as committed in log \"k\", where the most was 1",
+        &[5],
+    );
+}

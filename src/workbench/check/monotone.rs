@@ -1,0 +1,33 @@
+//! Whether something that must not fall, as one node tells it, does.
+
+use crate::workbench::history::Operation;
+
+/// An operation, as an index into the history, and the value that it was told.
+pub type Told<T> = (usize, T);
+
+/// Values that are lower than one told by an operation that completed before theirs was invoked: that one and this one.
+pub fn falls<C, R, T: Ord + Copy>(
+    history: &[Operation<C, R>],
+    mut by_invocation: Vec<Told<T>>,
+) -> Vec<(Told<T>, Told<T>)> {
+    let mut by_completion = by_invocation.clone();
+    by_completion.sort_by_key(|(index, _)| history[*index].completed_at);
+    by_invocation.sort_by_key(|(index, _)| history[*index].invoked_at);
+    let mut completed = by_completion.into_iter().peekable();
+    let mut highest: Option<Told<T>> = None;
+    let mut falls = Vec::new();
+    for (index, value) in by_invocation {
+        let invoked_at = history[index].invoked_at;
+        while let Some(earlier) =
+            completed.next_if(|(earlier, _)| history[*earlier].completed_at < invoked_at)
+        {
+            if highest.is_none_or(|(_, before)| before < earlier.1) {
+                highest = Some(earlier);
+            }
+        }
+        if let Some(earlier) = highest.filter(|(_, before)| value < *before) {
+            falls.push((earlier, (index, value)));
+        }
+    }
+    falls
+}

@@ -1,0 +1,252 @@
+//! Cycles among transactions: the shortest of the worst kind that a model forbids, told in words.
+//!
+//! Each kind of cycle is looked for in a graph of its own, which holds the dependencies that such a cycle may have. In
+//! it, a cycle exists exactly where a strongly connected component has more than one node. Two reads that a write came
+//! after must not follow each other in a cycle that snapshot isolation forbids; so there each transaction stands in two
+//! places, one for having been reached that way, and only the other one leads on that way.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
+use petgraph::visit::EdgeRef;
+
+use super::anomaly::Anomalies;
+use super::graph::{Dependency, Graph, Kind};
+use super::{Cycles, Model, Order};
+
+/// From how many transactions of a component the shortest way back is looked for.
+const STARTS_MAX: usize = 20;
+
+/// Looks for cycles that any of the models forbids, the worst first; a transaction is shown in one of them only.
+pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
+    let mut shown: BTreeSet<NodeIndex> = BTreeSet::new();
+    for order in [Order::Data, Order::Session, Order::RealTime] {
+        for cycles in [
+            Cycles::Writes,
+            Cycles::Information,
+            Cycles::Nonadjacent,
+            Cycles::Any,
+        ] {
+            if !models
+                .iter()
+                .any(|model| model.order >= order && model.cycles >= cycles)
+            {
+                continue;
+            }
+            for cycle in Candidates::of(graph, cycles, order).cycles() {
+                let transactions = cycle.iter().map(|(node, _)| *node);
+                if transactions.clone().any(|node| shown.contains(&node)) {
+                    continue;
+                }
+                shown.extend(transactions);
+                let indices = cycle
+                    .iter()
+                    .filter_map(|(node, _)| graph.transaction(*node));
+                let indices: Vec<usize> = indices.map(|transaction| transaction.index).collect();
+                anomalies.add_cycle(&name(&cycle), explain(graph, &cycle), indices);
+            }
+        }
+    }
+}
+
+/// Transactions, each with the dependency that leads to the next, the last to the first.
+type Cycle<'a> = Vec<(NodeIndex, Dependency<'a>)>;
+
+/// Where cycles of one kind can be.
+struct Candidates<'g, 'a> {
+    graph: &'g Graph<'a>,
+    /// Nodes are the transaction or moment that they stand for, edges the dependency.
+    places: DiGraph<NodeIndex, EdgeIndex>,
+}
+
+impl<'g, 'a> Candidates<'g, 'a> {
+    fn of(graph: &'g Graph<'a>, cycles: Cycles, order: Order) -> Self {
+        let mut places = DiGraph::new();
+        let mut place_of: HashMap<(NodeIndex, bool), NodeIndex> = HashMap::new();
+        let mut place = |places: &mut DiGraph<NodeIndex, EdgeIndex>, node, is_after_read| {
+            *place_of
+                .entry((node, is_after_read))
+                .or_insert_with(|| places.add_node(node))
+        };
+        for edge in graph.edges.edge_references() {
+            let kind = edge.weight().kind;
+            let is_held = match kind {
+                Kind::WriteRead => cycles >= Cycles::Information,
+                Kind::ReadWrite => cycles >= Cycles::Nonadjacent,
+                Kind::WriteWrite | Kind::Session | Kind::RealTime | Kind::Time => {
+                    kind.order() <= order
+                }
+            };
+            if !is_held {
+                continue;
+            }
+            let is_doubled = cycles == Cycles::Nonadjacent;
+            let is_read_write = kind == Kind::ReadWrite;
+            let to = place(&mut places, edge.target(), is_doubled && is_read_write);
+            let from = place(&mut places, edge.source(), false);
+            places.add_edge(from, to, edge.id());
+            if is_doubled && !is_read_write {
+                let from = place(&mut places, edge.source(), true);
+                places.add_edge(from, to, edge.id());
+            }
+        }
+        Candidates { graph, places }
+    }
+
+    /// The shortest cycle of each component, nearly.
+    fn cycles(&self) -> Vec<Cycle<'a>> {
+        let components = kosaraju_scc(&self.places);
+        let cycles = components
+            .into_iter()
+            .filter(|component| component.len() > 1)
+            .filter_map(|component| {
+                let members: BTreeSet<NodeIndex> = component.iter().copied().collect();
+                let is_start =
+                    |place: &&NodeIndex| self.graph.transaction(self.places[**place]).is_some();
+                let starts = members.iter().filter(is_start).take(STARTS_MAX);
+                let cycles = starts.filter_map(|&start| self.shortest_from(start, &members));
+                cycles.min_by_key(Vec::len)
+            });
+        let mut cycles: Vec<Cycle<'a>> = cycles.collect();
+        cycles.sort_by_key(|cycle| cycle.first().map(|(node, _)| *node));
+        cycles
+    }
+
+    /// The shortest way from a place back to itself.
+    fn shortest_from(&self, start: NodeIndex, members: &BTreeSet<NodeIndex>) -> Option<Cycle<'a>> {
+        let way = self.shortest_way(start, members)?;
+        let steps = way.iter().zip(way.iter().cycle().skip(1));
+        let steps = steps.map(|(&from, &to)| {
+            // Of several reasons the gravest: that is the one after which the cycle is named.
+            let reasons = self
+                .places
+                .edges_connecting(from, to)
+                .map(|edge| self.graph.edges[*edge.weight()]);
+            (
+                self.places[from],
+                reasons.min_by_key(|dependency| dependency.kind),
+            )
+        });
+        let steps = steps.map(|(node, reason)| reason.map(|reason| (node, reason)));
+        Some(without_moments(self.graph, steps.collect::<Option<_>>()?))
+    }
+
+    /// The places on that way: a breadth-first search in which steps from moment to moment are free, so that they are
+    /// taken first.
+    fn shortest_way(
+        &self,
+        start: NodeIndex,
+        members: &BTreeSet<NodeIndex>,
+    ) -> Option<Vec<NodeIndex>> {
+        let mut reached: HashMap<NodeIndex, NodeIndex> = HashMap::new();
+        let mut queue = VecDeque::from([(start, start)]);
+        while let Some((place, before)) = queue.pop_front() {
+            if place == start && !reached.is_empty() {
+                let back = std::iter::successors(Some(before), |place| reached.get(place).copied());
+                let mut way: Vec<NodeIndex> = back.take_while(|place| *place != start).collect();
+                way.push(start);
+                way.reverse();
+                return Some(way);
+            }
+            if reached.contains_key(&place) {
+                continue;
+            }
+            reached.insert(place, before);
+            for edge in self
+                .places
+                .edges(place)
+                .filter(|edge| members.contains(&edge.target()))
+            {
+                if self.graph.edges[*edge.weight()].kind == Kind::Time {
+                    queue.push_front((edge.target(), place));
+                } else {
+                    queue.push_back((edge.target(), place));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The same cycle with one step in place of each walk through moments, begun at its earliest transaction.
+fn without_moments<'a>(graph: &Graph<'a>, cycle: Cycle<'a>) -> Cycle<'a> {
+    let is_transaction = |node: NodeIndex| graph.transaction(node).is_some();
+    let step = |(node, reason): (NodeIndex, Dependency<'a>)| match reason.kind {
+        Kind::Time => (
+            node,
+            Dependency {
+                kind: Kind::RealTime,
+                datum: None,
+            },
+        ),
+        _ => (node, reason),
+    };
+    let steps = cycle.into_iter().filter(|(node, _)| is_transaction(*node));
+    let mut cycle: Cycle<'a> = steps.map(step).collect();
+    let earliest = (0..cycle.len())
+        .min_by_key(|&position| cycle[position].0)
+        .unwrap_or_default();
+    cycle.rotate_left(earliest);
+    cycle
+}
+
+/// What Adya and Elle call such a cycle.
+fn name(cycle: &Cycle<'_>) -> String {
+    let is_read_write = |position: usize| cycle[position % cycle.len()].1.kind == Kind::ReadWrite;
+    let read_writes = (0..cycle.len())
+        .filter(|&position| is_read_write(position))
+        .count();
+    let is_adjacent =
+        (0..cycle.len()).any(|position| is_read_write(position) && is_read_write(position + 1));
+    let has = |kind: Kind| cycle.iter().any(|(_, reason)| reason.kind == kind);
+    let data = match read_writes {
+        0 if has(Kind::WriteRead) => "G1c",
+        0 => "G0",
+        1 => "G-single",
+        _ if is_adjacent => "G2-item",
+        _ => "G-nonadjacent",
+    };
+    let order = if has(Kind::RealTime) {
+        "-realtime"
+    } else if has(Kind::Session) {
+        "-process"
+    } else {
+        ""
+    };
+    format!("{data}{order}")
+}
+
+fn explain(graph: &Graph<'_>, cycle: &Cycle<'_>) -> String {
+    let names: Vec<String> = cycle
+        .iter()
+        .map(|(node, _)| {
+            graph
+                .transaction(*node)
+                .map_or_else(String::new, |transaction| transaction.name())
+        })
+        .collect();
+    let mut sentences = Vec::new();
+    for (position, (_, reason)) in cycle.iter().enumerate() {
+        let (first, second) = (&names[position], &names[(position + 1) % names.len()]);
+        let because = match (reason.kind, reason.datum) {
+            (Kind::WriteWrite, Some((key, value))) => {
+                format!("{second} wrote {value} to key {key} on top of it")
+            }
+            (Kind::WriteRead, Some((key, value))) => {
+                format!("{second} read {value} in key {key}, which {first} wrote")
+            }
+            (Kind::ReadWrite, Some((key, value))) => {
+                format!("{first} read key {key} without {second}'s {value}")
+            }
+            (Kind::Session, _) => format!("the same client ran {second} later"),
+            _ => format!("it was answered before {second} was asked for"),
+        };
+        sentences.push(format!("{first} comes before {second}, because {because}."));
+    }
+    format!(
+        "{} So {} would have to come before itself.",
+        sentences.join(" "),
+        names[0]
+    )
+}

@@ -1,0 +1,156 @@
+//! The consistency models that transactions can be held to, by upstream's names.
+//!
+//! After Adya ("Weak consistency", 1999) and, for snapshot isolation, Cerone & Gotsman ("Analysing snapshot isolation",
+//! 2016): what a model forbids is told by the cycles among transactions that it does not allow.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Which cycles of dependencies a model forbids; each forbids those of the ones before it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cycles {
+    /// Of writes on top of each other: G0.
+    Writes,
+    /// Of such, and of reads of what was written: G1c.
+    Information,
+    /// Of such, and of reads that a write came after, unless two of these follow each other: G-nonadjacent.
+    Nonadjacent,
+    /// Any: G2.
+    Any,
+}
+
+/// Which orders outside of the data must agree with the dependencies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// None.
+    Data,
+    /// That of each client's transactions.
+    Session,
+    /// That of time.
+    RealTime,
+}
+
+/// A consistency model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    name: &'static str,
+    /// Which cycles it forbids.
+    pub cycles: Cycles,
+    /// Which orders count for these.
+    pub order: Order,
+}
+
+/// Every model that can be judged. A model with two names stands here under the first.
+pub const MODELS: [Model; 12] = [
+    Model::new("read-uncommitted", Cycles::Writes, Order::Data),
+    Model::new("read-committed", Cycles::Information, Order::Data),
+    Model::new("snapshot-isolation", Cycles::Nonadjacent, Order::Data),
+    Model::new("repeatable-read", Cycles::Any, Order::Data),
+    Model::new("serializable", Cycles::Any, Order::Data),
+    Model::new(
+        "strong-session-read-uncommitted",
+        Cycles::Writes,
+        Order::Session,
+    ),
+    Model::new(
+        "strong-session-read-committed",
+        Cycles::Information,
+        Order::Session,
+    ),
+    Model::new(
+        "strong-session-snapshot-isolation",
+        Cycles::Nonadjacent,
+        Order::Session,
+    ),
+    Model::new("strong-session-serializable", Cycles::Any, Order::Session),
+    Model::new(
+        "strong-read-committed",
+        Cycles::Information,
+        Order::RealTime,
+    ),
+    Model::new(
+        "strong-snapshot-isolation",
+        Cycles::Nonadjacent,
+        Order::RealTime,
+    ),
+    Model::new("strict-serializable", Cycles::Any, Order::RealTime),
+];
+
+/// Other names for the same.
+const ALIASES: [(&str, &str); 7] = [
+    ("PL-1", "read-uncommitted"),
+    ("PL-2", "read-committed"),
+    ("PL-SI", "snapshot-isolation"),
+    ("PL-2.99", "repeatable-read"),
+    ("PL-3", "serializable"),
+    ("PL-SS", "strict-serializable"),
+    ("strong-serializable", "strict-serializable"),
+];
+
+impl Model {
+    const fn new(name: &'static str, cycles: Cycles, order: Order) -> Self {
+        Model {
+            name,
+            cycles,
+            order,
+        }
+    }
+
+    /// Whether it forbids reads of what was rolled back (G1a) or was not yet finished (G1b).
+    pub fn forbids_dirty_reads(self) -> bool {
+        self.cycles >= Cycles::Information
+    }
+
+    /// Whether a transaction must see its own writes, and nobody else's update may be lost.
+    pub fn forbids_lost_updates(self) -> bool {
+        self.cycles >= Cycles::Nonadjacent
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl FromStr for Model {
+    type Err = String;
+
+    /// Reads a name as `--consistency-models` takes it.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        let canonical = alias.map_or(name, |(_, canonical)| canonical);
+        MODELS
+            .into_iter()
+            .find(|model| model.name == canonical)
+            .ok_or_else(|| {
+                let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+                format!(
+                    "{name:?} is no consistency model that can be judged; these can: {}",
+                    names.join(", ")
+                )
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_have_upstreams_names() {
+        assert_eq!(
+            "PL-2".parse::<Model>().unwrap(),
+            "read-committed".parse().unwrap()
+        );
+        for model in MODELS {
+            assert_eq!(model.to_string().parse::<Model>().unwrap(), model);
+        }
+        assert!(
+            "sequential-ish"
+                .parse::<Model>()
+                .unwrap_err()
+                .contains("strict-serializable")
+        );
+    }
+}

@@ -1,0 +1,401 @@
+//! Each anomaly by name, under the models that forbid it and those that do not.
+
+mod agreement;
+mod order;
+
+use std::ops::Range;
+
+use serde_json::json;
+
+use super::*;
+use crate::workbench::check::testing::*;
+
+type TransactionOperation = Operation<Call, Answer>;
+
+fn r(key: &str, value: Value) -> Step {
+    Step::Read {
+        key: json!(key),
+        value,
+    }
+}
+
+fn w(key: &str, value: u32) -> Step {
+    Step::Write {
+        key: json!(key),
+        value: json!(value),
+    }
+}
+
+/// What was asked for, given what was answered.
+fn call(answer: &[Step]) -> Call {
+    let asked = |step: &Step| match step {
+        Step::Read { key, .. } => Step::Read {
+            key: key.clone(),
+            value: Value::Null,
+        },
+        Step::Write { .. } => step.clone(),
+    };
+    answer.iter().map(asked).collect()
+}
+
+fn committed<const N: usize>(
+    client: usize,
+    time: Range<u64>,
+    answer: [Step; N],
+) -> TransactionOperation {
+    operation(client, time, call(&answer), Outcome::Ok(answer.into()))
+}
+
+/// Concurrent committed transactions, each of a client of its own.
+fn concurrent<const N: usize>(answers: [&[Step]; N]) -> Vec<TransactionOperation> {
+    let operations = answers.iter().enumerate();
+    operations
+        .map(|(client, answer)| operation(client, 0..9, call(answer), Outcome::Ok(answer.to_vec())))
+        .collect()
+}
+
+fn models<const N: usize>(names: [&str; N]) -> Vec<Model> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// Asserts that the strongest of the models that a history keeps is `kept` and that `broken` finds this.
+#[track_caller]
+fn assert_between(
+    judge: fn(&History, &[Model]) -> Judgement,
+    history: &History,
+    kept: &str,
+    broken: &str,
+    words: &str,
+    operations: &[usize],
+) {
+    assert_valid(&judge(history, &models([kept])));
+    assert_invalid(&judge(history, &models([broken])), words, operations);
+}
+
+#[test]
+fn accepts_right_transactions() {
+    let history = [
+        committed(
+            0,
+            0..1,
+            [r("x", json!(null)), w("x", 1), r("x", json!([1]))],
+        ),
+        committed(1, 0..9, [w("x", 2), w("y", 1)]),
+        committed(
+            0,
+            2..3,
+            [r("x", json!([1, 2])), r("y", json!([1])), w("y", 2)],
+        ),
+        committed(1, 10..11, [r("x", json!([1, 2])), r("y", json!([1, 2]))]),
+    ];
+    assert_valid(&list_append::judge(&history, &MODELS));
+    let history = [
+        committed(0, 0..1, [r("x", json!(null)), w("x", 1), r("x", json!(1))]),
+        committed(1, 2..9, [w("x", 2), w("y", 1)]),
+        committed(0, 10..11, [r("x", json!(2)), r("y", json!(1)), w("y", 2)]),
+    ];
+    assert_valid(&rw_register::judge(&history, &MODELS));
+}
+
+#[test]
+fn catches_writes_that_overtake_each_other() {
+    let history = concurrent([
+        &[w("x", 1), w("y", 1)],
+        &[w("x", 2), w("y", 2)],
+        &[r("x", json!([1, 2])), r("y", json!([2, 1]))],
+    ]);
+    let judgement = list_append::judge(&history, &models(["read-uncommitted"]));
+    assert_invalid(
+        &judgement,
+        "G0: T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it.",
+        &[0, 1],
+    );
+    assert_invalid(
+        &judgement,
+        "So T0 would have to come before itself.",
+        &[0, 1],
+    );
+}
+
+#[test]
+fn catches_a_dirty_read() {
+    let mut history = concurrent([&[w("x", 1)], &[r("x", json!([1]))]]);
+    history[0].outcome = failed();
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        "G1a: T1 read 1 in key \"x\", but T0, which appended it, was rolled back",
+        &[0, 1],
+    );
+    let mut history = concurrent([&[w("x", 1)], &[r("x", json!(1))]]);
+    history[0].outcome = failed();
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        "G1a: T1 read 1",
+        &[0, 1],
+    );
+    history[0].outcome = indeterminate();
+    assert_valid(&rw_register::judge(&history, &MODELS));
+}
+
+#[test]
+fn catches_a_read_of_something_unfinished() {
+    let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!([1]))]]);
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        "G1b: T1 read key \"x\" up to 1, in the middle of T0",
+        &[0, 1],
+    );
+    let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!(1))]]);
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        "G1b: T1 read 1",
+        &[0, 1],
+    );
+}
+
+#[test]
+fn catches_information_that_flows_in_a_circle() {
+    let history = concurrent([
+        &[w("x", 1), r("y", json!([1]))],
+        &[w("y", 1), r("x", json!([1]))],
+    ]);
+    let words = "G1c: T0 comes before T1, because T1 read 1 in key \"x\", which T0 wrote.";
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        words,
+        &[0, 1],
+    );
+    let history = concurrent([
+        &[w("x", 1), r("y", json!(1))],
+        &[w("y", 1), r("x", json!(1))],
+    ]);
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        words,
+        &[0, 1],
+    );
+}
+
+#[test]
+fn catches_read_skew() {
+    // T1 sees what T0 wrote to y, but not what it wrote to x.
+    let history = concurrent([
+        &[w("x", 1), w("y", 1)],
+        &[r("x", json!(null)), r("y", json!([1]))],
+    ]);
+    let words = "T1 comes before T0, because T1 read key \"x\" without T0's 1.";
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-committed",
+        "snapshot-isolation",
+        words,
+        &[0, 1],
+    );
+    let history = concurrent([
+        &[w("x", 1), w("y", 1)],
+        &[r("x", json!(null)), r("y", json!(1))],
+    ]);
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-committed",
+        "snapshot-isolation",
+        words,
+        &[0, 1],
+    );
+    let judgement = rw_register::judge(&history, &models(["snapshot-isolation"]));
+    assert_eq!(judgement.facts["G-single"], 1);
+}
+
+#[test]
+fn catches_a_long_fork() {
+    // Two readers that see two independent writes in different orders.
+    let history = concurrent([
+        &[w("x", 1)],
+        &[w("y", 1)],
+        &[r("x", json!([1])), r("y", json!(null))],
+        &[r("x", json!(null)), r("y", json!([1]))],
+    ]);
+    let words = "G-nonadjacent: T0 comes before T2";
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-committed",
+        "snapshot-isolation",
+        words,
+        &[0, 2, 1, 3],
+    );
+}
+
+#[test]
+fn catches_write_skew() {
+    let history = concurrent([
+        &[r("x", json!(null)), r("y", json!(null)), w("x", 1)],
+        &[r("x", json!(null)), r("y", json!(null)), w("y", 1)],
+    ]);
+    let words = "G2-item: T0 comes before T1, because T0 read key \"y\" without T1's 1.";
+    assert_between(
+        list_append::judge,
+        &history,
+        "snapshot-isolation",
+        "serializable",
+        words,
+        &[0, 1],
+    );
+    assert_between(
+        rw_register::judge,
+        &history,
+        "snapshot-isolation",
+        "serializable",
+        words,
+        &[0, 1],
+    );
+}
+
+#[test]
+fn catches_a_lost_update() {
+    let history = concurrent([
+        &[w("x", 1)],
+        &[r("x", json!(1)), w("x", 2)],
+        &[r("x", json!(1)), w("x", 3)],
+    ]);
+    let words = "lost-update: T1 and T2 both read 1 in key \"x\" and both replaced it";
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-committed",
+        "snapshot-isolation",
+        words,
+        &[1, 2],
+    );
+    assert_eq!(
+        rw_register::judge(&history, &models(["read-committed"])).facts["tolerated"],
+        json!({"lost-update": 1})
+    );
+}
+
+#[test]
+fn catches_a_transaction_that_misses_its_own_writes() {
+    let history = concurrent([&[w("x", 1), r("x", json!(null))]]);
+    let words = "internal: T0 read null in key \"x\"";
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-committed",
+        "serializable",
+        words,
+        &[0],
+    );
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-committed",
+        "serializable",
+        words,
+        &[0],
+    );
+    let history = concurrent([&[r("x", json!([1])), w("x", 1)]]);
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-committed",
+        "serializable",
+        "before it appended it",
+        &[0],
+    );
+    let history = concurrent([&[r("x", json!(1)), w("x", 1)]]);
+    assert_between(
+        rw_register::judge,
+        &history,
+        "read-committed",
+        "serializable",
+        "before it wrote it",
+        &[0],
+    );
+}
+
+#[test]
+fn catches_reads_that_did_not_grow_into_each_other() {
+    let history = concurrent([
+        &[w("x", 1)],
+        &[w("x", 2)],
+        &[r("x", json!([1, 2]))],
+        &[r("x", json!([2]))],
+    ]);
+    let words = "incompatible-order: T3 read [2] in key \"x\", and T2 read [1,2]";
+    assert_between(
+        list_append::judge,
+        &history,
+        "read-uncommitted",
+        "read-committed",
+        words,
+        &[3, 2],
+    );
+}
+
+#[test]
+fn catches_garbage_under_every_model() {
+    let weakest = models(["read-uncommitted"]);
+    let judge_read =
+        |value: Value| list_append::judge(&concurrent([&[w("x", 1)], &[r("x", value)]]), &weakest);
+    assert_invalid(
+        &judge_read(json!([1, 7])),
+        "garbage: T1 read 7 in key \"x\", which nobody appended",
+        &[1],
+    );
+    assert_invalid(&judge_read(json!([1, 1])), "holds 1 twice", &[1]);
+    assert_invalid(&judge_read(json!(1)), "which is no list", &[1]);
+    let judgement = rw_register::judge(&concurrent([&[w("x", 1)], &[r("x", json!(7))]]), &weakest);
+    assert_invalid(
+        &judgement,
+        "garbage: T1 read 7 in key \"x\", which nobody wrote",
+        &[1],
+    );
+}
+
+#[test]
+fn catches_an_answer_to_another_transaction() {
+    for answer in [
+        vec![],
+        vec![w("x", 2)],
+        vec![r("x", json!(1))],
+        vec![w("x", 1), w("x", 2)],
+    ] {
+        let history = [operation(0, 0..1, vec![w("x", 1)], Outcome::Ok(answer))];
+        assert_invalid(
+            &rw_register::judge(&history, &MODELS),
+            "The answer to T0 is not the transaction",
+            &[0],
+        );
+    }
+    let history = [operation(
+        0,
+        0..1,
+        vec![r("x", json!(null))],
+        Outcome::Ok(vec![w("x", 1)]),
+    )];
+    assert_invalid(
+        &rw_register::judge(&history, &MODELS),
+        "The answer to T0 is not the transaction",
+        &[0],
+    );
+}

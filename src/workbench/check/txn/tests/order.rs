@@ -1,0 +1,63 @@
+//! Transactions that contradict the order of a client, or of time.
+
+use super::*;
+
+#[test]
+fn catches_a_stale_read_of_ones_own_past_and_of_others() {
+    let history = [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(0, 2..3, [r("x", json!(null))]),
+    ];
+    let words = "G-single-process: T0 comes before T1, because the same client ran T1 later.";
+    assert_between(
+        list_append::judge,
+        &history,
+        "serializable",
+        "strong-session-serializable",
+        words,
+        &[0, 1],
+    );
+    let history = [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(1, 2..3, [r("x", json!(null))]),
+    ];
+    let words =
+        "G-single-realtime: T0 comes before T1, because it was answered before T1 was asked for.";
+    assert_between(
+        list_append::judge,
+        &history,
+        "strong-session-serializable",
+        "strict-serializable",
+        words,
+        &[0, 1],
+    );
+    let history = [
+        committed(0, 0..2, [w("x", 1)]),
+        committed(1, 2..3, [r("x", json!(null))]),
+    ];
+    assert_valid(&list_append::judge(&history, &MODELS));
+}
+
+#[test]
+fn a_transaction_of_unknown_outcome_may_take_effect_after_what_its_client_did_next() {
+    let mut history = [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(0, 2..3, [r("x", json!(null))]),
+        committed(1, 4..5, [r("x", json!([1]))]),
+    ];
+    history[0].outcome = indeterminate();
+    assert_valid(&list_append::judge(&history, &MODELS));
+}
+
+#[test]
+fn many_moments_are_one_step() {
+    let mut history = vec![committed(0, 0..1, [w("x", 1)])];
+    history.extend((1..50).map(|i| committed(i as usize, 2 * i..2 * i + 1, [w("y", i as u32)])));
+    history.push(committed(50, 200..201, [r("x", json!(null))]));
+    let judgement = list_append::judge(&history, &models(["strict-serializable"]));
+    assert_invalid(
+        &judgement,
+        "T0 comes before T50, because it was answered before T50 was asked for.",
+        &[0, 50],
+    );
+}

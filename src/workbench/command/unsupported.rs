@@ -1,0 +1,72 @@
+//! Flags of Maelstrom's that mean nothing here, and what to do instead.
+
+use std::ffi::OsString;
+
+const NO_LOGIN: &str =
+    "nodes are processes of this machine, and nobody logs in anywhere. Leave it out";
+
+const NAMES: &str = "give all names at once: --nodes a,b,c";
+
+/// Each flag, without its dashes, and what to do instead.
+const FLAGS: [(&str, &str); 9] = [
+    (
+        "leave-db-running",
+        "nodes end with the run. --log-stderr and --log-net-recv show what went on in them",
+    ),
+    ("logging-json", "--json prints the result as JSON"),
+    ("no-ssh", NO_LOGIN),
+    ("node", NAMES),
+    ("nodes-file", NAMES),
+    ("password", NO_LOGIN),
+    ("ssh-private-key", NO_LOGIN),
+    ("strict-host-key-checking", NO_LOGIN),
+    ("username", NO_LOGIN),
+];
+
+/// Says what to do instead of the first flag among `args` that is Maelstrom's and not ours. What stands after `--` is the
+/// node's own.
+pub(super) fn instead(args: &[OsString]) -> Option<String> {
+    let own = args.iter().take_while(|arg| *arg != "--");
+    own.filter_map(|arg| arg.to_str()).find_map(|arg| {
+        let flag = match arg {
+            "-n" => "node",
+            _ => arg.strip_prefix("--")?.split('=').next()?,
+        };
+        let (name, instead) = FLAGS.iter().find(|(name, _)| *name == flag)?;
+        Some(format!("--{name} is not supported: {instead}."))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_flag_of_jepsens_is_told_apart_with_what_to_do() {
+        for (line, expected) in [
+            ("eddy test --username admin", "nobody logs in"),
+            ("eddy test --nodes-file=hosts", "--nodes a,b,c"),
+            ("eddy test -n a -n b", "--nodes a,b,c"),
+            ("eddy test --leave-db-running", "--log-stderr"),
+        ] {
+            let said = instead(&words(line)).expect("it is not supported");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_nodes_own_is_left_alone() {
+        assert_eq!(
+            instead(&words("eddy test --bin x -- --username admin")),
+            None
+        );
+        assert_eq!(
+            instead(&words("eddy test --node-count 3 --nodes a,b")),
+            None
+        );
+    }
+}

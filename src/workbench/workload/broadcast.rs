@@ -1,0 +1,88 @@
+use rand::Rng;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Introduction, Reply, Topology, Turn, Workload};
+use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Judgement;
+use crate::workbench::check::broadcast::{self, Answer, Call};
+use crate::workbench::history::Operation;
+
+/// Nodes tell each other what clients tell them. They are shown neighbours, to heed or not.
+pub struct Broadcast {
+    next_message: u64,
+    /// Each node's neighbours, by name.
+    neighbors: Value,
+}
+
+impl Broadcast {
+    /// A broadcast among the nodes with these names.
+    pub fn new(topology: Topology, nodes: &[String]) -> Self {
+        Broadcast {
+            next_message: 0,
+            neighbors: topology.neighbors(nodes),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ReadOk {
+    messages: Vec<Value>,
+}
+
+impl Workload for Broadcast {
+    type Call = Call;
+    type Answer = Answer;
+
+    const NAME: &'static str = "broadcast";
+    const HAS_LAST_PHASE: bool = true;
+
+    fn introduction(&self) -> Option<Introduction> {
+        Some(Introduction {
+            kind: "topology",
+            field: ("topology", self.neighbors.clone()),
+            answer_kind: "topology_ok",
+        })
+    }
+
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        if turn.random.random() {
+            let message = self.next_message;
+            self.next_message += 1;
+            Call::Broadcast(Value::from(message))
+        } else {
+            Call::Read
+        }
+    }
+
+    fn last_call(&mut self, _: usize) -> Option<Call> {
+        Some(Call::Read)
+    }
+
+    fn request_kind(call: &Call) -> &'static str {
+        match call {
+            Call::Broadcast(_) => "broadcast",
+            Call::Read => "read",
+        }
+    }
+
+    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+        match call {
+            Call::Broadcast(message) => body.json_field("message", message),
+            Call::Read => body,
+        }
+    }
+
+    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+        match call {
+            Call::Broadcast(_) => reply.done("broadcast_ok", Answer::Accepted),
+            Call::Read => reply
+                .fields("read_ok")
+                .map(|ReadOk { messages }| Answer::Messages(messages)),
+        }
+    }
+
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        broadcast::judge(history)
+    }
+}

@@ -1,0 +1,69 @@
+use rand::Rng;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Reply, Turn, Workload};
+use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Judgement;
+use crate::workbench::check::g_set::{self, Answer, Call};
+use crate::workbench::history::Operation;
+
+/// Nodes keep a set together that only grows.
+#[derive(Default)]
+pub struct GSet {
+    next_element: u64,
+}
+
+#[derive(Deserialize)]
+struct ReadOk {
+    value: Vec<Value>,
+}
+
+impl Workload for GSet {
+    type Call = Call;
+    type Answer = Answer;
+
+    const NAME: &'static str = "g-set";
+    const HAS_LAST_PHASE: bool = true;
+
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        if turn.random.random() {
+            let element = self.next_element;
+            self.next_element += 1;
+            Call::Add(Value::from(element))
+        } else {
+            Call::Read
+        }
+    }
+
+    fn last_call(&mut self, _: usize) -> Option<Call> {
+        Some(Call::Read)
+    }
+
+    fn request_kind(call: &Call) -> &'static str {
+        match call {
+            Call::Add(_) => "add",
+            Call::Read => "read",
+        }
+    }
+
+    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+        match call {
+            Call::Add(element) => body.json_field("element", element),
+            Call::Read => body,
+        }
+    }
+
+    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+        match call {
+            Call::Add(_) => reply.done("add_ok", Answer::Added),
+            Call::Read => reply
+                .fields("read_ok")
+                .map(|ReadOk { value }| Answer::Elements(value)),
+        }
+    }
+
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        g_set::judge(history)
+    }
+}

@@ -1,0 +1,269 @@
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use rand::Rng;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::keys::{Access, Keys};
+use super::{FollowUp, KeyLimits, Reply, Turn, Workload};
+use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Judgement;
+use crate::workbench::check::kafka::{self, Answer, Call};
+use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::random::Random;
+
+/// One in so many turns is spent on choosing logs to read.
+const ASSIGN_EVERY: u32 = 64;
+
+/// One choice of logs in so many takes in all logs that hold messages nobody has polled.
+const CATCH_UP_EVERY: u32 = 3;
+
+/// How long a consumer lives on average, in seconds.
+const LIFETIME_S: f64 = 30.0;
+
+/// How long a client waits in the last phase before it polls again.
+const LAST_POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Nodes keep logs, which are known by their keys.
+///
+/// Every client sends to logs and is a consumer of some, which it chooses anew now and then: it asks for their committed
+/// offsets, and polls from there. What it has polled it commits at once. A consumer dies now and then, and its client
+/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings until it has
+/// seen the highest offset that anyone has been told.
+pub struct Kafka {
+    keys: Keys,
+    consumers: HashMap<usize, Consumer>,
+    /// The highest offset sent to each log that nobody has polled up to, and how far that log has been polled.
+    unseen: BTreeMap<String, i64>,
+    polled: BTreeMap<String, i64>,
+    /// The highest offset of each log that any client was told.
+    highest: BTreeMap<String, i64>,
+    /// How far every log is to be polled in the last phase, once that has begun.
+    goals: Option<BTreeMap<String, i64>>,
+}
+
+struct Consumer {
+    /// From where each log that it has chosen is polled next.
+    offsets: BTreeMap<String, i64>,
+    dies_at: Duration,
+}
+
+impl Consumer {
+    fn new(now: Duration, random: &mut Random) -> Self {
+        let lifetime_s = random.random_range(0.0..2.0 * LIFETIME_S);
+        Consumer {
+            offsets: BTreeMap::new(),
+            dies_at: now + Duration::from_secs_f64(lifetime_s),
+        }
+    }
+}
+
+impl Kafka {
+    /// Logs that nobody has sent to.
+    pub fn new(limits: KeyLimits) -> Self {
+        Kafka {
+            keys: Keys::new(limits),
+            consumers: HashMap::new(),
+            unseen: BTreeMap::new(),
+            polled: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            goals: None,
+        }
+    }
+
+    /// Which logs a client chooses to read.
+    fn choice(&mut self, random: &mut Random) -> Vec<String> {
+        let key = self.keys.any(random).to_string();
+        let mut keys = vec![key];
+        if random.random_range(0..CATCH_UP_EVERY) == 0 {
+            let unseen = self.unseen.keys().filter(|&unseen| *unseen != keys[0]);
+            let unseen: Vec<_> = unseen.cloned().collect();
+            keys.extend(unseen);
+        }
+        keys
+    }
+
+    fn note_sent(&mut self, key: &str, offset: i64) {
+        raise(&mut self.highest, key, offset);
+        if self.polled.get(key).is_none_or(|&polled| polled < offset) {
+            raise(&mut self.unseen, key, offset);
+        }
+    }
+
+    fn note_polled(&mut self, offsets: &BTreeMap<String, i64>) {
+        for (key, &offset) in offsets {
+            raise(&mut self.highest, key, offset);
+            raise(&mut self.polled, key, offset);
+            if self.unseen.get(key).is_some_and(|&sent| sent <= offset) {
+                self.unseen.remove(key);
+            }
+        }
+    }
+
+    /// A client has learned committed offsets of the logs that it chose: it reads on where it was, else after those.
+    fn assign(&mut self, client: usize, keys: &[String], committed: &BTreeMap<String, i64>) {
+        let Some(consumer) = self.consumers.get_mut(&client) else {
+            return;
+        };
+        let from = |key: &String| {
+            let after = committed.get(key).map(|offset| offset + 1);
+            consumer.offsets.get(key).copied().or(after).unwrap_or(0)
+        };
+        consumer.offsets = keys.iter().map(|key| (key.clone(), from(key))).collect();
+    }
+
+    /// What a client in the last phase has yet to poll; nothing if it has seen all.
+    fn last_poll(&self, client: usize) -> Option<FollowUp<Call>> {
+        let offsets = &self.consumers.get(&client)?.offsets;
+        let mut goals = self.goals.iter().flatten();
+        let is_ahead = |(key, goal): (&String, &i64)| offsets.get(key).is_none_or(|at| at <= goal);
+        goals.any(is_ahead).then(|| FollowUp {
+            call: Call::Poll(offsets.clone()),
+            after: LAST_POLL_INTERVAL,
+        })
+    }
+}
+
+fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
+    match offsets.get_mut(key) {
+        Some(highest) => *highest = offset.max(*highest),
+        None => {
+            offsets.insert(String::from(key), offset);
+        }
+    }
+}
+
+/// The highest offset of each log in an answer to a poll.
+fn highest_polled(messages: &BTreeMap<String, Vec<(i64, Value)>>) -> BTreeMap<String, i64> {
+    let highest = messages.iter().filter_map(|(key, messages)| {
+        let offsets = messages.iter().map(|(offset, _)| *offset);
+        Some((key.clone(), offsets.max()?))
+    });
+    highest.collect()
+}
+
+#[derive(Deserialize)]
+struct SendOk {
+    offset: i64,
+}
+
+#[derive(Deserialize)]
+struct PollOk {
+    msgs: BTreeMap<String, Vec<(i64, Value)>>,
+}
+
+#[derive(Deserialize)]
+struct ListCommittedOffsetsOk {
+    offsets: BTreeMap<String, i64>,
+}
+
+impl Workload for Kafka {
+    type Call = Call;
+    type Answer = Answer;
+
+    const NAME: &'static str = "kafka";
+    const HAS_LAST_PHASE: bool = true;
+
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        let Turn {
+            client, at, random, ..
+        } = turn;
+        let consumer = self.consumers.entry(client);
+        let consumer = consumer.or_insert_with(|| Consumer::new(at, random));
+        if at >= consumer.dies_at {
+            *consumer = Consumer::new(at, random);
+        }
+        if random.random_range(0..ASSIGN_EVERY) == 0 {
+            return Call::ListCommittedOffsets(self.choice(random));
+        }
+        match self.keys.access(random) {
+            Access::Read(_) => Call::Poll(consumer.offsets.clone()),
+            Access::Write(key, value) => Call::Send {
+                key: key.to_string(),
+                message: Value::from(value),
+            },
+        }
+    }
+
+    fn last_call(&mut self, client: usize) -> Option<Call> {
+        let goals = self.goals.get_or_insert_with(|| self.highest.clone());
+        let offsets: BTreeMap<_, _> = goals.keys().map(|key| (key.clone(), 0)).collect();
+        let consumer = Consumer {
+            offsets: offsets.clone(),
+            dies_at: Duration::MAX,
+        };
+        self.consumers.insert(client, consumer);
+        (!offsets.is_empty()).then_some(Call::Poll(offsets))
+    }
+
+    fn follow_up(&mut self, answered: &Operation<Call, Answer>) -> Option<FollowUp<Call>> {
+        let client = answered.client;
+        let mut polled = BTreeMap::new();
+        match (&answered.call, &answered.outcome) {
+            (Call::Send { key, .. }, Outcome::Ok(Answer::Sent(offset))) => {
+                self.note_sent(key, *offset);
+            }
+            (Call::ListCommittedOffsets(keys), Outcome::Ok(Answer::Offsets(committed))) => {
+                self.assign(client, keys, committed);
+            }
+            (Call::Poll(_), Outcome::Ok(Answer::Messages(messages))) => {
+                polled = highest_polled(messages);
+                self.note_polled(&polled);
+                if let Some(consumer) = self.consumers.get_mut(&client) {
+                    for (key, offset) in &polled {
+                        raise(&mut consumer.offsets, key, offset.saturating_add(1));
+                    }
+                }
+            }
+            _ => {}
+        }
+        if !polled.is_empty() {
+            return Some(FollowUp {
+                call: Call::CommitOffsets(polled),
+                after: Duration::ZERO,
+            });
+        }
+        answered.is_final.then(|| self.last_poll(client)).flatten()
+    }
+
+    fn request_kind(call: &Call) -> &'static str {
+        match call {
+            Call::Send { .. } => "send",
+            Call::Poll(_) => "poll",
+            Call::CommitOffsets(_) => "commit_offsets",
+            Call::ListCommittedOffsets(_) => "list_committed_offsets",
+        }
+    }
+
+    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+        match call {
+            Call::Send { key, message } => {
+                body.field("key", key.as_str()).json_field("msg", message)
+            }
+            Call::Poll(offsets) | Call::CommitOffsets(offsets) => {
+                body.json_field("offsets", offsets)
+            }
+            Call::ListCommittedOffsets(keys) => body.json_field("keys", keys),
+        }
+    }
+
+    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+        match call {
+            Call::Send { .. } => reply
+                .fields("send_ok")
+                .map(|SendOk { offset }| Answer::Sent(offset)),
+            Call::Poll(_) => reply
+                .fields("poll_ok")
+                .map(|PollOk { msgs }| Answer::Messages(msgs)),
+            Call::CommitOffsets(_) => reply.done("commit_offsets_ok", Answer::Committed),
+            Call::ListCommittedOffsets(_) => reply
+                .fields("list_committed_offsets_ok")
+                .map(|ListCommittedOffsetsOk { offsets }| Answer::Offsets(offsets)),
+        }
+    }
+
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        kafka::judge(history)
+    }
+}

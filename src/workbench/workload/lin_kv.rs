@@ -1,0 +1,144 @@
+use std::collections::HashMap;
+
+use rand::Rng;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Reply, Turn, Workload};
+use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Judgement;
+use crate::workbench::check::lin_kv::{self, Answer, Call};
+use crate::workbench::history::Operation;
+use crate::workbench::random::Random;
+
+/// Nodes keep values by key, and each key is linearizable.
+///
+/// As upstream, so many clients share a key as there are two for each node: one half reads, the other writes and swaps.
+/// After some 120 operations they go on to the next key. Clients too few for such a group, or left over, do all of it by
+/// turns; upstream does not run with these.
+pub struct LinKv {
+    group_size: usize,
+    client_count: usize,
+    /// What each group works on.
+    groups: HashMap<usize, Group>,
+    next_key: u64,
+}
+
+struct Group {
+    key: u64,
+    operations_left: u32,
+}
+
+impl LinKv {
+    /// A store on `node_count` nodes, for `client_count` clients.
+    pub fn new(node_count: usize, client_count: usize) -> Self {
+        LinKv {
+            group_size: 2 * node_count,
+            client_count,
+            groups: HashMap::new(),
+            next_key: 0,
+        }
+    }
+
+    /// The key that a group works on.
+    fn key(&mut self, group: usize, random: &mut Random) -> Value {
+        let next_key = &mut self.next_key;
+        let mut fresh = || {
+            let key = *next_key;
+            *next_key += 1;
+            // Not quite the same for all, so that groups don't change keys at the same time.
+            let operations_left = random.random_range(115..=128);
+            Group {
+                key,
+                operations_left,
+            }
+        };
+        let group = self.groups.entry(group).or_insert_with(&mut fresh);
+        if group.operations_left == 0 {
+            *group = fresh();
+        }
+        group.operations_left -= 1;
+        Value::from(group.key)
+    }
+}
+
+/// A value: one of few, so that a cas often succeeds.
+fn value(random: &mut Random) -> Value {
+    Value::from(random.random_range(0..5))
+}
+
+#[derive(Deserialize)]
+struct ReadOk {
+    value: Value,
+}
+
+impl Workload for LinKv {
+    type Call = Call;
+    type Answer = Answer;
+
+    const NAME: &'static str = "lin-kv";
+    const HAS_LAST_PHASE: bool = false;
+
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        let group = turn.place / self.group_size;
+        let is_full = (group + 1) * self.group_size <= self.client_count;
+        let key = self.key(group, turn.random);
+        let reads = if is_full {
+            turn.place % self.group_size < self.group_size / 2
+        } else {
+            turn.random.random()
+        };
+        if reads {
+            return Call::Read(key);
+        }
+        if turn.random.random_range(0..3) == 0 {
+            return Call::Write(key, value(turn.random));
+        }
+        let from = value(turn.random);
+        let to = value(turn.random);
+        Call::Cas { key, from, to }
+    }
+
+    fn request_kind(call: &Call) -> &'static str {
+        match call {
+            Call::Read(_) => "read",
+            Call::Write(..) => "write",
+            Call::Cas { .. } => "cas",
+        }
+    }
+
+    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+        let body = body.json_field("key", call.key());
+        match call {
+            Call::Read(_) => body,
+            Call::Write(_, value) => body.json_field("value", value),
+            Call::Cas { from, to, .. } => body.json_field("from", from).json_field("to", to),
+        }
+    }
+
+    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+        match call {
+            Call::Read(_) => reply
+                .fields("read_ok")
+                .map(|ReadOk { value }| Answer::Value(value)),
+            Call::Write(..) => reply.done("write_ok", Answer::Done),
+            Call::Cas { .. } => reply.done("cas_ok", Answer::Done),
+        }
+    }
+
+    fn answer_in_error(call: &Call, code: i64) -> Option<Answer> {
+        match (call, code) {
+            (Call::Read(_) | Call::Cas { .. }, 20) => Some(Answer::Missing),
+            (Call::Cas { .. }, 22) => Some(Answer::Different),
+            _ => None,
+        }
+    }
+
+    fn is_success(answer: &Answer) -> bool {
+        matches!(answer, Answer::Value(_) | Answer::Done)
+    }
+
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        lin_kv::judge(history)
+    }
+}

@@ -1,0 +1,57 @@
+use rand::Rng;
+
+use super::{Reply, Turn, Workload, g_counter};
+use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Judgement;
+use crate::workbench::check::consistency::Level;
+use crate::workbench::check::counter::{Answer, Call, Kind};
+use crate::workbench::history::Operation;
+
+/// Nodes keep a sum together that rises and falls. Messages are those of [`GCounter`](super::GCounter).
+#[derive(Default)]
+pub struct PnCounter {
+    levels: Vec<Level>,
+}
+
+impl PnCounter {
+    /// A counter to be held to these levels, beside what every counter promises.
+    pub fn new(levels: Vec<Level>) -> Self {
+        PnCounter { levels }
+    }
+}
+
+impl Workload for PnCounter {
+    type Call = Call;
+    type Answer = Answer;
+
+    const NAME: &'static str = "pn-counter";
+    const HAS_LAST_PHASE: bool = true;
+
+    fn next_call(&mut self, turn: Turn<'_>) -> Call {
+        if turn.random.random() {
+            Call::Add(turn.random.random_range(-5..5))
+        } else {
+            Call::Read
+        }
+    }
+
+    fn last_call(&mut self, _: usize) -> Option<Call> {
+        Some(Call::Read)
+    }
+
+    fn request_kind(call: &Call) -> &'static str {
+        g_counter::request_kind(call)
+    }
+
+    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
+        g_counter::write_request(call, body)
+    }
+
+    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+        g_counter::read_answer(call, reply)
+    }
+
+    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
+        g_counter::judge(history, Kind::PositiveNegative, &self.levels)
+    }
+}

@@ -1,0 +1,90 @@
+//! What clients ask, and what comes of it.
+
+use std::time::Duration;
+
+use super::phase::Phase;
+use super::{Observer, World};
+use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::workload::{FollowUp, Turn, Workload};
+
+impl<W: Workload, O: Observer> World<W, O> {
+    /// What a client that is free asks at that time since the start of the run.
+    pub(super) fn next_call(&mut self, client: usize, at: Duration) -> W::Call {
+        self.workload.next_call(Turn {
+            client,
+            place: self.clients.place(client),
+            at,
+            random: &mut self.random,
+        })
+    }
+
+    /// A client that does not wait asks something.
+    pub(super) fn invoke(&mut self, client: usize, call: W::Call, is_final: bool, now: Duration) {
+        let operation = self.history.len();
+        let msg_id = self.clients.ask(client, operation, now);
+        let node = self.clients.node(client);
+        self.send_request(client, node, &call, msg_id, now);
+        let invoked_at = now - self.started_at;
+        self.history.push(Operation {
+            client,
+            node: self.nodes[node].clone(),
+            call,
+            is_final,
+            invoked_at,
+            completed_at: invoked_at,
+            outcome: Outcome::Indeterminate(String::from("no answer yet")),
+        });
+    }
+
+    /// An operation has come to its end.
+    pub(super) fn complete(
+        &mut self,
+        client: usize,
+        operation: usize,
+        outcome: Outcome<W::Answer>,
+        now: Duration,
+    ) {
+        let operation = &mut self.history[operation];
+        operation.completed_at = now - self.started_at;
+        operation.outcome = outcome;
+        if matches!(operation.outcome, Outcome::Indeterminate(_)) {
+            self.clients.replace(client);
+            self.directory.add_client();
+            return;
+        }
+        let is_final = operation.is_final;
+        match self.workload.follow_up(operation) {
+            None => self.clients.settle(client),
+            Some(FollowUp { call, after }) => {
+                self.clients.keep(client);
+                if after.is_zero() {
+                    self.invoke(client, call, is_final, now);
+                } else {
+                    self.follow_ups.insert((now + after, client), call);
+                }
+            }
+        }
+    }
+
+    /// When a client next asks because of an answer, if one does.
+    pub(super) fn next_follow_up_at(&self) -> Option<Duration> {
+        let ((at, _), _) = self.follow_ups.first_key_value()?;
+        Some(*at)
+    }
+
+    /// Asks what is due because of answers.
+    pub(super) fn invoke_follow_ups(&mut self, now: Duration) {
+        let (is_final, until) = match self.phase {
+            Phase::Finishing { until } => (true, until),
+            _ => (false, Duration::MAX),
+        };
+        if now >= until {
+            self.follow_ups.clear();
+        }
+        while self.next_follow_up_at().is_some_and(|at| at <= now) {
+            if let Some(((_, client), call)) = self.follow_ups.pop_first() {
+                self.invoke(client, call, is_final, now);
+            }
+        }
+    }
+}

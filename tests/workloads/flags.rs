@@ -1,0 +1,72 @@
+//! Flags that are about more than one workload.
+
+use serde_json::Value;
+
+use crate::command::{assert_ends_with, eddy, program, stderr, stdout};
+use crate::sets::G_SET;
+
+#[test]
+fn several_runs_have_seeds_of_their_own_and_the_first_wrong_one_is_the_last() {
+    let (code, said) = G_SET.run("many", "pass", "--time-limit 0.2 --test-count 3 --json");
+    assert_eq!(code, 0, "{said}");
+    let reports = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let seeds: Vec<Value> = reports
+        .map(|report: Value| report["seed"].clone())
+        .collect();
+    assert_eq!(seeds, [1, 2, 3]);
+    let wrong = "if kind == 'read': reply(type='read_ok', value=[]); continue";
+    let (code, said) = G_SET.run("many-wrong", wrong, "--time-limit 0.2 --test-count 3");
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("run 1 of 3") && !said.contains("run 2 of 3"),
+        "{said}"
+    );
+    assert!(
+        said.contains("--seed 1") && !said.contains("--test-count"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_model_that_does_not_exist_or_fit_is_told() {
+    let path = program("never-run.py", "#!/usr/bin/env python3\n");
+    for (workload, flags, words) in [
+        (
+            "txn-rw-register",
+            "--consistency-models strict",
+            "read-committed",
+        ),
+        (
+            "g-counter",
+            "--consistency-models serializable",
+            "linearizable",
+        ),
+        (
+            "echo",
+            "--consistency-models serializable",
+            "for transactions and counters",
+        ),
+        ("echo", "--username admin", "nobody logs in"),
+    ] {
+        let output = eddy(workload, &path, flags).output();
+        let output = output.expect("eddy is built");
+        assert_ends_with(3, &output);
+        let said = stderr(&output);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn shells_get_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let path = env!("CARGO_BIN_EXE_eddy");
+        let output = std::process::Command::new(path)
+            .args(["completions", shell])
+            .output()
+            .expect("eddy is built");
+        assert_ends_with(0, &output);
+        assert!(stdout(&output).contains("max-writes-per-key"), "{shell}");
+    }
+}
