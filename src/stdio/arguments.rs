@@ -21,7 +21,8 @@ pub fn parse(
     usage: &str,
     mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
 ) -> Result<(), ExitCode> {
-    let mut arguments = std::env::args().skip(1);
+    let arguments = std::env::args_os().skip(1);
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {
         let (flag, value) = split(&argument);
         // Nobody is left to tell when printing fails.
