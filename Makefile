@@ -20,7 +20,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(NODE_FLAGS)
 
-.PHONY: maelstrom test lint doc bench help
+.PHONY: maelstrom test lint doc soak bench help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -42,6 +42,20 @@ lint:
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features workbench -- -D warnings
 
+# Campaigns of simulated counters under every fault, the store's messages included. Each ends with exit code 0.
+SOAK_SEEDS ?= 2000
+SOAK = target/release/eddy sim -w g-counter --node-count 3 --concurrency 10n --rate 100 --time-limit 20 --latency 2 \
+	--latency-dist exponential --nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 1 --nemesis-services \
+	--seeds $(SOAK_SEEDS)
+soak:
+	cargo build --release --features workbench --bin eddy
+	$(SOAK) --seq-kv maelstrom -- --consistency regular
+	$(SOAK) --seq-kv strict -- --consistency regular
+	$(SOAK) --seq-kv maelstrom -- --consistency linearizable
+	$(SOAK) --seq-kv strict -- --consistency linearizable
+	$(SOAK) -- --consistency linearizable --kv lin-kv
+	$(SOAK) --rate 20 --seq-kv lazy -- --consistency linearizable
+
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features workbench
 
@@ -54,4 +68,5 @@ help:
 	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES=$(NODES) RATE=$(RATE) TIME=$(TIME) CONCURRENCY=$(CONCURRENCY)'
 	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL)   may be set'
 	@echo 'make test        formatting, lints for every feature set, documentation, all tests'
+	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make bench       measurements'
