@@ -20,7 +20,8 @@
 //! - If some answer would become wrong, the operation is tried behind the one whose answer that is, and may turn out to
 //!   change nothing there: a cas from a value that somebody else's cas has replaced is put behind that cas, and fails.
 //!   So a failed cas is as up to date as it must be, and no more; that is all the progress that a register with unique
-//!   values can rely on, and enough for it.
+//!   values can rely on, and enough for it. A client that is a hundred changes behind fails a hundred times, though,
+//!   before it succeeds: after a long fault that can take longer than an operation may wait.
 //!
 //! The end of the row is always such a place: nobody has looked there. So every operation has an answer.
 //!
@@ -50,7 +51,7 @@ use super::{Call, Service, answer};
 use crate::protocol::Error;
 use crate::workbench::network::Endpoint;
 
-/// The laziest legal sequentially consistent store, as told at the top of its module.
+/// `seq-kv`, as far behind as sequential consistency allows, even for a client that has just changed something.
 #[derive(Default)]
 pub struct Lazy {
     row: Row,

@@ -38,6 +38,7 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
     for left_out in 0..settings.faults.len() {
         let mut step = settings.clone();
         step.faults.remove(left_out);
+        step.services_suffer &= !step.faults.is_empty();
         steps.push(step);
     }
     let node_count = settings.nodes.len();
@@ -50,8 +51,9 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
         }
     }
     let client_count = settings.client_count;
+    // A node that nobody asks is a failure of another kind.
     for count in [client_count / 2, client_count - 1] {
-        if (1..client_count).contains(&count) {
+        if (node_count..client_count).contains(&count) {
             let mut step = settings.clone();
             step.client_count = count;
             steps.push(step);
