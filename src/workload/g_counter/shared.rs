@@ -15,7 +15,7 @@ pub(super) const KEY: &str = "g-counter";
 /// value, and for each node the id of its last round that was applied.
 ///
 /// A round id is used once, by any life of any node, so finding it here proves that the round was applied.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Shared {
     version: u64,
     value: i64,
@@ -45,6 +45,26 @@ impl Shared {
             Some(index) => self.rounds[index].1 = round_id,
             None => self.rounds.push((node.clone(), round_id)),
         }
+    }
+}
+
+// By hand, because a derived `clone_from` would not reuse the memory of the state before.
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        let mut clone = Shared::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let Shared {
+            version,
+            value,
+            rounds,
+            author,
+        } = source;
+        (self.version, self.value, self.author) = (*version, *value, *author);
+        self.rounds.clone_from(rounds);
     }
 }
 
