@@ -13,7 +13,7 @@ use crate::protocol::{Encode, Name, Text};
 /// counter's value, which node made the last change, and for each node the id of its last round that was applied.
 ///
 /// A round id is used once, by any life of any node, so finding it here proves that the round was applied.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Shared {
     version: u64,
     value: i64,
@@ -62,6 +62,27 @@ impl Shared {
             Some((_, last)) => *last = round_id,
             None => self.rounds.push((node.clone(), round_id)),
         }
+    }
+}
+
+// By hand, because a derived `clone_from` would not reuse the memory of the state before.
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        let mut clone = Shared::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let Shared {
+            version,
+            value,
+            rounds,
+            by,
+        } = source;
+        (self.version, self.value) = (*version, *value);
+        self.by.clone_from(by);
+        self.rounds.clone_from(rounds);
     }
 }
 
