@@ -152,7 +152,7 @@ impl ReportedFinding {
                 Outcome::Indeterminate(why) => format!("unknown, {why}"),
             };
             format!(
-                "#{index} at {:.3} s, client {} to {}: {:?} → {outcome}, after {}",
+                "#{index} at {:.3} s, c{} to {}: {:?} → {outcome}, after {}",
                 operation.invoked_at.as_secs_f64(),
                 operation.client,
                 nodes[operation.node],

@@ -90,7 +90,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             Heard::Late => {}
             Heard::Again(nth) => self.answered_twice(node, client, nth, body),
             Heard::Unasked => {
-                let client = client + self.directory.nodes().len();
+                let client = self.endpoint_number(client);
                 self.answered_nothing(node, client, body, "nobody sent that msg_id");
             }
         }
@@ -138,6 +138,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &[u8]) {
         // Slow, but rare: nothing else lists a client's operations.
+        let client = self.endpoint_number(client);
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
         let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
         self.faults

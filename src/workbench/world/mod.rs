@@ -34,7 +34,7 @@ use fault::NodeFaults;
 use phase::Phase;
 
 pub use fault::StartError;
-pub use observer::{Observer, Sighting};
+pub use observer::{Loss, Observer, Sighting};
 
 /// How long a node may take to answer `init`.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -172,7 +172,10 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// # Errors
     ///
     /// Why it never began, when not all nodes got ready.
-    pub fn finish(self) -> Result<Record<W>, StartError> {
+    pub fn finish(mut self) -> Result<Record<W>, StartError> {
+        while let Some(envelope) = self.network.take_next() {
+            self.lose(&envelope, Loss::RunOver, envelope.due_at);
+        }
         let is_cut_short = match self.phase {
             Phase::Failed(error) => return Err(error),
             Phase::Over { is_cut_short } => is_cut_short,
@@ -187,6 +190,11 @@ impl<W: Workload, O: Observer> World<W, O> {
         })
     }
 
+    /// The number in the name of a client that asks: the first names are those of the clients that send `init`.
+    fn endpoint_number(&self, client: usize) -> usize {
+        client + self.directory.nodes().len()
+    }
+
     /// A client that was free asks something.
     fn invoke(&mut self, client: usize, call: W::Call, is_final: bool, now: Duration) {
         let operation = self.history.len();
@@ -195,7 +203,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.send_request(client, node, &call, msg_id, now);
         let invoked_at = now - self.started_at;
         self.history.push(Operation {
-            client,
+            client: self.endpoint_number(client),
             node,
             call,
             is_final,

@@ -45,13 +45,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Does all that is due by `now`, which never goes back.
     pub fn advance(&mut self, now: Duration) {
         while let Some(envelope) = self.network.arrive(now) {
-            self.deliver(
-                envelope.id,
-                envelope.src,
-                envelope.dest,
-                &envelope.body,
-                now,
-            );
+            self.arrive(&envelope, now);
         }
         self.time_out_operations(now);
         // A phase that ends may be followed by one that has nothing to wait for either.
@@ -114,6 +108,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let next = match &self.phase {
             Phase::Starting { unready } if unready.is_empty() => {
                 self.started_at = now;
+                self.observer.began(now);
                 Phase::Asking
             }
             Phase::Starting { unready } if now >= INIT_TIMEOUT => {

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::{Observer, Sighting, World};
+use super::{Loss, Observer, Sighting, World};
 use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
@@ -41,7 +41,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         body.clear();
         let writer = BodyWriter::new(&mut body, W::request_kind(call));
         drop(W::write_request(call, writer).field("msg_id", msg_id));
-        let client = Endpoint::Client(client + self.directory.nodes().len());
+        let client = Endpoint::Client(self.endpoint_number(client));
         self.send(client, Endpoint::Node(node), &body, now);
         self.scratch = body;
     }
@@ -49,31 +49,65 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Puts a message into the network, or delivers it if it takes no time.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &[u8], now: Duration) {
         let (id, due_at) = self.network.send(src, dest, now);
-        let sighting = sighting(&self.directory, now, id, src, dest, body);
+        let sighting = sighting(&self.directory, now, id, now, src, dest, body);
         self.observer.sent(&sighting);
         if due_at > now {
             self.network.keep(Envelope {
                 due_at,
                 id,
                 src,
+                sent_at: now,
                 dest,
                 body: Box::from(body),
             });
         } else if self.network.lets_through(src, dest) {
-            self.deliver(id, src, dest, body, now);
+            self.deliver(id, now, src, dest, body, now);
+        } else {
+            self.observer.lost(&sighting, Loss::Partition);
         }
+    }
+
+    /// A message is due.
+    pub(super) fn arrive(&mut self, envelope: &Envelope, now: Duration) {
+        let &Envelope {
+            id,
+            sent_at,
+            src,
+            dest,
+            ..
+        } = envelope;
+        if self.network.lets_through(src, dest) {
+            self.deliver(id, sent_at, src, dest, &envelope.body, now);
+        } else {
+            self.lose(envelope, Loss::Partition, now);
+        }
+    }
+
+    /// A message will not arrive.
+    pub(super) fn lose(&mut self, envelope: &Envelope, why: Loss, now: Duration) {
+        let Envelope {
+            id,
+            sent_at,
+            src,
+            dest,
+            body,
+            ..
+        } = envelope;
+        let sighting = sighting(&self.directory, now, *id, *sent_at, *src, *dest, body);
+        self.observer.lost(&sighting, why);
     }
 
     /// A message has arrived.
     pub(super) fn deliver(
         &mut self,
         id: u64,
+        sent_at: Duration,
         src: Endpoint,
         dest: Endpoint,
         body: &[u8],
         now: Duration,
     ) {
-        let sighting = sighting(&self.directory, now, id, src, dest, body);
+        let sighting = sighting(&self.directory, now, id, sent_at, src, dest, body);
         self.observer.received(&sighting);
         match (dest, src) {
             (Endpoint::Node(node), _) => write_line(&mut self.inboxes[node], &sighting),
@@ -129,6 +163,7 @@ fn sighting<'a>(
     directory: &'a Directory,
     at: Duration,
     id: u64,
+    sent_at: Duration,
     src: Endpoint,
     dest: Endpoint,
     body: &'a [u8],
@@ -136,6 +171,7 @@ fn sighting<'a>(
     Sighting {
         at,
         id,
+        sent_at,
         src: directory.name(src),
         dest: directory.name(dest),
         body,
