@@ -1,49 +1,22 @@
 //! `eddy test` from end to end, on nodes that are a few lines of Python or shell each.
 #![cfg(feature = "workbench")]
 
+mod python_node;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use python_node::{echo_node, program};
 use serde_json::Value;
 
-/// An echo node in Python. `wrong` is done before each answer; it may see and change `message` and its `body`.
-fn echo_node(wrong: &str) -> String {
-    format!(
-        r#"#!/usr/bin/env python3
-import json, os, sys, time
-def say(dest, body):
-    print(json.dumps({{"src": me, "dest": dest, "body": body}}), flush=True)
-count = 0
-for line in sys.stdin:
-    message = json.loads(line)
-    body = message["body"]
-    if body["type"] == "init":
-        me = body["node_id"]
-        say(message["src"], {{"type": "init_ok", "in_reply_to": body["msg_id"]}})
-        continue
-    count += 1
-    {wrong}
-    say(message["src"], {{"type": "echo_ok", "echo": body["echo"], "in_reply_to": body["msg_id"]}})
-"#
-    )
-}
-
-/// Writes a program where a test can run it.
-fn program(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).expect("the test's folder can be written to");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    path
-}
-
-/// `eddy test` on a program.
+/// `eddy test` on a program. It stores nothing.
 fn eddy(path: &Path, more: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
     command
-        .args(["test", "-w", "echo", "--seed", "1", "--bin"])
+        .args(["test", "-w", "echo", "--seed", "1", "--no-store", "--bin"])
         .arg(path)
         .args(more.split_whitespace());
     command

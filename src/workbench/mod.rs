@@ -18,5 +18,6 @@ pub mod process;
 pub mod random;
 pub mod report;
 pub mod service;
+pub mod store;
 pub mod workload;
 pub mod world;

@@ -9,7 +9,7 @@ mod unique_ids;
 
 use std::fmt::Debug;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::body::BodyWriter;
 use super::check::Judgement;
@@ -25,7 +25,7 @@ pub trait Workload {
     /// What a client asks.
     type Call: Debug;
     /// What a good answer holds.
-    type Answer: Debug;
+    type Answer: Debug + Serialize;
 
     /// Its name on the command line.
     const NAME: &'static str;
