@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use serde_json::value::RawValue;
 
-pub use register::{Register, Seen};
+pub use register::{Register, Seen, VERSION_MAX, check_version};
 
 use crate::node::{Outbox, Random};
 use crate::protocol::{Encode, ErrorCode, Message, Name};
@@ -109,10 +109,10 @@ impl Patience {
     /// The wait doubles up to this often.
     const DOUBLINGS_MAX: u32 = 3;
 
-    /// Waits `rpc_timeout` at first.
+    /// Waits `rpc_timeout` at first, at least a millisecond.
     pub fn new(rpc_timeout: Duration, random: Random) -> Self {
         Patience {
-            rpc_timeout,
+            rpc_timeout: rpc_timeout.max(Duration::from_millis(1)),
             random,
         }
     }
@@ -120,8 +120,9 @@ impl Patience {
     /// The wait after `attempts` tries without an answer: twice as long each time, up to eight times, with up to a
     /// quarter more by chance, so that nodes that failed together don't try again together.
     pub fn wait(&mut self, attempts: u32) -> Duration {
-        let wait = self.rpc_timeout * (1 << attempts.min(Self::DOUBLINGS_MAX));
-        wait + wait / 1024 * self.random.below(256) as u32
+        let doublings = attempts.min(Self::DOUBLINGS_MAX);
+        let wait = self.rpc_timeout.saturating_mul(1 << doublings);
+        wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
     }
 
     /// The wait after a service has refused: a tenth of the time, since an answer did come.

@@ -1,4 +1,24 @@
+use serde::de::{Error, Unexpected};
+
 use crate::protocol::Encode;
+
+/// The highest version that is read: beyond it a JSON number is not exact in every language.
+pub const VERSION_MAX: u64 = (1 << 53) - 1;
+
+/// Refuses a version that no chain of changes leads to: 0, or one above [`VERSION_MAX`].
+///
+/// # Errors
+///
+/// When it is one of those.
+pub fn check_version<E: Error>(version: u64) -> Result<u64, E> {
+    match version {
+        1..=VERSION_MAX => Ok(version),
+        _ => Err(E::invalid_value(
+            Unexpected::Unsigned(version),
+            &"a version from 1 to 9007199254740991",
+        )),
+    }
+}
 
 /// A value in a store that knows its own age, so that an unsettled compare-and-swap can be settled by reading.
 ///

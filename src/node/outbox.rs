@@ -7,6 +7,9 @@ use crate::protocol::{Error, MessageWriter, Sender};
 /// What a single message makes a node say comes on top.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
+/// At most so much of an error's text is sent: it may quote what came in, a mebibyte of it.
+const ERROR_TEXT_BYTES_MAX: usize = 500;
+
 /// The messages that wait to be written, as bytes.
 pub struct Outbox {
     /// This node, once it has been told its name.
@@ -53,11 +56,12 @@ impl Outbox {
         }
     }
 
-    /// Answers a request with an error, if it has a `msg_id`.
+    /// Answers a request with an error, if it has a `msg_id`. A text beyond 500 bytes is cut off.
     pub fn error(&mut self, dest: &str, msg_id: Option<i64>, error: &Error) {
+        let text_bytes = error.text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
         self.reply(dest, msg_id, "error")
             .field("code", error.code.0)
-            .field("text", &*error.text);
+            .field("text", &error.text[..text_bytes]);
     }
 
     /// Like [`error`](Self::error); before `init` it speaks under the name by which the node was addressed.

@@ -4,13 +4,14 @@ use core::{fmt, str};
 /// The longest line that is read by default: 1 MiB.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// At most this much is read at once, so that the memory of a long-line limit is touched only by long lines.
+/// At most this much is read at once.
 const READ_BYTES: usize = 64 << 10;
 
 /// Cuts bytes into lines.
 ///
 /// Fill [`space`](Self::space), say how much with [`filled`](Self::filled), take the complete lines with
-/// [`lines`](Self::lines). What is left of an unfinished line waits for its rest. The buffer is allocated once.
+/// [`lines`](Self::lines). What is left of an unfinished line waits for its rest. The buffer grows only for a line
+/// that needs it, and never beyond the limit of a line and one read.
 ///
 /// ```
 /// let mut reader = eddy::protocol::LineReader::new(100);
@@ -24,6 +25,9 @@ pub struct LineReader {
     /// `buffer[start..end]` is read and not yet taken.
     start: usize,
     end: usize,
+    /// `buffer[start..searched]`, if there is such a part, holds no newline: a long line that comes in small pieces is
+    /// looked through once.
+    searched: usize,
     line_bytes_max: usize,
     /// The rest of a line that was too long is being thrown away.
     skipping: bool,
@@ -58,9 +62,10 @@ impl LineReader {
     /// A reader of lines of at most `line_bytes_max` bytes, the newline not counted.
     pub fn new(line_bytes_max: usize) -> Self {
         LineReader {
-            buffer: vec![0; line_bytes_max.saturating_add(READ_BYTES)],
+            buffer: vec![0; 2 * READ_BYTES],
             start: 0,
             end: 0,
+            searched: 0,
             line_bytes_max,
             skipping: false,
         }
@@ -69,10 +74,16 @@ impl LineReader {
     /// Where the next bytes go. Never empty once the lines at hand have been taken.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+            (self.start, self.end, self.searched) = (0, 0, 0);
         } else if self.end + READ_BYTES > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
+            self.searched = self.searched.saturating_sub(self.start);
             (self.start, self.end) = (0, self.end - self.start);
+            if self.end + READ_BYTES > self.buffer.len() {
+                let most = self.line_bytes_max.saturating_add(READ_BYTES);
+                let doubled = most.min(2 * self.buffer.len());
+                self.buffer.resize(doubled.max(self.buffer.len()), 0);
+            }
         }
         let until = self.buffer.len().min(self.end + READ_BYTES);
         &mut self.buffer[self.end..until]
@@ -90,10 +101,12 @@ impl LineReader {
     /// The complete lines at hand, without their newlines. Those not taken are there again at the next call.
     pub fn lines(&mut self) -> Lines<'_> {
         let bytes = &self.buffer[self.start..self.end];
-        let complete = bytes
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |newline| newline + 1);
+        let searched = self.searched.saturating_sub(self.start);
+        let newline = bytes[searched..].iter().rposition(|&byte| byte == b'\n');
+        let complete = newline.map_or(0, |newline| searched + newline + 1);
+        if complete == 0 {
+            self.searched = self.end;
+        }
         let unfinished_bytes = bytes.len() - complete;
         let mut lines = Lines {
             text: "",
@@ -117,6 +130,9 @@ impl LineReader {
         self.start = self.end;
         if rest.is_empty() || core::mem::take(&mut self.skipping) {
             return None;
+        }
+        if rest.len() > self.line_bytes_max {
+            return Some(Err(LineError::TooLong(self.line_bytes_max)));
         }
         Some(str::from_utf8(rest).map_err(|_| LineError::NotUtf8))
     }
@@ -158,7 +174,11 @@ impl<'a> Lines<'a> {
                 .expect("complete lines end in a newline");
             self.bytes = &self.bytes[newline + 1..];
             *self.start += newline + 1;
-            return Some(LineError::NotUtf8);
+            // Whether it came in one piece must make no difference.
+            return Some(match newline > self.line_bytes_max {
+                true => LineError::TooLong(self.line_bytes_max),
+                false => LineError::NotUtf8,
+            });
         }
         None
     }

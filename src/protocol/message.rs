@@ -2,8 +2,11 @@ use alloc::borrow::Cow;
 use core::{fmt, marker::PhantomData};
 
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, de::IntoDeserializer};
+use serde_json::value::RawValue;
+
+use super::NAME_BYTES_MAX;
 
 /// One message, borrowed from its line. `F` holds the fields that only the workload knows.
 ///
@@ -53,13 +56,27 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, or a field has the wrong type. It holds
-    /// what is needed to answer the sender, where the line says it.
+    /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, a field has the wrong type, or `src` is
+    /// empty or longer than [`NAME_BYTES_MAX`]. It holds what is needed to answer the sender, where the line says it.
     pub fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
-        serde_json::from_str(line).map_err(|reason| Malformed {
+        Self::parse_strictly(line).map_err(|reason| Malformed {
             reason,
             unanswered: Unanswered::find(line),
         })
+    }
+
+    fn parse_strictly(line: &'a str) -> Result<Self, serde_json::Error> {
+        if !is_object(line) {
+            return Err(serde_json::Error::custom("expected a JSON object"));
+        }
+        let message: Self = serde_json::from_str(line)?;
+        match message.src.len() {
+            0 => Err(serde_json::Error::custom("src is empty")),
+            1..=NAME_BYTES_MAX => Ok(message),
+            bytes => Err(serde_json::Error::custom(format_args!(
+                "src has {bytes} bytes, and {NAME_BYTES_MAX} are allowed"
+            ))),
+        }
     }
 }
 
@@ -98,25 +115,64 @@ impl<'a> Unanswered<'a> {
         struct Outer<'a> {
             #[serde(borrow)]
             src: Cow<'a, str>,
-            #[serde(borrow, default)]
-            dest: Cow<'a, str>,
             #[serde(borrow)]
-            body: &'a serde_json::value::RawValue,
+            dest: Option<&'a RawValue>,
+            #[serde(borrow)]
+            body: &'a RawValue,
         }
-        let outer: Outer = serde_json::from_str(line).ok()?;
-        let body: Body<'_, IgnoredAny> = serde_json::from_str(outer.body.get()).ok()?;
-        // A reply is never answered, however odd it is.
-        let msg_id = if body.in_reply_to.is_none() {
-            body.msg_id?
-        } else {
+        #[derive(Deserialize)]
+        struct Ids<'a> {
+            msg_id: i64,
+            #[serde(borrow)]
+            in_reply_to: Option<&'a RawValue>,
+        }
+        let is_object_in_object = |outer: &Outer| is_object(line) && is_object(outer.body.get());
+        let outer: Outer = serde_json::from_str(line)
+            .ok()
+            .filter(is_object_in_object)?;
+        let Outer { src, dest, body } = outer;
+        if src.is_empty() {
             return None;
-        };
+        }
+        let ids: Ids = serde_json::from_str(body.get()).ok()?;
+        // A reply is never answered, however odd it is.
+        if ids.in_reply_to.is_some() {
+            return None;
+        }
+        let dest = dest.and_then(|dest| serde_json::from_str::<Text>(dest.get()).ok());
         Some(Unanswered {
-            src: outer.src,
-            dest: outer.dest,
-            msg_id,
+            src,
+            dest: dest.map_or(Cow::Borrowed(""), |Text(dest)| dest),
+            msg_id: ids.msg_id,
         })
     }
+}
+
+/// Whether this JSON is no array: serde would read a struct from one as well.
+fn is_object(json: &str) -> bool {
+    json.trim_ascii_start().starts_with('{')
+}
+
+/// For a field of any JSON: `null` is a value too, and not the same as no field.
+///
+/// ```
+/// # use serde_json::value::RawValue;
+/// #[derive(serde::Deserialize)]
+/// struct Echo<'a> {
+///     #[serde(borrow, default, deserialize_with = "eddy::protocol::present")]
+///     echo: Option<&'a RawValue>,
+/// }
+/// assert!(serde_json::from_str::<Echo>(r#"{"echo":null}"#)?.echo.is_some());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When it is no JSON.
+pub fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 /// A string that is borrowed from the line unless it holds escapes.

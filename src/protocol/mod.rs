@@ -15,5 +15,5 @@ mod name;
 pub use encode::{Encode, MessageWriter, Sender};
 pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
-pub use message::{Body, Malformed, Message, Text, Unanswered};
-pub use name::Name;
+pub use message::{Body, Malformed, Message, Text, Unanswered, present};
+pub use name::{NAME_BYTES_MAX, Name};

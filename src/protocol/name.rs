@@ -2,6 +2,9 @@ use core::fmt;
 
 use smallvec::SmallVec;
 
+/// The longest id of a sender: 1 KiB. Pending operations remember who asked, so it bounds what they take.
+pub const NAME_BYTES_MAX: usize = 1 << 10;
+
 /// The id of a node, a client or a service: an opaque string.
 ///
 /// Up to 16 bytes are kept in place, so that remembering who asked costs no allocation with the ids that

@@ -19,7 +19,8 @@ pub fn parse(
     usage: &str,
     mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
 ) -> Result<(), ExitCode> {
-    let mut arguments = std::env::args().skip(1);
+    let arguments = std::env::args_os().skip(1);
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {
         let (flag, value) = match argument.split_once('=') {
             Some((flag, value)) => (flag, Some(value.to_string())),

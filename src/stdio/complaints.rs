@@ -1,6 +1,10 @@
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use mio::unix::pipe::Sender;
+use mio::{Events, Interest, Poll, Token};
 
 /// At most so many lines a second.
 const LINES_MAX: u32 = 3;
@@ -9,6 +13,8 @@ const LINES_MAX: u32 = 3;
 const LINE_CHARS_MAX: usize = 300;
 
 /// What is wrong with the input, on standard error: a few lines a second, and how many were left out.
+///
+/// A line for which standard error has no room, since nobody reads it, is left out too.
 #[derive(Default)]
 pub(super) struct Complaints {
     /// When the second began in which the last complaint fell.
@@ -23,7 +29,7 @@ impl Complaints {
         if self.written == 0 {
             self.second = now;
         }
-        if self.written < LINES_MAX {
+        if self.written < LINES_MAX && has_room().unwrap_or(false) {
             self.written += 1;
             write_line(complaint);
         } else {
@@ -45,11 +51,30 @@ impl Complaints {
 
     /// Says what was left out, at once.
     pub(super) fn close(&mut self) {
-        if self.left_out > 0 {
+        if self.left_out > 0 && has_room().unwrap_or(false) {
             write_line(&format_args!("and {} lines more like that", self.left_out));
         }
         *self = Complaints::default();
     }
+}
+
+/// Whether standard error takes a line at once. A pipe that polls as writable takes 4096 bytes, and a line has fewer.
+///
+/// It is not made nonblocking for that: others share it who don't expect to be told to try again.
+fn has_room() -> io::Result<bool> {
+    let mut poll = Poll::new()?;
+    let mut sender = Sender::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let registered = poll
+        .registry()
+        .register(&mut sender, Token(0), Interest::WRITABLE);
+    match registered {
+        // A regular file or `/dev/null`, see `stream`.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(true),
+        registered => registered?,
+    }
+    let mut events = Events::with_capacity(1);
+    poll.poll(&mut events, Some(Duration::ZERO))?;
+    Ok(!events.is_empty())
 }
 
 /// Writes one line. Control characters are escaped, lest input reach a terminal raw.

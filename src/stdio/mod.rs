@@ -3,12 +3,13 @@
 //! One thread, edge-triggered readiness from mio. A turn of the loop writes what waits, takes the lines at hand, reads
 //! more, and sleeps when there is nothing to do, until input, room for output, or the node's deadline:
 //!
-//! - Many messages a read, one write a batch. While output waits no input is read, so nothing grows.
-//! - A read that doesn't fill its buffer has drained a pipe or a terminal; asking again would only cost a system call
-//!   (epoll(7), question 9). What comes later is a new edge.
+//! - Many messages a read, one write a batch. While output waits no input is read and the node isn't woken, so nothing
+//!   grows: what it would say could not be heard.
+//! - Input is read until there is none. A read that doesn't fill its buffer is not enough (though epoll(7), question 9,
+//!   says so): the end of the input may have come in the same event, and a terminal gives one line a read.
 //! - epoll refuses regular files and `/dev/null`. Those are read and written blocking, and always ready.
-//! - Nonblocking mode belongs to the open file description, which others may share, a terminal's shell for one. It is
-//!   undone on the way out.
+//! - Nonblocking mode belongs to the open file description, which others may share. It is undone on the way out, and
+//!   never set on a terminal: whoever is ended by ctrl-C undoes nothing.
 //!
 //! When the input ends, what is at hand is finished, what is still waiting is answered as truly as it can be, and the
 //! output is flushed.
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::node::{Node, Workload};
-use crate::protocol::LineReader;
+use crate::protocol::{LineError, LineReader};
 
 use complaints::Complaints;
 use stream::{Input, Output};
@@ -101,12 +102,11 @@ impl<W: Workload> Loop<W> {
         loop {
             let now = self.start.elapsed();
             self.complaints.settle(now);
-            if self.node.deadline().is_some_and(|deadline| deadline <= now) {
-                self.node.wake(now);
-            }
             self.write()?;
             if !self.node.output().is_empty() {
-                self.sleep()?;
+                self.sleep(None)?;
+            } else if self.node.deadline().is_some_and(|deadline| deadline <= now) {
+                self.node.wake(now);
             } else if self.take_lines(now) {
                 // Their answers are written first.
             } else if self.input.is_ready() {
@@ -114,7 +114,7 @@ impl<W: Workload> Loop<W> {
             } else if self.input.has_ended() {
                 return self.finish(now);
             } else {
-                self.sleep()?;
+                self.sleep(self.node.deadline())?;
             }
         }
     }
@@ -124,15 +124,7 @@ impl<W: Workload> Loop<W> {
         let mut any = false;
         for line in self.reader.lines() {
             any = true;
-            match line {
-                Err(error) => self.complaints.add(&error, now),
-                Ok(line) if line.trim_ascii().is_empty() => {}
-                Ok(line) => {
-                    if let Err(error) = self.node.receive(line, now) {
-                        self.complaints.add(&error, now);
-                    }
-                }
-            }
+            take_line(&mut self.node, &mut self.complaints, line, now);
             if self.node.is_full() {
                 break;
             }
@@ -155,28 +147,22 @@ impl<W: Workload> Loop<W> {
     }
 
     fn finish(&mut self, now: Duration) -> Result<(), Broken> {
-        match self.reader.rest() {
-            Some(Ok(line)) => {
-                if let Err(error) = self.node.receive(line, now) {
-                    self.complaints.add(&error, now);
-                }
-            }
-            Some(Err(error)) => self.complaints.add(&error, now),
-            None => {}
+        if let Some(line) = self.reader.rest() {
+            take_line(&mut self.node, &mut self.complaints, line, now);
         }
         self.node.finish();
+        self.complaints.close();
         self.write()?;
         while !self.node.output().is_empty() {
-            self.sleep()?;
+            self.sleep(None)?;
             self.write()?;
         }
-        self.complaints.close();
         Ok(())
     }
 
-    /// Sleeps until something is ready or the time has come for the node.
-    fn sleep(&mut self) -> Result<(), Broken> {
-        let deadlines = [self.node.deadline(), self.complaints.deadline()];
+    /// Sleeps until something is ready or the time has come, for the node or for a complaint.
+    fn sleep(&mut self, node_deadline: Option<Duration>) -> Result<(), Broken> {
+        let deadlines = [node_deadline, self.complaints.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.start.elapsed()));
         match self.poll.poll(&mut self.events, timeout) {
@@ -192,5 +178,23 @@ impl<W: Workload> Loop<W> {
             }
         }
         Ok(())
+    }
+}
+
+/// Hands one line to the node, or says what is wrong with it.
+fn take_line<W: Workload>(
+    node: &mut Node<W>,
+    complaints: &mut Complaints,
+    line: Result<&str, LineError>,
+    now: Duration,
+) {
+    match line {
+        Err(error) => complaints.add(&error, now),
+        Ok(line) if line.trim_ascii().is_empty() => {}
+        Ok(line) => {
+            if let Err(error) = node.receive(line, now) {
+                complaints.add(&error, now);
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use mio::unix::pipe::{Receiver, Sender};
@@ -14,6 +14,9 @@ pub(super) struct Input {
 
 enum Source {
     Polled(Receiver),
+    /// Reading gives one line, or waits for one, so it is asked each time whether there is one. A terminal is never made
+    /// nonblocking: whoever ends the node with ctrl-C would leave it so to the shell.
+    Terminal(Receiver, Registry, Token),
     /// A regular file or `/dev/null`, which epoll refuses: reading never waits long.
     Blocking(File),
 }
@@ -21,7 +24,9 @@ enum Source {
 impl Input {
     pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut receiver = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let is_terminal = io::stdin().is_terminal();
         let source = match registry.register(&mut receiver, token, Interest::READABLE) {
+            Ok(()) if is_terminal => Source::Terminal(receiver, registry.try_clone()?, token),
             Ok(()) => {
                 receiver.set_nonblocking(true)?;
                 Source::Polled(receiver)
@@ -33,7 +38,7 @@ impl Input {
         };
         Ok(Input {
             source,
-            is_ready: true,
+            is_ready: !is_terminal,
             has_ended: false,
         })
     }
@@ -54,6 +59,12 @@ impl Input {
     pub(super) fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         let result = match &mut self.source {
             Source::Polled(receiver) => receiver.read(space),
+            Source::Terminal(receiver, registry, token) => {
+                self.is_ready = false;
+                let result = receiver.read(space);
+                registry.reregister(receiver, *token, Interest::READABLE)?;
+                result
+            }
             Source::Blocking(file) => file.read(space),
         };
         match result {
@@ -62,11 +73,7 @@ impl Input {
                 self.is_ready = false;
                 Ok(0)
             }
-            Ok(count) => {
-                let is_polled = matches!(self.source, Source::Polled(_));
-                self.is_ready = count == space.len() || !is_polled;
-                Ok(count)
-            }
+            Ok(count) => Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_ready = false;
                 Ok(0)
@@ -96,14 +103,19 @@ pub(super) struct Output {
 
 enum Sink {
     Polled(Sender),
-    /// A regular file or `/dev/null`.
+    /// A regular file or `/dev/null`, or a terminal.
     Blocking(File),
 }
 
 impl Output {
     pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut sender = Sender::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_terminal = io::stdout().is_terminal();
         let sink = match registry.register(&mut sender, token, Interest::WRITABLE) {
+            Ok(()) if is_terminal => {
+                registry.deregister(&mut sender)?;
+                Sink::Blocking(File::from(OwnedFd::from(sender)))
+            }
             Ok(()) => {
                 registry.deregister(&mut sender)?;
                 sender.set_nonblocking(true)?;

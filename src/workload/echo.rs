@@ -1,10 +1,10 @@
 use core::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::node::{Outbox, Workload};
-use crate::protocol::{Error, Message};
+use crate::protocol::{Error, Message, present};
 
 /// Sends back what it is sent.
 ///
@@ -16,11 +16,6 @@ pub struct Echo;
 pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     echo: Option<&'a RawValue>,
-}
-
-/// So that `null` is something to echo, and not nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
 }
 
 impl Workload for Echo {

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::node::{Outbox, Workload};
-use crate::protocol::{Error, ErrorCode, Message};
+use crate::protocol::{Error, ErrorCode, Message, present};
 
 use linearizable::Linearizable;
 use regular::Regular;
@@ -143,7 +143,7 @@ impl GCounter {
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     delta: Option<i64>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
 }
 

@@ -21,7 +21,7 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::rounds::Guarantee;
-use crate::kv::Register;
+use crate::kv::{Register, check_version};
 use crate::protocol::Encode;
 
 /// What one node has counted: `[total, epoch]`.
@@ -34,7 +34,10 @@ pub(super) struct Own {
 impl Register for Own {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
         let (total, epoch) = serde_json::from_str(json)?;
-        *self = Own { total, epoch };
+        *self = Own {
+            total,
+            epoch: check_version(epoch)?,
+        };
         Ok(())
     }
 
@@ -77,6 +80,9 @@ impl Guarantee for Regular {
         self.key = key_of(node_id);
         let others = node_ids.iter().filter(|other| **other != node_id);
         self.others_keys = others.map(|other| key_of(other)).collect();
+        // A node that is named twice counts once.
+        self.others_keys.sort_unstable();
+        self.others_keys.dedup();
         self.others = alloc::vec![Own::default(); self.others_keys.len()];
     }
 

@@ -96,6 +96,8 @@ struct Round {
     riders: Riders,
     /// How often an answer has been missed.
     attempts: u32,
+    /// The cas was refused since it was last sent, or since the last pause.
+    is_refused: bool,
 }
 
 enum State {
@@ -189,7 +191,30 @@ impl<G: Guarantee> Rounds<G> {
             cas: None,
             riders: self.spare.pop().unwrap_or_default(),
             attempts: 0,
+            is_refused: false,
         })
+    }
+
+    /// Ends the rounds that nobody waits for, so that those who come later need not wait for them. A cas that has been
+    /// sent must be settled first.
+    fn end_idle_rounds(&mut self) {
+        let nobody_changes = self.to_change.is_empty();
+        let is_idle = |round: &Round| match round.state {
+            State::Looking => round.riders.iter().all(|rider| rider.is_answered),
+            State::Reading { .. } => round.cas.is_none() && nobody_changes,
+            State::Boarding | State::Casing => false,
+        };
+        let find_idle = |rounds: &mut Pending<Round>| {
+            let mut rounds = rounds.iter_mut();
+            rounds.find_map(|(slot, round)| is_idle(round).then_some(slot))
+        };
+        while let Some(slot) = find_idle(&mut self.rounds) {
+            match self.rounds.get(slot).state {
+                State::Looking => self.is_looking = false,
+                _ => self.is_changing = false,
+            }
+            self.end_round(slot, |_, _| {});
+        }
     }
 
     fn end_round(&mut self, slot: usize, mut each: impl FnMut(&mut Self, Rider)) {
@@ -240,7 +265,7 @@ impl<G: Guarantee> Rounds<G> {
     fn cas(&mut self, slot: usize, message_id: i64, now: Duration, outbox: &mut Outbox) {
         let round = self.rounds.get(slot);
         round.state = State::Casing;
-        let deadline = now + self.patience.wait(round.attempts);
+        let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
         let swap = (&self.from, &self.wanted);
         let create = self.from.version() == 0;
@@ -259,7 +284,7 @@ impl<G: Guarantee> Rounds<G> {
         let State::Reading { message_id } = round.state else {
             unreachable!("only a round that is Reading reads");
         };
-        let deadline = now + self.patience.wait(round.attempts);
+        let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
         self.service.read(self.guarantee.key(), message_id, outbox);
     }
@@ -267,7 +292,7 @@ impl<G: Guarantee> Rounds<G> {
     /// The service has refused; it is asked again, but not at once.
     fn pause(&mut self, slot: usize, now: Duration) {
         let pause = self.patience.pause(self.rounds.get(slot).attempts);
-        self.rounds.set_deadline(slot, now + pause);
+        self.rounds.set_deadline(slot, now.saturating_add(pause));
     }
 
     /// The register has been read; no JSON if the key is not there.
@@ -289,6 +314,10 @@ impl<G: Guarantee> Rounds<G> {
         }
         match (outcome, cas) {
             (Seen::Applied, _) => self.applied(slot, outbox),
+            // Refused, though nothing stands in its way: the store has gone back in time, or forgotten what it knew.
+            (Seen::Open, Some(_)) if mem::take(&mut self.rounds.get(slot).is_refused) => {
+                self.pause(slot, now);
+            }
             (Seen::Open, Some(message_id)) => self.cas(slot, message_id, now, outbox),
             (Seen::Lost | Seen::Open, _) => {
                 // They board the next change, in their old order and before what came later.
@@ -341,7 +370,7 @@ impl<G: Guarantee> Rounds<G> {
 
     /// Asks for what has not been read yet.
     fn look(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let deadline = now + self.patience.wait(self.rounds.get(slot).attempts);
+        let deadline = now.saturating_add(self.patience.wait(self.rounds.get(slot).attempts));
         self.rounds.set_deadline(slot, deadline);
         let keys = self.guarantee.keys_to_look_up();
         for (key, message_id) in keys.iter().zip(&self.looked_for) {
@@ -394,7 +423,7 @@ impl<G: Guarantee> Level for Rounds<G> {
             client: client.into(),
             msg_id,
             want,
-            deadline: now + self.options.op_timeout,
+            deadline: now.saturating_add(self.options.op_timeout),
             is_answered: false,
         };
         match want {
@@ -421,6 +450,7 @@ impl<G: Guarantee> Level for Rounds<G> {
             // Any copy's success is the success of all, whenever it comes.
             (_, Answer::Swapped) if is_cas => self.applied(slot, outbox),
             (State::Casing, Answer::Mismatch | Answer::Missing) if is_cas => {
+                round.is_refused = true;
                 self.start_reading(slot);
                 self.read(slot, now, outbox);
             }
@@ -485,6 +515,7 @@ impl<G: Guarantee> Level for Rounds<G> {
                 }
             }
         }
+        self.end_idle_rounds();
         while let Some(slot) = self.rounds.expired(now) {
             let round = self.rounds.get(slot);
             round.attempts += 1;
@@ -498,6 +529,7 @@ impl<G: Guarantee> Level for Rounds<G> {
                 State::Looking => self.look(slot, now, outbox),
             }
         }
+        self.advance(now, outbox);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {

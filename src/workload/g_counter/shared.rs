@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::kv::Register;
+use crate::kv::{Register, check_version};
 use crate::protocol::{Encode, Name, Text};
 
 /// The key of the register in the store.
@@ -99,7 +99,8 @@ impl<'de> Visitor<'de> for &mut Shared {
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        self.version = version.ok_or_else(|| A::Error::missing_field("version"))?;
+        let version = version.ok_or_else(|| A::Error::missing_field("version"))?;
+        self.version = check_version(version)?;
         self.value = value.ok_or_else(|| A::Error::missing_field("value"))?;
         rounds.ok_or_else(|| A::Error::missing_field("rounds"))
     }

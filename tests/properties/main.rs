@@ -1,0 +1,4 @@
+//! What holds for all input: for any bytes in any pieces, and for any sequence of messages with time passing.
+
+mod counter;
+mod wire;

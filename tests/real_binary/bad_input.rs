@@ -1,0 +1,344 @@
+//! Every kind of bad input, and the answer that it gets.
+
+use serde_json::{Value, json};
+
+use crate::process::{ECHO, G_COUNTER, LEVELS, Process, UNIQUE_IDS, request};
+
+/// What a bad line leads to.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// An error with this code, in reply to this message id.
+    Error(i64, i64),
+    /// No answer, because nobody can be told, and one line on standard error.
+    Complaint,
+    /// No answer and no complaint: there is nothing wrong with it.
+    Silence,
+}
+
+use Outcome::{Complaint, Error, Silence};
+
+const MALFORMED: i64 = 12;
+const UNKNOWN: i64 = 10;
+const TOO_EARLY: i64 = 11;
+
+/// Lines as they arrive, with what each leads to on a node of any kind that has had its `init`.
+const LINES: &[(&[u8], Outcome)] = &[
+    // Not JSON, or not a JSON object.
+    (b"hello", Complaint),
+    (b"{", Complaint),
+    (b"}", Complaint),
+    (b"null", Complaint),
+    (b"5", Complaint),
+    (b"1e400", Complaint),
+    (b"NaN", Complaint),
+    (b"\"text\"", Complaint),
+    (b"[]", Complaint),
+    (br#"["c1","n0",{"type":"x","msg_id":1}]"#, Complaint),
+    (b"\x00", Complaint),
+    (b"\xff\xfe", Complaint),
+    (b"\x1b[31mred\x1b[0m", Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1}} {}"#, Complaint),
+    (br#"{'src':'c1','dest':'n0','body':{'type':'x','msg_id':1}}"#, Complaint),
+    (b"\xef\xbb\xbf{\"src\":\"c1\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
+    (b"{\"src\":\"c\x001\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
+    (b"{\"src\":\"c\xff1\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
+    // Nothing at all.
+    (b"", Silence),
+    (b" \t\r", Silence),
+    // No one to answer.
+    (b"{}", Complaint),
+    (br#"{"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":null,"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":5,"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":["c1"],"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":"\ud800","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":"c1","src":"c2","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":"","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    // No body, or none that says what to reply to.
+    (br#"{"src":"c1","dest":"n0"}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":null}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":"add"}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":[]}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":[{"type":"x","msg_id":1}]}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":"1"}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1.5}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1e400}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":9223372036854775808}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":[1]}}"#, Complaint),
+    // Nothing is wanted in reply.
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x"}}"#, Silence),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":null}}"#, Silence),
+    (br#"{"src":"c1","dest":"n0","body":{}}"#, Silence),
+    // Replies, which are never answered.
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x_ok","in_reply_to":1}}"#, Silence),
+    (br#"{"src":"seq-kv","dest":"n0","body":{"type":"cas_ok","in_reply_to":1,"msg_id":2}}"#, Silence),
+    (br#"{"src":"seq-kv","dest":"n0","body":{"type":"error","in_reply_to":-1,"code":13}}"#, Silence),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1,"in_reply_to":"x"}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":5,"msg_id":1,"in_reply_to":1}}"#, Complaint),
+    // Wrong, with someone to tell.
+    (br#"{"src":"c1","dest":"n0","body":{"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"","msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":5,"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":null,"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":["x"],"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"\ud800","msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","code":"0","msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":5,"body":{"type":"x","msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"init","msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":"","node_ids":[],"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":0,"node_ids":[],"msg_id":1}}"#, Error(MALFORMED, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":[0],"msg_id":1}}"#, Error(MALFORMED, 1)),
+    // Of no known type, and odd in ways that do no harm.
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"ADD","msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"error","code":13,"msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"src":"c1","body":{"type":"x","msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"src":"c1","dest":"n9","body":{"type":"x","msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"body":{"msg_id":1,"type":"x"},"dest":"n0","extra":[{}],"src":"c1","id":1e400}"#, Error(UNKNOWN, 1)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":9223372036854775807}}"#, Error(UNKNOWN, i64::MAX)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":-9223372036854775808}}"#, Error(UNKNOWN, i64::MIN)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":0}}"#, Error(UNKNOWN, 0)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"y","type":"x","msg_id":1,"msg_id":2}}"#, Error(UNKNOWN, 2)),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","odd":"\ud800\u0000","odd":-0.0,"msg_id":1}}"#, Error(UNKNOWN, 1)),
+    (br#"{"s\u0072c":"c\u0031","dest":"n0","body":{"t\u0079pe":"x","msg\u005fid":1}}"#, Error(UNKNOWN, 1)),
+    (b"{\"src\":\"c1\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}\r", Error(UNKNOWN, 1)),
+    (b" \t{ \"src\" : \"c1\" , \"body\" : { \"type\" : \"x\" , \"msg_id\" : 1 } } \t", Error(UNKNOWN, 1)),
+];
+
+/// Sends one line to a new program and says what it led to. The program must answer what comes next, and end well.
+fn outcome(program: &str, arguments: &[&str], is_initialised: bool, line: &[u8]) -> Outcome {
+    let mut process = match is_initialised {
+        true => Process::initialised(program, arguments),
+        false => Process::start(program, arguments),
+    };
+    process.send_bytes(line);
+    process.send_bytes(b"\n");
+    process.send(&request(
+        "c9",
+        json!({"type": "still there?", "msg_id": 99}),
+    ));
+    let ended = process.end();
+    let context = format!(
+        "{program} {arguments:?}: {:?}",
+        String::from_utf8_lossy(line)
+    );
+    assert_eq!(ended.exit_code, Some(0), "{context}");
+    let mut answers: Vec<Value> = ended
+        .lines
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("what is written is JSON"))
+        .collect();
+    let last = answers.pop().expect("it goes on serving");
+    assert_eq!(
+        (&last["dest"], &last["body"]["in_reply_to"]),
+        (&json!("c9"), &json!(99)),
+        "{context}"
+    );
+    let errors: Vec<&str> = ended.errors.lines().collect();
+    assert!(
+        !ended.errors.contains('\x1b'),
+        "{context}: {:?}",
+        ended.errors
+    );
+    match (&answers[..], &errors[..]) {
+        ([], []) => Silence,
+        ([], [_]) => Complaint,
+        ([answer], []) => {
+            let body = &answer["body"];
+            assert_eq!(answer["src"], "n0", "{context}");
+            assert_eq!(answer["dest"], "c1", "{context}");
+            assert_eq!(body["type"], "error", "{context}");
+            assert!(
+                body["text"].as_str().is_some_and(|text| !text.is_empty()),
+                "{context}"
+            );
+            let number = |name: &str| body[name].as_i64().expect("it is a number");
+            Error(number("code"), number("in_reply_to"))
+        }
+        _ => panic!("{context}: {answers:?}, {errors:?}"),
+    }
+}
+
+#[test]
+fn every_kind_of_bad_line_gets_a_true_answer_from_every_node() {
+    let nodes: Vec<(&str, Vec<&str>)> = LEVELS
+        .iter()
+        .map(|level| (G_COUNTER, vec!["--consistency", level]))
+        .chain([(ECHO, vec![]), (UNIQUE_IDS, vec![])])
+        .collect();
+    for (line, expected) in LINES {
+        for (program, arguments) in &nodes {
+            let outcome = outcome(program, arguments, true, line);
+            assert_eq!(
+                outcome,
+                *expected,
+                "{program}: {:?}",
+                String::from_utf8_lossy(line)
+            );
+        }
+    }
+}
+
+#[test]
+fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
+    let body = |body: Value| request("c1", body).into_bytes();
+    for (line, expected) in [
+        (body(json!({"type": "x", "msg_id": 1})), Error(TOO_EARLY, 1)),
+        (
+            body(json!({"type": "add", "delta": 1, "msg_id": 1})),
+            Error(TOO_EARLY, 1),
+        ),
+        (
+            body(json!({"type": "read", "msg_id": 1})),
+            Error(TOO_EARLY, 1),
+        ),
+        (
+            body(json!({"type": "add", "delta": "1", "msg_id": 1})),
+            Error(MALFORMED, 1),
+        ),
+        (
+            body(json!({"type": "init", "msg_id": 1})),
+            Error(MALFORMED, 1),
+        ),
+        (
+            body(json!({"type": "init", "node_id": "", "node_ids": [], "msg_id": 1})),
+            Error(MALFORMED, 1),
+        ),
+        (body(json!({"type": "x_ok", "in_reply_to": 1})), Silence),
+        (body(json!({"type": "add", "delta": 1})), Silence),
+        (
+            br#"{"src":"c1","body":{"type":"x","msg_id":1}}"#.to_vec(),
+            Silence,
+        ),
+        (b"hello".to_vec(), Complaint),
+    ] {
+        let line_text = String::from_utf8_lossy(&line).into_owned();
+        assert_eq!(
+            outcome(G_COUNTER, &[], false, &line),
+            expected,
+            "{line_text}"
+        );
+    }
+}
+
+#[test]
+fn a_delta_that_is_no_count_is_refused_at_every_level() {
+    for level in LEVELS {
+        for delta in [
+            "-1",
+            "-0.5",
+            "1.5",
+            "3.0",
+            "1e3",
+            "1e400",
+            "\"3\"",
+            "null",
+            "true",
+            "[]",
+            "[3]",
+            "{}",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "99999999999999999999999999",
+        ] {
+            let line = format!(
+                r#"{{"src":"c1","dest":"n0","body":{{"type":"add","delta":{delta},"msg_id":1}}}}"#
+            );
+            let outcome = outcome(G_COUNTER, &["--consistency", level], true, line.as_bytes());
+            assert_eq!(outcome, Error(MALFORMED, 1), "{level}, delta {delta}");
+        }
+        let line = request("c1", json!({"type": "add", "msg_id": 1}));
+        let outcome = outcome(G_COUNTER, &["--consistency", level], true, line.as_bytes());
+        assert_eq!(outcome, Error(MALFORMED, 1), "{level}, no delta");
+    }
+}
+
+#[test]
+fn an_echo_of_nothing_is_malformed() {
+    let line = request("c1", json!({"type": "echo", "msg_id": 1}));
+    assert_eq!(
+        outcome(ECHO, &[], true, line.as_bytes()),
+        Error(MALFORMED, 1)
+    );
+}
+
+#[test]
+fn nesting_of_any_depth_is_no_trouble() {
+    let depth = 200_000;
+    for odd in [
+        "[".repeat(depth) + &"]".repeat(depth),
+        "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth),
+    ] {
+        let line =
+            format!(r#"{{"src":"c1","dest":"n0","body":{{"odd":{odd},"type":"x","msg_id":1}}}}"#);
+        for program in [G_COUNTER, ECHO, UNIQUE_IDS] {
+            assert_eq!(
+                outcome(program, &["--max-line", "2000000"], true, line.as_bytes()),
+                Error(UNKNOWN, 1)
+            );
+        }
+        let open = "[".repeat(depth);
+        assert_eq!(outcome(ECHO, &[], true, open.as_bytes()), Complaint);
+    }
+}
+
+#[test]
+fn a_line_over_the_limit_is_skipped_to_its_end() {
+    let line = |bytes: usize| {
+        let request = request("c1", json!({"type": "x", "msg_id": 1}));
+        let blanks = " ".repeat(bytes - request.len());
+        request + &blanks
+    };
+    for limit in [200, 70_000, 1 << 20] {
+        let limit_text = limit.to_string();
+        let arguments = ["--max-line", limit_text.as_str()];
+        assert_eq!(
+            outcome(G_COUNTER, &arguments, true, line(limit).as_bytes()),
+            Error(UNKNOWN, 1)
+        );
+        for bytes in [limit + 1, limit + 70_000, 3 * limit, 3_000_000] {
+            assert_eq!(
+                outcome(G_COUNTER, &arguments, true, line(bytes).as_bytes()),
+                Complaint,
+                "{bytes} bytes"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_quotes_no_more_than_a_little_of_what_was_sent() {
+    let long = "\u{7f}".repeat(1_000_000);
+    for body in [
+        json!({"type": long, "msg_id": 1}),
+        json!({"type": "add", "delta": long, "msg_id": 1}),
+    ] {
+        let mut node = Process::initialised(G_COUNTER, &[]);
+        node.send(&request("c1", body));
+        let answer = node.line();
+        assert!(answer.len() < 2000, "{} bytes", answer.len());
+    }
+}
+
+#[test]
+fn a_flood_of_bad_lines_makes_a_few_complaints_and_a_count() {
+    let mut node = Process::initialised(ECHO, &[]);
+    node.send_bytes(&b"hello\n".repeat(100_000));
+    let errors = node.end().errors;
+    let left_out: u64 = errors
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("and ")?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
+        .sum();
+    let told = errors
+        .lines()
+        .filter(|line| line.starts_with("not a message"))
+        .count();
+    assert_eq!(told as u64 + left_out, 100_000);
+    assert!(told < 1000, "{told} complaints");
+}

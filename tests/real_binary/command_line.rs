@@ -1,0 +1,130 @@
+//! Flags: right ones, wrong ones, and what is said about them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+
+use crate::process::{ECHO, G_COUNTER, Process, UNIQUE_IDS};
+
+const PROGRAMS: [(&str, &str); 3] = [
+    (G_COUNTER, "g-counter"),
+    (ECHO, "echo"),
+    (UNIQUE_IDS, "unique-ids"),
+];
+
+#[test]
+fn help_and_version_are_printed_and_nothing_is_read() {
+    for (program, name) in PROGRAMS {
+        for flag in ["--help", "-h"] {
+            let ended = Process::start(program, &[flag]).wait();
+            assert_eq!((ended.exit_code, ended.errors.as_str()), (Some(0), ""));
+            assert!(
+                ended
+                    .lines
+                    .iter()
+                    .any(|line| line.contains(&format!("Usage: {name} ")))
+            );
+        }
+        for flag in ["--version", "-V"] {
+            let ended = Process::start(program, &[flag]).wait();
+            assert_eq!(ended.exit_code, Some(0));
+            assert_eq!(
+                ended.lines,
+                [format!("{name} {}", env!("CARGO_PKG_VERSION"))]
+            );
+        }
+    }
+}
+
+/// Wrong flags end the program at once with exit code 2, one line that says what is wrong, and the usage.
+fn assert_refused(program: &str, name: &str, arguments: &[&OsStr], about: &str) {
+    let mut command = Command::new(program);
+    let ended = Process::spawn(command.args(arguments)).wait();
+    assert_eq!(ended.exit_code, Some(2), "{arguments:?}: {}", ended.errors);
+    assert!(ended.lines.is_empty());
+    let mut errors = ended.errors.lines();
+    let first = errors.next().expect("it says what is wrong");
+    assert!(first.starts_with(&format!("{name}: ")), "{first}");
+    assert!(first.contains(about), "{arguments:?}: {first}");
+    assert_eq!(errors.next(), Some(""));
+    assert!(ended.errors.contains(&format!("Usage: {name} ")));
+}
+
+#[test]
+fn wrong_flags_are_refused_in_one_line_and_with_the_usage() {
+    for (program, name) in PROGRAMS {
+        for (arguments, about) in [
+            (&["--nonsense"][..], "--nonsense"),
+            (&["nonsense"], "nonsense"),
+            (&["--"], "--"),
+            (&[""], "there is no"),
+            (&["--max-line"], "--max-line"),
+            (&["--max-line="], "--max-line"),
+            (&["--max-line", "0"], "--max-line 0"),
+            (&["--max-line", "-1"], "--max-line -1"),
+            (&["--max-line", "1.5"], "--max-line 1.5"),
+            (&["--max-line", "many"], "--max-line many"),
+            (
+                &["--max-line", "18446744073709551616"],
+                "--max-line 18446744073709551616",
+            ),
+            (&["--max-line", "100", "--max-line", "x"], "--max-line x"),
+        ] {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+            assert_refused(program, name, &arguments, about);
+        }
+        assert_refused(program, name, &[OsStr::from_bytes(b"--\xff")], "--");
+    }
+    for (flag, values) in [
+        ("--consistency", &["", "strong", "Regular"][..]),
+        ("--kv", &["", "lww-kv"]),
+        ("--max-batch", &["", "0", "x"]),
+        ("--max-pending", &["", "0", "-5"]),
+        (
+            "--rpc-timeout",
+            &["", "0", "-1s", "1h", "nan", "inf", "1e300", "25h"],
+        ),
+        ("--op-timeout", &["", "0ms", "s", "ms", "86401s"]),
+    ] {
+        for value in values {
+            let arguments = [OsStr::new(flag), OsStr::new(value)];
+            assert_refused(
+                G_COUNTER,
+                "g-counter",
+                &arguments,
+                &format!("{flag} {value}"),
+            );
+        }
+        assert_refused(G_COUNTER, "g-counter", &[OsStr::new(flag)], flag);
+    }
+}
+
+#[test]
+fn right_flags_are_taken_with_a_space_or_an_equals_sign() {
+    for arguments in [
+        &["--consistency", "linearizable", "--kv", "lin-kv"][..],
+        &["--consistency=sequential", "--kv=seq-kv", "--max-batch=1"],
+        &[
+            "--max-pending",
+            "18446744073709551615",
+            "--max-batch",
+            "18446744073709551615",
+        ],
+        &["--rpc-timeout=1ms", "--op-timeout", "86400s"],
+        &[
+            "--rpc-timeout",
+            "1s",
+            "--op-timeout",
+            "250",
+            "--max-line",
+            "100000000",
+        ],
+    ] {
+        let ended = Process::initialised(G_COUNTER, arguments).end();
+        assert_eq!(
+            (ended.exit_code, ended.errors.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}

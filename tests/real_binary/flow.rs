@@ -1,0 +1,243 @@
+//! More input than is read, more operations than are allowed, and outputs that nobody reads.
+
+use std::collections::BTreeMap;
+use std::io::{Write, pipe};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::process::{ECHO, G_COUNTER, LEVELS, Process, request};
+use crate::store::{Store, answer, assert_counts};
+
+/// What nodes take at most, in KiB: the program itself, its buffers, and room to spare. A flood is many times as much.
+const MEMORY_MAX_KIB: u64 = 16 * 1024;
+
+/// Writes lines in the order in which they are sent, so that whoever sends never waits for the node. The number is of
+/// those that the node has room for so far.
+fn feed(mut input: ChildStdin) -> (Sender<String>, Arc<AtomicUsize>) {
+    let (sender, lines) = channel::<String>();
+    let fed = Arc::new(AtomicUsize::new(0));
+    let counter = fed.clone();
+    thread::spawn(move || {
+        for line in lines {
+            if input.write_all((line + "\n").as_bytes()).is_err() {
+                return;
+            }
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (sender, fed)
+}
+
+/// Waits until the node takes no more input.
+fn wait_until_full(node: &Process, fed: &AtomicUsize) {
+    let mut same = 0;
+    let mut last = 0;
+    while same < 20 {
+        thread::sleep(Duration::from_millis(5));
+        let now = fed.load(Ordering::Relaxed);
+        same = if now == last && node.state() == 'S' {
+            same + 1
+        } else {
+            0
+        };
+        last = now;
+    }
+}
+
+#[test]
+fn while_nobody_reads_the_output_no_input_is_read_and_nothing_is_lost_or_reordered() {
+    let mut node = Process::initialised_unread(ECHO, &[]);
+    let (feeder, fed) = feed(node.take_input());
+    let count = 200_000;
+    let payload = "x".repeat(100);
+    for msg_id in 0..count {
+        let echo = json!({"type": "echo", "echo": payload, "msg_id": msg_id});
+        feeder.send(request("c1", echo)).expect("the feeder lives");
+    }
+    wait_until_full(&node, &fed);
+    let taken = fed.load(Ordering::Relaxed);
+    assert!(taken < 10_000, "{taken} lines taken");
+    let memory_kib = node.peak_memory_kib();
+    assert!(memory_kib < MEMORY_MAX_KIB, "{memory_kib} KiB");
+    assert_eq!(node.message()["body"]["type"], "init_ok");
+    for msg_id in 0..count {
+        assert_eq!(node.message()["body"]["in_reply_to"], msg_id);
+    }
+    let memory_kib = node.peak_memory_kib();
+    assert!(memory_kib < MEMORY_MAX_KIB, "{memory_kib} KiB");
+    drop(feeder);
+    assert_eq!(node.wait().exit_code, Some(0));
+}
+
+#[test]
+fn a_counter_with_both_sides_full_answers_everything_once_when_its_output_drains() {
+    for level in LEVELS {
+        let mut node = Process::initialised_unread(
+            G_COUNTER,
+            &["--consistency", level, "--max-pending", "100"],
+        );
+        let (feeder, fed) = feed(node.take_input());
+        let count = 20_000;
+        for msg_id in 0..count {
+            let add = json!({"type": "add", "delta": 1, "msg_id": msg_id});
+            feeder.send(request("c1", add)).expect("the feeder lives");
+        }
+        wait_until_full(&node, &fed);
+        let mut store = Store::default();
+        let mut answers = BTreeMap::new();
+        let read = count;
+        while !answers.contains_key(&read) {
+            let message = node.message();
+            if message["dest"] == "seq-kv" {
+                let line = answer(&message, store.handle(&message["body"]));
+                feeder.send(line).expect("the feeder lives");
+                continue;
+            }
+            let Some(msg_id) = message["body"]["in_reply_to"]
+                .as_u64()
+                .filter(|_| message["dest"] == "c1")
+            else {
+                assert_eq!(message["body"]["type"], "init_ok");
+                continue;
+            };
+            assert!(
+                answers.insert(msg_id, message["body"].clone()).is_none(),
+                "answered twice: {message}"
+            );
+            if answers.len() as u64 == count {
+                feeder
+                    .send(request("c1", json!({"type": "read", "msg_id": read})))
+                    .expect("the feeder lives");
+            }
+        }
+        let added = answers
+            .values()
+            .filter(|body| body["type"] == "add_ok")
+            .count();
+        let unsure = answers.values().filter(|body| body["code"] == 0).count();
+        let value = answers[&read]["value"].as_u64().expect("it is a number") as usize;
+        assert!(
+            (added..=added + unsure).contains(&value),
+            "{level}: {added} to {added}+{unsure}: {value}"
+        );
+        let memory_kib = node.peak_memory_kib();
+        assert!(memory_kib < MEMORY_MAX_KIB, "{memory_kib} KiB");
+    }
+}
+
+#[test]
+fn one_operation_more_than_may_wait_is_refused_at_once() {
+    for level in LEVELS {
+        for pending_max in [1, 7, 100] {
+            let arguments = [
+                "--consistency",
+                level,
+                "--max-pending",
+                &pending_max.to_string(),
+            ];
+            let mut node = Process::initialised(G_COUNTER, &arguments);
+            let mut store = Store::default();
+            for msg_id in 0..3 * pending_max {
+                node.send(&request(
+                    "c1",
+                    json!({"type": "add", "delta": 1, "msg_id": msg_id}),
+                ));
+            }
+            let mut questions = Vec::new();
+            for refused in pending_max..3 * pending_max {
+                let message = loop {
+                    let message = node.message();
+                    if message["dest"] == "c1" {
+                        break message;
+                    }
+                    questions.push(message);
+                };
+                assert_eq!(
+                    message["body"]["in_reply_to"], refused,
+                    "{level}: {message}"
+                );
+                assert_eq!(message["body"]["code"], 11, "{level}: {message}");
+            }
+            // As soon as the store answers, those that wait are done, and there is room.
+            for question in questions {
+                let line = answer(&question, store.handle(&question["body"]));
+                node.send(&line);
+            }
+            for accepted in 0..pending_max {
+                let message = node.serve(|body| store.handle(body));
+                assert_eq!(
+                    message["body"],
+                    json!({"type": "add_ok", "in_reply_to": accepted}),
+                    "{level}"
+                );
+            }
+            assert_counts(&mut node, &mut store, pending_max);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_never_answers_costs_every_operation_its_time_and_nothing_else() {
+    for level in LEVELS {
+        let mut node = crate::store::impatient_counter(level);
+        for msg_id in 0..100 {
+            let body = match msg_id % 2 {
+                0 => json!({"type": "add", "delta": 1, "msg_id": msg_id}),
+                _ => json!({"type": "read", "msg_id": msg_id}),
+            };
+            node.send(&request("c1", body));
+        }
+        let mut unanswered: Vec<Value> = (0..100).map(|msg_id| json!(msg_id)).collect();
+        let mut questions = Vec::new();
+        while !unanswered.is_empty() {
+            let message = node.message();
+            if message["dest"] == "seq-kv" {
+                questions.push(message);
+                continue;
+            }
+            let body = &message["body"];
+            assert_eq!(
+                body["code"], 11,
+                "nothing was sent that could add: {message}"
+            );
+            let at = unanswered
+                .iter()
+                .position(|msg_id| *msg_id == body["in_reply_to"]);
+            unanswered.swap_remove(at.expect("each is answered once"));
+        }
+        assert!(questions.len() < 100, "{} questions", questions.len());
+        // All its answers come at last, twice: they are to nothing, or help.
+        let mut store = Store::default();
+        for question in questions.iter().chain(&questions) {
+            let line = answer(question, store.handle(&question["body"]));
+            node.send(&line);
+        }
+        assert_counts(&mut node, &mut store, 0);
+    }
+}
+
+#[test]
+fn complaints_that_nobody_reads_do_not_hold_the_node_up() {
+    let (_unread, mut errors) = pipe().expect("there are pipes");
+    // As much as a pipe holds.
+    errors
+        .write_all(&[b'\n'; 64 << 10])
+        .expect("the pipe has room");
+    let mut command = Command::new(ECHO);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(errors);
+    let mut node = Process::adopt(&mut command);
+    node.send("hello");
+    let init = json!({"type": "init", "node_id": "n0", "node_ids": ["n0"], "msg_id": 1});
+    node.send(&request("c0", init));
+    assert_eq!(node.message()["body"]["type"], "init_ok");
+    assert_eq!(node.end().exit_code, Some(0));
+}

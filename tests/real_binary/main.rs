@@ -1,0 +1,13 @@
+//! The node binaries, end to end, fed what no one should send them: every answer is true, nothing is lost, and the
+//! node goes on serving.
+#![cfg(feature = "stdio")]
+
+mod bad_input;
+mod command_line;
+mod flow;
+mod operations;
+mod process;
+mod signals;
+mod store;
+mod streams;
+mod terminal;

@@ -1,0 +1,104 @@
+//! Signals: a node that is told to go, and one that wakes up long after.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{ECHO, G_COUNTER, LEVELS, Process, request};
+use crate::store::{Store, assert_counts, impatient_counter};
+
+#[test]
+fn a_node_that_is_told_to_go_goes_even_if_nobody_reads_its_output() {
+    for is_flooded in [false, true] {
+        let mut node = Process::initialised(G_COUNTER, &[]);
+        let mut input = node.take_input();
+        let feeder = thread::spawn(move || {
+            use std::io::Write;
+            let read = request("c1", json!({"type": "x", "msg_id": 1})) + "\n";
+            // Until the node is gone.
+            while is_flooded && input.write_all(read.as_bytes()).is_ok() {}
+            input
+        });
+        node.signal(Signal::TERM);
+        let ended = node.wait();
+        assert_eq!((ended.exit_code, ended.errors.as_str()), (None, ""));
+        drop(feeder.join().expect("the feeder doesn't panic"));
+    }
+}
+
+#[test]
+fn a_node_that_slept_through_its_deadlines_answers_each_operation_once_and_truly() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = impatient_counter(level);
+        for msg_id in 1..=3 {
+            node.send(&request(
+                "c1",
+                json!({"type": "add", "delta": 1, "msg_id": msg_id}),
+            ));
+        }
+        // What it asks the store first is known before it stops, but not answered.
+        let mut unanswered = vec![node.message()];
+        node.stop();
+        // Longer than its operations may take.
+        thread::sleep(Duration::from_millis(600));
+        for msg_id in 4..=6 {
+            node.send(&request(
+                "c1",
+                json!({"type": "add", "delta": 1, "msg_id": msg_id}),
+            ));
+        }
+        node.go_on();
+        let mut answered = Vec::new();
+        while answered.len() < 6 {
+            let message = match unanswered.pop() {
+                Some(message) => message,
+                None => node.message(),
+            };
+            if message["dest"] == "seq-kv" {
+                let line = crate::store::answer(&message, store.handle(&message["body"]));
+                node.send(&line);
+            } else {
+                answered.push(message["body"].clone());
+            }
+        }
+        let mut ids: Vec<i64> = answered
+            .iter()
+            .filter_map(|body| body["in_reply_to"].as_i64())
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6], "{level}");
+        let is = |kind: &'static str| answered.iter().filter(move |body| body["type"] == kind);
+        let added = is("add_ok").count() as i64;
+        // Nothing had been sent that could have added the others.
+        assert!(
+            is("error").all(|body| body["code"] == 11),
+            "{level}: {answered:?}"
+        );
+        assert_counts(&mut node, &mut store, added);
+    }
+}
+
+#[test]
+fn a_node_that_is_stopped_in_a_flood_loses_nothing() {
+    let mut node = Process::initialised(ECHO, &[]);
+    let mut input = node.take_input();
+    let feeder = thread::spawn(move || {
+        use std::io::Write;
+        for msg_id in 0..20_000 {
+            let line = request("c1", json!({"type": "echo", "echo": "x", "msg_id": msg_id})) + "\n";
+            input.write_all(line.as_bytes()).expect("the node reads");
+        }
+    });
+    for msg_id in 0..20_000 {
+        if msg_id % 2_000 == 0 {
+            node.stop();
+            node.go_on();
+        }
+        assert_eq!(node.message()["body"]["in_reply_to"], msg_id);
+    }
+    feeder.join().expect("the feeder doesn't panic");
+    assert_eq!(node.end().exit_code, Some(0));
+}

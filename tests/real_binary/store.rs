@@ -1,0 +1,357 @@
+//! A store that does as it is told, and what counters make of one that misbehaves.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::process::{G_COUNTER, LEVELS, Process, request};
+
+/// A linearizable `seq-kv`, for as long as nobody meddles with it.
+#[derive(Default)]
+pub struct Store {
+    pub values: BTreeMap<String, Value>,
+}
+
+impl Store {
+    /// Does what a request asks for. The answer is a body without `in_reply_to`.
+    pub fn handle(&mut self, body: &Value) -> Value {
+        let key = body["key"].as_str().expect("keys are strings");
+        match (
+            body["type"].as_str().expect("requests have a type"),
+            self.values.get(key),
+        ) {
+            ("read", Some(value)) => json!({"type": "read_ok", "value": value}),
+            ("cas", Some(value)) if *value != body["from"] => refusal(22),
+            ("cas", None) if body["create_if_not_exists"] != true => refusal(20),
+            ("cas", _) => {
+                self.values.insert(key.into(), body["to"].clone());
+                json!({"type": "cas_ok"})
+            }
+            _ => refusal(20),
+        }
+    }
+}
+
+/// An error of a store.
+pub fn refusal(code: i64) -> Value {
+    json!({"type": "error", "code": code, "text": "as the test says"})
+}
+
+/// The line that answers `message` with `body`.
+pub fn answer(message: &Value, mut body: Value) -> String {
+    body["in_reply_to"] = message["body"]["msg_id"].clone();
+    json!({"id": 8, "src": message["dest"], "dest": message["src"], "body": body}).to_string()
+}
+
+impl Process {
+    /// Lets `handle` answer what the node asks its store, until the node says something to a client: that message.
+    pub fn serve(&mut self, mut handle: impl FnMut(&Value) -> Value) -> Value {
+        loop {
+            let message = self.message();
+            if message["dest"] != "seq-kv" {
+                return message;
+            }
+            let line = answer(&message, handle(&message["body"]));
+            self.send(&line);
+        }
+    }
+}
+
+/// A counter of this level that gives up on an operation soon.
+pub fn impatient_counter(level: &str) -> Process {
+    Process::initialised(
+        G_COUNTER,
+        &[
+            "--consistency",
+            level,
+            "--op-timeout",
+            "500ms",
+            "--rpc-timeout",
+            "20ms",
+        ],
+    )
+}
+
+fn add(msg_id: i64) -> String {
+    request("c1", json!({"type": "add", "delta": 5, "msg_id": msg_id}))
+}
+
+fn read(msg_id: i64) -> String {
+    request("c1", json!({"type": "read", "msg_id": msg_id}))
+}
+
+/// The counter works: what has been added is read.
+pub fn assert_counts(node: &mut Process, store: &mut Store, value: i64) {
+    node.send(&read(1_000));
+    // Answers to older operations may come first.
+    loop {
+        let message = node.serve(|body| store.handle(body));
+        if message["body"]["in_reply_to"] == 1_000 {
+            assert_eq!(message["body"]["value"], value, "{message}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn whatever_error_a_store_gives_an_add_counts_once_and_is_answered_truly() {
+    for level in LEVELS {
+        for code in [
+            0,
+            1,
+            10,
+            11,
+            12,
+            13,
+            14,
+            20,
+            21,
+            22,
+            30,
+            999,
+            1000,
+            -1,
+            i64::MAX,
+        ] {
+            for is_applied in [false, true] {
+                let mut store = Store::default();
+                let mut node = Process::initialised(
+                    G_COUNTER,
+                    &["--consistency", level, "--rpc-timeout", "50ms"],
+                );
+                let mut errors_left = 3;
+                node.send(&add(1));
+                let message = node.serve(|body| {
+                    if body["type"] == "cas" && errors_left > 0 {
+                        errors_left -= 1;
+                        if is_applied {
+                            store.handle(body);
+                        }
+                        return refusal(code);
+                    }
+                    store.handle(body)
+                });
+                assert_eq!(
+                    message["body"],
+                    json!({"type": "add_ok", "in_reply_to": 1}),
+                    "{level}, code {code}"
+                );
+                assert_counts(&mut node, &mut store, 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn while_a_store_gives_nothing_but_errors_operations_fail_in_time_and_afterwards_all_is_well() {
+    for level in LEVELS {
+        for code in [0, 11, 13, 20, 22, 1000] {
+            let mut store = Store::default();
+            let mut node = impatient_counter(level);
+            node.send(&add(1));
+            let message = node.serve(|_| refusal(code));
+            assert_eq!(
+                message["body"]["type"], "error",
+                "{level}, code {code}: {message}"
+            );
+            let answered = message["body"]["code"].as_i64();
+            assert!(
+                matches!(answered, Some(0 | 11)),
+                "{level}, code {code}: {message}"
+            );
+            // A refused cas is no more than refused, but the node can't know that no other copy is under way.
+            node.send(&add(2));
+            let message = node.serve(|body| store.handle(body));
+            assert_eq!(message["body"], json!({"type": "add_ok", "in_reply_to": 2}));
+            let first_counts = answered == Some(0);
+            let value = store_value(&store, level);
+            assert!(
+                value == 5 || (first_counts && value == 10),
+                "{level}, code {code}: {value}"
+            );
+            assert_counts(&mut node, &mut store, value);
+        }
+    }
+}
+
+/// What the registers in the store add up to.
+fn store_value(store: &Store, level: &str) -> i64 {
+    match level {
+        "regular" => store
+            .values
+            .values()
+            .filter_map(|own| own[0].as_i64())
+            .sum(),
+        _ => store.values["g-counter"]["value"]
+            .as_i64()
+            .expect("values are numbers"),
+    }
+}
+
+/// Values that no counter wrote.
+fn foreign_values() -> Vec<Value> {
+    let mut values = vec![
+        json!(null),
+        json!(5),
+        json!("text"),
+        json!([]),
+        json!({}),
+        json!([1]),
+        json!([1, 2, 3]),
+        json!(["1", 2]),
+        json!([1, "2"]),
+        json!([1.5, 2]),
+        json!([1, -2]),
+        json!([5, 0]),
+        json!([1, u64::MAX]),
+        json!([1, 1u64 << 53]),
+        json!([u64::MAX, 1]),
+        json!({"version": 1}),
+        json!({"version": 1, "value": 2}),
+        json!({"version": 1, "value": 2, "rounds": []}),
+        json!({"version": 0, "value": 2, "rounds": {}}),
+        json!({"version": -1, "value": 2, "rounds": {}}),
+        json!({"version": u64::MAX, "value": 2, "rounds": {}}),
+        json!({"version": 1u64 << 53, "value": 2, "rounds": {}}),
+        json!({"version": 1, "value": "2", "rounds": {}}),
+        json!({"version": 1, "value": 2, "rounds": {"n0": "x"}}),
+        json!({"version": 1, "value": u64::MAX, "rounds": {}}),
+    ];
+    values.push((0..300).fold(json!(1), |inner, _| json!([inner])));
+    values
+}
+
+#[test]
+fn a_value_that_no_counter_wrote_is_an_error_and_is_left_alone() {
+    for level in LEVELS {
+        for value in foreign_values() {
+            for key in ["g-counter", "g-counter/n0", "g-counter/n1"] {
+                let mut store = Store::default();
+                store.values.insert(key.into(), value.clone());
+                let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
+                let is_used = (level == "regular") == (key != "g-counter");
+                node.send(&read(1));
+                let message = node.serve(|body| store.handle(body));
+                let body = &message["body"];
+                if is_used {
+                    assert_eq!(body["code"], 11, "{level}, {key} {value}: {message}");
+                    let text = body["text"].as_str().expect("errors have a text");
+                    assert!(text.contains(key), "{level}, {key} {value}: {message}");
+                    assert_eq!(store.values[key], value);
+                    // Once whoever wrote it has gone, the counter works.
+                    store.values.remove(key);
+                    assert_counts(&mut node, &mut store, 0);
+                } else {
+                    assert_eq!(body["value"], 0, "{level}, {key} {value}: {message}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_of_the_wrong_form_are_no_answers() {
+    let wrong = [
+        json!({"type": "read_ok"}),
+        json!({"type": "read_ok", "value": null}),
+        json!({"type": "cas"}),
+        json!({}),
+        json!({"type": "error"}),
+        json!({"type": "error", "code": "22"}),
+        json!({"type": "error", "code": 1.5}),
+        json!({"type": 5}),
+        json!({"type": "write_ok"}),
+        json!({"type": "add_ok"}),
+        json!({"type": "init_ok"}),
+    ];
+    for level in LEVELS {
+        for body in &wrong {
+            let mut store = Store::default();
+            let mut node = impatient_counter(level);
+            let mut wrong_left = 2;
+            node.send(&add(1));
+            let message = node.serve(|request| {
+                // A value that is null is a value, and one that no counter wrote.
+                let is_answer = body["type"] == "read_ok" && request["type"] == "read";
+                if wrong_left > 0 && !is_answer {
+                    wrong_left -= 1;
+                    return body.clone();
+                }
+                store.handle(request)
+            });
+            assert_eq!(
+                message["body"]["type"], "add_ok",
+                "{level}, {body}: {message}"
+            );
+            assert_counts(&mut node, &mut store, 5);
+        }
+    }
+}
+
+#[test]
+fn only_the_store_answers_for_the_store() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
+        node.send(&add(1));
+        let mut forged = 0;
+        // For every question the node first hears three lies from others.
+        let message = loop {
+            let message = node.message();
+            if message["dest"] != "seq-kv" {
+                break message;
+            }
+            for src in ["c1", "n1", "lin-kv"] {
+                for body in [
+                    json!({"type": "cas_ok"}),
+                    json!({"type": "read_ok", "value": [900, 9]}),
+                    refusal(20),
+                ] {
+                    let mut lie: Value =
+                        serde_json::from_str(&answer(&message, body)).expect("it is JSON");
+                    lie["src"] = json!(src);
+                    node.send(&lie.to_string());
+                    forged += 1;
+                }
+            }
+            let truth = store.handle(&message["body"]);
+            node.send(&answer(&message, truth));
+        };
+        assert!(forged > 0);
+        assert_eq!(message["body"]["type"], "add_ok");
+        assert_eq!(store_value(&store, level), 5);
+        assert_counts(&mut node, &mut store, 5);
+    }
+}
+
+#[test]
+fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_acknowledged() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = impatient_counter(level);
+        node.send(&add(1));
+        assert_eq!(
+            node.serve(|body| store.handle(body))["body"]["type"],
+            "add_ok"
+        );
+        store.values.clear();
+        let mut questions = 0;
+        for msg_id in 2..5 {
+            node.send(&add(msg_id));
+            let message = node.serve(|body| {
+                questions += 1;
+                store.handle(body)
+            });
+            assert_eq!(message["body"]["type"], "error", "{level}: {message}");
+            assert!(
+                matches!(message["body"]["code"].as_i64(), Some(0 | 11)),
+                "{message}"
+            );
+        }
+        assert!(
+            questions < 2_000,
+            "{level}: {questions} questions in three operation timeouts"
+        );
+        assert!(store.values.is_empty());
+    }
+}

@@ -1,0 +1,358 @@
+//! A counter serves millions of messages while its store and its own lives fail, and takes no more memory for it.
+//!
+//! In virtual time, on the real core with its framing: closed-loop clients, a store whose messages are lost, doubled,
+//! late and refused, lines that mean nothing, and kills. `cargo test --release --test soak -- --ignored` is the long
+//! form.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use eddy::node::{Node, Random};
+use eddy::protocol::LineReader;
+use eddy::workload::GCounter;
+use eddy::workload::g_counter::{Consistency, Options};
+use serde_json::{Value, json};
+
+const CLIENTS: usize = 40;
+const MESSAGES_A_LIFE: u64 = 100_000;
+
+/// One operation under way.
+struct Operation {
+    client: usize,
+    delta: Option<i64>,
+    /// What had been acknowledged when it began: a read shows no less.
+    acknowledged: i64,
+    deadline_us: u64,
+}
+
+struct Soak {
+    node: Node<GCounter>,
+    reader: LineReader,
+    options: Options,
+    random: Random,
+    now_us: u64,
+    messages: u64,
+    sent: u64,
+    /// Lines on their way to the node, and requests on their way to the store.
+    under_way: BinaryHeap<Reverse<(u64, u64, bool, String)>>,
+    values: BTreeMap<String, Value>,
+    next_msg_id: u64,
+    operations: BTreeMap<u64, Operation>,
+    acknowledged: i64,
+    unsure: i64,
+    failed: u64,
+    succeeded: u64,
+}
+
+impl Soak {
+    fn new(consistency: Consistency) -> Self {
+        let options = Options {
+            consistency,
+            ..Options::default()
+        };
+        let mut soak = Soak {
+            node: Node::new(GCounter::new(options.clone(), 0)),
+            reader: LineReader::new(1 << 16),
+            options,
+            random: Random::new(7),
+            now_us: 0,
+            messages: 0,
+            sent: 0,
+            under_way: BinaryHeap::new(),
+            values: BTreeMap::new(),
+            next_msg_id: 0,
+            operations: BTreeMap::new(),
+            acknowledged: 0,
+            unsure: 0,
+            failed: 0,
+            succeeded: 0,
+        };
+        soak.start();
+        (0..CLIENTS).for_each(|client| soak.ask(client));
+        soak
+    }
+
+    /// A new life of the node.
+    fn start(&mut self) {
+        self.node = Node::new(GCounter::new(self.options.clone(), self.random.next_u64()));
+        let init =
+            json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": 0});
+        self.receive(&json!({"src": "c0", "dest": "n0", "body": init}).to_string());
+        self.node.written(self.node.output().len());
+    }
+
+    fn kill(&mut self) {
+        self.start();
+        for operation in std::mem::take(&mut self.operations).into_values() {
+            self.unsure += operation.delta.unwrap_or(0);
+            self.ask(operation.client);
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.now_us)
+    }
+
+    fn post(&mut self, is_to_store: bool, delay_us: u64, line: String) {
+        self.sent += 1;
+        self.under_way.push(Reverse((
+            self.now_us + delay_us,
+            self.sent,
+            is_to_store,
+            line,
+        )));
+    }
+
+    /// Loses one message in twenty, doubles one, and delays one by up to two seconds.
+    fn post_with_faults(&mut self, is_to_store: bool, line: String) {
+        let copies = match self.random.below(20) {
+            0 => 0,
+            1 => 2,
+            _ => 1,
+        };
+        for _ in 0..copies {
+            let late_us = if self.random.below(20) == 0 {
+                2_000_000
+            } else {
+                2_000
+            };
+            let delay_us = self.random.below(late_us);
+            self.post(is_to_store, delay_us, line.clone());
+        }
+    }
+
+    fn ask(&mut self, client: usize) {
+        self.next_msg_id += 1;
+        let msg_id = self.next_msg_id;
+        let delta = (self.random.below(2) == 0).then(|| self.random.below(5) as i64);
+        let body = match delta {
+            Some(delta) => json!({"type": "add", "delta": delta, "msg_id": msg_id}),
+            None => json!({"type": "read", "msg_id": msg_id}),
+        };
+        // Its time begins when the node has it.
+        let delay_us = self.random.below(1_000);
+        let operation = Operation {
+            client,
+            delta,
+            acknowledged: self.acknowledged,
+            deadline_us: self.now_us + delay_us + self.options.op_timeout.as_micros() as u64,
+        };
+        self.operations.insert(msg_id, operation);
+        let line = json!({"src": format!("c{client}"), "dest": "n0", "body": body}).to_string();
+        self.post(false, delay_us, line);
+    }
+
+    /// Brings a line to the node through its framing, and what means nothing with it now and then.
+    fn receive(&mut self, line: &str) {
+        let noise = match self.random.below(100) {
+            0 => "hello\n",
+            1 => {
+                "{\"src\":\"seq-kv\",\"dest\":\"n0\",\"body\":{\"type\":\"cas_ok\",\"in_reply_to\":77}}\n"
+            }
+            2 => "\n",
+            _ => "",
+        };
+        let now = self.now();
+        for part in [noise, line, "\n"] {
+            self.reader.space()[..part.len()].copy_from_slice(part.as_bytes());
+            self.reader.filled(part.len());
+            for line in self.reader.lines() {
+                // What means nothing is refused.
+                let _ = self
+                    .node
+                    .receive(line.expect("lines are short and UTF-8"), now);
+            }
+        }
+        self.messages += 1;
+    }
+
+    fn handle(&mut self, request: &str) {
+        let request: Value = serde_json::from_str(request).expect("nodes write JSON");
+        let body = &request["body"];
+        let key = body["key"].as_str().expect("keys are strings");
+        let error = |code| json!({"type": "error", "code": code, "text": "as the test says"});
+        let mut answer = match (&body["type"], self.values.get(key)) {
+            _ if self.random.below(50) == 0 => error(11),
+            (kind, Some(value)) if *kind == "read" => json!({"type": "read_ok", "value": value}),
+            (_, Some(value)) if *value != body["from"] => error(22),
+            (_, None) if body["create_if_not_exists"] != true => error(20),
+            _ => {
+                self.values.insert(key.into(), body["to"].clone());
+                match self.random.below(50) {
+                    0 => error(13),
+                    _ => json!({"type": "cas_ok"}),
+                }
+            }
+        };
+        answer["in_reply_to"] = body["msg_id"].clone();
+        let line = json!({"src": "seq-kv", "dest": "n0", "body": answer}).to_string();
+        self.post_with_faults(false, line);
+    }
+
+    fn complete(&mut self, body: &Value) {
+        let msg_id = body["in_reply_to"].as_u64().expect("replies say to what");
+        let Some(operation) = self.operations.remove(&msg_id) else {
+            // It was asked in an earlier life of the node, and has been counted as unsure.
+            assert!(msg_id <= self.next_msg_id);
+            return;
+        };
+        assert!(
+            self.now_us <= operation.deadline_us + 1,
+            "answered late: {body}"
+        );
+        match (body["type"].as_str(), operation.delta) {
+            (Some("add_ok"), Some(delta)) => self.acknowledged += delta,
+            (Some("read_ok"), None) => {
+                let value = body["value"].as_i64().expect("values are numbers");
+                assert!(
+                    value >= operation.acknowledged,
+                    "it misses what was acknowledged: {body}"
+                );
+            }
+            (Some("error"), delta) => {
+                self.failed += 1;
+                let is_unsure = body["code"] == 0;
+                self.unsure += delta.filter(|_| is_unsure).unwrap_or(0);
+            }
+            _ => panic!("no answer to that: {body}"),
+        }
+        self.succeeded += u64::from(body["type"] != "error");
+        self.ask(operation.client);
+    }
+
+    fn listen(&mut self) {
+        let output = String::from_utf8(self.node.output().to_vec()).expect("nodes write UTF-8");
+        self.node.written(output.len());
+        for line in output.lines() {
+            self.messages += 1;
+            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
+            match message["dest"] == "seq-kv" {
+                true => self.post_with_faults(true, line.to_string()),
+                false => self.complete(&message["body"]),
+            }
+        }
+    }
+
+    fn run(&mut self, messages: u64) {
+        let until = self.messages + messages;
+        while self.messages < until {
+            let arrival_us = self
+                .under_way
+                .peek()
+                .map(|Reverse((arrival_us, ..))| *arrival_us);
+            let deadline_us = self
+                .node
+                .deadline()
+                .map(|deadline| deadline.as_micros() as u64 + 1);
+            if deadline_us.is_some_and(|deadline_us| {
+                arrival_us.is_none_or(|arrival_us| deadline_us <= arrival_us)
+            }) {
+                self.now_us = self.now_us.max(deadline_us.expect("it is some"));
+                self.node.wake(self.now());
+                self.listen();
+                continue;
+            }
+            let Reverse((arrival_us, _, is_to_store, line)) =
+                self.under_way.pop().expect("clients never rest");
+            self.now_us = arrival_us;
+            match is_to_store {
+                true => self.handle(&line),
+                false => self.receive(&line),
+            }
+            self.listen();
+        }
+    }
+
+    fn check(&self) {
+        let total = match self.options.consistency {
+            Consistency::Regular => &self.values["g-counter/n0"][0],
+            _ => &self.values["g-counter"]["value"],
+        };
+        let total = total.as_i64().expect("totals are numbers");
+        let under_way: i64 = self
+            .operations
+            .values()
+            .filter_map(|operation| operation.delta)
+            .sum();
+        let most = self.acknowledged + self.unsure + under_way;
+        assert!(
+            (self.acknowledged..=most).contains(&total),
+            "{} to {most}: {total}",
+            self.acknowledged
+        );
+        assert!(
+            self.succeeded > 10 * self.failed,
+            "{} succeeded, {} failed",
+            self.succeeded,
+            self.failed
+        );
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status =
+        std::fs::read_to_string("/proc/self/status").expect("Linux tells of every process");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.expect("it is told for every process").trim();
+    let (kib, _) = resident.split_once(" kB").expect("it is told in kB");
+    kib.parse().expect("it is a number")
+}
+
+/// What an allocator may take or give back between two looks.
+const JITTER_KIB: u64 = 256;
+
+/// A tenth of the messages warms up; after the rest, no more memory is taken than 5% above that.
+fn soak(messages_a_level: u64) {
+    for consistency in [Consistency::Regular, Consistency::Linearizable] {
+        let mut soak = Soak::new(consistency);
+        soak.run(messages_a_level / 10);
+        let warm_kib = resident_kib();
+        let lives = (messages_a_level / MESSAGES_A_LIFE).max(2);
+        for _ in 0..lives {
+            soak.kill();
+            soak.run(messages_a_level / lives);
+        }
+        let resident_kib = resident_kib();
+        println!(
+            "{consistency:?}: {} messages, {} operations succeeded, {} failed; {warm_kib} KiB, then {resident_kib} KiB",
+            soak.messages, soak.succeeded, soak.failed
+        );
+        assert!(
+            resident_kib <= warm_kib + warm_kib / 20 + JITTER_KIB,
+            "{warm_kib} KiB grew to {resident_kib} KiB"
+        );
+        soak.check();
+        // The end: what is under way is answered, and the store settles what is unsettled. Nothing stays.
+        soak.node.finish();
+        soak.node.written(soak.node.output().len());
+        let mut turns = 0;
+        while let Some(deadline) = soak.node.deadline() {
+            soak.now_us = soak.now_us.max(deadline.as_micros() as u64 + 1);
+            soak.node.wake(soak.now());
+            let output = String::from_utf8(soak.node.output().to_vec()).expect("nodes write UTF-8");
+            soak.node.written(output.len());
+            output.lines().for_each(|line| soak.handle(line));
+            while let Some(Reverse((_, _, is_to_store, line))) = soak.under_way.pop() {
+                match is_to_store {
+                    true => soak.handle(&line),
+                    false if line.contains("seq-kv") => soak.receive(&line),
+                    false => {}
+                }
+            }
+            turns += 1;
+            assert!(turns < 100, "something stays pending");
+        }
+    }
+}
+
+#[test]
+fn memory_stays_flat_and_nothing_stays_pending() {
+    soak(200_000);
+}
+
+#[test]
+#[ignore = "takes minutes: ten million messages"]
+fn memory_stays_flat_for_ten_million_messages() {
+    soak(5_000_000);
+}
