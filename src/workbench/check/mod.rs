@@ -11,7 +11,7 @@ pub mod counter;
 pub mod echo;
 mod sums;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod unique_ids;
 
 use serde_json::{Map, Value};

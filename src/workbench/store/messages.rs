@@ -202,7 +202,11 @@ impl Observer for Messages {
 }
 
 fn microseconds_since(began_at: Duration, at: Duration) -> i64 {
-    at.as_micros() as i64 - began_at.as_micros() as i64
+    // The difference is rounded, not its parts: the history has the same times to the microsecond.
+    match at.checked_sub(began_at) {
+        Some(after) => after.as_micros() as i64,
+        None => -((began_at - at).as_micros() as i64),
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,10 @@ function causedBy(o) {
     for (const reply of answers) roles.set(reply, `reply of ${sourceOf(reply)}`);
     if (isLost(request) || !isNode[messages.dest[request]]) continue;
     const end_us = answers.length > 0 ? messages.sent_us[answers[0]] : until_us;
+    // Of two messages that were sent in one microsecond, numbers say which came first.
+    const endId = answers.length > 0 ? messages.id[answers[0]] : Infinity;
     for (const m of sentWithin(messages.dest[request], endOf(request), end_us)) {
+      if (messages.id[m] < messages.id[request] || messages.id[m] > endId) continue;
       if (roles.has(m) || messages.in_reply_to[m] !== null || isClient[messages.dest[m]]) continue;
       roles.set(m, `sent by ${sourceOf(m)} meanwhile`);
       open.push([m, end_us]);
