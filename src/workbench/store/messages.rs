@@ -1,6 +1,6 @@
 //! `messages.jsonl`: every message, a line each, written once it is known what became of it.
 //!
-//! Lines go to disk as the run goes on. What stays in memory is one mark for every [`BLOCK_LINES`] lines, so that a
+//! Lines go to disk as the run goes on. What stays in memory is one mark for every `BLOCK_LINES` lines, so that a
 //! stretch of a long file can be found again without reading all of it.
 
 use std::fs::File;
@@ -83,7 +83,7 @@ impl Messages {
         self.omitted_count
     }
 
-    /// How many blocks of up to [`BLOCK_LINES`] lines there are.
+    /// How many blocks of up to `BLOCK_LINES` lines there are.
     pub fn block_count(&self) -> usize {
         self.blocks.len()
     }

@@ -120,7 +120,7 @@ function noteWindow(shown, stride) {
   const digits = Math.max(1, Math.min(6, 7 - Math.floor(Math.log10(to - from))));
   byId("window-note").textContent = `${moment(from, digits)} to ${moment(to, digits)}: `
     + `${grouped(timelineFound.length)} operations, ${grouped(shown)} messages`
-    + (stride > 1 ? `, of which every ${stride}th is drawn` : "");
+    + (stride > 1 ? `, of which one in ${stride} is drawn` : "");
 }
 
 /** A button that can be on or off. */

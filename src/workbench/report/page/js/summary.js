@@ -43,7 +43,7 @@ function summarize() {
   byId("facts").textContent = JSON.stringify(rest, null, 2);
 
   byId("latency-note").textContent = "One point an operation, and the latency that half, 95 % and 99 % of those begun at the time kept within"
-    + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations every ${operations.stride}th is a point; lines and rates count all.` : ".");
+    + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
   const held = messageCount < messages.total
     ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
       + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} are nowhere. ` : "; messages.jsonl has all. ")
