@@ -40,7 +40,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom test lint doc soak fuzz deny bench help
+.PHONY: maelstrom test lint doc soak fuzz deny bench small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -92,7 +92,15 @@ deny:
 	cargo deny --config .ci/deny.toml check bans licenses sources
 
 bench:
-	cargo bench --features workbench
+	cargo bench --bench end_to_end
+
+# A target of its own keeps the flags from the build scripts.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+small:
+	RUSTFLAGS='-C force-unwind-tables=no -C link-arg=-Wl,--icf=all' \
+		cargo build --profile small --target $(HOST) --bin g-counter
+	@ls -l target/$(HOST)/small/g-counter
 
 help:
 	@echo 'make maelstrom   build release and run the main job: on real Maelstrom if it is on the PATH'
@@ -103,4 +111,5 @@ help:
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
-	@echo 'make bench       measurements'
+	@echo 'make bench       echo against a straight loop and against cat, as ratios'
+	@echo 'make small       a g-counter for where there is little room'

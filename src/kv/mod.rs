@@ -147,11 +147,6 @@ impl Patience {
         wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
     }
 
-    /// Any part of a time, by chance.
-    pub fn part_of(&mut self, time: Duration) -> Duration {
-        time / 1024 * self.random.below(1024) as u32
-    }
-
     /// The wait after a service has refused: a tenth of the time, since an answer did come.
     pub fn pause(&mut self, attempts: u32) -> Duration {
         self.wait(attempts) / 10

@@ -1,9 +1,9 @@
 use alloc::borrow::Cow;
 use core::{fmt, marker::PhantomData};
 
-use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
-use serde::{Deserialize, de::IntoDeserializer};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::NAME_BYTES_MAX;
@@ -238,28 +238,63 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(Text(key)) = self.map.next_key()? {
-            match &*key {
-                "type" => self.header.kind = self.map.next_value::<Text>()?.0,
-                "msg_id" => self.header.msg_id = self.map.next_value()?,
-                "in_reply_to" => self.header.in_reply_to = self.map.next_value()?,
-                "code" => self.header.code = self.map.next_value()?,
-                _ => {
-                    return match key {
-                        Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
-                        Cow::Owned(key) => {
-                            let key: StringDeserializer<A::Error> = key.into_deserializer();
-                            seed.deserialize(key)
-                        }
-                    }
-                    .map(Some);
-                }
+        let mut seed = Some(seed);
+        loop {
+            match self.map.next_key_seed(KeySeed(&mut seed))? {
+                Some(Key::Type) => self.header.kind = self.map.next_value::<Text>()?.0,
+                Some(Key::MsgId) => self.header.msg_id = self.map.next_value()?,
+                Some(Key::InReplyTo) => self.header.in_reply_to = self.map.next_value()?,
+                Some(Key::Code) => self.header.code = self.map.next_value()?,
+                Some(Key::Other(key)) => return Ok(Some(key)),
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         self.map.next_value_seed(seed)
+    }
+}
+
+/// A key of a body.
+enum Key<K> {
+    Type,
+    MsgId,
+    InReplyTo,
+    Code,
+    /// One for `F`.
+    Other(K),
+}
+
+/// Tells the keys of a body apart without a copy of any. It holds what makes a key for `F`, which is used up by the
+/// first one.
+struct KeySeed<'s, S>(&'s mut Option<S>);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, S> {
+    type Value = Key<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for KeySeed<'_, S> {
+    type Value = Key<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(match key {
+            "type" => Key::Type,
+            "msg_id" => Key::MsgId,
+            "in_reply_to" => Key::InReplyTo,
+            "code" => Key::Code,
+            _ => {
+                let seed = self.0.take().expect("a key is asked for once");
+                Key::Other(seed.deserialize(StrDeserializer::new(key))?)
+            }
+        })
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! - Many messages a read, one write a batch. While output waits no input is read and the node isn't woken, so nothing
 //!   grows: what it would say could not be heard.
-//! - Input is read until there is none. A read that doesn't fill its buffer is not enough (though epoll(7), question 9,
-//!   says so): the end of the input may have come in the same event, and a terminal gives one line a read.
+//! - A read that doesn't fill its buffer has drained a pipe; asking again would only cost a system call (epoll(7),
+//!   question 9). What comes later is a new edge. But the end of the input may have come in the same event: then, and
+//!   from a terminal, which gives one line a read, input is read until there is none.
 //! - epoll refuses regular files and `/dev/null`. Those are read and written blocking, and always ready.
 //! - Nonblocking mode belongs to the open file description, which others may share. It is undone on the way out, and
 //!   never set on a terminal: whoever is ended by ctrl-C undoes nothing.
@@ -173,7 +174,7 @@ impl<W: Workload> Loop<W> {
         }
         for event in &self.events {
             match event.token() {
-                INPUT => self.input.set_ready(),
+                INPUT => self.input.set_ready(event.is_read_closed()),
                 _ => self.output.set_ready().map_err(broken("polling"))?,
             }
         }

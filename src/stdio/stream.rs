@@ -9,6 +9,8 @@ use mio::{Interest, Registry, Token};
 pub(super) struct Input {
     source: Source,
     is_ready: bool,
+    /// The other end has been closed; what it sent before is still to be read.
+    is_closed: bool,
     has_ended: bool,
 }
 
@@ -39,6 +41,7 @@ impl Input {
         Ok(Input {
             source,
             is_ready: !is_terminal,
+            is_closed: false,
             has_ended: false,
         })
     }
@@ -51,7 +54,9 @@ impl Input {
         self.has_ended
     }
 
-    pub(super) fn set_ready(&mut self) {
+    /// There is something to read, and if `is_closed`, nothing will come after it.
+    pub(super) fn set_ready(&mut self, is_closed: bool) {
+        self.is_closed |= is_closed;
         self.is_ready = !self.has_ended;
     }
 
@@ -73,7 +78,12 @@ impl Input {
                 self.is_ready = false;
                 Ok(0)
             }
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                if let Source::Polled(_) = self.source {
+                    self.is_ready = count == space.len() || self.is_closed;
+                }
+                Ok(count)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_ready = false;
                 Ok(0)

@@ -3,7 +3,6 @@
 use alloc::{collections::VecDeque, string::ToString};
 use core::time::Duration;
 
-use super::carriers::Batch;
 use crate::node::Outbox;
 use crate::protocol::{Error, ErrorCode, Name};
 
@@ -12,13 +11,11 @@ use crate::protocol::{Error, ErrorCode, Name};
 pub(super) enum Want {
     Add(i64),
     Read,
-    /// Another node's batch is to be carried.
-    Carry(Batch),
 }
 
 /// One client's operation, until it is answered.
 pub(super) struct Rider {
-    pub(super) client: Name,
+    client: Name,
     msg_id: Option<i64>,
     pub(super) want: Want,
     pub(super) deadline: Duration,
@@ -84,17 +81,7 @@ impl Answers {
                     .reply(client, rider.msg_id, "read_ok")
                     .field("value", value);
             }
-            Want::Carry(_) => unreachable!("a batch is answered with `carried`"),
         }
-    }
-
-    /// Tells a node that its batch is in the register, and whether nothing else came along.
-    pub(super) fn carried(&mut self, rider: &Rider, value: i128, alone: bool, outbox: &mut Outbox) {
-        self.missing -= 1;
-        outbox
-            .reply(rider.client.as_str(), rider.msg_id, "carry_ok")
-            .field("value", value)
-            .field("alone", alone);
     }
 
     #[cold]
@@ -107,7 +94,7 @@ impl Answers {
     #[cold]
     pub(super) fn give_up(&mut self, rider: &Rider, why: &str, outbox: &mut Outbox) {
         let error = match rider.want {
-            Want::Add(_) | Want::Carry(_) => Error::new(
+            Want::Add(_) => Error::new(
                 ErrorCode::TIMEOUT,
                 alloc::format!("{why}; the add may still count, once"),
             ),

@@ -120,7 +120,6 @@ impl Level for Eventual {
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
         match want {
-            Want::Carry(_) => return Err(Error::not_supported("carry")),
             Want::Add(delta) => {
                 self.gossip.replicas.add(delta)?;
                 outbox.reply(client, msg_id, "add_ok");

@@ -1,7 +1,7 @@
 //! Adds and reads happen one after the other, each at a moment between its request and its answer, on **any**
 //! sequentially consistent store.
 //!
-//! One register for all nodes: `{"version": 42, "value": 17, "by": "n1", "rounds": {"n0": 5120, "n1": 977}}`. A round is one cas from the last known version to the next: it adds all
+//! One register for all nodes: `{"version": 42, "value": 17, "rounds": {"n0": 5120, "n1": 977}}`. A round is one cas from the last known version to the next: it adds all
 //! waiting deltas, counts the version up and puts its own id under the node's name. Reads ride on it like adds: a read
 //! is answered with the value that a successful cas installed, so reads cost a change too. When the cas fails, the
 //! node reads the register and tries again.
@@ -36,7 +36,6 @@
 
 use alloc::{borrow::Cow, string::String};
 
-use super::carriers::Batch;
 use super::rounds::Guarantee;
 use super::shared::Shared;
 use crate::protocol::Name;
@@ -49,8 +48,6 @@ pub(super) struct Linearizable {
 
 impl Guarantee for Linearizable {
     type Register = Shared;
-
-    const IS_SHARED: bool = true;
 
     const READS_CHANGE: bool = true;
 
@@ -69,18 +66,6 @@ impl Guarantee for Linearizable {
 
     fn change(&self, wanted: &mut Shared, delta: i64, round_id: i64) {
         wanted.change(delta, &self.node, round_id);
-    }
-
-    fn author<'a>(&self, state: &'a Shared) -> &'a str {
-        state.author()
-    }
-
-    fn last_round(&self, state: &Shared, node: &str) -> i64 {
-        state.last_round(node)
-    }
-
-    fn carry(&self, wanted: &mut Shared, node: &Name, batch: Batch) {
-        wanted.carry(node, batch);
     }
 
     fn keys_to_look_up(&self) -> &[String] {

@@ -20,7 +20,6 @@
 //! `rounds`; the last is made of [`replicas`] and [`gossip`].
 
 mod answers;
-mod carriers;
 pub mod eventual;
 pub mod gossip;
 pub mod linearizable;
@@ -194,10 +193,6 @@ pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    /// What a node asks a carrier for, and the carrier's answer: see `carriers`.
-    after: Option<i64>,
-    round: Option<i64>,
-    alone: Option<bool>,
     /// What a peer tells, see `gossip`.
     #[serde(borrow)]
     news: Option<&'a RawValue>,

@@ -70,8 +70,6 @@ pub(super) struct Regular {
 impl Guarantee for Regular {
     type Register = Own;
 
-    const IS_SHARED: bool = false;
-
     const READS_CHANGE: bool = true;
 
     fn init(&mut self, counter: &str, node_id: &str, node_ids: &[Cow<'_, str>]) {

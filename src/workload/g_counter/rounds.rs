@@ -23,19 +23,15 @@ use core::{mem, time::Duration};
 use smallvec::SmallVec;
 
 use super::answers::{Answers, Rider, Want, out_of_range, pop_expired};
-use super::carriers::{Batch, Carriers};
 use super::{Fields, Level, Options};
 use crate::kv::{Answer, Patience, Register, Seen, Service};
 use crate::node::{Outbox, Pending, Random};
-use crate::protocol::{Error, ErrorCode, Message, Name};
+use crate::protocol::{Error, ErrorCode, Message};
 
 /// What makes a level: which register is changed, what has to be looked up for a read, and what both add up to.
 pub(super) trait Guarantee: Default {
     /// The register that this node changes.
     type Register: Register;
-
-    /// Whether all nodes change the same register, so that one can carry another's batch.
-    const IS_SHARED: bool;
 
     /// Whether reads ride on a change of the register; if not, they only look up.
     const READS_CHANGE: bool;
@@ -51,19 +47,6 @@ pub(super) trait Guarantee: Default {
 
     /// Makes `wanted`, which equals the known state, the one after it: `delta` more, by the round with this id.
     fn change(&self, wanted: &mut Self::Register, delta: i64, round_id: i64);
-
-    /// The node that made the last change of a shared register.
-    fn author<'a>(&self, _state: &'a Self::Register) -> &'a str {
-        ""
-    }
-
-    /// The id of `node`'s last round in a shared register, 0 if there is none.
-    fn last_round(&self, _state: &Self::Register, _node: &str) -> i64 {
-        0
-    }
-
-    /// Takes another node's batch along to the next state of a shared register, before the [`change`](Self::change).
-    fn carry(&self, _wanted: &mut Self::Register, _node: &Name, _batch: Batch) {}
 
     /// The keys that a read looks up.
     fn keys_to_look_up(&self) -> &[String];
@@ -90,12 +73,10 @@ struct Round {
     state: State,
     /// The message id that all copies of this round's cas bear, once one is sent.
     cas: Option<i64>,
-    /// The message id under which this round's batch was last handed to a carrier, if it ever was.
-    carry: Option<i64>,
     riders: Riders,
-    /// How often an answer has been missed since the last one came.
+    /// How often an answer has been missed.
     attempts: u32,
-    /// The cas was refused since the register was last read.
+    /// The cas was refused since it was last sent, or since the last pause.
     is_refused: bool,
 }
 
@@ -106,8 +87,6 @@ enum State {
     Reading { message_id: i64 },
     /// The cas is on its way.
     Casing,
-    /// The batch is with a carrier.
-    Carried { carrier: usize },
     /// Keys are being read side by side for riders that want the counter's value.
     Looking,
 }
@@ -118,14 +97,7 @@ pub(super) struct Rounds<G: Guarantee> {
     options: Options,
     service: Service,
     patience: Patience,
-    node: Name,
-    carriers: Carriers,
     last_round_id: i64,
-    /// The id of this life's last round that was applied, 0 if there was none.
-    applied_round_id: i64,
-    cas_sent_at: Duration,
-    /// No change is begun before then, for the sake of other nodes.
-    rests_until: Duration,
     rounds: Pending<Round>,
     is_changing: bool,
     is_looking: bool,
@@ -137,8 +109,6 @@ pub(super) struct Rounds<G: Guarantee> {
     /// The newest state of the register that this node knows, once it has read one.
     known: G::Register,
     is_known: bool,
-    /// What the change under way adds, if the register is shared.
-    batch: Batch,
     /// What the cas under way replaces, and what it installs.
     from: G::Register,
     wanted: G::Register,
@@ -157,11 +127,6 @@ impl<G: Guarantee> Rounds<G> {
             guarantee: G::default(),
             service: Service::new(&options.service),
             rounds: Pending::new(&mut random),
-            node: Name::default(),
-            carriers: Carriers::default(),
-            applied_round_id: 0,
-            cas_sent_at: Duration::ZERO,
-            rests_until: Duration::ZERO,
             last_round_id: random.sequence_start(53) as i64,
             patience: Patience::new(options.rpc_timeout, random),
             answers: Answers::new(options.pending_max),
@@ -172,7 +137,6 @@ impl<G: Guarantee> Rounds<G> {
             to_look: VecDeque::new(),
             known: G::Register::default(),
             is_known: false,
-            batch: Batch::default(),
             from: G::Register::default(),
             wanted: G::Register::default(),
             seen: G::Register::default(),
@@ -183,11 +147,10 @@ impl<G: Guarantee> Rounds<G> {
 
     /// Starts the rounds that have something to do and are not under way.
     fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
-        if !self.is_changing && !self.to_change.is_empty() && self.rests_until <= now {
+        if !self.is_changing && !self.to_change.is_empty() {
             let slot = self.start_round();
             self.is_changing = true;
-            let can_hand_over = self.applied_round_id != 0 && self.carriers.choose(now).is_some();
-            if self.is_known || can_hand_over {
+            if self.is_known {
                 self.change(slot, now, outbox);
             } else {
                 self.start_reading(slot);
@@ -206,21 +169,20 @@ impl<G: Guarantee> Rounds<G> {
         self.rounds.insert(Round {
             state: State::Boarding,
             cas: None,
-            carry: None,
             riders: self.spare.pop().unwrap_or_default(),
             attempts: 0,
             is_refused: false,
         })
     }
 
-    /// Ends the rounds that nobody waits for, so that those who come later need not wait for them. A change that has
-    /// been sent must be settled first.
+    /// Ends the rounds that nobody waits for, so that those who come later need not wait for them. A cas that has been
+    /// sent must be settled first.
     fn end_idle_rounds(&mut self) {
         let nobody_changes = self.to_change.is_empty();
         let is_idle = |round: &Round| match round.state {
             State::Looking => round.riders.iter().all(|rider| rider.is_answered),
-            State::Reading { .. } => round.cas.is_none() && round.carry.is_none() && nobody_changes,
-            State::Boarding | State::Casing | State::Carried { .. } => false,
+            State::Reading { .. } => round.cas.is_none() && nobody_changes,
+            State::Boarding | State::Casing => false,
         };
         let find_idle = |rounds: &mut Pending<Round>| {
             let mut rounds = rounds.iter_mut();
@@ -245,51 +207,22 @@ impl<G: Guarantee> Rounds<G> {
         self.spare.push(riders);
     }
 
-    /// Takes riders on board and sends the cas that carries them, or hands their batch to a carrier.
+    /// Takes riders on board and sends the cas that carries them.
     fn change(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let (mut delta, mut total_delta) = (0, 0);
-        let carrier = self.carriers.choose(now);
-        self.wanted.clone_from(&self.known);
+        let mut delta = 0;
         let riders = &mut self.rounds.get(slot).riders;
         while riders.len() < self.options.batch_max
             && let Some(rider) = self.to_change.pop_front()
         {
-            let more = match rider.want {
-                Want::Read => 0,
-                Want::Add(more) => more,
-                Want::Carry(batch) => {
-                    let last = self
-                        .guarantee
-                        .last_round(&self.wanted, rider.client.as_str());
-                    let is_next = last == batch.after || last == batch.round_id;
-                    if carrier.is_some() || !is_next {
-                        let error = Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, NOT_CARRIED);
-                        self.answers.error(&rider, &error, outbox);
+            if let Want::Add(more) = rider.want {
+                let total = i128::from(delta) + i128::from(more);
+                match i64::try_from(total) {
+                    Ok(total) if self.guarantee.fits(&self.known, total) => delta = total,
+                    _ => {
+                        self.answers.error(&rider, &out_of_range(), outbox);
                         continue;
                     }
-                    // A second copy of a batch has nothing to add any more.
-                    if last == batch.after { batch.delta } else { 0 }
                 }
-            };
-            let total = i128::from(total_delta) + i128::from(more);
-            match i64::try_from(total) {
-                Ok(total) if more == 0 || self.guarantee.fits(&self.known, total) => {
-                    total_delta = total;
-                }
-                _ => {
-                    self.answers.error(&rider, &out_of_range(), outbox);
-                    continue;
-                }
-            }
-            match rider.want {
-                Want::Carry(batch) => {
-                    let batch = Batch {
-                        delta: more,
-                        ..batch
-                    };
-                    self.guarantee.carry(&mut self.wanted, &rider.client, batch);
-                }
-                _ => delta += more,
             }
             riders.push(rider);
         }
@@ -298,87 +231,21 @@ impl<G: Guarantee> Rounds<G> {
             return self.end_round(slot, |_, _| {});
         }
         self.last_round_id += 1;
-        self.batch = Batch {
-            after: match self.applied_round_id {
-                0 => self.guarantee.last_round(&self.known, self.node.as_str()),
-                applied => applied,
-            },
-            round_id: self.last_round_id,
-            delta,
-        };
-        match carrier {
-            Some(carrier) => self.hand_over(slot, carrier, now, outbox),
-            None => {
-                self.from.clone_from(&self.known);
-                self.guarantee
-                    .change(&mut self.wanted, delta, self.last_round_id);
-                self.cas(slot, now, outbox);
-            }
-        }
-    }
-
-    fn hand_over(&mut self, slot: usize, carrier: usize, now: Duration, outbox: &mut Outbox) {
-        let message_id = self.rounds.message_id(slot);
-        let round = self.rounds.get(slot);
-        round.carry = Some(message_id);
-        round.state = State::Carried { carrier };
-        let deadline = now.saturating_add(self.patience.wait(1));
-        self.rounds.set_deadline(slot, deadline);
-        outbox
-            .send(self.carriers.name(carrier), "carry")
-            .field("after", self.batch.after)
-            .field("round", self.batch.round_id)
-            .field("delta", self.batch.delta)
-            .field("msg_id", message_id);
-    }
-
-    /// The batch of this round has been with a carrier: what does the register, as it is known now, say of it?
-    fn settle_batch(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let last = self.guarantee.last_round(&self.known, self.node.as_str());
-        if last == self.batch.round_id {
-            let value = self.guarantee.value(&self.known);
-            return self.applied(slot, value, outbox);
-        }
-        if last != self.batch.after && self.applied_round_id == 0 {
-            // A batch of an earlier life of this node has been carried meanwhile; after it, ours never can be.
-            return self.board_again(slot);
-        }
-        if let Some(carrier) = self.carriers.choose(now) {
-            return self.hand_over(slot, carrier, now, outbox);
-        }
-        if !self.guarantee.fits(&self.known, self.batch.delta) {
-            // A carrier may still find room for it, so it can't be refused.
-            self.start_reading(slot);
-            return self.pause(slot, now);
-        }
-        // The same step from the state that is known. If that is an old one the cas fails, and shows something newer.
         self.from.clone_from(&self.known);
         self.wanted.clone_from(&self.known);
         self.guarantee
-            .change(&mut self.wanted, self.batch.delta, self.batch.round_id);
-        self.cas(slot, now, outbox);
+            .change(&mut self.wanted, delta, self.last_round_id);
+        let message_id = self.rounds.message_id(slot);
+        self.rounds.get(slot).cas = Some(message_id);
+        self.cas(slot, message_id, now, outbox);
     }
 
-    /// The round has come to nothing: its riders board the next, in their old order and before what came later.
-    fn board_again(&mut self, slot: usize) {
-        let waiting = self.to_change.len();
-        self.end_round(slot, |this, rider| this.to_change.push_back(rider));
-        self.to_change.rotate_left(waiting);
-        self.is_changing = false;
-    }
-
-    /// Sends the cas, for the first time or again: every copy is the same, or starts where another never can.
-    fn cas(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let message_id = match self.rounds.get(slot).cas {
-            Some(message_id) => message_id,
-            None => self.rounds.message_id(slot),
-        };
+    /// Sends the cas, for the first time or again: every copy is the same.
+    fn cas(&mut self, slot: usize, message_id: i64, now: Duration, outbox: &mut Outbox) {
         let round = self.rounds.get(slot);
-        round.cas = Some(message_id);
         round.state = State::Casing;
         let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
-        self.cas_sent_at = now;
         let swap = (&self.from, &self.wanted);
         let create = self.from.version() == 0;
         self.service
@@ -414,62 +281,44 @@ impl<G: Guarantee> Rounds<G> {
             Some(Err(_)) => return self.fail_change(slot, outbox),
             None => self.seen = G::Register::default(),
         }
-        let round = self.rounds.get(slot);
-        let outcome = match round.cas {
-            _ if round.carry.is_some() => None,
-            None => Some(Seen::Lost),
-            Some(_) => Some(Seen::judge(&self.seen, &self.from, &self.wanted)),
+        let cas = self.rounds.get(slot).cas;
+        let outcome = match cas {
+            Some(_) => Seen::judge(&self.seen, &self.from, &self.wanted),
+            None => Seen::Lost,
         };
-        let has_cas = round.cas.is_some();
         // A store may answer from the past: only what is newer counts.
-        if self.seen.version() > self.known.version() {
+        if !self.is_known || self.seen.version() > self.known.version() {
             mem::swap(&mut self.known, &mut self.seen);
+            self.is_known = true;
         }
-        self.is_known = true;
-        let has_moved_on = self.known.version() > self.from.version();
-        if G::IS_SHARED && has_cas && has_moved_on {
-            let winner = self.guarantee.author(&self.known);
-            let until = now.saturating_add(
-                self.options
-                    .rpc_timeout
-                    .saturating_mul(CARRIER_RPC_TIMEOUTS),
-            );
-            self.carriers.lost_to(winner, now, until);
-        }
-        let is_refused = mem::take(&mut self.rounds.get(slot).is_refused);
-        match outcome {
-            Some(Seen::Applied) => self.cas_made(slot, now, outbox),
-            Some(Seen::Lost) => self.board_again(slot),
+        match (outcome, cas) {
+            (Seen::Applied, _) => self.applied(slot, outbox),
             // Refused, though nothing stands in its way: the store has gone back in time, or forgotten what it knew.
-            _ if is_refused && !has_moved_on => self.pause(slot, now),
-            Some(Seen::Open) => self.cas(slot, now, outbox),
-            None => self.settle_batch(slot, now, outbox),
+            (Seen::Open, Some(_)) if mem::take(&mut self.rounds.get(slot).is_refused) => {
+                self.pause(slot, now);
+            }
+            (Seen::Open, Some(message_id)) => self.cas(slot, message_id, now, outbox),
+            (Seen::Lost | Seen::Open, _) => {
+                // They board the next change, in their old order and before what came later.
+                let waiting = self.to_change.len();
+                self.end_round(slot, |this, rider| this.to_change.push_back(rider));
+                self.to_change.rotate_left(waiting);
+                self.is_changing = false;
+            }
         }
         self.advance(now, outbox);
     }
 
-    /// The cas of this round was made.
-    fn cas_made(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        if self.carriers.carries_for_some(now) {
-            let round_trip = now.saturating_sub(self.cas_sent_at);
-            self.rests_until = now.saturating_add(self.patience.part_of(round_trip));
-        }
+    /// The cas of this round was made: its riders are done, or look up what else a read needs.
+    fn applied(&mut self, slot: usize, outbox: &mut Outbox) {
         if self.wanted.version() > self.known.version() {
             self.known.clone_from(&self.wanted);
         }
-        let value = self.guarantee.value(&self.wanted);
-        self.applied(slot, value, outbox);
-    }
-
-    /// This round is in the register, and led to `value`: its riders are done, or look up what else a read needs.
-    fn applied(&mut self, slot: usize, value: i128, outbox: &mut Outbox) {
         self.is_changing = false;
-        self.applied_round_id = self.batch.round_id;
+        let value = self.guarantee.value(&self.wanted);
         let is_enough = self.guarantee.keys_to_look_up().is_empty();
-        let alone = self.rounds.get(slot).riders.len() == 1;
         self.end_round(slot, |this, rider| match rider.want {
             Want::Read if !is_enough => this.to_look.push_back(rider),
-            Want::Carry(_) => this.answers.carried(&rider, value, alone, outbox),
             _ => this.answers.ok(&rider, value, outbox),
         });
     }
@@ -485,46 +334,6 @@ impl<G: Guarantee> Rounds<G> {
         }
         self.is_changing = false;
         self.is_known = false;
-    }
-
-    /// The carrier says that the batch is in the register, or that it doesn't take it.
-    fn carrier_replied(
-        &mut self,
-        reply: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        let Some((slot, round)) = reply.body.in_reply_to.and_then(|id| self.rounds.find(id)) else {
-            return;
-        };
-        if round.carry != reply.body.in_reply_to {
-            return;
-        }
-        let is_with_carrier = matches!(round.state, State::Carried { .. });
-        let value = reply.body.fields.value;
-        let value = value.and_then(|value| value.get().parse::<i64>().ok());
-        match (&*reply.body.kind, value) {
-            ("carry_ok", Some(value)) => {
-                if reply.body.fields.alone != Some(true) {
-                    let until = now.saturating_add(
-                        self.options
-                            .rpc_timeout
-                            .saturating_mul(CARRIER_RPC_TIMEOUTS),
-                    );
-                    self.carriers.is_needed(until);
-                }
-                // The register has moved on, and this node hasn't seen it.
-                self.is_known = false;
-                self.applied(slot, value.into(), outbox);
-            }
-            _ if is_with_carrier => {
-                self.carriers.refused();
-                self.start_reading(slot);
-                self.read(slot, now, outbox);
-            }
-            _ => {}
-        }
-        self.advance(now, outbox);
     }
 
     fn start_looking(&mut self, slot: usize) {
@@ -576,10 +385,6 @@ impl<G: Guarantee> Level for Rounds<G> {
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         let counter = self.options.name();
         self.guarantee.init(counter, node_id, node_ids);
-        if G::IS_SHARED {
-            self.node = node_id.into();
-            self.carriers.init(node_id, node_ids);
-        }
     }
 
     fn accept(
@@ -600,38 +405,8 @@ impl<G: Guarantee> Level for Rounds<G> {
         Ok(())
     }
 
-    fn peer_request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) -> Result<(), Error> {
-        let body = &request.body;
-        if body.kind != "carry" || !self.carriers.knows(&request.src) {
-            return Err(Error::not_supported(&body.kind));
-        }
-        let until = now.saturating_add(
-            self.options
-                .rpc_timeout
-                .saturating_mul(CARRIER_RPC_TIMEOUTS),
-        );
-        if !self.carriers.accept(&request.src, now, until) {
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, NOT_CARRIED));
-        }
-        let fields = &body.fields;
-        let batch = Batch {
-            after: fields.after.ok_or_else(|| Error::missing("after"))?,
-            round_id: fields.round.ok_or_else(|| Error::missing("round"))?,
-            delta: fields.delta.ok_or_else(|| Error::missing("delta"))?,
-        };
-        self.accept(&request.src, body.msg_id, Want::Carry(batch), now, outbox)
-    }
-
     fn reply(&mut self, reply: &Message<'_, Fields<'_>>, now: Duration, outbox: &mut Outbox) {
         let body = &reply.body;
-        if G::IS_SHARED && self.carriers.knows(&reply.src) {
-            return self.carrier_replied(reply, now, outbox);
-        }
         let (Some(message_id), Some(answer)) = (
             body.in_reply_to,
             self.service.answer(reply, body.fields.value),
@@ -641,11 +416,10 @@ impl<G: Guarantee> Level for Rounds<G> {
         let Some((slot, round)) = self.rounds.find(message_id) else {
             return;
         };
-        round.attempts = 0;
         let is_cas = round.cas == Some(message_id);
         match (&round.state, answer) {
             // Any copy's success is the success of all, whenever it comes.
-            (_, Answer::Swapped) if is_cas => self.cas_made(slot, now, outbox),
+            (_, Answer::Swapped) if is_cas => self.applied(slot, outbox),
             (State::Casing, Answer::Mismatch | Answer::Missing) if is_cas => {
                 round.is_refused = true;
                 self.start_reading(slot);
@@ -690,7 +464,6 @@ impl<G: Guarantee> Level for Rounds<G> {
             .chain(self.to_look.front())
             .map(|rider| rider.deadline)
             .chain(self.rounds.deadline())
-            .chain((!self.is_changing && !self.to_change.is_empty()).then_some(self.rests_until))
             .min()
     }
 
@@ -723,14 +496,6 @@ impl<G: Guarantee> Level for Rounds<G> {
                     self.start_reading(slot);
                     self.read(slot, now, outbox);
                 }
-                State::Carried { carrier } => {
-                    let then = now.saturating_add(
-                        self.options.rpc_timeout.saturating_mul(ALONE_RPC_TIMEOUTS),
-                    );
-                    self.carriers.leave_alone(carrier, then);
-                    self.start_reading(slot);
-                    self.read(slot, now, outbox);
-                }
                 State::Reading { .. } => self.read(slot, now, outbox),
                 State::Looking => self.look(slot, now, outbox),
             }
@@ -756,14 +521,6 @@ impl<G: Guarantee> Level for Rounds<G> {
     }
 }
 
-/// For so many times the patience with the store, a node hands its batches to the one that its cas has lost against.
-const CARRIER_RPC_TIMEOUTS: u32 = 5;
-
-/// For so many times the patience with the store, a carrier that was silent is left alone.
-const ALONE_RPC_TIMEOUTS: u32 = 5;
-
-const NOT_CARRIED: &str =
-    "not carried: this node is no carrier, or doesn't know the batch before this one";
 const LATE: &str = "no answer from the store in time";
 const ENDED: &str = "the node's input has ended, so no answer from the store can come";
 

@@ -9,7 +9,6 @@
 use alloc::{borrow::Cow, string::String};
 use core::mem;
 
-use super::carriers::Batch;
 use super::rounds::Guarantee;
 use super::shared::Shared;
 use crate::kv::Register;
@@ -25,8 +24,6 @@ pub(super) struct Sequential {
 
 impl Guarantee for Sequential {
     type Register = Shared;
-
-    const IS_SHARED: bool = true;
 
     const READS_CHANGE: bool = false;
 
@@ -45,18 +42,6 @@ impl Guarantee for Sequential {
 
     fn change(&self, wanted: &mut Shared, delta: i64, round_id: i64) {
         wanted.change(delta, &self.node, round_id);
-    }
-
-    fn author<'a>(&self, state: &'a Shared) -> &'a str {
-        state.author()
-    }
-
-    fn last_round(&self, state: &Shared, node: &str) -> i64 {
-        state.last_round(node)
-    }
-
-    fn carry(&self, wanted: &mut Shared, node: &Name, batch: Batch) {
-        wanted.carry(node, batch);
     }
 
     fn keys_to_look_up(&self) -> &[String] {

@@ -5,20 +5,20 @@ use core::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::carriers::Batch;
 use crate::kv::{Register, check_version};
 use crate::protocol::{Encode, Name, Text};
 
-/// `{"version": 42, "value": 17, "by": "n1", "rounds": {"n0": 5120, "n1": 977}}`: how many changes there were, the
-/// counter's value, which node made the last change, and for each node the id of its last round that was applied.
+/// `{"version": 42, "value": 17, "rounds": {"n0": 5120, "n1": 977}}`: how many changes there were, the counter's
+/// value, and for each node the id of its last round that was applied.
 ///
 /// A round id is used once, by any life of any node, so finding it here proves that the round was applied.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Shared {
     version: u64,
     value: i64,
-    by: Name,
     rounds: Vec<(Name, i64)>,
+    /// Which of the rounds led to this state, if this node made it. Not part of the stored value.
+    author: usize,
 }
 
 impl Shared {
@@ -32,36 +32,36 @@ impl Shared {
         self.value.checked_add(delta).is_some()
     }
 
-    /// The id of `node`'s last round that was applied, 0 if there was none.
-    pub(super) fn last_round(&self, node: &str) -> i64 {
-        let round = self.rounds.iter().find(|(name, _)| *name == *node);
-        round.map_or(0, |(_, round_id)| *round_id)
-    }
-
-    /// Takes a batch of `node` along to the next state; [`change`](Self::change) has to follow.
-    pub(super) fn carry(&mut self, node: &Name, batch: Batch) {
-        self.value += batch.delta;
-        self.set_round(node, batch.round_id);
-    }
-
     /// Makes this the next state: `delta` more, by the round `round_id` of `node`.
     pub(super) fn change(&mut self, delta: i64, node: &Name, round_id: i64) {
         self.version += 1;
         self.value += delta;
-        self.by.clone_from(node);
-        self.set_round(node, round_id);
-    }
-
-    /// The node that made the last change.
-    pub(super) fn author(&self) -> &str {
-        self.by.as_str()
-    }
-
-    fn set_round(&mut self, node: &Name, round_id: i64) {
-        match self.rounds.iter_mut().find(|(name, _)| name == node) {
-            Some((_, last)) => *last = round_id,
+        let known = self.rounds.iter().position(|(name, _)| name == node);
+        self.author = known.unwrap_or(self.rounds.len());
+        match known {
+            Some(index) => self.rounds[index].1 = round_id,
             None => self.rounds.push((node.clone(), round_id)),
         }
+    }
+}
+
+// By hand, because a derived `clone_from` would not reuse the memory of the state before.
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        let mut clone = Shared::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let Shared {
+            version,
+            value,
+            rounds,
+            author,
+        } = source;
+        (self.version, self.value, self.author) = (*version, *value, *author);
+        self.rounds.clone_from(rounds);
     }
 }
 
@@ -75,7 +75,7 @@ impl Register for Shared {
     }
 
     fn proves(&self, change: &Self) -> bool {
-        self.last_round(change.author()) == change.last_round(change.author())
+        self.rounds.contains(&change.rounds[change.author])
     }
 }
 
@@ -85,8 +85,6 @@ impl Encode for Shared {
         self.version.encode(out);
         out.extend_from_slice(b",\"value\":");
         self.value.encode(out);
-        out.extend_from_slice(b",\"by\":");
-        self.by.as_str().encode(out);
         out.extend_from_slice(b",\"rounds\":{");
         for (index, (name, round_id)) in self.rounds.iter().enumerate() {
             if index > 0 {
@@ -105,16 +103,15 @@ impl<'de> Visitor<'de> for &mut Shared {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a counter's register: version, value, by and rounds")
+        f.write_str("a counter's register: version, value and rounds")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let (mut version, mut value, mut by, mut rounds) = (None, None, None, None);
+        let (mut version, mut value, mut rounds) = (None, None, None);
         while let Some(Text(key)) = map.next_key()? {
             match &*key {
                 "version" => version = Some(map.next_value()?),
                 "value" => value = Some(map.next_value()?),
-                "by" => by = Some(map.next_value::<Text>()?),
                 "rounds" => rounds = Some(map.next_value_seed(Rounds(&mut self.rounds))?),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -122,8 +119,6 @@ impl<'de> Visitor<'de> for &mut Shared {
         let version = version.ok_or_else(|| A::Error::missing_field("version"))?;
         self.version = check_version(version)?;
         self.value = value.ok_or_else(|| A::Error::missing_field("value"))?;
-        let Text(by) = by.ok_or_else(|| A::Error::missing_field("by"))?;
-        self.by = Name::from(&*by);
         rounds.ok_or_else(|| A::Error::missing_field("rounds"))
     }
 }

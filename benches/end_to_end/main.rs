@@ -1,0 +1,188 @@
+//! The real binaries against the straight loop and against `cat`: flood, latency, and many requests in flight.
+//!
+//! The programs take turns, so that a machine that is busy with other things is busy for all of them. The bench runs
+//! itself with the argument `ceiling` as the straight loop.
+
+mod ceiling;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+const ECHO: &str = env!("CARGO_BIN_EXE_echo");
+const FLOOD_MESSAGES: usize = 500_000;
+const ROUNDS: usize = 15;
+const EXCHANGES_A_ROUND: usize = 2_000;
+const IN_FLIGHT: usize = 64;
+const EXCHANGES_IN_FLIGHT: usize = 40_000;
+
+fn main() {
+    if std::env::args().any(|argument| argument == "ceiling") {
+        return ceiling::run().expect("standard input and output work");
+    }
+    let this = std::env::current_exe().expect("a bench is a file");
+    let ceiling = || {
+        let mut command = Command::new(&this);
+        command.arg("ceiling");
+        command
+    };
+    let echo = || Command::new(ECHO);
+    flood(&ceiling, &echo);
+    latency(&|| Command::new("cat"), &echo);
+    in_flight(&ceiling, &echo);
+}
+
+type Program<'a> = &'a dyn Fn() -> Command;
+
+fn init() -> &'static str {
+    "{\"id\":0,\"src\":\"c0\",\"dest\":\"n0\",\"body\":{\"type\":\"init\",\"node_id\":\"n0\",\"node_ids\":[\"n0\"],\"msg_id\":1}}\n"
+}
+
+fn request(number: usize) -> String {
+    let (client, payload) = (number % 10, number % 128);
+    format!(
+        "{{\"id\":{number},\"src\":\"c{client}\",\"dest\":\"n0\",\"body\":{{\"echo\":\"Please echo {payload}\",\"type\":\"echo\",\"msg_id\":{number}}}}}\n"
+    )
+}
+
+/// The best time counts: noise only ever adds to it.
+fn flood(ceiling: Program, echo: Program) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("echo.jsonl");
+    let messages: String = (1..=FLOOD_MESSAGES).map(request).collect();
+    std::fs::write(&path, init().to_string() + &messages)
+        .expect("the target folder can be written");
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..ROUNDS {
+        for (best, program) in best.iter_mut().zip([ceiling, echo]) {
+            let input = File::open(&path).expect("it was just written");
+            let start = Instant::now();
+            let status = program().stdin(input).stdout(Stdio::null()).status();
+            assert!(status.expect("it starts").success());
+            *best = start.elapsed().min(*best);
+        }
+    }
+    let [ceiling, echo] = best.map(|best| FLOOD_MESSAGES as f64 / best.as_secs_f64());
+    println!(
+        "flood              echo {echo:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
+        echo / ceiling
+    );
+}
+
+/// A program, its pipes, and the request that comes next.
+struct Peer {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    line: String,
+    number: usize,
+}
+
+impl Peer {
+    fn start(mut command: Command) -> Self {
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = pipes.spawn().expect("it starts");
+        let input = child.stdin.take().expect("it is a pipe");
+        let output = BufReader::with_capacity(64 << 10, child.stdout.take().expect("it is a pipe"));
+        let line = String::new();
+        let mut peer = Peer {
+            child,
+            input,
+            output,
+            line,
+            number: 0,
+        };
+        peer.input.write_all(init().as_bytes()).expect("it reads");
+        peer
+    }
+
+    fn ask(&mut self, count: usize) {
+        let requests: String = (0..count)
+            .map(|index| request(self.number + index))
+            .collect();
+        self.number += count;
+        self.input.write_all(requests.as_bytes()).expect("it reads");
+    }
+
+    /// Waits for an answer and takes all that are there.
+    fn answers(&mut self) -> usize {
+        let mut count = 0;
+        while count == 0 || self.output.buffer().contains(&b'\n') {
+            self.line.clear();
+            self.output.read_line(&mut self.line).expect("it answers");
+            count += 1;
+        }
+        count
+    }
+
+    fn end(self) {
+        let Peer {
+            mut child, input, ..
+        } = self;
+        drop(input);
+        assert!(child.wait().expect("it ends").success());
+    }
+}
+
+/// `cat` sends the `init` back as well, so both have one answer to take before the first request.
+fn latency(cat: Program, echo: Program) {
+    let mut peers = [cat, echo].map(|program| Peer::start(program()));
+    let mut times = [(); 2].map(|()| Histogram::<u64>::new(3).expect("3 digits are allowed"));
+    for _ in 0..ROUNDS {
+        for (peer, times) in peers.iter_mut().zip(&mut times) {
+            if peer.number == 0 {
+                peer.answers();
+            }
+            for _ in 0..EXCHANGES_A_ROUND {
+                let start = Instant::now();
+                peer.ask(1);
+                peer.answers();
+                let time_ns = start.elapsed().as_nanos() as u64;
+                times.record(time_ns).expect("the histogram grows");
+            }
+        }
+    }
+    peers.into_iter().for_each(Peer::end);
+    for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
+        let [cat, echo] = times
+            .each_ref()
+            .map(|times| times.value_at_quantile(quantile) as f64 / 1e3);
+        println!(
+            "latency {name:6}     echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}",
+            echo / cat
+        );
+    }
+}
+
+fn in_flight(ceiling: Program, echo: Program) {
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..ROUNDS {
+        for ((best, program), says_init_ok) in
+            best.iter_mut().zip([ceiling, echo]).zip([false, true])
+        {
+            let mut peer = Peer::start(program());
+            // The straight loop doesn't answer an init.
+            if says_init_ok {
+                peer.answers();
+            }
+            let start = Instant::now();
+            let (mut asked, mut answered) = (0, 0);
+            while answered < EXCHANGES_IN_FLIGHT {
+                let room = (answered + IN_FLIGHT - asked).min(EXCHANGES_IN_FLIGHT - asked);
+                peer.ask(room);
+                asked += room;
+                answered += peer.answers();
+            }
+            *best = start.elapsed().min(*best);
+            peer.end();
+        }
+    }
+    let [ceiling, echo] = best.map(|best| EXCHANGES_IN_FLIGHT as f64 / best.as_secs_f64());
+    println!(
+        "{IN_FLIGHT} in flight       echo {echo:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
+        echo / ceiling
+    );
+}
