@@ -2,6 +2,8 @@
 #![cfg(feature = "workbench")]
 
 mod command;
+mod program;
+mod python_node;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,30 +11,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use command::{assert_ends_with, program, stderr, stdout};
+use command::{assert_ends_with, stderr, stdout};
+use program::program;
+use python_node::echo_node;
 use serde_json::Value;
-
-/// An echo node in Python. `wrong` is done before each answer; it may see and change `message` and its `body`.
-fn echo_node(wrong: &str) -> String {
-    format!(
-        r#"#!/usr/bin/env python3
-import json, os, sys, time
-def say(dest, body):
-    print(json.dumps({{"src": me, "dest": dest, "body": body}}), flush=True)
-count = 0
-for line in sys.stdin:
-    message = json.loads(line)
-    body = message["body"]
-    if body["type"] == "init":
-        me = body["node_id"]
-        say(message["src"], {{"type": "init_ok", "in_reply_to": body["msg_id"]}})
-        continue
-    count += 1
-    {wrong}
-    say(message["src"], {{"type": "echo_ok", "echo": body["echo"], "in_reply_to": body["msg_id"]}})
-"#
-    )
-}
 
 /// `eddy test -w echo` on a program.
 fn eddy(path: &Path, more: &str) -> Command {

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// One operation of one client: `C` is what it asked, `R` what a good answer holds.
 #[derive(Clone, Debug)]
 pub struct Operation<C, R> {
-    /// The client, numbered from 0. A client has one operation under way at a time.
+    /// The number in the client's name: 7 for `c7`. A client has one operation under way at a time.
     pub client: usize,
     /// The node that it asked.
     pub node: Node,

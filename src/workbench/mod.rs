@@ -18,5 +18,6 @@ pub mod random;
 pub mod report;
 pub mod service;
 pub mod sim;
+pub mod store;
 pub mod workload;
 pub mod world;

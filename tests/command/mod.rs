@@ -1,23 +1,13 @@
 //! Runs `eddy test` on programs that a test writes.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-/// Writes a program where a test can run it.
-pub fn program(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).expect("the test's folder can be written to");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    path
-}
-
-/// `eddy test` of a workload on a program.
+/// `eddy test` of a workload on a program. It stores nothing.
 pub fn eddy(workload: &str, path: &Path, more: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
     command
-        .args(["test", "-w", workload, "--seed", "1", "--bin"])
+        .args(["test", "-w", workload, "--seed", "1", "--no-store", "--bin"])
         .arg(path)
         .args(more.split_whitespace());
     command

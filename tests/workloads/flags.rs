@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::command::{assert_ends_with, eddy, program, stderr, stdout};
+use crate::command::{assert_ends_with, eddy, stderr, stdout};
+use crate::program::program;
 use crate::sets::G_SET;
 
 #[test]

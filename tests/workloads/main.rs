@@ -7,10 +7,13 @@ mod command;
 mod counters;
 mod flags;
 mod logs;
+#[path = "../program/mod.rs"]
+mod program;
 mod sets;
 mod stores;
 
-use command::{eddy, program, stderr, stdout};
+use command::{eddy, stderr, stdout};
+use program::program;
 
 /// A node in Python. It begins with `state`; for each message, `kind` and `body` say what was asked, and what it does
 /// first is `wrong`, which may `continue`, then `right`.

@@ -1,5 +1,6 @@
 //! `broadcast`: every message reaches every node, and stays there.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Judgement, set};
@@ -15,7 +16,8 @@ pub enum Call {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To a broadcast: it will be told.
     Accepted,

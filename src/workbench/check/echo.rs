@@ -1,5 +1,6 @@
 //! `echo`: the answer is what was sent.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -10,7 +11,7 @@ use crate::workbench::history::Operation;
 pub struct Call(pub Value);
 
 /// What came back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Answer(pub Value);
 
 /// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.

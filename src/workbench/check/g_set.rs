@@ -1,5 +1,6 @@
 //! `g-set`: what was added stays, on every node.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Judgement, set};
@@ -15,7 +16,8 @@ pub enum Call {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To an add: it is in.
     Added,

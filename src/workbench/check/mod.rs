@@ -21,7 +21,7 @@ pub mod search;
 mod set;
 mod sums;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod txn;
 pub mod unique_ids;
 

@@ -30,6 +30,15 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub test_count: usize,
 
+    /// The folder in which each run leaves what is known of it, in a folder of its own: the page report.html to look at,
+    /// results, history, messages, and what nodes logged.
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    pub store: PathBuf,
+
+    /// Leave nothing on disk.
+    #[arg(long)]
+    pub no_store: bool,
+
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -146,7 +146,7 @@ fn simulate_one<W: Workload>(
     let (record, story) = run(workload(), settings.clone(), start, Story::default())?;
     let story = story.with_faults(&record.fault_windows);
     let repeat = repeat::simulation::<W>(&settings, options);
-    let report = Report::new(record, &settings, options.availability, repeat);
+    let report = Report::new(&record, &settings, options.availability, repeat);
     let mut out = io::stdout().lock();
     if report.validity() == Validity::Invalid {
         writeln!(out, "{story}")?;
@@ -214,7 +214,7 @@ fn verdict<W: Workload>(
         Err(error) => (Validity::Invalid, 0, error.to_string()),
         Ok(record) => {
             let operation_count = record.history.len();
-            let report = Report::new(record, settings, options.availability, String::new());
+            let report = Report::new(&record, settings, options.availability, String::new());
             (report.validity(), operation_count, report.first_finding())
         }
     }
@@ -243,7 +243,7 @@ fn tell_smallest<W: Workload>(
     let repeat = repeat::simulation::<W>(&smallest, &options.run);
     let (record, story) = run(workload(), smallest.clone(), start, Story::default())?;
     let story = story.with_faults(&record.fault_windows);
-    let report = Report::new(record, &smallest, None, repeat);
+    let report = Report::new(&record, &smallest, None, repeat);
     writeln!(
         out,
         "\nThe smallest run found that still fails:\n\n{story}\n{report}"

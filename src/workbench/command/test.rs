@@ -11,6 +11,7 @@ use super::repeat;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
+use crate::workbench::store::Store;
 use crate::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
     UniqueIds, Workload,
@@ -121,16 +122,42 @@ impl Run<'_> {
             shows_sent: options.log_net_send,
             shows_received: options.log_net_recv,
         };
+        let mut store = new_store(options, W::NAME, &settings.nodes);
+        let (messages, logs) = store
+            .as_mut()
+            .map(|store| (&mut store.messages, &mut store.logs))
+            .unzip();
         let mut console = Console::new(options.log_stderr, settings.time_limit);
-        let world = World::new(workload, settings.clone(), log);
-        let record = process::run(world, &settings.nodes, &program, &mut console);
+        let world = World::new(workload, settings.clone(), (log, messages));
+        let mut audience = (&mut console, logs);
+        let record = process::run(world, &settings.nodes, &program, &mut audience);
         console.clear();
+        let record = record?;
         let repeat = repeat::command(args, settings.seed);
-        Ok(Report::new(
-            record?,
-            settings,
-            options.run.availability,
-            repeat,
-        ))
+        let mut report = Report::new(&record, settings, options.run.availability, repeat);
+        if let Some(store) = store {
+            report.set_store(store.folder());
+            if let Err(error) = store.finish(&record, &report) {
+                eprintln!("eddy: not all of the run is stored: {error}");
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// The folder of the run, if there is to be one and can be one.
+fn new_store(options: &TestOptions, workload: &str, nodes: &[String]) -> Option<Store> {
+    if options.no_store {
+        return None;
+    }
+    match Store::create(&options.store, workload, nodes) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            eprintln!(
+                "eddy: this run will not be stored: {error}. Choose another folder with --store, or none with \
+                 --no-store"
+            );
+            None
+        }
     }
 }

@@ -40,6 +40,44 @@ pub trait Audience {
     fn logged(&mut self, node: &str, line: &str);
 }
 
+impl<A: Audience> Audience for &mut A {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        (**self).progress(progress);
+    }
+
+    fn logged(&mut self, node: &str, line: &str) {
+        (**self).logged(node, line);
+    }
+}
+
+/// Someone may listen.
+impl<A: Audience> Audience for Option<A> {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        if let Some(audience) = self {
+            audience.progress(progress);
+        }
+    }
+
+    fn logged(&mut self, node: &str, line: &str) {
+        if let Some(audience) = self {
+            audience.logged(node, line);
+        }
+    }
+}
+
+/// Both listen.
+impl<A: Audience, B: Audience> Audience for (A, B) {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        self.0.progress(progress);
+        self.1.progress(progress);
+    }
+
+    fn logged(&mut self, node: &str, line: &str) {
+        self.0.logged(node, line);
+        self.1.logged(node, line);
+    }
+}
+
 /// Why there is nothing to judge.
 #[derive(Debug, Error)]
 pub enum RunError {

@@ -21,7 +21,7 @@ mod unique_ids;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::BodyWriter;
@@ -47,7 +47,7 @@ pub trait Workload {
     /// What a client asks.
     type Call: Debug;
     /// What a good answer holds.
-    type Answer: Debug;
+    type Answer: Debug + Serialize;
 
     /// Its name on the command line.
     const NAME: &'static str;
@@ -105,7 +105,7 @@ pub trait Workload {
 
 /// A client's turn to ask.
 pub struct Turn<'a> {
-    /// The client.
+    /// The client, by the number in its name, as the history has it.
     pub client: usize,
     /// Its place among those that work side by side. A client that stands in for another has that one's.
     pub place: usize,

@@ -11,7 +11,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// What a client that is free asks at that time since the start of the run.
     pub(super) fn next_call(&mut self, client: usize, at: Duration) -> W::Call {
         self.workload.next_call(Turn {
-            client,
+            client: self.joined(client),
             place: self.clients.place(client),
             at,
             random: &mut self.random,
@@ -26,7 +26,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.send_request(client, node, &call, msg_id, now);
         let invoked_at = now - self.started_at;
         self.history.push(Operation {
-            client,
+            client: self.joined(client),
             node: self.nodes[node].clone(),
             call,
             is_final,

@@ -39,7 +39,7 @@ use phase::Phase;
 
 pub use fault::StartError;
 pub use lives::Order;
-pub use observer::{Observer, Sighting};
+pub use observer::{Loss, Observer, Sighting};
 
 /// How long a node may take to answer `init`.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -213,7 +213,10 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// # Errors
     ///
     /// Why it never began, when not all nodes got ready.
-    pub fn finish_observed(self) -> Result<(Record<W>, O), StartError> {
+    pub fn finish_observed(mut self) -> Result<(Record<W>, O), StartError> {
+        while let Some(envelope) = self.network.take_next() {
+            self.lose(&envelope, Loss::RunOver, envelope.due_at);
+        }
         let is_cut_short = match self.phase {
             Phase::Failed(error) => return Err(error),
             Phase::Over { is_cut_short } => is_cut_short,

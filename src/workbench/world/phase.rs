@@ -54,13 +54,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Does all that is due by `now`, which never goes back.
     pub fn advance(&mut self, now: Duration) {
         while let Some(envelope) = self.network.arrive(now) {
-            self.deliver(
-                envelope.id,
-                envelope.src,
-                envelope.dest,
-                &envelope.body,
-                now,
-            );
+            self.arrive(&envelope, now);
         }
         self.time_out_operations(now);
         self.invoke_follow_ups(now);
@@ -134,6 +128,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             }
             Phase::Introducing { unready, .. } if unready.is_empty() => {
                 self.started_at = now;
+                self.observer.began(now);
                 Phase::Asking
             }
             Phase::Introducing { unready, until } if now >= *until => {
@@ -263,7 +258,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn invoke_last(&mut self, now: Duration) {
         for client in self.clients.take_all_free() {
-            if let Some(call) = self.workload.last_call(client) {
+            if let Some(call) = self.workload.last_call(self.joined(client)) {
                 self.invoke(client, call, true, now);
             }
         }

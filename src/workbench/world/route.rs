@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::{Observer, Sighting, World};
+use super::{Loss, Observer, Sighting, World};
 use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
@@ -72,7 +72,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// As which one a client of the run joined.
+    /// As which one a client of the run joined: the number in its name.
     pub(super) fn joined(&self, client: usize) -> usize {
         client + 2 * self.directory.nodes().len()
     }
@@ -98,38 +98,77 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Puts a message into the network, or delivers it if it takes no time.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &[u8], now: Duration) {
         let (id, due_at) = self.network.send(src, dest, now);
-        let sighting = sighting(&self.directory, now, id, src, dest, body);
+        let sighting = sighting_of(&self.directory, now, id, now, src, dest, body);
         self.observer.sent(&sighting);
-        for delay in self.network.copies(src, dest).into_iter().flatten() {
+        let copies = self.network.copies(src, dest);
+        if copies[0].is_none() {
+            self.observer.lost(&sighting, Loss::Chance);
+        }
+        for delay in copies.into_iter().flatten() {
             let due_at = due_at + delay;
             if due_at > now {
                 self.network.keep(Envelope {
                     due_at,
                     id,
                     src,
+                    sent_at: now,
                     dest,
                     body: Box::from(body),
                 });
             } else if self.network.lets_through(src, dest) {
-                self.deliver(id, src, dest, body, now);
+                self.deliver(id, now, src, dest, body, now);
+            } else {
+                let sighting = sighting_of(&self.directory, now, id, now, src, dest, body);
+                self.observer.lost(&sighting, Loss::Partition);
             }
         }
     }
 
-    /// A message has arrived.
-    pub(super) fn deliver(
+    /// A message, or a copy of one, is due.
+    pub(super) fn arrive(&mut self, envelope: &Envelope, now: Duration) {
+        let &Envelope {
+            id,
+            sent_at,
+            src,
+            dest,
+            ..
+        } = envelope;
+        if self.network.lets_through(src, dest) {
+            self.deliver(id, sent_at, src, dest, &envelope.body, now);
+        } else {
+            self.lose(envelope, Loss::Partition, now);
+        }
+    }
+
+    /// A message will not arrive.
+    pub(super) fn lose(&mut self, envelope: &Envelope, why: Loss, now: Duration) {
+        let Envelope {
+            id,
+            sent_at,
+            src,
+            dest,
+            body,
+            ..
+        } = envelope;
+        let sighting = sighting_of(&self.directory, now, *id, *sent_at, *src, *dest, body);
+        self.observer.lost(&sighting, why);
+    }
+
+    /// A message has arrived, unless the node that it is for is down.
+    fn deliver(
         &mut self,
         id: u64,
+        sent_at: Duration,
         src: Endpoint,
         dest: Endpoint,
         body: &[u8],
         now: Duration,
     ) {
+        let sighting = sighting_of(&self.directory, now, id, sent_at, src, dest, body);
         if matches!(dest, Endpoint::Node(node) if !self.lives.is_up(node)) {
-            return;
+            return self.observer.lost(&sighting, Loss::NodeDown);
         }
         self.received.count(src, dest);
-        let sighting = sighting(&self.directory, now, id, src, dest, body);
         self.observer.received(&sighting);
         match (dest, src) {
             (Endpoint::Node(node), _) => write_line(&mut self.inboxes[node], &sighting),
@@ -181,10 +220,11 @@ impl Encode for NameList<'_> {
     }
 }
 
-fn sighting<'a>(
+fn sighting_of<'a>(
     directory: &'a Directory,
     at: Duration,
     id: u64,
+    sent_at: Duration,
     src: Endpoint,
     dest: Endpoint,
     body: &'a [u8],
@@ -192,6 +232,7 @@ fn sighting<'a>(
     Sighting {
         at,
         id,
+        sent_at,
         src: directory.name(src),
         dest: directory.name(dest),
         body,

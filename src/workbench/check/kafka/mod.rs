@@ -23,6 +23,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::monotone::falls;
@@ -49,7 +50,8 @@ pub enum Call {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),

@@ -28,6 +28,7 @@ mod tests;
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -37,7 +38,8 @@ use graph::Graph;
 pub use model::{Cycles, MODELS, Model, Order};
 
 /// One step of a transaction. Keys and values are any JSON.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Tell a key's value: `null` in a call, and in an answer if there is none.
     Read {

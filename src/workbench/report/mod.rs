@@ -1,7 +1,11 @@
 //! What a run has shown, for a person and for a program.
 
+pub mod page;
+mod words;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -10,7 +14,8 @@ use serde_json::{Map, Value};
 use super::audit::{Counts, never_succeeded};
 use super::check::availability::{self, Availability};
 use super::check::{Finding, Validity};
-use super::history::{Operation, Outcome};
+use super::history::Operation;
+use super::nemesis::FaultWindow;
 use super::network::Traffic;
 use super::workload::Workload;
 use super::world::{Record, Settings};
@@ -33,6 +38,8 @@ pub struct Report {
     faults: Vec<ReportedFault>,
     facts: Map<String, Value>,
     repeat: String,
+    /// The folder with all that is known of the run.
+    store: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,6 +49,8 @@ struct ReportedFinding {
     what: String,
     /// The operations that show it, each in words.
     operations: Vec<String>,
+    /// The same, as indices into the history.
+    operation_indices: Vec<usize>,
 }
 
 /// How long operations that succeeded took.
@@ -84,21 +93,21 @@ fn as_upstream<S: Serializer>(validity: &Validity, serializer: S) -> Result<S::O
 impl Report {
     /// Judges a run. `repeat` is the command that does it again.
     pub fn new<W: Workload>(
-        record: Record<W>,
+        record: &Record<W>,
         settings: &Settings,
         availability: Option<Availability>,
         repeat: String,
     ) -> Self {
-        let history = record.history;
-        let by_kind = Counts::by_kind::<W>(&history);
+        let history = &record.history;
+        let by_kind = Counts::by_kind::<W>(history);
         let operations = Counts::sum(by_kind.values());
-        let mut findings = record.findings;
+        let mut findings = record.findings.clone();
         let mut facts = Map::new();
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
             findings.extend(never_succeeded(&by_kind));
-            let availability = availability::judge(&history, W::is_success, availability);
-            for judgement in [availability, record.workload.judge(&history)] {
+            let availability = availability::judge(history, W::is_success, availability);
+            for judgement in [availability, record.workload.judge(history)] {
                 findings.extend(judgement.findings);
                 facts.extend(judgement.facts);
             }
@@ -106,7 +115,7 @@ impl Report {
         let valid = findings.iter().map(|finding| finding.validity).max();
         let reported = findings
             .into_iter()
-            .map(|finding| ReportedFinding::new::<W>(finding, &history));
+            .map(|finding| ReportedFinding::new::<W>(finding, history));
         Report {
             valid: valid.unwrap_or(Validity::Valid),
             workload: W::NAME,
@@ -117,15 +126,12 @@ impl Report {
             findings: reported.collect(),
             operations,
             operations_by_type: by_kind,
-            latency_ms: Quantiles::of(&history),
+            latency_ms: Quantiles::of(history),
             messages: Messages::new(record.sent, record.received, operations.total()),
-            faults: record
-                .fault_windows
-                .into_iter()
-                .map(reported_fault)
-                .collect(),
+            faults: record.fault_windows.iter().map(reported_fault).collect(),
             facts,
             repeat,
+            store: None,
         }
     }
 
@@ -138,15 +144,31 @@ impl Report {
         worst.map_or_else(String::new, |finding| finding.what.clone())
     }
 
+    /// Says where all that is known of the run is kept.
+    pub fn set_store(&mut self, folder: &Path) {
+        self.store = Some(folder.to_path_buf());
+    }
+
+    /// The operations that show what was found, as indices into the history.
+    pub fn evidence(&self) -> impl Iterator<Item = usize> {
+        let findings = self.findings.iter();
+        findings.flat_map(|finding| finding.operation_indices.iter().copied())
+    }
+
+    /// The names of the nodes.
+    pub fn nodes(&self) -> &[String] {
+        &self.nodes
+    }
+
     /// The verdict.
     pub fn validity(&self) -> Validity {
         self.valid
     }
 }
 
-fn reported_fault(window: super::nemesis::FaultWindow) -> ReportedFault {
+fn reported_fault(window: &FaultWindow) -> ReportedFault {
     ReportedFault {
-        what: window.what,
+        what: window.what.clone(),
         began_s: window.began_at.as_secs_f64(),
         ended_s: window.ended_at.map(|at| at.as_secs_f64()),
     }
@@ -157,23 +179,20 @@ impl ReportedFinding {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
             let took = operation.completed_at - operation.invoked_at;
-            let outcome = match &operation.outcome {
-                Outcome::Ok(answer) => format!("{answer:?}"),
-                Outcome::Failed(why) => format!("failed, {why}"),
-                Outcome::Indeterminate(why) => format!("unknown, {why}"),
-            };
             format!(
-                "#{index} at {:.3} s, client {} to {}: {:?} → {outcome}, after {}",
+                "#{index} at {:.3} s, c{} to {}: {} → {}, after {}",
                 operation.invoked_at.as_secs_f64(),
                 operation.client,
                 operation.node,
-                operation.call,
+                words::call::<W>(&operation.call),
+                words::outcome(&operation.outcome),
                 Milliseconds(milliseconds(took)),
             )
         });
         ReportedFinding {
             valid: finding.validity,
             operations: operations.collect(),
+            operation_indices: finding.operations.clone(),
             what: finding.what,
         }
     }
@@ -187,19 +206,20 @@ impl Quantiles {
             .map(|operation| operation.completed_at - operation.invoked_at)
             .collect();
         latencies.sort_unstable();
-        let max = latencies.last().copied().map(milliseconds)?;
-        // The smallest latency that so large a part of all does not exceed.
-        let quantile = |part: f64| {
-            let rank = (part * latencies.len() as f64).ceil() as usize;
-            milliseconds(latencies[rank.saturating_sub(1)])
-        };
+        let quantile = |part| quantile(&latencies, part).map(milliseconds);
         Some(Quantiles {
-            p50: quantile(0.5),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            max,
+            p50: quantile(0.5)?,
+            p95: quantile(0.95)?,
+            p99: quantile(0.99)?,
+            max: quantile(1.0)?,
         })
     }
+}
+
+/// The smallest of `latencies`, which are sorted, that `part` of them do not exceed; `None` if there are none.
+fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
+    let rank = (part * latencies.len() as f64).ceil() as usize;
+    latencies.get(rank.saturating_sub(1)).copied()
 }
 
 impl Messages {
@@ -292,6 +312,9 @@ impl fmt::Display for Report {
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
             writeln!(f, "{name:<11} {value}")?;
         }
+        if let Some(folder) = &self.store {
+            writeln!(f, "stored in   {}", folder.display())?;
+        }
         write!(f, "\nagain       {}", self.repeat)
     }
 }
@@ -308,7 +331,7 @@ fn is_telling(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::history::Node;
+    use crate::workbench::history::{Node, Outcome};
 
     #[test]
     fn quantiles_are_of_those_that_succeeded() {

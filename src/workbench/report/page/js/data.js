@@ -1,0 +1,88 @@
+// What the page was given, and how to find things in it. Operations and messages are columns; one of them is named by
+// its position.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const { report, series, operations, messages } = data;
+const operationCount = operations.index.length;
+const messageCount = messages.id.length;
+
+const outcomes = ["ok", "failed", "indeterminate"];
+
+const faults = report.faults.map((fault) => ({
+  what: fault.what,
+  from: fault.began_s * 1e6,
+  to: fault.ended_s === null ? Infinity : fault.ended_s * 1e6,
+}));
+
+/** The whole run, microseconds. */
+const whole = { from: 0, to: 1 };
+for (let i = 0; i < operationCount; i++) {
+  whole.to = Math.max(whole.to, operations.invoked_us[i] + operations.took_us[i]);
+}
+for (let i = 0; i < messageCount; i++) {
+  whole.from = Math.min(whole.from, messages.sent_us[i]);
+  whole.to = Math.max(whole.to, messages.sent_us[i]);
+}
+
+/** Operations by their number in the history, and by the client and id of their request. */
+const operationByIndex = new Map();
+const operationByRequest = new Map();
+for (let i = 0; i < operationCount; i++) {
+  operationByIndex.set(operations.index[i], i);
+  operationByRequest.set(`c${operations.client[i]} ${operations.msg_id[i]}`, i);
+}
+
+/** Messages in the order of sending, and the longest way that any of them had. */
+const bySending = Uint32Array.from({ length: messageCount }, (_, i) => i)
+  .sort((a, b) => messages.sent_us[a] - messages.sent_us[b] || messages.id[a] - messages.id[b]);
+let longestWay_us = 0;
+for (const took_us of messages.took_us) longestWay_us = Math.max(longestWay_us, took_us);
+
+const nodeNames = report.nodes;
+const isNode = messages.names.map((name) => nodeNames.includes(name));
+const isClient = messages.names.map((name, i) => !isNode[i] && /^c\d+$/.test(name));
+const serviceNames = messages.names.filter((_, i) => !isNode[i] && !isClient[i]).sort();
+
+/** An answer has the colour of its question. */
+const baseKinds = messages.kinds.map((kind) => kind.replace(/_ok$/, ""));
+const kindNames = [...new Set(baseKinds)].sort();
+
+const sourceOf = (m) => messages.names[messages.src[m]];
+const destinationOf = (m) => messages.names[messages.dest[m]];
+const isLost = (m) => messages.fates[messages.fate[m]] !== "delivered";
+const endOf = (m) => messages.sent_us[m] + messages.took_us[m];
+const completedAt = (o) => operations.invoked_us[o] + operations.took_us[o];
+
+/** The first place in `list` whose `key` is not below `value`. */
+function lowerBound(list, value, key) {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (key(list[middle]) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const grouped = (number) => number.toLocaleString("en-US");
+
+function duration(us) {
+  if (us < 1000) return `${Math.round(us)} µs`;
+  if (us < 1e6) return `${(us / 1e3).toPrecision(us < 1e5 ? 3 : 4).replace(/\.0+$/, "")} ms`;
+  return `${(us / 1e6).toPrecision(3)} s`;
+}
+
+const moment = (us, digits = 3) => `${(us / 1e6).toFixed(digits)} s`;
+
+/** An element with text and other elements in it. Nothing here is ever read as HTML. */
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === "onclick") made.addEventListener("click", value);
+    else made.setAttribute(key, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+const byId = (id) => document.getElementById(id);

@@ -1,0 +1,52 @@
+// The verdict, its evidence, and the figures.
+
+const verdicts = {
+  true: ["valid", "✓ Valid", "nothing is wrong with this run"],
+  false: ["invalid", "✗ Invalid", "this run shows what must not happen"],
+  unknown: ["unknown", "? Unknown", "this run could not be decided"],
+};
+
+function summarize() {
+  const [style, word, meaning] = verdicts[report.valid];
+  document.title = `${word} · ${report.workload}`;
+  byId("subject").textContent = `${report.workload} on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}, `
+    + `${report.clients} clients, ${report.time_limit_s} s, ${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
+  byId("verdict").className = style;
+  byId("verdict").append(`${word}: ${meaning}`);
+  byId("command").append(element("code", {}, report.repeat));
+
+  byId("findings").hidden = report.findings.length === 0;
+  byId("finding-list").append(...report.findings.map((finding) => element(
+    "li", { class: verdicts[finding.valid][0] },
+    element("p", {}, finding.what),
+    ...finding.operations.map((words, i) => element("button", {
+      class: "row mono",
+      "data-operation": finding.operation_indices[i],
+      onclick: () => selectIndex(finding.operation_indices[i], true),
+    }, words)),
+  )));
+
+  const { operations: counts, latency_ms: latency, messages: traffic } = report;
+  const total = counts.ok + counts.failed + counts.indeterminate;
+  const figures = [
+    ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`],
+    ["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`],
+    ["of these between servers", traffic.servers_per_operation.toFixed(2), `${grouped(traffic.servers)} in all`],
+  ];
+  if (latency) {
+    figures.splice(1, 0, ["median latency", duration(latency.p50 * 1e3),
+      `p99 ${duration(latency.p99 * 1e3)}, max ${duration(latency.max * 1e3)}`]);
+  }
+  byId("figures").append(...figures.map(([name, value, more]) => element("div", {},
+    element("dt", {}, name), element("dd", {}, value, element("small", {}, more)))));
+  const { findings, faults: _, repeat, ...rest } = report;
+  byId("facts").textContent = JSON.stringify(rest, null, 2);
+
+  byId("latency-note").textContent = "One point an operation, and the latency that half, 95 % and 99 % of those begun at the time kept within"
+    + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
+  const held = messageCount < messages.total
+    ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
+      + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} are nowhere. ` : "; messages.jsonl has all. ")
+    : "";
+  byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`;
+}

@@ -1,0 +1,173 @@
+//! The messages that the page holds: all of a run, or as many as it opens with at once.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::words;
+use super::Names;
+use crate::workbench::store::Messages;
+
+/// So many messages are on the page, at most.
+const MESSAGES_MAX: usize = 100_000;
+
+/// So many at most are there for one operation that proves something.
+const MESSAGES_OF_ONE_MAX: usize = 20_000;
+
+/// Chooses blocks of messages: those around the operations of `spans`, as many as there is room for, and then those
+/// from the start of the run on. In order.
+pub(super) fn choose(
+    messages: &Messages,
+    spans: impl Iterator<Item = Range<Duration>>,
+) -> Vec<usize> {
+    let mut chosen = BTreeSet::new();
+    let mut room = MESSAGES_MAX;
+    let mut choose = |block: usize, room_of_one: &mut usize| {
+        let length = messages.block_len(block);
+        if length > room.min(*room_of_one) {
+            return false;
+        }
+        if chosen.insert(block) {
+            room -= length;
+            *room_of_one -= length;
+        }
+        true
+    };
+    for span in spans {
+        let (begin_us, end_us) = (span.start.as_micros() as i64, span.end.as_micros() as i64);
+        let mut room_of_one = MESSAGES_OF_ONE_MAX;
+        let is_around = |&block: &usize| {
+            let time_us = messages.block_time_us(block);
+            time_us.start <= end_us && begin_us <= time_us.end
+        };
+        for block in (0..messages.block_count()).filter(is_around) {
+            if !choose(block, &mut room_of_one) {
+                break;
+            }
+        }
+    }
+    let mut room_of_all = MESSAGES_MAX;
+    for block in 0..messages.block_count() {
+        if !choose(block, &mut room_of_all) {
+            break;
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+/// Messages, column by column.
+#[derive(Default, Serialize)]
+pub(super) struct MessageColumns {
+    /// How many there were.
+    total: u64,
+    /// How many of them `messages.jsonl` lacks.
+    omitted: u64,
+    /// The stretches of time from which all are here.
+    stretches_us: Vec<[i64; 2]>,
+    names: Vec<String>,
+    kinds: Vec<String>,
+    fates: Vec<String>,
+    id: Vec<u64>,
+    sent_us: Vec<i64>,
+    took_us: Vec<i64>,
+    src: Vec<usize>,
+    dest: Vec<usize>,
+    kind: Vec<usize>,
+    fate: Vec<usize>,
+    msg_id: Vec<Option<Value>>,
+    in_reply_to: Vec<Option<Value>>,
+    body: Vec<String>,
+}
+
+/// A line of the file.
+#[derive(Deserialize)]
+struct Line<'a> {
+    id: u64,
+    sent_us: i64,
+    ended_us: i64,
+    #[serde(borrow)]
+    fate: Cow<'a, str>,
+    #[serde(borrow)]
+    src: Cow<'a, str>,
+    #[serde(borrow)]
+    dest: Cow<'a, str>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// What links a message to others. A node may put anything there.
+#[derive(Default, Deserialize)]
+struct Links {
+    #[serde(rename = "type")]
+    kind: Option<Value>,
+    msg_id: Option<Value>,
+    in_reply_to: Option<Value>,
+}
+
+#[derive(Default)]
+struct Tables {
+    names: Names,
+    kinds: Names,
+    fates: Names,
+}
+
+impl MessageColumns {
+    /// Reads these blocks.
+    pub(super) fn read(messages: &Messages, blocks: &[usize]) -> io::Result<Self> {
+        let mut columns = MessageColumns {
+            total: messages.count(),
+            omitted: messages.omitted_count(),
+            ..MessageColumns::default()
+        };
+        let mut tables = Tables::default();
+        for &block in blocks {
+            columns.add_stretch(messages.block_time_us(block));
+            // A line that can't be read is one that could not be written, which is told elsewhere.
+            messages.read_block(block, |line| {
+                if let Ok(line) = serde_json::from_str(line) {
+                    columns.push(&line, &mut tables);
+                }
+            })?;
+        }
+        columns.names = tables.names.into_list();
+        columns.kinds = tables.kinds.into_list();
+        columns.fates = tables.fates.into_list();
+        Ok(columns)
+    }
+
+    fn add_stretch(&mut self, time_us: Range<i64>) {
+        match self.stretches_us.last_mut() {
+            Some([_, end_us]) if time_us.start <= *end_us => *end_us = time_us.end,
+            _ => self.stretches_us.push([time_us.start, time_us.end]),
+        }
+    }
+
+    fn push(&mut self, line: &Line<'_>, tables: &mut Tables) {
+        let links: Links = serde_json::from_str(line.body.get()).unwrap_or_default();
+        let kind = match &links.kind {
+            Some(Value::String(kind)) => words::clipped(kind.as_bytes()),
+            _ => String::from("(no type)"),
+        };
+        self.id.push(line.id);
+        self.sent_us.push(line.sent_us);
+        self.took_us.push(line.ended_us - line.sent_us);
+        self.src.push(tables.names.number(&line.src));
+        self.dest.push(tables.names.number(&line.dest));
+        self.kind.push(tables.kinds.number(&kind));
+        self.fate.push(tables.fates.number(&line.fate));
+        self.msg_id.push(links.msg_id.filter(is_plain));
+        self.in_reply_to.push(links.in_reply_to.filter(is_plain));
+        self.body.push(words::clipped(line.body.get().as_bytes()));
+    }
+}
+
+/// Whether a value can be a message's id.
+fn is_plain(value: &Value) -> bool {
+    value.is_number() || value.as_str().is_some_and(|text| text.len() <= 100)
+}

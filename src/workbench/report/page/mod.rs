@@ -1,0 +1,183 @@
+//! `report.html`: a run to look at, in one file that asks nothing of the network.
+//!
+//! The page draws for itself, on canvas: points and messages by the hundred thousand, to be zoomed and picked, in the
+//! light and in the dark, are beyond a plot that was drawn beforehand. What is counted over a whole run (quantiles,
+//! rates) is counted here, from all operations; the page holds so much of the rest as a browser opens at once, and
+//! says what it leaves out.
+//!
+//! What nodes print can't become part of the page's own text: data is JSON in which no `<` occurs, and the scripts
+//! make nothing of it but text.
+
+mod messages;
+mod operations;
+mod series;
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::Report;
+use crate::workbench::store::Messages;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::Record;
+use messages::MessageColumns;
+use operations::OperationColumns;
+use series::Series;
+
+const TEMPLATE: &str = include_str!("template.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPTS: [&str; 8] = [
+    include_str!("js/data.js"),
+    include_str!("js/causes.js"),
+    include_str!("js/canvas.js"),
+    include_str!("js/summary.js"),
+    include_str!("js/overview.js"),
+    include_str!("js/timeline.js"),
+    include_str!("js/diagram.js"),
+    include_str!("js/main.js"),
+];
+
+/// The page of one run.
+#[derive(Serialize)]
+pub struct Page<'a> {
+    report: &'a Report,
+    series: Series,
+    operations: OperationColumns,
+    messages: MessageColumns,
+}
+
+impl<'a> Page<'a> {
+    /// Gathers what the page shows. The messages are to be complete and on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the messages can't be read.
+    pub fn new<W: Workload>(
+        record: &Record<W>,
+        report: &'a Report,
+        messages: &Messages,
+    ) -> io::Result<Self> {
+        let evidence: Vec<usize> = report.evidence().collect();
+        let spans = evidence.iter().map(|&index| {
+            let operation = &record.history[index];
+            operation.invoked_at..operation.completed_at
+        });
+        let blocks = messages::choose(messages, spans);
+        let times_us: Vec<Range<i64>> = blocks
+            .iter()
+            .map(|&block| messages.block_time_us(block))
+            .collect();
+        Ok(Page {
+            report,
+            series: Series::new::<W>(&record.history),
+            operations: OperationColumns::new::<W>(&record.history, &evidence, &times_us),
+            messages: MessageColumns::read(messages, &blocks)?,
+        })
+    }
+
+    /// Writes the page.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write(&self, mut out: impl Write) -> io::Result<()> {
+        let mut rest = TEMPLATE;
+        for (mark, part) in [
+            ("{{style}}", Part::Style),
+            ("{{data}}", Part::Data),
+            ("{{scripts}}", Part::Scripts),
+        ] {
+            let (before, after) = rest
+                .split_once(mark)
+                .expect("the template has each of these marks once, in this order");
+            out.write_all(before.as_bytes())?;
+            match part {
+                Part::Style => out.write_all(STYLE.as_bytes())?,
+                Part::Data => serde_json::to_writer(WithoutTags(&mut out), self)?,
+                Part::Scripts => {
+                    for script in SCRIPTS {
+                        out.write_all(script.as_bytes())?;
+                    }
+                }
+            }
+            rest = after;
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+enum Part {
+    Style,
+    Data,
+    Scripts,
+}
+
+/// Writes JSON in which no tag can begin. In JSON, `<` stands in strings only, where an escape means the same.
+struct WithoutTags<W>(W);
+
+impl<W: Write> Write for WithoutTags<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut pieces = bytes.split(|&byte| byte == b'<');
+        self.0.write_all(pieces.next().unwrap_or_default())?;
+        for piece in pieces {
+            self.0.write_all(b"\\u003c")?;
+            self.0.write_all(piece)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Names, each once, in the order in which they were first seen.
+#[derive(Default)]
+struct Names {
+    numbers: std::collections::HashMap<String, usize>,
+}
+
+impl Names {
+    /// The number of a name.
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let number = self.numbers.len();
+        self.numbers.insert(String::from(name), number);
+        number
+    }
+
+    /// All of them, each at its number.
+    fn into_list(self) -> Vec<String> {
+        let mut list = vec![String::new(); self.numbers.len()];
+        for (name, number) in self.numbers {
+            list[number] = name;
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tag_can_begin_in_the_data() {
+        let hostile = "</script><script>alert(1)</script><!-- < <";
+        let mut out = Vec::new();
+        serde_json::to_writer(WithoutTags(&mut out), hostile).expect("memory takes it");
+        let text = String::from_utf8(out).expect("JSON");
+        assert!(!text.contains('<'), "{text}");
+        let read: String = serde_json::from_str(&text).expect("JSON still");
+        assert_eq!(read, hostile);
+    }
+
+    #[test]
+    fn names_are_numbered_as_they_come() {
+        let mut names = Names::default();
+        assert_eq!(["b", "a", "b"].map(|name| names.number(name)), [0, 1, 0]);
+        assert_eq!(names.into_list(), ["b", "a"]);
+    }
+}

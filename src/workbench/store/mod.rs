@@ -1,0 +1,204 @@
+//! What a run leaves on disk: `STORE/<workload>/<time>/`, and `latest` beside it and above it.
+//!
+//! - `results.json`: the verdict and the figures, as `--json` prints them.
+//! - `history.jsonl`: what clients asked and were told.
+//! - `messages.jsonl`: every message, and what became of it. Written as the run goes on.
+//! - `node-logs/`: what nodes print on stderr. Written as the run goes on.
+//! - `report.html`: all of it to look at.
+//!
+//! Times in these files are microseconds (`_us`) since the nodes were ready; what happened before has a minus.
+//! Nothing that goes wrong here ends a run or changes its verdict.
+
+mod file;
+mod history;
+mod logs;
+mod messages;
+#[cfg(test)]
+mod testing;
+
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::report::Report;
+use super::report::page::Page;
+use super::workload::Workload;
+use super::world::Record;
+use file::OutFile;
+
+pub use logs::NodeLogs;
+pub use messages::Messages;
+
+/// What was not stored, and why.
+#[derive(Debug, Error)]
+#[error("{what} {}: {error}", path.display())]
+pub struct StoreError {
+    what: &'static str,
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl StoreError {
+    fn creating(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        StoreError::at("can't create", path)
+    }
+
+    fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        StoreError::at("can't write", path)
+    }
+
+    fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |error| StoreError { what, path, error }
+    }
+}
+
+/// The folder of a run.
+pub struct Store {
+    folder: PathBuf,
+    /// Watches messages.
+    pub messages: Messages,
+    /// Listens to nodes.
+    pub logs: NodeLogs,
+}
+
+impl Store {
+    /// A new folder for a run of `workload` that starts now, in the folder `parent`, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no such folder.
+    pub fn create(parent: &Path, workload: &str, nodes: &[String]) -> Result<Self, StoreError> {
+        let of_workload = parent.join(workload);
+        fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
+        let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
+        let folder = of_workload.join(&name);
+        link_latest(&of_workload, Path::new(&name))?;
+        link_latest(parent, &Path::new(workload).join(&name))?;
+        let log_folder = folder.join("node-logs");
+        fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
+        Ok(Store {
+            messages: Messages::create(folder.join("messages.jsonl"))?,
+            logs: NodeLogs::create(&log_folder, nodes)?,
+            folder,
+        })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Stores what has come of the run. All is tried, whatever goes wrong.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that went wrong.
+    pub fn finish<W: Workload>(
+        mut self,
+        record: &Record<W>,
+        report: &Report,
+    ) -> Result<(), StoreError> {
+        let messages = self.messages.finish();
+        let logs = self.logs.finish();
+        let history = self.write("history.jsonl", |out| {
+            history::write::<W>(&record.history, report.nodes(), out)
+        });
+        let results = self.write("results.json", |out| {
+            serde_json::to_writer_pretty(&mut *out, report)?;
+            out.write_all(b"\n")
+        });
+        let page = self.write("report.html", |out| {
+            Page::new(record, report, &self.messages)?.write(out)
+        });
+        messages.and(logs).and(history).and(results).and(page)
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut OutFile) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let mut file = OutFile::create(self.folder.join(name), u64::MAX)?;
+        write(&mut file).map_err(StoreError::writing(file.path()))?;
+        file.finish()
+    }
+}
+
+/// A time as the name of a folder: `20261123T201137.042Z`.
+fn time_name(time: SystemTime) -> String {
+    let name = humantime::format_rfc3339_millis(time).to_string();
+    name.replace(['-', ':'], "")
+}
+
+/// Makes a folder of that name, or one beside it if there is one already, and gives its name.
+fn create_unique(parent: &Path, name: &str) -> Result<String, StoreError> {
+    let mut unique = String::from(name);
+    for number in 2.. {
+        let path = parent.join(&unique);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                unique = format!("{name}-{number}");
+            }
+            result => return result.map(|()| unique).map_err(StoreError::creating(&path)),
+        }
+    }
+    unreachable!("there are more names than folders");
+}
+
+/// Makes `latest` in `parent` lead to `target`. There is one at any time, whoever else makes one.
+fn link_latest(parent: &Path, target: &Path) -> Result<(), StoreError> {
+    let latest = parent.join("latest");
+    let new = parent.join(format!(".latest-{}", std::process::id()));
+    symlink(target, &new)
+        .and_then(|()| fs::rename(&new, &latest))
+        .map_err(StoreError::creating(&latest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::testing::folder;
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_for_its_time() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_464_697_042);
+        assert_eq!(time_name(time), "20261123T201137.042Z");
+    }
+
+    #[test]
+    fn two_runs_at_one_time_have_two_folders() {
+        let parent = folder("unique");
+        let names = [(); 3].map(|()| create_unique(&parent, "now").expect("a folder"));
+        assert_eq!(names, ["now", "now-2", "now-3"]);
+    }
+
+    #[test]
+    fn the_latest_run_is_found_in_both_places() {
+        let parent = folder("latest");
+        let nodes = [String::from("n0")];
+        let first = Store::create(&parent, "echo", &nodes).expect("a folder");
+        let second = Store::create(&parent, "echo", &nodes).expect("a folder");
+        assert_ne!(first.folder(), second.folder());
+        for latest in [parent.join("latest"), parent.join("echo/latest")] {
+            let target = fs::canonicalize(latest).expect("it leads somewhere");
+            assert_eq!(target, fs::canonicalize(second.folder()).expect("a folder"));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_is_told_in_one_line() {
+        let error = Store::create(Path::new("/dev/null"), "echo", &[])
+            .err()
+            .expect("no folder");
+        let said = error.to_string();
+        assert!(said.starts_with("can't create /dev/null/echo: "), "{said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+}

@@ -1,0 +1,99 @@
+//! The page of a run in a real browser, where there is one: chromedriver and chromium.
+#![cfg(feature = "workbench")]
+
+mod program;
+mod python_node;
+mod webdriver;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
+
+use program::program;
+use python_node::echo_node;
+use serde_json::{Value, json};
+use webdriver::Browser;
+
+/// A run with an operation that is answered wrongly, by what would be a script if a page took it for one.
+fn page() -> String {
+    let wrong =
+        "if count == 5: body['echo'] = \"</script><script>document.title='owned'</script>\"";
+    let node = program("page.py", &echo_node(wrong));
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+    let _ = fs::remove_dir_all(&store);
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --seed 1 --node-count 2 --rate 100 --time-limit 1 --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("eddy is built");
+    let page = fs::canonicalize(store.join("latest/report.html")).expect("there is a page");
+    format!("file://{}", page.display())
+}
+
+/// Waits until a script gives something.
+fn wait_for(browser: &mut Browser, script: &str) -> Value {
+    for _ in 0..100 {
+        let value = browser.run(script);
+        if !value.is_null() {
+            return value;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("never came: {script}");
+}
+
+/// Places in the part of the window that shows the diagram, near enough to each other to hit every message.
+fn places_in_diagram(browser: &mut Browser) -> impl Iterator<Item = (i64, i64)> + use<> {
+    let place = browser.run(
+        "const diagram = document.getElementById('diagram');
+         diagram.scrollIntoView({ block: 'center', behavior: 'instant' });
+         const box = diagram.getBoundingClientRect();
+         return [box.left, box.top, box.right, box.bottom].map(Math.round)",
+    );
+    let side = |index: usize| place[index].as_i64().expect("a number of pixels");
+    let (left, top, right, bottom) = (side(0), side(1), side(2), side(3));
+    let columns = move |y| (left + 60..right).step_by(8).map(move |x| (x, y));
+    (top + 24..bottom).step_by(29).flat_map(columns)
+}
+
+#[test]
+fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused() {
+    let Some(mut browser) = Browser::start() else {
+        println!("skipped: there is no chromedriver on the PATH");
+        return;
+    };
+    for (width, height) in [(1440, 900), (390, 844)] {
+        browser.resize(width, height);
+        browser.open(&page());
+        wait_for(
+            &mut browser,
+            "return document.documentElement.dataset.readyMs ?? null",
+        );
+        assert_eq!(browser.run("return document.title"), "✗ Invalid · echo");
+        let overflow = browser.run("return document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(overflow, true, "it is wider than {width} pixels");
+
+        // The operation that is the evidence is chosen from the start, until all is to be shown again.
+        let rows = "return document.querySelectorAll('#selection li').length";
+        assert_eq!(browser.run(rows), 2);
+        browser.click("#selection header button");
+        assert_eq!(browser.run(rows), 0);
+        browser.click("#finding-list button");
+        assert_eq!(browser.run(rows), 2, "the request and its reply");
+
+        // So does a click on one of its messages, wherever that is in the diagram.
+        browser.click("#selection header button");
+        let is_found = places_in_diagram(&mut browser).any(|(x, y)| {
+            browser.click_at(x, y);
+            browser.run(rows) == 2
+        });
+        assert!(
+            is_found,
+            "no click into the diagram has chosen an operation"
+        );
+    }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}

@@ -1,0 +1,152 @@
+//! What `eddy test` leaves on disk, on nodes that are a few lines of Python each.
+#![cfg(feature = "workbench")]
+
+mod program;
+mod python_node;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use program::program;
+use python_node::echo_node;
+use serde_json::Value;
+
+/// Something that would be a script, if a page took it for one.
+const HOSTILE: &str = "</script><script>document.title='owned'</script><!--";
+
+/// An empty place for runs.
+fn store(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+/// A short run of a node that does `wrong` before each answer.
+fn run(store: &Path, wrong: &str) -> Output {
+    let name = store
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("it has a name");
+    let node = program(&format!("{name}.py"), &echo_node(wrong));
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --seed 1 --node-count 2 --rate 100 --time-limit 1 --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(store)
+        .output()
+        .expect("eddy is built")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let parse = |line| serde_json::from_str(line).expect("every line is JSON");
+    read(path).lines().map(parse).collect()
+}
+
+#[test]
+fn a_run_leaves_results_history_messages_logs_and_a_page() {
+    let store = store("whole");
+    let output = run(&store, "print('hello', count, file=sys.stderr, flush=True)");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    let folder = fs::canonicalize(store.join("latest")).expect("a link to the run");
+    assert_eq!(
+        fs::canonicalize(store.join("echo/latest")).expect("a link"),
+        folder
+    );
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .expect("it has a name");
+    assert!(
+        said.contains(name),
+        "the verdict does not name {name}: {said}"
+    );
+
+    let results: Value = serde_json::from_str(&read(&folder.join("results.json"))).expect("JSON");
+    assert_eq!(results["valid"], true);
+    let history = lines(&folder.join("history.jsonl"));
+    assert_eq!(results["operations"]["ok"], history.len());
+    let messages = lines(&folder.join("messages.jsonl"));
+    assert_eq!(results["messages"]["all"], messages.len());
+    for (index, operation) in history.iter().enumerate() {
+        assert_eq!(operation["index"], index);
+        assert_eq!(operation["answer"], operation["request"]["echo"]);
+        let asks = |message: &&Value| {
+            message["src"] == operation["client"] && message["body"] == operation["request"]
+        };
+        let request = messages
+            .iter()
+            .find(asks)
+            .expect("its request is among the messages");
+        assert_eq!(request["fate"], "delivered");
+        assert_eq!(request["sent_us"], operation["invoked_us"]);
+    }
+    for node in ["n0", "n1"] {
+        let log = read(&folder.join(format!("node-logs/{node}.log")));
+        assert!(log.starts_with("hello 1\nhello 2\n"), "{log}");
+    }
+    let page = read(&folder.join("report.html"));
+    assert!(page.starts_with("<!doctype html>"));
+    assert!(
+        !page.contains("http://") && !page.contains("https://"),
+        "it is self-contained"
+    );
+}
+
+#[test]
+fn what_a_node_prints_stays_text_in_the_page() {
+    let store = store("hostile");
+    let wrong = format!(
+        "text = \"{HOSTILE}\"; print(text, file=sys.stderr, flush=True); body['echo'] = text; print(text, flush=True)"
+    );
+    let output = run(&store, &wrong);
+    assert_eq!(output.status.code(), Some(1));
+    let page = read(&store.join("latest/report.html"));
+    let ends = page.matches("</script").count();
+    assert_eq!(
+        ends, 2,
+        "the data and the scripts of the page end once each"
+    );
+    assert_eq!(
+        page.matches("<!--").count(),
+        1,
+        "the template has one comment"
+    );
+    assert!(page.contains("\\u003c/script>\\u003cscript>document.title='owned'"));
+}
+
+#[test]
+fn nothing_is_stored_where_nothing_is_wanted() {
+    let store = store("unwanted");
+    let node = program("unwanted.py", &echo_node("pass"));
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --time-limit 1 --no-store --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("eddy is built");
+    assert!(output.status.success());
+    assert!(!store.exists());
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("stored"));
+}
+
+#[test]
+fn a_store_that_can_not_be_is_told_in_one_line_and_the_verdict_stands() {
+    let store = store("blocked");
+    fs::write(&store, "a file, no folder").expect("the test's folder can be written to");
+    let output = run(&store, "pass");
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("valid"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("will not be stored") && said.contains("--no-store"),
+        "{said}"
+    );
+}

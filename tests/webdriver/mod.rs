@@ -1,0 +1,157 @@
+//! A browser that does as a test says: as much of the WebDriver protocol (w3c.github.io/webdriver) as that takes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use std::{fs, process, thread};
+
+use serde_json::{Value, json};
+
+/// A browser with one window. It ends when this is dropped.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    profile: PathBuf,
+}
+
+impl Browser {
+    /// A browser, or `None` where chromedriver is not installed.
+    pub fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = port.expect("there is a free port").port();
+        let driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let profile = std::env::temp_dir().join(format!("eddy-browser-{}", process::id()));
+        let mut browser = Browser {
+            driver,
+            port,
+            session: String::new(),
+            profile,
+        };
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--user-data-dir={}", browser.profile.display()),
+        ];
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": arguments},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let session = browser.ask("POST", "/session", &capabilities);
+        let id = session["sessionId"].as_str().expect("a session has an id");
+        browser.session = format!("/session/{id}");
+        Some(browser)
+    }
+
+    /// Makes what shows the page so large.
+    pub fn resize(&mut self, width: u32, height: u32) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
+        let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
+        self.post("goog/cdp/execute", &command);
+    }
+
+    /// Opens a page.
+    pub fn open(&mut self, url: &str) {
+        self.post("url", &json!({"url": url}));
+    }
+
+    /// Runs a script and gives what it returns.
+    pub fn run(&mut self, script: &str) -> Value {
+        self.post("execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Clicks into the middle of the first element that a CSS selector finds.
+    pub fn click(&mut self, selector: &str) {
+        let query = json!({"using": "css selector", "value": selector});
+        let found = self.post("element", &query);
+        let ids = found.as_object().expect("an element");
+        let id = ids
+            .values()
+            .next()
+            .and_then(Value::as_str)
+            .expect("it has an id");
+        self.post(&format!("element/{id}/click"), &json!({}));
+    }
+
+    /// Clicks at a place in the window, in pixels from its upper left corner.
+    pub fn click_at(&mut self, x: i64, y: i64) {
+        let actions = json!([
+            {"type": "pointerMove", "duration": 0, "x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]);
+        let mouse = json!({"type": "pointer", "id": "mouse", "actions": actions});
+        self.post("actions", &json!({"actions": [mouse]}));
+    }
+
+    /// What the browser has logged since it was last asked.
+    pub fn log(&mut self) -> Value {
+        self.post("se/log", &json!({"type": "browser"}))
+    }
+
+    fn post(&mut self, command: &str, body: &Value) -> Value {
+        self.ask("POST", &format!("{}/{command}", self.session), body)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the driver listens");
+        let body = body.to_string();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("the driver reads");
+        let mut reply = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reply.read_line(&mut line).expect("the driver answers");
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a length is a number");
+            }
+        }
+        let mut json = vec![0; length];
+        reply.read_exact(&mut json).expect("a whole answer");
+        let mut answer: Value = serde_json::from_slice(&json).expect("an answer is JSON");
+        let value = answer["value"].take();
+        assert!(value["error"].is_null(), "{path} {body}: {value}");
+        value
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !thread::panicking() {
+            self.ask("DELETE", &self.session, &json!({}));
+        }
+        // By now it may have ended by itself.
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+        let _ = fs::remove_dir_all(&self.profile);
+    }
+}
