@@ -32,6 +32,7 @@ CONCURRENCY      ?= 2n
 LATENCY          ?= $(call for_workload,LATENCY,10)
 NEMESIS          ?= $(call for_workload,NEMESIS,partition)
 NEMESIS_INTERVAL ?= 5
+RECOVERY         ?= 3
 MAELSTROM        ?= $(shell command -v maelstrom 2>/dev/null)
 
 # Only counters take a consistency level.
@@ -40,18 +41,25 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom test lint doc soak fuzz deny bench small help
+.PHONY: maelstrom node-release eddy-debug test lint doc soak fuzz deny bench small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
-	cargo build --release --features workbench --bin $(WORKLOAD) --bin eddy
+	@$(MAKE) --no-print-directory -j2 node-release eddy-debug
 	@echo 'Running on eddy; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom.'
-	target/release/eddy test $(TEST_FLAGS)
+	target/debug/eddy test --recovery $(RECOVERY) $(TEST_FLAGS)
 else
-	cargo build --release --bin $(WORKLOAD)
+	@$(MAKE) --no-print-directory node-release
 	@echo 'Running on $(MAELSTROM); for eddy give MAELSTROM= (nothing).'
 	$(MAELSTROM) test $(TEST_FLAGS)
 endif
+
+node-release:
+	cargo build --release --bin $(WORKLOAD)
+
+# Unoptimised it is built in seconds rather than minutes, and fast enough for such a run.
+eddy-debug:
+	cargo build --features workbench --bin eddy
 
 test: lint doc
 	cargo test --features workbench
@@ -106,7 +114,7 @@ help:
 	@echo 'make maelstrom   build release and run the main job: on real Maelstrom if it is on the PATH'
 	@echo '                 or MAELSTROM=path/to/maelstrom is given, else on eddy; these may be set:'
 	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES=$(NODES) RATE=$(RATE) TIME=$(TIME) CONCURRENCY=$(CONCURRENCY)'
-	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL)'
+	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL) RECOVERY=$(RECOVERY)'
 	@echo 'make test        formatting, lints for every feature set, documentation, all tests'
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'

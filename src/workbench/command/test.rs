@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::console::{Console, MessageLog};
 use super::options::{TestOptions, WorkloadName};
 use super::repeat;
+use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
@@ -35,10 +36,7 @@ pub(super) enum TestError {
 /// is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
     // Short enough to be typed.
-    let first_seed = options
-        .run
-        .seed
-        .unwrap_or_else(|| rand::random::<u32>().into());
+    let first_seed = options.run.seed.unwrap_or_else(|| random_seed() >> 32);
     for run in 0..options.test_count {
         let settings = options.run.settings(first_seed.wrapping_add(run as u64));
         let settings = settings.map_err(TestError::Options)?;
