@@ -1,0 +1,47 @@
+//! What an operation costs at each level when its node has nothing else to do, in round trips to the store or the peers.
+
+mod cluster;
+
+use cluster::{Network, World};
+use eddy::workload::g_counter::{Consistency, Options};
+
+const ROUND_TRIP_MS: u64 = 20;
+
+/// How many round trips the first client's add and read take, one after the other, on a node that has counted before.
+fn round_trips(consistency: Consistency) -> (u64, u64) {
+    let options = Options {
+        consistency,
+        ..Options::default()
+    };
+    let mut world = World::new(options, 3, 3, 1);
+    world.network = Network::good(ROUND_TRIP_MS / 2..ROUND_TRIP_MS / 2 + 1);
+    let mut cost = |delta| {
+        world.invoke(0, delta);
+        world.rest_until(world.now_ms + 1_000);
+        let last = world.operations.last().expect("it was invoked");
+        (last.completed_ms - last.invoked_ms).div_ceil(ROUND_TRIP_MS)
+    };
+    cost(Some(1));
+    cost(None);
+    (cost(Some(2)), cost(None))
+}
+
+#[test]
+fn regular_adds_in_one_round_trip_and_reads_in_two() {
+    assert_eq!(round_trips(Consistency::Regular), (1, 2));
+}
+
+#[test]
+fn linearizable_adds_and_reads_in_one_round_trip_when_it_is_alone() {
+    assert_eq!(round_trips(Consistency::Linearizable), (1, 1));
+}
+
+#[test]
+fn sequential_adds_in_one_round_trip_when_it_is_alone_and_reads_in_one() {
+    assert_eq!(round_trips(Consistency::Sequential), (1, 1));
+}
+
+#[test]
+fn eventual_adds_at_once_and_reads_in_one_round_trip_to_its_peers() {
+    assert_eq!(round_trips(Consistency::Eventual), (0, 1));
+}
