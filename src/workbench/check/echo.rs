@@ -1,6 +1,5 @@
 //! `echo`: the answer is what was sent.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -11,7 +10,7 @@ use crate::workbench::history::Operation;
 pub struct Call(pub Value);
 
 /// What came back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Value);
 
 /// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.

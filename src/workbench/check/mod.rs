@@ -27,6 +27,8 @@ pub mod unique_ids;
 
 use serde_json::{Map, Value};
 
+pub use set::Elements;
+
 /// Whether a history is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Validity {

@@ -185,7 +185,7 @@ impl ReportedFinding {
                 operation.client,
                 operation.node,
                 words::call::<W>(&operation.call),
-                words::outcome(&operation.outcome),
+                words::outcome::<W>(operation),
                 Milliseconds(milliseconds(took)),
             )
         });

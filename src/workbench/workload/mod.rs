@@ -47,7 +47,7 @@ pub trait Workload {
     /// What a client asks.
     type Call: Debug;
     /// What a good answer holds.
-    type Answer: Debug + Serialize;
+    type Answer: Debug;
 
     /// Its name on the command line.
     const NAME: &'static str;
@@ -93,6 +93,9 @@ pub trait Workload {
     fn answer_in_error(_call: &Self::Call, _code: i64) -> Option<Self::Answer> {
         None
     }
+
+    /// The body that such an answer has on the wire: its type and its fields, without ids.
+    fn answer_body(call: &Self::Call, answer: &Self::Answer) -> impl Serialize;
 
     /// Whether an answer is what was asked for, and not one that lay in an error.
     fn is_success(_answer: &Self::Answer) -> bool {

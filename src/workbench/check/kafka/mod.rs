@@ -23,7 +23,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::monotone::falls;
@@ -50,8 +49,7 @@ pub enum Call {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::search::{Action, Model, Order, Stuck, Verdict, search};
@@ -56,8 +55,7 @@ impl fmt::Display for Call {
 ///
 /// Errors 20 and 22 belong here, not to the failed operations: a store that calls a key missing or a value different has
 /// looked at it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a read: the value.
     Value(Value),

@@ -12,7 +12,13 @@
 //! Beyond upstream, every node's final read is held to this, not only the last of all; and a set must not hold what
 //! nobody added, or what was refused with a definite error.
 
-use std::collections::HashMap;
+mod elements;
+mod open;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -20,11 +26,14 @@ use serde_json::{Map, Value, json};
 use super::finals::missing_final_reads;
 use super::{Finding, Judgement};
 use crate::workbench::history::{Node, Operation};
+use open::Open;
+
+pub use elements::Elements;
 
 /// What a set's judge sees of a call.
-pub enum Call<'a> {
+pub enum Call {
     /// Add this element.
-    Add(&'a Value),
+    Add(u64),
     /// Tell all elements.
     Read,
 }
@@ -32,9 +41,9 @@ pub enum Call<'a> {
 /// How a workload's own types are seen as those of a set.
 pub struct View<C, R> {
     /// What a call is.
-    pub call: fn(&C) -> Call<'_>,
-    /// The elements in an answer to a read.
-    pub elements: fn(&R) -> &[Value],
+    pub call: fn(&C) -> Call,
+    /// The elements in an answer, if it is one to a read.
+    pub elements: fn(&R) -> Option<&Elements>,
 }
 
 /// The quantiles of latencies that are worth showing.
@@ -51,7 +60,7 @@ pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement 
     judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
     judgement.add_all("lost", set.lost());
     judgement.add_all("missing_at_a_node", set.missing_at_a_node());
-    judgement.add_all("duplicated", set.duplicated);
+    judgement.add_all("duplicated", set.repeated);
     judgement.add_all("never_added", set.never_added);
 
     let stable: Vec<&Element> = set
@@ -127,8 +136,8 @@ struct Sighting {
 }
 
 /// An element that somebody tried to add.
-struct Element<'a> {
-    value: &'a Value,
+struct Element {
+    value: u64,
     /// The add.
     index: usize,
     invoked_at: Duration,
@@ -138,7 +147,7 @@ struct Element<'a> {
     last_absent: Option<Sighting>,
 }
 
-impl Element<'_> {
+impl Element {
     fn fate(&self) -> Fate {
         if self.last_present.is_some() && self.last_absent < self.last_present {
             return Fate::Stable;
@@ -163,108 +172,97 @@ struct Read<'a> {
     completed_at: Duration,
     node: &'a Node,
     is_final: bool,
-    /// Ascending, without duplicates.
-    held: Vec<usize>,
+    /// The positions of the elements that it held, as ranges, ascending.
+    held: Vec<Range<usize>>,
 }
 
+impl Read<'_> {
+    /// The positions before `end` of the elements that it missed, as ranges.
+    fn missed(&self, end: usize) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.held.iter().map(|held| held.end);
+        let starts = self.held.iter().map(|held| held.start).chain([end]);
+        let gaps = std::iter::once(0).chain(ends).zip(starts);
+        gaps.map(move |(from, to)| from..to.min(end))
+    }
+}
+
+/// Elements stand in the order of their values, which is the order in which clients ask for them; so what a read holds is
+/// a few ranges of positions.
 struct Set<'a> {
-    elements: Vec<Element<'a>>,
+    elements: Vec<Element>,
     reads: Vec<Read<'a>>,
-    duplicated: Vec<Finding>,
+    repeated: Vec<Finding>,
     never_added: Vec<Finding>,
 }
 
 impl<'a> Set<'a> {
     fn of<C, R>(history: &'a [Operation<C, R>], view: &View<C, R>) -> Self {
         let mut set = Set {
-            elements: Vec::new(),
+            elements: elements(history, view),
             reads: Vec::new(),
-            duplicated: Vec::new(),
+            repeated: Vec::new(),
             never_added: Vec::new(),
         };
-        let mut numbers: HashMap<&Value, usize> = HashMap::new();
         for (index, operation) in history.iter().enumerate() {
-            let Call::Add(value) = (view.call)(&operation.call) else {
-                continue;
-            };
-            numbers.entry(value).or_insert(set.elements.len());
-            set.elements.push(Element {
-                value,
-                index,
-                invoked_at: operation.invoked_at,
-                is_refused: operation.outcome.is_failed(),
-                known_at: operation.outcome.is_ok().then_some(operation.completed_at),
-                last_present: None,
-                last_absent: None,
-            });
-        }
-        for (index, operation) in history.iter().enumerate() {
-            if let (Call::Read, Some(answer)) =
-                ((view.call)(&operation.call), operation.outcome.answer())
-            {
-                set.add_read(index, operation, (view.elements)(answer), &numbers);
+            let answer = operation.outcome.answer();
+            if let Some(told) = answer.and_then(|answer| (view.elements)(answer)) {
+                set.add_read(index, operation, told);
             }
         }
-        for read in &set.reads {
-            let mut held = read.held.iter().peekable();
-            for (number, element) in set.elements.iter_mut().enumerate() {
-                if held.next_if_eq(&&number).is_some() {
-                    let known_at = element.known_at.get_or_insert(read.completed_at);
-                    *known_at = read.completed_at.min(*known_at);
-                    element.last_present = element.last_present.max(Some(read.sighting));
-                } else if element.invoked_at <= read.completed_at {
-                    element.last_absent = element.last_absent.max(Some(read.sighting));
-                }
-            }
-        }
+        set.note_when_known();
+        set.note_last_reads();
         set
     }
 
-    fn add_read<C, R>(
-        &mut self,
-        index: usize,
-        operation: &'a Operation<C, R>,
-        values: &[Value],
-        numbers: &HashMap<&Value, usize>,
-    ) {
+    fn add_read<C, R>(&mut self, index: usize, operation: &'a Operation<C, R>, told: &Elements) {
         let reader = format!(
-            "Node {} answered client {} with",
+            "Node {} answered client c{} with",
             operation.node, operation.client
         );
-        let mut held = Vec::with_capacity(values.len());
-        for value in values {
-            let element = numbers
-                .get(value)
-                .map(|&number| (number, &self.elements[number]));
-            let unexpected = match element {
-                Some((_, element)) if element.is_refused => {
-                    Some("which it had refused to add with a definite error")
-                }
-                Some((_, element)) if element.invoked_at > operation.completed_at => {
-                    Some("before anybody sent that")
-                }
-                Some((number, _)) => {
-                    held.push(number);
-                    None
-                }
-                None => Some("which nobody ever sent"),
+        let unexpected = |value: &dyn Display, why: &str, add: Option<usize>| {
+            let proof: Vec<usize> = add.into_iter().chain([index]).collect();
+            Finding::invalid(format!("{reader} {value}, {why}."), proof)
+        };
+        let mut held: Vec<Range<usize>> = Vec::new();
+        for value in told.ranges().iter().cloned().flatten() {
+            let next = held.last().map_or(0, |range| range.end);
+            let is_next = |element: &Element| element.value == value;
+            // Nearly always it is the one that follows.
+            let position = match self.elements.get(next) {
+                Some(element) if is_next(element) => Ok(next),
+                _ => self
+                    .elements
+                    .binary_search_by_key(&value, |element| element.value),
             };
-            if let Some(why) = unexpected {
-                let add = element.map(|(_, element)| element.index);
-                let proof: Vec<usize> = add.into_iter().chain([index]).collect();
+            let Ok(position) = position else {
                 self.never_added
-                    .push(Finding::invalid(format!("{reader} {value}, {why}."), proof));
+                    .push(unexpected(&value, "which nobody ever sent", None));
+                continue;
+            };
+            let element = &self.elements[position];
+            if element.is_refused {
+                let why = "which it had refused to add with a definite error";
+                self.never_added
+                    .push(unexpected(&value, why, Some(element.index)));
+            } else if element.invoked_at > operation.completed_at {
+                let why = "before anybody sent that";
+                self.never_added
+                    .push(unexpected(&value, why, Some(element.index)));
+            } else {
+                match held.last_mut() {
+                    Some(range) if range.end == position => range.end += 1,
+                    _ => held.push(position..position + 1),
+                }
             }
         }
-        held.sort_unstable();
-        if let Some(pair) = held.windows(2).find(|pair| pair[0] == pair[1]) {
-            let what = format!(
-                "{reader} a set that holds {} more than once.",
-                self.elements[pair[0]].value
-            );
-            self.duplicated.push(Finding::invalid(what, [index]));
+        for value in told.strange() {
+            self.never_added
+                .push(unexpected(value, "which nobody ever sent", None));
         }
-        held.dedup();
+        if let Some(value) = told.repeated().first() {
+            let what = format!("{reader} a set that holds {value} more than once.");
+            self.repeated.push(Finding::invalid(what, [index]));
+        }
         self.reads.push(Read {
             sighting: Sighting {
                 invoked_at: operation.invoked_at,
@@ -275,6 +273,55 @@ impl<'a> Set<'a> {
             is_final: operation.is_final,
             held,
         });
+    }
+
+    /// An element is known from the first answer on that held it, if its add was not acknowledged before.
+    fn note_when_known(&mut self) {
+        self.reads.sort_by_key(|read| read.completed_at);
+        let mut open = Open::new(self.elements.len());
+        for read in &self.reads {
+            for held in read.held.iter().cloned() {
+                open.offer(held, |position| {
+                    let known_at = &mut self.elements[position].known_at;
+                    *known_at = Some(known_at.map_or(read.completed_at, |known_at| {
+                        known_at.min(read.completed_at)
+                    }));
+                    true
+                });
+            }
+        }
+    }
+
+    /// The last reads that held an element, and that missed it though they ended after its add had begun.
+    fn note_last_reads(&mut self) {
+        self.reads.sort_by_key(|read| Reverse(read.sighting));
+        let count = self.elements.len();
+        let mut began_from: Vec<Duration> =
+            self.elements.iter().map(|add| add.invoked_at).collect();
+        for position in (1..count).rev() {
+            began_from[position - 1] = began_from[position].min(began_from[position - 1]);
+        }
+        let (mut not_seen, mut not_missed) = (Open::new(count), Open::new(count));
+        for read in &self.reads {
+            for held in read.held.iter().cloned() {
+                not_seen.offer(held, |position| {
+                    self.elements[position].last_present = Some(read.sighting);
+                    true
+                });
+            }
+            // From there on all adds began later.
+            let end = began_from.partition_point(|began_at| *began_at <= read.completed_at);
+            for missed in read.missed(end) {
+                not_missed.offer(missed, |position| {
+                    let element = &mut self.elements[position];
+                    let could_be = element.invoked_at <= read.completed_at;
+                    if could_be {
+                        element.last_absent = Some(read.sighting);
+                    }
+                    could_be
+                });
+            }
+        }
     }
 
     /// Elements that the last read of all missed.
@@ -301,26 +348,51 @@ impl<'a> Set<'a> {
         lost.filter_map(finding).collect()
     }
 
-    /// Elements that others have, but that the final read of some node misses.
+    /// Elements that others have, but that a final read of some node misses: each once for each such node.
     fn missing_at_a_node(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let mut missing: BTreeMap<(&Node, usize), usize> = BTreeMap::new();
         for read in self.reads.iter().filter(|read| read.is_final) {
-            let was_known = |element: &Element| {
-                element
-                    .known_at
-                    .is_some_and(|known| known < read.sighting.invoked_at)
-            };
-            for (number, element) in self.elements.iter().enumerate() {
-                let is_missed = was_known(element) && read.held.binary_search(&number).is_err();
-                if is_missed && element.fate() == Fate::Stable {
-                    let what = format!(
-                        "{} never reached node {}: its final read lacks it.",
-                        element.value, read.node
-                    );
-                    findings.push(Finding::invalid(what, [element.index, read.sighting.index]));
+            for position in read.missed(self.elements.len()).flatten() {
+                let element = &self.elements[position];
+                let known_at = element.known_at;
+                let was_known = known_at.is_some_and(|known| known < read.sighting.invoked_at);
+                if was_known && element.fate() == Fate::Stable {
+                    let first = missing
+                        .entry((read.node, position))
+                        .or_insert(read.sighting.index);
+                    *first = read.sighting.index.min(*first);
                 }
             }
         }
-        findings
+        let findings = missing.into_iter().map(|((node, position), read)| {
+            let element = &self.elements[position];
+            let value = element.value;
+            let what = format!("{value} never reached node {node}: its final read lacks it.");
+            Finding::invalid(what, [element.index, read])
+        });
+        findings.collect()
     }
+}
+
+/// What clients tried to add, in the order of values, each once.
+fn elements<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Vec<Element> {
+    let adds = history.iter().enumerate();
+    let element = |(index, operation): (usize, &Operation<C, R>)| {
+        let Call::Add(value) = (view.call)(&operation.call) else {
+            return None;
+        };
+        Some(Element {
+            value,
+            index,
+            invoked_at: operation.invoked_at,
+            is_refused: operation.outcome.is_failed(),
+            known_at: operation.outcome.is_ok().then_some(operation.completed_at),
+            last_present: None,
+            last_absent: None,
+        })
+    };
+    let mut elements: Vec<Element> = adds.filter_map(element).collect();
+    elements.sort_by_key(|element| element.value);
+    elements.dedup_by_key(|element| element.value);
+    elements
 }
