@@ -191,7 +191,11 @@ mod tests {
     fn catches_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
-        assert_invalid(&judge(&history), "Node 0 never told client 0", &[3]);
+        assert_invalid(
+            &judge(&history),
+            "Node 0 never told its final state to client c0",
+            &[3],
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
         let Call(sent) = &operation.call;
         if answer != sent {
             let what = format!(
-                "Client {} sent {sent} to node {} and got back {answer}.",
+                "Client c{} sent {sent} to node {} and got back {answer}.",
                 operation.client, operation.node
             );
             altered.push(Finding::invalid(what, [index]));
@@ -74,6 +74,6 @@ mod tests {
             judgement.findings.len(),
             super::super::FINDINGS_SHOWN_MAX + 1
         );
-        assert_invalid(&judgement, "92 more", &[]);
+        assert_invalid(&judgement, "97 more", &[]);
     }
 }

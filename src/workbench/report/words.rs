@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
@@ -40,6 +42,23 @@ fn body_words(body: &[u8]) -> String {
     match rest {
         [b'"', b',', fields @ ..] => format!("{kind} {{{}", clipped(fields)),
         _ => kind.into_owned(),
+    }
+}
+
+/// A figure for a person: a fraction with the digits that matter, and each member of an object by its name.
+pub(super) fn figure(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter();
+            let members = members.map(|(name, value)| format!("{name}: {}", figure(value)));
+            members.collect::<Vec<_>>().join(", ")
+        }
+        Value::Number(number) if number.is_f64() => {
+            let rounded = format!("{:.4}", number.as_f64().unwrap_or_default());
+            let digits = rounded.trim_end_matches('0');
+            String::from(digits.trim_end_matches('.'))
+        }
+        value => value.to_string(),
     }
 }
 
@@ -94,6 +113,14 @@ mod tests {
         );
         assert_eq!(told(Call::Add(3), Outcome::Ok(Answer::Added)), "add_ok");
         assert_eq!(told(Call::Read, Outcome::Failed("no".into())), "failed, no");
+    }
+
+    #[test]
+    fn a_figure_has_the_digits_that_matter() {
+        assert_eq!(figure(&json!(1.0)), "1");
+        assert_eq!(figure(&json!(0.995_176_8)), "0.9952");
+        let latencies = json!({"0.5": 239, "1": 379});
+        assert_eq!(figure(&latencies), "0.5: 239, 1: 379");
     }
 
     #[test]

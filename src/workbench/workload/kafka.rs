@@ -159,18 +159,18 @@ struct ListCommittedOffsetsOk {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum AnswerBody<'a> {
-    SendOk {
-        offset: i64,
-    },
-    PollOk {
+    #[serde(rename = "send_ok")]
+    Sent { offset: i64 },
+    #[serde(rename = "poll_ok")]
+    Messages {
         msgs: &'a BTreeMap<String, Vec<(i64, Value)>>,
     },
-    CommitOffsetsOk,
-    ListCommittedOffsetsOk {
-        offsets: &'a BTreeMap<String, i64>,
-    },
+    #[serde(rename = "commit_offsets_ok")]
+    Committed,
+    #[serde(rename = "list_committed_offsets_ok")]
+    Offsets { offsets: &'a BTreeMap<String, i64> },
 }
 
 impl Workload for Kafka {
@@ -289,10 +289,10 @@ impl Workload for Kafka {
 
     fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
         match answer {
-            Answer::Sent(offset) => AnswerBody::SendOk { offset: *offset },
-            Answer::Messages(msgs) => AnswerBody::PollOk { msgs },
-            Answer::Committed => AnswerBody::CommitOffsetsOk,
-            Answer::Offsets(offsets) => AnswerBody::ListCommittedOffsetsOk { offsets },
+            Answer::Sent(offset) => AnswerBody::Sent { offset: *offset },
+            Answer::Messages(msgs) => AnswerBody::Messages { msgs },
+            Answer::Committed => AnswerBody::Committed,
+            Answer::Offsets(offsets) => AnswerBody::Offsets { offsets },
         }
     }
 

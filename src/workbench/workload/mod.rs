@@ -158,7 +158,7 @@ impl<'a> Reply<'a> {
         if self.kind != kind {
             return Err(format!("its type is {:?}, not {kind:?}", self.kind));
         }
-        serde_json::from_slice(self.body).map_err(|error| error.to_string())
+        serde_json::from_slice(self.body).map_err(|error| json_error(&error))
     }
 
     /// Expects a reply of type `kind`, and gives `answer` for it.
@@ -169,4 +169,14 @@ impl<'a> Reply<'a> {
     fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
         self.fields(kind).map(|Done {}| answer)
     }
+}
+
+/// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
+/// types that are this program's own.
+pub fn json_error(error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let what = error.split(" at line ").next().unwrap_or_default();
+    what.replace("expected i64", "expected a whole number")
+        .replace("a sequence", "a list")
+        .replace("a map", "an object")
 }

@@ -48,7 +48,9 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
                     .iter()
                     .filter_map(|(node, _)| graph.transaction(*node));
                 let indices: Vec<usize> = indices.map(|transaction| transaction.index).collect();
-                anomalies.add_cycle(&name(&cycle), explain(graph, &cycle), indices);
+                let name = name(&cycle);
+                let what = explain(graph, &name, &cycle);
+                anomalies.add_cycle(&name, what, indices);
             }
         }
     }
@@ -248,7 +250,19 @@ fn name(cycle: &Cycle<'_>) -> String {
     format!("{data}{order}")
 }
 
-fn explain(graph: &Graph<'_>, cycle: &Cycle<'_>) -> String {
+/// What people call such a cycle, whatever order it is one in.
+fn words(name: &str) -> &'static str {
+    match name.split_once("-process").or(name.split_once("-realtime")) {
+        Some((data, _)) => words(data),
+        None if name == "G0" => "Write cycle",
+        None if name == "G1c" => "Circular information flow",
+        None if name == "G-single" => "Read skew",
+        None if name == "G2-item" => "Write skew",
+        None => "Cycle",
+    }
+}
+
+fn explain(graph: &Graph<'_>, name: &str, cycle: &Cycle<'_>) -> String {
     let names: Vec<String> = cycle
         .iter()
         .map(|(node, _)| {
@@ -276,8 +290,9 @@ fn explain(graph: &Graph<'_>, cycle: &Cycle<'_>) -> String {
         sentences.push(format!("{first} comes before {second}, because {because}."));
     }
     format!(
-        "{} So {} would have to come before itself.",
-        sentences.join(" "),
+        "{} ({name}): {}\nSo {} would have to come before itself.",
+        words(name),
+        sentences.join("\n"),
         names[0]
     )
 }
