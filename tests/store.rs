@@ -75,7 +75,7 @@ fn a_run_leaves_results_history_messages_logs_and_a_page() {
     assert_eq!(results["messages"]["all"], messages.len());
     for (index, operation) in history.iter().enumerate() {
         assert_eq!(operation["index"], index);
-        assert_eq!(operation["answer"], operation["request"]["echo"]);
+        assert_eq!(operation["answer"]["echo"], operation["request"]["echo"]);
         let asks = |message: &&Value| {
             message["src"] == operation["client"] && message["body"] == operation["request"]
         };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::check::Finding;
+use super::client::CLIENT_TIMEOUT;
 use super::history::{Operation, Outcome};
+use super::nemesis::FaultWindow;
 use super::workload::Workload;
 
 /// What became of operations.
@@ -50,36 +52,89 @@ impl Counts {
     }
 }
 
+/// So many operations are shown of a type of which none succeeded.
+const EXAMPLES_MAX: usize = 3;
+
 /// Types of operation of which none succeeded: a node that refuses everything breaks no other rule.
-pub fn never_succeeded(by_kind: &BTreeMap<&'static str, Counts>) -> Vec<Finding> {
+///
+/// Faults may be the reason, and then nothing is known. They are not where an operation failed while nothing was broken
+/// and nothing had been for a while.
+pub fn never_succeeded<W: Workload>(
+    history: &[Operation<W::Call, W::Answer>],
+    by_kind: &BTreeMap<&'static str, Counts>,
+    faults: &[FaultWindow],
+) -> Vec<Finding> {
     let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
     let findings = hopeless.map(|(kind, counts)| {
         let what = match counts.total() {
-            1 => format!("the only {kind} did not succeed."),
-            total => format!("not one of {total} operations of type {kind} succeeded."),
+            1 => format!("The only {kind} did not succeed"),
+            total => format!("Not one of {total} operations of type {kind} succeeded"),
         };
-        Finding::invalid(what, [])
+        let of_kind = |index: &usize| W::request_kind(&history[*index].call) == *kind;
+        let all = (0..history.len()).filter(of_kind);
+        let calm = |index: &usize| is_calm(&history[*index], faults);
+        let examples: Vec<usize> = all.clone().filter(calm).take(EXAMPLES_MAX).collect();
+        if examples.is_empty() {
+            let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
+            let what = format!("{what}, and something was broken all the time.");
+            return Finding::unknown(what, examples);
+        }
+        Finding::invalid(format!("{what}."), examples)
     });
     findings.collect()
 }
 
+/// Whether nothing was broken from a while before an operation to its end.
+fn is_calm<C, A>(operation: &Operation<C, A>, faults: &[FaultWindow]) -> bool {
+    let disturbs = |fault: &FaultWindow| {
+        let mended_at = fault.ended_at.map(|at| at + CLIENT_TIMEOUT);
+        fault.began_at <= operation.completed_at
+            && mended_at.is_none_or(|at| operation.invoked_at <= at)
+    };
+    !faults.iter().any(disturbs)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn counts(ok: usize, failed: usize) -> Counts {
-        Counts {
-            ok,
-            failed,
-            indeterminate: 0,
+    use super::*;
+    use crate::workbench::check::Validity;
+    use crate::workbench::check::counter::{Answer, Call};
+    use crate::workbench::check::testing::*;
+    use crate::workbench::workload::GCounter;
+
+    /// What is found of an add and a read that were refused, and another read that was not.
+    fn findings(faults: &[FaultWindow]) -> Vec<Finding> {
+        let history = [
+            operation(0, 9_000..9_001, Call::Add(1), failed()),
+            operation(0, 9_002..9_003, Call::Read, failed()),
+            operation(0, 9_004..9_005, Call::Read, Outcome::Ok(Answer::Value(0))),
+        ];
+        let by_kind = Counts::by_kind::<GCounter>(&history);
+        never_succeeded::<GCounter>(&history, &by_kind, faults)
+    }
+
+    fn fault_until(ended_ms: u64) -> FaultWindow {
+        FaultWindow {
+            what: String::from("all killed"),
+            began_at: Duration::ZERO,
+            ended_at: Some(Duration::from_millis(ended_ms)),
         }
     }
 
     #[test]
-    fn a_type_that_never_succeeds_is_found() {
-        let by_kind = BTreeMap::from([("add", counts(1, 1)), ("read", counts(0, 2))]);
-        let findings = never_succeeded(&by_kind);
+    fn a_type_that_never_succeeds_is_found_and_shown() {
+        let findings = findings(&[fault_until(3_000)]);
         assert_eq!(findings.len(), 1);
-        assert!(findings[0].what.contains("read"));
+        assert!(findings[0].what.contains("add"));
+        assert_eq!(findings[0].validity, Validity::Invalid);
+        assert_eq!(findings[0].operations, [0]);
+    }
+
+    #[test]
+    fn it_is_not_the_nodes_fault_if_something_was_broken_all_the_time() {
+        let findings = findings(&[fault_until(5_000)]);
+        assert_eq!(findings[0].validity, Validity::Unknown);
     }
 }

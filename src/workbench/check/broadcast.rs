@@ -1,40 +1,36 @@
 //! `broadcast`: every message reaches every node, and stays there.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::{Judgement, set};
+use super::{Elements, Judgement, set};
 use crate::workbench::history::Operation;
 
 /// What a client asks of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Tell this to everybody: any JSON.
-    Broadcast(Value),
+    /// Tell this to everybody.
+    Broadcast(u64),
     /// Tell me all that you have heard.
     Read,
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a broadcast: it will be told.
     Accepted,
     /// To a read: all that was heard.
-    Messages(Vec<Value>),
+    Messages(Elements),
 }
 
 /// Messages lost, doubled, or out of nowhere, and how long until all had them.
 pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
     let view = set::View {
         call: |call| match call {
-            Call::Broadcast(message) => set::Call::Add(message),
+            Call::Broadcast(message) => set::Call::Add(*message),
             Call::Read => set::Call::Read,
         },
         elements: |answer| match answer {
-            Answer::Accepted => &[],
-            Answer::Messages(messages) => messages,
+            Answer::Accepted => None,
+            Answer::Messages(messages) => Some(messages),
         },
     };
     set::judge(history, &view)
@@ -53,17 +49,17 @@ mod tests {
 
     type BroadcastOperation = Operation<Call, Answer>;
 
-    fn send(client: usize, time: Range<u64>, message: u32) -> BroadcastOperation {
+    fn send(client: usize, time: Range<u64>, message: u64) -> BroadcastOperation {
         operation(
             client,
             time,
-            Call::Broadcast(json!(message)),
+            Call::Broadcast(message),
             Outcome::Ok(Answer::Accepted),
         )
     }
 
     fn read(client: usize, time: Range<u64>, messages: &[u32]) -> BroadcastOperation {
-        let messages = messages.iter().map(|message| json!(message)).collect();
+        let messages = serde_json::from_value(json!(messages)).expect("a list");
         operation(
             client,
             time,
@@ -195,7 +191,11 @@ mod tests {
     fn catches_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
-        assert_invalid(&judge(&history), "Node 0 never told client 0", &[3]);
+        assert_invalid(
+            &judge(&history),
+            "Node 0 never told its final state to client c0",
+            &[3],
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `echo`: the answer is what was sent.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -11,7 +10,7 @@ use crate::workbench::history::Operation;
 pub struct Call(pub Value);
 
 /// What came back.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Value);
 
 /// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.
@@ -25,7 +24,7 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
         let Call(sent) = &operation.call;
         if answer != sent {
             let what = format!(
-                "Client {} sent {sent} to node {} and got back {answer}.",
+                "Client c{} sent {sent} to node {} and got back {answer}.",
                 operation.client, operation.node
             );
             altered.push(Finding::invalid(what, [index]));
@@ -75,6 +74,6 @@ mod tests {
             judgement.findings.len(),
             super::super::FINDINGS_SHOWN_MAX + 1
         );
-        assert_invalid(&judgement, "92 more", &[]);
+        assert_invalid(&judgement, "97 more", &[]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Finding;
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// Clients that ran but got no answer to a final read, by node.
+/// Nodes that owe clients an answer to their final read.
 ///
 /// A node that can't be read in the end can't be shown to be right, so this is a fault. A node that no client works with
 /// is never asked anything, which is no fault of its own.
@@ -33,13 +33,75 @@ pub fn missing_final_reads<C, R>(
     }
     let is_owed = |asked: &Asked| !asked.is_answered && !asked.is_replaced;
     let owed = clients.into_iter().filter(|(_, asked)| is_owed(asked));
-    let findings = owed.map(|((node, client), asked)| {
-        let what = if asked.attempts.is_empty() {
-            format!("Client {client} never asked node {node} for its final state.")
-        } else {
-            format!("Node {node} never told client {client} its final state.")
-        };
-        Finding::invalid(what, asked.attempts)
-    });
-    findings.collect()
+    let mut by_node: BTreeMap<&Node, Owed> = BTreeMap::new();
+    for ((node, client), asked) in owed {
+        let owed = by_node.entry(node).or_default();
+        match asked.attempts.last() {
+            Some(&attempt) => owed.attempts.push(attempt),
+            None => owed.never_asked.push(client),
+        }
+    }
+    let mut findings = Vec::new();
+    for (node, owed) in by_node {
+        if let [first, ..] = owed.attempts[..] {
+            let clients = owed.attempts.iter().map(|&index| history[index].client);
+            let clients = names(clients);
+            let what = format!("Node {node} never told its final state to {clients}.");
+            findings.push(Finding::invalid(what, [first]));
+        }
+        if !owed.never_asked.is_empty() {
+            let clients = names(owed.never_asked.into_iter());
+            let what = format!("Node {node} was never asked for its final state by {clients}.");
+            findings.push(Finding::invalid(what, []));
+        }
+    }
+    findings
+}
+
+/// What a node owes to its clients.
+#[derive(Default)]
+struct Owed {
+    /// The last attempt of each that asked.
+    attempts: Vec<usize>,
+    /// Those that never did.
+    never_asked: Vec<usize>,
+}
+
+/// `read of client c7`, or `reads of clients c7 and 3 more`: whose these operations are.
+pub fn by_clients<C, R>(what: &str, operations: &[usize], history: &[Operation<C, R>]) -> String {
+    let plural = if operations.len() == 1 { "" } else { "s" };
+    let clients = operations.iter().map(|&index| history[index].client);
+    format!("{what}{plural} of {}", names(clients))
+}
+
+/// So many clients are named; the rest is counted.
+const NAMED_MAX: usize = 3;
+
+fn names(clients: impl ExactSizeIterator<Item = usize>) -> String {
+    let plural = if clients.len() == 1 { "" } else { "s" };
+    let more = clients.len().saturating_sub(NAMED_MAX);
+    let named: Vec<String> = clients
+        .take(NAMED_MAX)
+        .map(|client| format!("c{client}"))
+        .collect();
+    let named = named.join(", ");
+    match more {
+        0 => format!("client{plural} {named}"),
+        more => format!("client{plural} {named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_clients_are_named_and_the_rest_is_counted() {
+        assert_eq!(names([7].into_iter()), "client c7");
+        assert_eq!(names([7, 8].into_iter()), "clients c7, c8");
+        assert_eq!(
+            names((1..6).collect::<Vec<_>>().into_iter()),
+            "clients c1, c2, c3 and 2 more"
+        );
+    }
 }

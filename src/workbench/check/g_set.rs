@@ -1,40 +1,36 @@
 //! `g-set`: what was added stays, on every node.
 
-use serde::Serialize;
-use serde_json::Value;
-
-use super::{Judgement, set};
+use super::{Elements, Judgement, set};
 use crate::workbench::history::Operation;
 
 /// What a client asks of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Add this element: any JSON.
-    Add(Value),
+    /// Add this element.
+    Add(u64),
     /// Tell me all elements.
     Read,
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To an add: it is in.
     Added,
     /// To a read: all elements.
-    Elements(Vec<Value>),
+    Elements(Elements),
 }
 
 /// Elements lost, doubled, or out of nowhere, and how long until all had them.
 pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
     let view = set::View {
         call: |call| match call {
-            Call::Add(element) => set::Call::Add(element),
+            Call::Add(element) => set::Call::Add(*element),
             Call::Read => set::Call::Read,
         },
         elements: |answer| match answer {
-            Answer::Added => &[],
-            Answer::Elements(elements) => elements,
+            Answer::Added => None,
+            Answer::Elements(elements) => Some(elements),
         },
     };
     set::judge(history, &view)
@@ -49,10 +45,10 @@ mod tests {
     use crate::workbench::history::Outcome;
 
     fn history(elements: &[u32]) -> [Operation<Call, Answer>; 3] {
-        let elements = elements.iter().map(|element| json!([element])).collect();
+        let elements = serde_json::from_value(json!(elements)).expect("a list");
         [
-            operation(0, 0..1, Call::Add(json!([1])), Outcome::Ok(Answer::Added)),
-            operation(0, 1..2, Call::Add(json!([2])), Outcome::Ok(Answer::Added)),
+            operation(0, 0..1, Call::Add(1), Outcome::Ok(Answer::Added)),
+            operation(0, 1..2, Call::Add(2), Outcome::Ok(Answer::Added)),
             finally(operation(
                 0,
                 9..10,
@@ -69,11 +65,7 @@ mod tests {
 
     #[test]
     fn catches_a_lost_and_a_doubled_element() {
-        assert_invalid(&judge(&history(&[1])), "[2] was lost", &[1, 2]);
-        assert_invalid(
-            &judge(&history(&[1, 2, 2])),
-            "holds [2] more than once",
-            &[2],
-        );
+        assert_invalid(&judge(&history(&[1])), "2 was lost", &[1, 2]);
+        assert_invalid(&judge(&history(&[1, 2, 2])), "holds 2 more than once", &[2]);
     }
 }

@@ -27,6 +27,8 @@ pub mod unique_ids;
 
 use serde_json::{Map, Value};
 
+pub use set::Elements;
+
 /// Whether a history is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Validity {
@@ -81,7 +83,7 @@ impl Finding {
 }
 
 /// How many findings of one kind are shown. The rest are counted: nobody reads the thousandth lost value.
-pub const FINDINGS_SHOWN_MAX: usize = 8;
+pub const FINDINGS_SHOWN_MAX: usize = 3;
 
 impl Judgement {
     /// Nothing found yet.
@@ -110,7 +112,7 @@ impl Judgement {
         if let (Some(validity), 1..) = (worst, hidden) {
             self.add(Finding {
                 validity,
-                what: format!("... and {hidden} more of the kind \"{kind}\"."),
+                what: format!("... and {hidden} more like that."),
                 operations: Vec::new(),
             });
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -13,7 +12,7 @@ use crate::workbench::history::Operation;
 pub struct Call;
 
 /// An id: any JSON value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Value);
 
 /// No two answers hold the same id, as JSON values are compared.

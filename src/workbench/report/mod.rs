@@ -105,7 +105,11 @@ impl Report {
         let mut facts = Map::new();
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
-            findings.extend(never_succeeded(&by_kind));
+            findings.extend(never_succeeded::<W>(
+                history,
+                &by_kind,
+                &record.fault_windows,
+            ));
             let availability = availability::judge(history, W::is_success, availability);
             for judgement in [availability, record.workload.judge(history)] {
                 findings.extend(judgement.findings);
@@ -185,7 +189,7 @@ impl ReportedFinding {
                 operation.client,
                 operation.node,
                 words::call::<W>(&operation.call),
-                words::outcome(&operation.outcome),
+                words::outcome::<W>(operation),
                 Milliseconds(milliseconds(took)),
             )
         });
@@ -310,7 +314,8 @@ impl fmt::Display for Report {
             self.messages.all, self.messages.all_per_operation, self.messages.servers_per_operation
         )?;
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
-            writeln!(f, "{name:<11} {value}")?;
+            let name = name.replace('_', " ");
+            writeln!(f, "{name:<11} {}", words::figure(value))?;
         }
         if let Some(folder) = &self.store {
             writeln!(f, "stored in   {}", folder.display())?;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde_json::Value;
 
 use crate::workbench::body::BodyWriter;
-use crate::workbench::history::Outcome;
+use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
 /// What is longer is cut off: an answer may hold thousands of values.
@@ -13,29 +13,52 @@ const CHARS_MAX: usize = 160;
 
 /// What was asked: `add {"delta":3}`.
 pub(super) fn call<W: Workload>(call: &W::Call) -> String {
-    let kind = W::request_kind(call);
-    let mut bare = Vec::new();
-    drop(BodyWriter::new(&mut bare, kind));
     let mut body = Vec::new();
-    drop(W::write_request(call, BodyWriter::new(&mut body, kind)));
-    // What stands after the type: nothing, or a comma and the other fields.
-    match &body[bare.len() - 1..] {
-        [b',', fields @ ..] => format!("{kind} {{{}", clipped(fields)),
-        _ => String::from(kind),
-    }
+    let writer = BodyWriter::new(&mut body, W::request_kind(call));
+    drop(W::write_request(call, writer));
+    body_words(&body)
 }
 
-/// What came of it: `{"value":7}`.
-pub(super) fn outcome<A: Serialize>(outcome: &Outcome<A>) -> String {
-    match outcome {
+/// What came of it: `read_ok {"value":7}`.
+pub(super) fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String {
+    match &operation.outcome {
         Outcome::Ok(answer) => {
             let mut json = Beginning(Vec::new());
             // It fails on purpose, when there is enough.
-            let _ = serde_json::to_writer(&mut json, answer);
-            clipped(&json.0)
+            let _ = serde_json::to_writer(&mut json, &W::answer_body(&operation.call, answer));
+            body_words(&json.0)
         }
         Outcome::Failed(why) => format!("failed, {}", clipped(why.as_bytes())),
         Outcome::Indeterminate(why) => format!("unknown, {}", clipped(why.as_bytes())),
+    }
+}
+
+/// A body, or the beginning of one, with its type in front. The type comes first in it and holds no escapes.
+fn body_words(body: &[u8]) -> String {
+    let rest = body.strip_prefix(b"{\"type\":\"").unwrap_or(body);
+    let end = rest.iter().position(|&byte| byte == b'"');
+    let (kind, rest) = rest.split_at(end.unwrap_or(rest.len()));
+    let kind = String::from_utf8_lossy(kind);
+    match rest {
+        [b'"', b',', fields @ ..] => format!("{kind} {{{}", clipped(fields)),
+        _ => kind.into_owned(),
+    }
+}
+
+/// A figure for a person: a fraction with the digits that matter, and each member of an object by its name.
+pub(super) fn figure(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter();
+            let members = members.map(|(name, value)| format!("{name}: {}", figure(value)));
+            members.collect::<Vec<_>>().join(", ")
+        }
+        Value::Number(number) if number.is_f64() => {
+            let rounded = format!("{:.4}", number.as_f64().unwrap_or_default());
+            let digits = rounded.trim_end_matches('0');
+            String::from(digits.trim_end_matches('.'))
+        }
+        value => value.to_string(),
     }
 }
 
@@ -68,26 +91,49 @@ impl Write for Beginning {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::workbench::check::counter::{Answer, Call};
-    use crate::workbench::workload::GCounter;
+    use crate::workbench::check::testing::operation;
+    use crate::workbench::check::{counter, echo};
+    use crate::workbench::workload::{Echo, GCounter};
+
+    fn told(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
+        super::outcome::<GCounter>(&operation(0, 0..1, call, outcome))
+    }
 
     #[test]
     fn an_operation_is_told_as_it_is_on_the_wire() {
+        use counter::{Answer, Call};
         assert_eq!(call::<GCounter>(&Call::Add(3)), r#"add {"delta":3}"#);
         assert_eq!(call::<GCounter>(&Call::Read), "read");
-        assert_eq!(outcome(&Outcome::Ok(Answer::Value(7))), r#"{"value":7}"#);
         assert_eq!(
-            outcome::<Answer>(&Outcome::Failed("no".into())),
-            "failed, no"
+            told(Call::Read, Outcome::Ok(Answer::Value(7))),
+            r#"read_ok {"value":7}"#
         );
+        assert_eq!(told(Call::Add(3), Outcome::Ok(Answer::Added)), "add_ok");
+        assert_eq!(told(Call::Read, Outcome::Failed("no".into())), "failed, no");
+    }
+
+    #[test]
+    fn a_figure_has_the_digits_that_matter() {
+        assert_eq!(figure(&json!(1.0)), "1");
+        assert_eq!(figure(&json!(0.995_176_8)), "0.9952");
+        let latencies = json!({"0.5": 239, "1": 379});
+        assert_eq!(figure(&latencies), "0.5: 239, 1: 379");
     }
 
     #[test]
     fn a_long_answer_is_cut_off_between_characters() {
-        let answer = vec!["ä"; 1_000_000];
-        let told = outcome(&Outcome::Ok(answer));
-        assert_eq!(told.chars().count(), CHARS_MAX + 1);
+        let payload = json!(vec!["ä"; 1_000_000]);
+        let answer = echo::Answer(payload.clone());
+        let told = outcome::<Echo>(&operation(
+            0,
+            0..1,
+            echo::Call(payload),
+            Outcome::Ok(answer),
+        ));
+        assert_eq!(told.chars().count(), "echo_ok {".len() + CHARS_MAX + 1);
         assert!(told.ends_with('…'));
     }
 }

@@ -23,7 +23,8 @@ struct Line<'a, A> {
     is_final: bool,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<&'a A>,
+    /// The body of the answer, without ids.
+    answer: Option<A>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
 }
@@ -43,7 +44,10 @@ pub(super) fn write<W: Workload>(
         let body = BodyWriter::new(&mut request, W::request_kind(&operation.call));
         drop(W::write_request(&operation.call, body).field("msg_id", *msg_id));
         let (outcome, answer, why) = match &operation.outcome {
-            Outcome::Ok(answer) => ("ok", Some(answer), None),
+            Outcome::Ok(answer) => {
+                let body = W::answer_body(&operation.call, answer);
+                ("ok", Some(body), None)
+            }
             Outcome::Failed(why) => ("failed", None, Some(&**why)),
             Outcome::Indeterminate(why) => ("indeterminate", None, Some(&**why)),
         };

@@ -1,9 +1,10 @@
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Introduction, Reply, Topology, Turn, Workload};
 use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Elements;
 use crate::workbench::check::Judgement;
 use crate::workbench::check::broadcast::{self, Answer, Call};
 use crate::workbench::history::Operation;
@@ -27,7 +28,14 @@ impl Broadcast {
 
 #[derive(Deserialize)]
 struct ReadOk {
-    messages: Vec<Value>,
+    messages: Elements,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    BroadcastOk,
+    ReadOk { messages: &'a Elements },
 }
 
 impl Workload for Broadcast {
@@ -49,7 +57,7 @@ impl Workload for Broadcast {
         if turn.random.random() {
             let message = self.next_message;
             self.next_message += 1;
-            Call::Broadcast(Value::from(message))
+            Call::Broadcast(message)
         } else {
             Call::Read
         }
@@ -68,7 +76,7 @@ impl Workload for Broadcast {
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         match call {
-            Call::Broadcast(message) => body.json_field("message", message),
+            Call::Broadcast(message) => body.field("message", *message),
             Call::Read => body,
         }
     }
@@ -79,6 +87,13 @@ impl Workload for Broadcast {
             Call::Read => reply
                 .fields("read_ok")
                 .map(|ReadOk { messages }| Answer::Messages(messages)),
+        }
+    }
+
+    fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
+        match answer {
+            Answer::Accepted => AnswerBody::BroadcastOk,
+            Answer::Messages(messages) => AnswerBody::ReadOk { messages },
         }
     }
 

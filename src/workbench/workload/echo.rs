@@ -1,5 +1,5 @@
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
@@ -14,6 +14,12 @@ pub struct Echo;
 #[derive(Deserialize)]
 struct EchoOk {
     echo: Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    EchoOk { echo: &'a Value },
 }
 
 impl Workload for Echo {
@@ -40,6 +46,10 @@ impl Workload for Echo {
 
     fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         Ok(Answer(reply.fields::<EchoOk>("echo_ok")?.echo))
+    }
+
+    fn answer_body(_: &Call, Answer(echo): &Answer) -> impl Serialize {
+        AnswerBody::EchoOk { echo }
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {

@@ -1,5 +1,5 @@
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
@@ -53,6 +53,10 @@ impl Workload for GCounter {
         read_answer(call, reply)
     }
 
+    fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
+        answer_body(answer)
+    }
+
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
         judge(history, Kind::GrowOnly, &self.levels)
     }
@@ -61,6 +65,13 @@ impl Workload for GCounter {
 #[derive(Deserialize)]
 struct ReadOk {
     value: i64,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum AnswerBody {
+    AddOk,
+    ReadOk { value: i64 },
 }
 
 pub(super) fn request_kind(call: &Call) -> &'static str {
@@ -83,6 +94,13 @@ pub(super) fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, Stri
         Call::Read => reply
             .fields("read_ok")
             .map(|ReadOk { value }| Answer::Value(value)),
+    }
+}
+
+pub(super) fn answer_body(answer: &Answer) -> AnswerBody {
+    match *answer {
+        Answer::Added => AnswerBody::AddOk,
+        Answer::Value(value) => AnswerBody::ReadOk { value },
     }
 }
 

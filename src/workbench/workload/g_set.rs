@@ -1,9 +1,9 @@
 use rand::Rng;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
+use crate::workbench::check::Elements;
 use crate::workbench::check::Judgement;
 use crate::workbench::check::g_set::{self, Answer, Call};
 use crate::workbench::history::Operation;
@@ -16,7 +16,14 @@ pub struct GSet {
 
 #[derive(Deserialize)]
 struct ReadOk {
-    value: Vec<Value>,
+    value: Elements,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    AddOk,
+    ReadOk { value: &'a Elements },
 }
 
 impl Workload for GSet {
@@ -30,7 +37,7 @@ impl Workload for GSet {
         if turn.random.random() {
             let element = self.next_element;
             self.next_element += 1;
-            Call::Add(Value::from(element))
+            Call::Add(element)
         } else {
             Call::Read
         }
@@ -49,7 +56,7 @@ impl Workload for GSet {
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         match call {
-            Call::Add(element) => body.json_field("element", element),
+            Call::Add(element) => body.field("element", *element),
             Call::Read => body,
         }
     }
@@ -60,6 +67,13 @@ impl Workload for GSet {
             Call::Read => reply
                 .fields("read_ok")
                 .map(|ReadOk { value }| Answer::Elements(value)),
+        }
+    }
+
+    fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
+        match answer {
+            Answer::Added => AnswerBody::AddOk,
+            Answer::Elements(value) => AnswerBody::ReadOk { value },
         }
     }
 

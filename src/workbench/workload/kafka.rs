@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keys::{Access, Keys};
@@ -22,15 +22,15 @@ const CATCH_UP_EVERY: u32 = 3;
 /// How long a consumer lives on average, in seconds.
 const LIFETIME_S: f64 = 30.0;
 
-/// How long a client waits in the last phase before it polls again.
+/// How long a client waits in the last phase before it polls again where there was nothing to be had.
 const LAST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Nodes keep logs, which are known by their keys.
 ///
 /// Every client sends to logs and is a consumer of some, which it chooses anew now and then: it asks for their committed
 /// offsets, and polls from there. What it has polled it commits at once. A consumer dies now and then, and its client
-/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings until it has
-/// seen the highest offset that anyone has been told.
+/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings, each until it
+/// has seen the highest offset that anyone has been told.
 pub struct Kafka {
     keys: Keys,
     consumers: HashMap<usize, Consumer>,
@@ -113,14 +113,14 @@ impl Kafka {
         consumer.offsets = keys.iter().map(|key| (key.clone(), from(key))).collect();
     }
 
-    /// What a client in the last phase has yet to poll; nothing if it has seen all.
-    fn last_poll(&self, client: usize) -> Option<FollowUp<Call>> {
-        let offsets = &self.consumers.get(&client)?.offsets;
-        let mut goals = self.goals.iter().flatten();
-        let is_ahead = |(key, goal): (&String, &i64)| offsets.get(key).is_none_or(|at| at <= goal);
-        goals.any(is_ahead).then(|| FollowUp {
+    /// Polls the logs of which a client in the last phase has not seen all; nothing if it has.
+    fn last_poll(&mut self, client: usize, after: Duration) -> Option<FollowUp<Call>> {
+        let offsets = &mut self.consumers.get_mut(&client)?.offsets;
+        let goals = self.goals.as_ref()?;
+        offsets.retain(|key, at| goals.get(key).is_some_and(|goal| *at <= *goal));
+        (!offsets.is_empty()).then(|| FollowUp {
             call: Call::Poll(offsets.clone()),
-            after: LAST_POLL_INTERVAL,
+            after,
         })
     }
 }
@@ -156,6 +156,21 @@ struct PollOk {
 #[derive(Deserialize)]
 struct ListCommittedOffsetsOk {
     offsets: BTreeMap<String, i64>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum AnswerBody<'a> {
+    #[serde(rename = "send_ok")]
+    Sent { offset: i64 },
+    #[serde(rename = "poll_ok")]
+    Messages {
+        msgs: &'a BTreeMap<String, Vec<(i64, Value)>>,
+    },
+    #[serde(rename = "commit_offsets_ok")]
+    Committed,
+    #[serde(rename = "list_committed_offsets_ok")]
+    Offsets { offsets: &'a BTreeMap<String, i64> },
 }
 
 impl Workload for Kafka {
@@ -224,7 +239,16 @@ impl Workload for Kafka {
                 after: Duration::ZERO,
             });
         }
-        answered.is_final.then(|| self.last_poll(client)).flatten()
+        let is_poll = matches!(answered.call, Call::Poll(_));
+        let after = if is_poll {
+            LAST_POLL_INTERVAL
+        } else {
+            Duration::ZERO
+        };
+        answered
+            .is_final
+            .then(|| self.last_poll(client, after))
+            .flatten()
     }
 
     fn request_kind(call: &Call) -> &'static str {
@@ -260,6 +284,15 @@ impl Workload for Kafka {
             Call::ListCommittedOffsets(_) => reply
                 .fields("list_committed_offsets_ok")
                 .map(|ListCommittedOffsetsOk { offsets }| Answer::Offsets(offsets)),
+        }
+    }
+
+    fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
+        match answer {
+            Answer::Sent(offset) => AnswerBody::Sent { offset: *offset },
+            Answer::Messages(msgs) => AnswerBody::Messages { msgs },
+            Answer::Committed => AnswerBody::Committed,
+            Answer::Offsets(offsets) => AnswerBody::Offsets { offsets },
         }
     }
 

@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 
 use rand::Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
+use crate::protocol::ErrorCode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
 use crate::workbench::check::lin_kv::{self, Answer, Call};
@@ -62,6 +63,10 @@ impl LinKv {
     }
 }
 
+/// The codes of the errors that say something about a key.
+const MISSING: i64 = ErrorCode::KEY_DOES_NOT_EXIST.0;
+const DIFFERENT: i64 = ErrorCode::PRECONDITION_FAILED.0;
+
 /// A value: one of few, so that a cas often succeeds.
 fn value(random: &mut Random) -> Value {
     Value::from(random.random_range(0..5))
@@ -70,6 +75,15 @@ fn value(random: &mut Random) -> Value {
 #[derive(Deserialize)]
 struct ReadOk {
     value: Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    ReadOk { value: &'a Value },
+    WriteOk,
+    CasOk,
+    Error { code: i64 },
 }
 
 impl Workload for LinKv {
@@ -128,9 +142,19 @@ impl Workload for LinKv {
 
     fn answer_in_error(call: &Call, code: i64) -> Option<Answer> {
         match (call, code) {
-            (Call::Read(_) | Call::Cas { .. }, 20) => Some(Answer::Missing),
-            (Call::Cas { .. }, 22) => Some(Answer::Different),
+            (Call::Read(_) | Call::Cas { .. }, MISSING) => Some(Answer::Missing),
+            (Call::Cas { .. }, DIFFERENT) => Some(Answer::Different),
             _ => None,
+        }
+    }
+
+    fn answer_body(call: &Call, answer: &Answer) -> impl Serialize {
+        match (answer, call) {
+            (Answer::Value(value), _) => AnswerBody::ReadOk { value },
+            (Answer::Done, Call::Cas { .. }) => AnswerBody::CasOk,
+            (Answer::Done, _) => AnswerBody::WriteOk,
+            (Answer::Missing, _) => AnswerBody::Error { code: MISSING },
+            (Answer::Different, _) => AnswerBody::Error { code: DIFFERENT },
         }
     }
 

@@ -47,7 +47,7 @@ pub trait Workload {
     /// What a client asks.
     type Call: Debug;
     /// What a good answer holds.
-    type Answer: Debug + Serialize;
+    type Answer: Debug;
 
     /// Its name on the command line.
     const NAME: &'static str;
@@ -93,6 +93,9 @@ pub trait Workload {
     fn answer_in_error(_call: &Self::Call, _code: i64) -> Option<Self::Answer> {
         None
     }
+
+    /// The body that such an answer has on the wire: its type and its fields, without ids.
+    fn answer_body(call: &Self::Call, answer: &Self::Answer) -> impl Serialize;
 
     /// Whether an answer is what was asked for, and not one that lay in an error.
     fn is_success(_answer: &Self::Answer) -> bool {
@@ -155,7 +158,7 @@ impl<'a> Reply<'a> {
         if self.kind != kind {
             return Err(format!("its type is {:?}, not {kind:?}", self.kind));
         }
-        serde_json::from_slice(self.body).map_err(|error| error.to_string())
+        serde_json::from_slice(self.body).map_err(|error| json_error(&error))
     }
 
     /// Expects a reply of type `kind`, and gives `answer` for it.
@@ -166,4 +169,14 @@ impl<'a> Reply<'a> {
     fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
         self.fields(kind).map(|Done {}| answer)
     }
+}
+
+/// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
+/// types that are this program's own.
+pub fn json_error(error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    let what = error.split(" at line ").next().unwrap_or_default();
+    what.replace("expected i64", "expected a whole number")
+        .replace("a sequence", "a list")
+        .replace("a map", "an object")
 }

@@ -1,4 +1,5 @@
 use rand::Rng;
+use serde::Serialize;
 
 use super::{Reply, Turn, Workload, g_counter};
 use crate::workbench::body::BodyWriter;
@@ -49,6 +50,10 @@ impl Workload for PnCounter {
 
     fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         g_counter::read_answer(call, reply)
+    }
+
+    fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
+        g_counter::answer_body(answer)
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {

@@ -24,7 +24,7 @@ fn answer<W: Workload>(call: &W::Call, kind: &str, body: Value) -> Result<W::Ans
 
 #[test]
 fn a_broadcast_is_a_message_and_a_topology_names_every_neighbour() {
-    let call = broadcast::Call::Broadcast(json!(3));
+    let call = broadcast::Call::Broadcast(3);
     assert_eq!(
         request::<Broadcast>(&call),
         r#"{"type":"broadcast","message":3}"#
@@ -40,11 +40,13 @@ fn a_broadcast_is_a_message_and_a_topology_names_every_neighbour() {
 
 #[test]
 fn a_set_is_added_to_by_element_and_read_as_value() {
-    let call = g_set::Call::Add(json!(3));
+    let call = g_set::Call::Add(3);
     assert_eq!(request::<GSet>(&call), r#"{"type":"add","element":3}"#);
     assert_eq!(
         answer::<GSet>(&g_set::Call::Read, "read_ok", json!({"value": [1]})),
-        Ok(g_set::Answer::Elements(vec![json!(1)]))
+        Ok(g_set::Answer::Elements(
+            serde_json::from_value(json!([1])).expect("a list")
+        ))
     );
 }
 
@@ -138,4 +140,69 @@ fn a_transaction_is_a_list_of_steps() {
     );
     let error = answer::<TxnRwRegister>(&call, "txn_ok", body).expect_err("no such step");
     assert!(error.contains(r#"a step "append""#), "{error}");
+}
+
+/// Asserts that an answer is told as it was on the wire.
+#[track_caller]
+fn assert_told<W: Workload>(call: &W::Call, body: Value) {
+    let kind = body["type"].as_str().expect("a type");
+    let read = if kind == "error" {
+        W::answer_in_error(call, body["code"].as_i64().expect("a code"))
+    } else {
+        answer::<W>(call, kind, body.clone()).ok()
+    };
+    let read = read.expect("an answer");
+    let told = serde_json::to_value(W::answer_body(call, &read));
+    assert_eq!(told.expect("JSON"), body);
+}
+
+#[test]
+fn every_answer_is_told_as_it_was_on_the_wire() {
+    assert_told::<Echo>(
+        &crate::workbench::check::echo::Call(json!(1)),
+        json!({"type": "echo_ok", "echo": [1, "a"]}),
+    );
+    assert_told::<UniqueIds>(
+        &crate::workbench::check::unique_ids::Call,
+        json!({"type": "generate_ok", "id": "n1-7"}),
+    );
+    let send = broadcast::Call::Broadcast(3);
+    assert_told::<Broadcast>(&send, json!({"type": "broadcast_ok"}));
+    let messages = json!({"type": "read_ok", "messages": [1, 2]});
+    assert_told::<Broadcast>(&broadcast::Call::Read, messages);
+    assert_told::<GSet>(&g_set::Call::Add(3), json!({"type": "add_ok"}));
+    let elements = json!({"type": "read_ok", "value": [1, 2]});
+    assert_told::<GSet>(&g_set::Call::Read, elements);
+    assert_told::<GCounter>(&counter::Call::Add(3), json!({"type": "add_ok"}));
+    let total = json!({"type": "read_ok", "value": -3});
+    assert_told::<PnCounter>(&counter::Call::Read, total);
+
+    use kafka_judge::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
+    let (key, message) = (String::from("9"), json!(5));
+    let sent = json!({"type": "send_ok", "offset": 7});
+    assert_told::<Kafka>(&Send { key, message }, sent);
+    let polled = json!({"type": "poll_ok", "msgs": {"9": [[7, 5], [8, 6]]}});
+    assert_told::<Kafka>(&Poll(BTreeMap::new()), polled);
+    let committed = json!({"type": "commit_offsets_ok"});
+    assert_told::<Kafka>(&CommitOffsets(BTreeMap::new()), committed);
+    let listed = json!({"type": "list_committed_offsets_ok", "offsets": {"9": 7}});
+    assert_told::<Kafka>(&ListCommittedOffsets(Vec::new()), listed);
+
+    let cas = lin_kv_judge::Call::Cas {
+        key: json!(0),
+        from: json!(1),
+        to: json!(2),
+    };
+    let read = lin_kv_judge::Call::Read(json!(0));
+    let write = lin_kv_judge::Call::Write(json!(0), json!(1));
+    assert_told::<LinKv>(&read, json!({"type": "read_ok", "value": 1}));
+    assert_told::<LinKv>(&read, json!({"type": "error", "code": 20}));
+    assert_told::<LinKv>(&write, json!({"type": "write_ok"}));
+    assert_told::<LinKv>(&cas, json!({"type": "cas_ok"}));
+    assert_told::<LinKv>(&cas, json!({"type": "error", "code": 22}));
+
+    let registers = json!({"type": "txn_ok", "txn": [["r", 1, null], ["w", 1, 6]]});
+    assert_told::<TxnRwRegister>(&Vec::new(), registers);
+    let lists = json!({"type": "txn_ok", "txn": [["r", 1, [1, 2]], ["append", 1, 3]]});
+    assert_told::<TxnListAppend>(&Vec::new(), lists);
 }

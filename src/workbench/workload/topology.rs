@@ -13,6 +13,7 @@ pub enum Topology {
     /// Everyone is everyone's neighbour.
     Total,
     /// In a tree: each node has up to two below it.
+    #[value(alias = "tree")]
     Tree2,
     /// In a tree: each node has up to three below it.
     Tree3,

@@ -72,6 +72,12 @@ struct TxnOk {
     txn: Vec<(String, Value, Value)>,
 }
 
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    TxnOk { txn: Written<'a> },
+}
+
 fn write_request<'o>(call: &Call, write: &'static str, body: BodyWriter<'o>) -> BodyWriter<'o> {
     body.json_field("txn", &Written { steps: call, write })
 }
@@ -125,6 +131,12 @@ impl Workload for TxnRwRegister {
         read_answer(reply, "w")
     }
 
+    fn answer_body(_: &Call, steps: &Answer) -> impl Serialize {
+        let write = "w";
+        let txn = Written { steps, write };
+        AnswerBody::TxnOk { txn }
+    }
+
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
         txn::rw_register::judge(history, &self.0.models)
     }
@@ -161,6 +173,12 @@ impl Workload for TxnListAppend {
 
     fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         read_answer(reply, "append")
+    }
+
+    fn answer_body(_: &Call, steps: &Answer) -> impl Serialize {
+        let write = "append";
+        let txn = Written { steps, write };
+        AnswerBody::TxnOk { txn }
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {

@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
@@ -13,6 +13,12 @@ pub struct UniqueIds;
 #[derive(Deserialize)]
 struct GenerateOk {
     id: Value,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum AnswerBody<'a> {
+    GenerateOk { id: &'a Value },
 }
 
 impl Workload for UniqueIds {
@@ -36,6 +42,10 @@ impl Workload for UniqueIds {
 
     fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         Ok(Answer(reply.fields::<GenerateOk>("generate_ok")?.id))
+    }
+
+    fn answer_body(_: &Call, Answer(id): &Answer) -> impl Serialize {
+        AnswerBody::GenerateOk { id }
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {

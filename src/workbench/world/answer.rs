@@ -14,7 +14,7 @@ use crate::protocol::{Body, ErrorCode};
 use crate::workbench::client::Heard;
 use crate::workbench::history::Outcome;
 use crate::workbench::network::Endpoint;
-use crate::workbench::workload::{Reply, Workload};
+use crate::workbench::workload::{Reply, Workload, json_error};
 
 /// A message as a node prints it. Its body stays text: most are only passed on.
 #[derive(Deserialize)]
@@ -41,7 +41,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn heard(&mut self, node: usize, line: &str, now: Duration) {
         let printed: Printed<'_> = match serde_json::from_str(line) {
             Ok(printed) => printed,
-            Err(error) => return self.heard_garbage(node, line.as_bytes(), &error.to_string()),
+            Err(error) => return self.heard_garbage(node, line.as_bytes(), &json_error(&error)),
         };
         if !printed.body.get().starts_with('{') {
             return self.heard_garbage(node, line.as_bytes(), "its body is no JSON object");
@@ -75,7 +75,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &[u8], now: Duration) {
         let reply: AnyReply<'_> = match serde_json::from_slice(body) {
             Ok(reply) => reply,
-            Err(error) => return self.heard_garbage(node, body, &error.to_string()),
+            Err(error) => return self.heard_garbage(node, body, &json_error(&error)),
         };
         let Some(in_reply_to) = reply.in_reply_to else {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");

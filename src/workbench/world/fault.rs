@@ -68,7 +68,7 @@ struct NodeFault {
 }
 
 /// So many operations are kept to show a fault.
-const OPERATIONS_SHOWN_MAX: usize = 5;
+const OPERATIONS_SHOWN_MAX: usize = 2;
 
 impl NodeFaults {
     /// Notes what a node did. `describe` goes on after the node's name.

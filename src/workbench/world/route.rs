@@ -8,7 +8,7 @@ use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
-use crate::workbench::workload::Workload;
+use crate::workbench::workload::{Workload, json_error};
 
 /// What a client is there for.
 pub(super) enum Asker {
@@ -188,7 +188,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         answer.clear();
         let client = Endpoint::Node(node);
         match self.services.handle(service, client, body, &mut answer) {
-            Err(error) => self.heard_garbage(node, body, &error.to_string()),
+            Err(error) => self.heard_garbage(node, body, &json_error(&error)),
             // It asked without a msg_id, and so for no answer.
             Ok(()) if answer.is_empty() => {}
             Ok(()) => self.send(Endpoint::Service(service), client, &answer, now),

@@ -128,8 +128,8 @@ fn explain(history: &History, stuck: &Stuck<i128>) -> Finding {
         .iter()
         .map(
             |&index| match (history[index].call, value_read(&history[index])) {
-                (_, Some(value)) => format!("client {}'s read of {value}", history[index].client),
-                (call, None) => format!("client {}'s {call:?}", history[index].client),
+                (_, Some(value)) => format!("client c{}'s read of {value}", history[index].client),
+                (call, None) => format!("client c{}'s {call}", history[index].client),
             },
         )
         .collect();
@@ -195,7 +195,7 @@ fn reads_without_room(history: &History, order: Order) -> Vec<Finding> {
             continue;
         }
         let reader = format!(
-            "Client {} read {value} from node {}",
+            "Client c{} read {value} from node {}",
             history[read].client, history[read].node
         );
         let what = if value < least {
@@ -231,7 +231,7 @@ fn falling_reads(history: &History, order: Order) -> Vec<Finding> {
             continue;
         };
         let what = format!(
-            "Client {} read {before} from node {}; after that, client {} read {value} from node {}: the total fell.",
+            "Client c{} read {before} from node {}; after that, client c{} read {value} from node {}: the total fell.",
             history[earlier].client, history[earlier].node, operation.client, operation.node
         );
         findings.push(Finding::invalid(what, [earlier, index]));

@@ -92,7 +92,7 @@ fn wrong_reads(history: &History) -> Vec<Finding> {
         }
         let held = value - sums_before[before];
         let reader = format!(
-            "Client {} read {value} from node {}",
+            "Client c{} read {value} from node {}",
             read.client, read.node
         );
         let what = match possible.hold(held) {

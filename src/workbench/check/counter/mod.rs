@@ -11,12 +11,12 @@
 //! What only some levels promise is not asked here.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::finals::missing_final_reads;
+use super::finals::{by_clients, missing_final_reads};
 use super::monotone::falls;
 use super::sums::Sums;
 use super::{Finding, Judgement};
@@ -31,9 +31,17 @@ pub enum Call {
     Read,
 }
 
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Call::Add(delta) => write!(f, "add of {delta}"),
+            Call::Read => f.write_str("read"),
+        }
+    }
+}
+
 /// A good answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// To an add: it is counted.
     Added,
@@ -103,17 +111,11 @@ pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
         }
     }
     let mut wrong = Vec::new();
-    for (index, operation) in history
-        .iter()
-        .enumerate()
-        .filter(|(_, operation)| operation.is_final)
-    {
-        let Some(value) = value_read(operation) else {
-            continue;
-        };
+    for ((node, value), reads) in final_reads(history) {
         let reader = format!(
-            "The final read of client {} on node {} says {value}",
-            operation.client, operation.node
+            "The final {} on node {node} {} {value}",
+            by_clients("read", &reads, history),
+            if reads.len() == 1 { "says" } else { "say" }
         );
         let what = match possible.hold(value) {
             Some(true) => continue,
@@ -121,7 +123,7 @@ pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
                 let what = format!(
                     "{reader}, and whether the adds of unknown outcome can make that is too hard to tell."
                 );
-                wrong.push(Finding::unknown(what, [index]));
+                wrong.push(Finding::unknown(what, &reads[..1]));
                 continue;
             }
             Some(false) if value < possible.lowest() => format!(
@@ -139,7 +141,7 @@ pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
                  {indeterminate_count} adds of unknown outcome makes the difference."
             ),
         };
-        wrong.push(Finding::invalid(what, [index]));
+        wrong.push(Finding::invalid(what, &reads[..1]));
     }
     judgement.add_all("wrong_final_reads", wrong);
     judgement.fact("acknowledged_sum", figure(acknowledged));
@@ -147,6 +149,20 @@ pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
     let ranges = possible.ranges().take(FACT_RANGES_MAX);
     let ranges = ranges.map(|(low, high)| json!([figure(low), figure(high)]));
     judgement.fact("acceptable", ranges.collect::<Vec<_>>());
+}
+
+/// Final reads by their node and what it said, each as an index into the history.
+fn final_reads(history: &History) -> BTreeMap<(&Node, i128), Vec<usize>> {
+    let mut reads: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (index, operation) in history.iter().enumerate() {
+        if let (true, Some(value)) = (operation.is_final, value_read(operation)) {
+            reads
+                .entry((&operation.node, value))
+                .or_default()
+                .push(index);
+        }
+    }
+    reads
 }
 
 /// A number where JSON readers can hold it, else its digits.
@@ -182,7 +198,7 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
             possible.allow(delta);
         }
         let reader = format!(
-            "Client {} read {value} from node {}",
+            "Client c{} read {value} from node {}",
             history[index].client, history[index].node
         );
         match possible.hold(value) {

@@ -112,7 +112,7 @@ fn catches_a_missing_final_read() {
     history[4].outcome = indeterminate();
     assert_invalid(
         &judge(&history, Kind::GrowOnly),
-        "Node 1 never told client 1",
+        "Node 1 never told its final state to client c1",
         &[4],
     );
     history.push(finally(read(1, 100..101, 7)));
@@ -120,7 +120,7 @@ fn catches_a_missing_final_read() {
     history.truncate(4);
     assert_invalid(
         &judge(&history, Kind::GrowOnly),
-        "Client 1 never asked node 1",
+        "Node 1 was never asked for its final state by client c1",
         &[],
     );
 }

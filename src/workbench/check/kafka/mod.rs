@@ -23,7 +23,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::monotone::falls;
@@ -50,8 +49,7 @@ pub enum Call {
 }
 
 /// A good answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),
@@ -106,35 +104,33 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
         };
         for (key, messages) in answered {
             let poll = format!(
-                "Client {}'s poll of log {key:?} at node {}",
+                "Client c{}'s poll of log {key:?} at node {}",
                 operation.client, operation.node
             );
             // The lowest offset that may come next; whatever it is for a log that was not asked for.
             let mut next = asked.get(key).copied();
             for (position, &(offset, _)) in messages.iter().enumerate() {
-                let (nonmonotonic, skip, whence) = if position == 0 {
-                    (
-                        &mut found.external_nonmonotonic,
-                        &mut found.external_skip,
-                        "from",
-                    )
-                } else {
-                    (
-                        &mut found.internal_nonmonotonic,
-                        &mut found.internal_skip,
-                        "in one answer from",
-                    )
-                };
                 let Some(expected) = next.replace(offset + 1) else {
                     continue;
                 };
+                let (nonmonotonic, skip, how) = if position == 0 {
+                    (
+                        &mut found.external_nonmonotonic,
+                        &mut found.external_skip,
+                        format!("was to begin at offset {expected} and begins at {offset}"),
+                    )
+                } else {
+                    let before = expected - 1;
+                    (
+                        &mut found.internal_nonmonotonic,
+                        &mut found.internal_skip,
+                        format!("goes from offset {before} to {offset} within one answer"),
+                    )
+                };
                 if offset < expected {
-                    let what = format!("{poll} goes back {whence} offset {expected} to {offset}.");
-                    nonmonotonic.push(Finding::invalid(what, [index]));
+                    nonmonotonic.push(Finding::invalid(format!("{poll} {how}."), [index]));
                 } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
-                    let what = format!(
-                        "{poll} goes {whence} offset {expected} to {offset} and skips the message at {skipped}."
-                    );
+                    let what = format!("{poll} {how}: it skips the message at {skipped}.");
                     skip.push(Finding::invalid(what, [witness, index]));
                 }
             }
@@ -156,7 +152,7 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
         let earlier = last.insert((operation.client, key), (*offset, index));
         if let Some((before, earlier)) = earlier.filter(|(before, _)| offset <= before) {
             let what = format!(
-                "Client {} sent {message} to log {key:?} and got offset {offset}, after offset {before} for its \
+                "Client c{} sent {message} to log {key:?} and got offset {offset}, after offset {before} for its \
                  message before.",
                 operation.client
             );

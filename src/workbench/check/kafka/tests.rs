@@ -95,12 +95,12 @@ fn catches_an_internal_and_an_external_skip() {
     ]);
     assert_invalid(
         &judgement,
-        "goes in one answer from offset 1 to 3 and skips the message at 1",
+        "goes from offset 0 to 3 within one answer: it skips the message at 1",
         &[1, 3],
     );
     assert_invalid(
         &judgement,
-        "goes from offset 0 to 1 and skips the message at 0",
+        "was to begin at offset 0 and begins at 1: it skips the message at 0",
         &[0, 4],
     );
     assert_eq!(
@@ -120,10 +120,10 @@ fn catches_polls_that_go_back() {
     ]);
     assert_invalid(
         &judgement,
-        "goes back in one answer from offset 2 to 1",
+        "goes from offset 1 to 1 within one answer",
         &[3],
     );
-    assert_invalid(&judgement, "goes back from offset 2 to 1", &[4]);
+    assert_invalid(&judgement, "was to begin at offset 2 and begins at 1", &[4]);
     let facts = &judgement.facts;
     assert_eq!(
         (

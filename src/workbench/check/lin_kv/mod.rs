@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::search::{Action, Model, Order, Stuck, Verdict, search};
@@ -56,8 +55,7 @@ impl fmt::Display for Call {
 ///
 /// Errors 20 and 22 belong here, not to the failed operations: a store that calls a key missing or a value different has
 /// looked at it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a read: the value.
     Value(Value),
@@ -128,7 +126,8 @@ impl Model for Register<'_> {
             Step::Read(value) => (*state == value).then_some(*state),
             Step::Write(value) => Some(Some(value)),
             Step::Cas { from, to } => (*state == Some(from)).then_some(Some(to)),
-            Step::Different { from } => state.is_some_and(|value| value != from).then_some(*state),
+            // Upstream takes that for an answer where there is no value too.
+            Step::Different { from } => (*state != Some(from)).then_some(*state),
         }
     }
 
@@ -199,10 +198,12 @@ fn explain(
             ..
         } = &history[index];
         match outcome.answer() {
-            Some(Answer::Value(value)) => format!("client {client}'s {call} that gave {value}"),
-            Some(Answer::Missing) => format!("client {client}'s {call} that found no key"),
-            Some(Answer::Different) => format!("client {client}'s {call} that found another value"),
-            Some(Answer::Done) | None => format!("client {client}'s {call}"),
+            Some(Answer::Value(value)) => format!("client c{client}'s {call} that gave {value}"),
+            Some(Answer::Missing) => format!("client c{client}'s {call} that found no key"),
+            Some(Answer::Different) => {
+                format!("client c{client}'s {call} that found another value")
+            }
+            Some(Answer::Done) | None => format!("client c{client}'s {call}"),
         }
     };
     let state = match stuck.state {

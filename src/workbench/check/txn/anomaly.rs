@@ -37,6 +37,18 @@ impl Kind {
         }
     }
 
+    /// What it is called in a finding.
+    fn words(self) -> &'static str {
+        match self {
+            Kind::Garbage => "Out of nowhere",
+            Kind::AbortedRead => "Aborted read (G1a)",
+            Kind::IntermediateRead => "Intermediate read (G1b)",
+            Kind::IncompatibleOrder => "Incompatible orders",
+            Kind::Internal => "Contradiction within a transaction",
+            Kind::LostUpdate => "Lost update",
+        }
+    }
+
     fn is_forbidden(self, model: Model) -> bool {
         match self {
             Kind::Garbage => true,
@@ -61,13 +73,13 @@ impl Anomalies {
     pub fn add(&mut self, kind: Kind, what: String, operations: impl Into<Vec<usize>>) {
         self.lone.push((
             kind,
-            Finding::invalid(format!("{}: {what}", kind.name()), operations),
+            Finding::invalid(format!("{}: {what}", kind.words()), operations),
         ));
     }
 
     /// Notes a forbidden cycle.
     pub fn add_cycle(&mut self, name: &str, what: String, operations: Vec<usize>) {
-        let finding = Finding::invalid(format!("{name}: {what}"), operations);
+        let finding = Finding::invalid(what, operations);
         self.cycles
             .entry(name.to_owned())
             .or_default()
@@ -86,7 +98,7 @@ impl Anomalies {
                     continue;
                 };
                 let what = format!(
-                    "T{other} and {} both read {value} in key {key} and both replaced it. One of the two is lost.",
+                    "T{other} and {} both read {value} in key {key} and both wrote that key. One of the two is lost.",
                     transaction.name()
                 );
                 self.add(Kind::LostUpdate, what, [other, transaction.index]);

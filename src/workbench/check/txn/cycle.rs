@@ -5,11 +5,11 @@
 //! after must not follow each other in a cycle that snapshot isolation forbids; so there each transaction stands in two
 //! places, one for having been reached that way, and only the other one leads on that way.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
-use petgraph::visit::EdgeRef;
+use petgraph::visit::{EdgeFiltered, EdgeRef};
 
 use super::anomaly::Anomalies;
 use super::graph::{Dependency, Graph, Kind};
@@ -20,6 +20,10 @@ const STARTS_MAX: usize = 20;
 
 /// Looks for cycles that any of the models forbids, the worst first; a transaction is shown in one of them only.
 pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
+    let suspects = suspects(graph, models);
+    if suspects.is_empty() {
+        return;
+    }
     let mut shown: BTreeSet<NodeIndex> = BTreeSet::new();
     for order in [Order::Data, Order::Session, Order::RealTime] {
         for cycles in [
@@ -34,7 +38,7 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
             {
                 continue;
             }
-            for cycle in Candidates::of(graph, cycles, order).cycles() {
+            for cycle in Candidates::of(graph, &suspects, cycles, order).cycles() {
                 let transactions = cycle.iter().map(|(node, _)| *node);
                 if transactions.clone().any(|node| shown.contains(&node)) {
                     continue;
@@ -44,9 +48,38 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
                     .iter()
                     .filter_map(|(node, _)| graph.transaction(*node));
                 let indices: Vec<usize> = indices.map(|transaction| transaction.index).collect();
-                anomalies.add_cycle(&name(&cycle), explain(graph, &cycle), indices);
+                let name = name(&cycle);
+                let what = explain(graph, &name, &cycle);
+                anomalies.add_cycle(&name, what, indices);
             }
         }
+    }
+}
+
+/// All transactions and moments that are in any cycle of any kind that the models forbid: none, if all is right. A cycle
+/// that is looked for is among these alone, which are few.
+fn suspects(graph: &Graph<'_>, models: &[Model]) -> HashSet<NodeIndex> {
+    let cycles = models.iter().map(|model| model.cycles).max();
+    let order = models.iter().map(|model| model.order).max();
+    let (Some(cycles), Some(order)) = (cycles, order) else {
+        return HashSet::new();
+    };
+    let held = EdgeFiltered::from_fn(&graph.edges, |edge| {
+        is_held(edge.weight().kind, cycles, order)
+    });
+    let components = kosaraju_scc(&held).into_iter();
+    components
+        .filter(|component| component.len() > 1)
+        .flatten()
+        .collect()
+}
+
+/// Whether such cycles, in such an order, can have a dependency of that kind.
+fn is_held(kind: Kind, cycles: Cycles, order: Order) -> bool {
+    match kind {
+        Kind::WriteRead => cycles >= Cycles::Information,
+        Kind::ReadWrite => cycles >= Cycles::Nonadjacent,
+        Kind::WriteWrite | Kind::Session | Kind::RealTime | Kind::Time => kind.order() <= order,
     }
 }
 
@@ -61,7 +94,12 @@ struct Candidates<'g, 'a> {
 }
 
 impl<'g, 'a> Candidates<'g, 'a> {
-    fn of(graph: &'g Graph<'a>, cycles: Cycles, order: Order) -> Self {
+    fn of(
+        graph: &'g Graph<'a>,
+        suspects: &HashSet<NodeIndex>,
+        cycles: Cycles,
+        order: Order,
+    ) -> Self {
         let mut places = DiGraph::new();
         let mut place_of: HashMap<(NodeIndex, bool), NodeIndex> = HashMap::new();
         let mut place = |places: &mut DiGraph<NodeIndex, EdgeIndex>, node, is_after_read| {
@@ -69,16 +107,11 @@ impl<'g, 'a> Candidates<'g, 'a> {
                 .entry((node, is_after_read))
                 .or_insert_with(|| places.add_node(node))
         };
-        for edge in graph.edges.edge_references() {
+        let edges = graph.edges.edge_references();
+        let among = |node| suspects.contains(&node);
+        for edge in edges.filter(|edge| among(edge.source()) && among(edge.target())) {
             let kind = edge.weight().kind;
-            let is_held = match kind {
-                Kind::WriteRead => cycles >= Cycles::Information,
-                Kind::ReadWrite => cycles >= Cycles::Nonadjacent,
-                Kind::WriteWrite | Kind::Session | Kind::RealTime | Kind::Time => {
-                    kind.order() <= order
-                }
-            };
-            if !is_held {
+            if !is_held(kind, cycles, order) {
                 continue;
             }
             let is_doubled = cycles == Cycles::Nonadjacent;
@@ -217,7 +250,19 @@ fn name(cycle: &Cycle<'_>) -> String {
     format!("{data}{order}")
 }
 
-fn explain(graph: &Graph<'_>, cycle: &Cycle<'_>) -> String {
+/// What people call such a cycle, whatever order it is one in.
+fn words(name: &str) -> &'static str {
+    match name.split_once("-process").or(name.split_once("-realtime")) {
+        Some((data, _)) => words(data),
+        None if name == "G0" => "Write cycle",
+        None if name == "G1c" => "Circular information flow",
+        None if name == "G-single" => "Read skew",
+        None if name == "G2-item" => "Write skew",
+        None => "Cycle",
+    }
+}
+
+fn explain(graph: &Graph<'_>, name: &str, cycle: &Cycle<'_>) -> String {
     let names: Vec<String> = cycle
         .iter()
         .map(|(node, _)| {
@@ -245,8 +290,9 @@ fn explain(graph: &Graph<'_>, cycle: &Cycle<'_>) -> String {
         sentences.push(format!("{first} comes before {second}, because {because}."));
     }
     format!(
-        "{} So {} would have to come before itself.",
-        sentences.join(" "),
+        "{} ({name}): {}\nSo {} would have to come before itself.",
+        words(name),
+        sentences.join("\n"),
         names[0]
     )
 }

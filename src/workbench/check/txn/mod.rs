@@ -28,7 +28,6 @@ mod tests;
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use super::{Finding, Judgement};
@@ -38,8 +37,7 @@ use graph::Graph;
 pub use model::{Cycles, MODELS, Model, Order};
 
 /// One step of a transaction. Keys and values are any JSON.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Tell a key's value: `null` in a call, and in an answer if there is none.
     Read {

@@ -96,7 +96,7 @@ impl OperationColumns {
         });
         self.is_final.push(u8::from(operation.is_final));
         self.call.push(words::call::<W>(&operation.call));
-        self.answer.push(words::outcome(&operation.outcome));
+        self.answer.push(words::outcome::<W>(operation));
     }
 }
 

@@ -107,7 +107,7 @@ fn catches_writes_that_overtake_each_other() {
     let judgement = list_append::judge(&history, &models(["read-uncommitted"]));
     assert_invalid(
         &judgement,
-        "G0: T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it.",
+        "(G0): T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it.",
         &[0, 1],
     );
     assert_invalid(
@@ -126,7 +126,7 @@ fn catches_a_dirty_read() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "G1a: T1 read 1 in key \"x\", but T0, which appended it, was rolled back",
+        "(G1a): T1 read 1 in key \"x\", but T0, which appended it, was rolled back",
         &[0, 1],
     );
     let mut history = concurrent([&[w("x", 1)], &[r("x", json!(1))]]);
@@ -136,7 +136,7 @@ fn catches_a_dirty_read() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "G1a: T1 read 1",
+        "(G1a): T1 read 1",
         &[0, 1],
     );
     history[0].outcome = indeterminate();
@@ -151,7 +151,7 @@ fn catches_a_read_of_something_unfinished() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "G1b: T1 read key \"x\" up to 1, in the middle of T0",
+        "(G1b): T1 read key \"x\" up to 1, in the middle of T0",
         &[0, 1],
     );
     let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!(1))]]);
@@ -160,7 +160,7 @@ fn catches_a_read_of_something_unfinished() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "G1b: T1 read 1",
+        "(G1b): T1 read 1",
         &[0, 1],
     );
 }
@@ -171,7 +171,7 @@ fn catches_information_that_flows_in_a_circle() {
         &[w("x", 1), r("y", json!([1]))],
         &[w("y", 1), r("x", json!([1]))],
     ]);
-    let words = "G1c: T0 comes before T1, because T1 read 1 in key \"x\", which T0 wrote.";
+    let words = "(G1c): T0 comes before T1, because T1 read 1 in key \"x\", which T0 wrote.";
     assert_between(
         list_append::judge,
         &history,
@@ -235,7 +235,7 @@ fn catches_a_long_fork() {
         &[r("x", json!([1])), r("y", json!(null))],
         &[r("x", json!(null)), r("y", json!([1]))],
     ]);
-    let words = "G-nonadjacent: T0 comes before T2";
+    let words = "(G-nonadjacent): T0 comes before T2";
     assert_between(
         list_append::judge,
         &history,
@@ -252,7 +252,7 @@ fn catches_write_skew() {
         &[r("x", json!(null)), r("y", json!(null)), w("x", 1)],
         &[r("x", json!(null)), r("y", json!(null)), w("y", 1)],
     ]);
-    let words = "G2-item: T0 comes before T1, because T0 read key \"y\" without T1's 1.";
+    let words = "(G2-item): T0 comes before T1, because T0 read key \"y\" without T1's 1.";
     assert_between(
         list_append::judge,
         &history,
@@ -278,7 +278,7 @@ fn catches_a_lost_update() {
         &[r("x", json!(1)), w("x", 2)],
         &[r("x", json!(1)), w("x", 3)],
     ]);
-    let words = "lost-update: T1 and T2 both read 1 in key \"x\" and both replaced it";
+    let words = "Lost update: T1 and T2 both read 1 in key \"x\" and both wrote that key";
     assert_between(
         rw_register::judge,
         &history,
@@ -296,7 +296,7 @@ fn catches_a_lost_update() {
 #[test]
 fn catches_a_transaction_that_misses_its_own_writes() {
     let history = concurrent([&[w("x", 1), r("x", json!(null))]]);
-    let words = "internal: T0 read null in key \"x\"";
+    let words = "Contradiction within a transaction: T0 read null in key \"x\"";
     assert_between(
         list_append::judge,
         &history,
@@ -341,7 +341,7 @@ fn catches_reads_that_did_not_grow_into_each_other() {
         &[r("x", json!([1, 2]))],
         &[r("x", json!([2]))],
     ]);
-    let words = "incompatible-order: T3 read [2] in key \"x\", and T2 read [1,2]";
+    let words = "Incompatible orders: T3 read [2] in key \"x\", and T2 read [1,2]";
     assert_between(
         list_append::judge,
         &history,
@@ -359,7 +359,7 @@ fn catches_garbage_under_every_model() {
         |value: Value| list_append::judge(&concurrent([&[w("x", 1)], &[r("x", value)]]), &weakest);
     assert_invalid(
         &judge_read(json!([1, 7])),
-        "garbage: T1 read 7 in key \"x\", which nobody appended",
+        "Out of nowhere: T1 read 7 in key \"x\", which nobody appended",
         &[1],
     );
     assert_invalid(&judge_read(json!([1, 1])), "holds 1 twice", &[1]);
@@ -367,7 +367,7 @@ fn catches_garbage_under_every_model() {
     let judgement = rw_register::judge(&concurrent([&[w("x", 1)], &[r("x", json!(7))]]), &weakest);
     assert_invalid(
         &judgement,
-        "garbage: T1 read 7 in key \"x\", which nobody wrote",
+        "Out of nowhere: T1 read 7 in key \"x\", which nobody wrote",
         &[1],
     );
 }

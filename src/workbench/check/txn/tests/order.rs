@@ -8,7 +8,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(0, 0..1, [w("x", 1)]),
         committed(0, 2..3, [r("x", json!(null))]),
     ];
-    let words = "G-single-process: T0 comes before T1, because the same client ran T1 later.";
+    let words = "(G-single-process): T0 comes before T1, because the same client ran T1 later.";
     assert_between(
         list_append::judge,
         &history,
@@ -22,7 +22,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(1, 2..3, [r("x", json!(null))]),
     ];
     let words =
-        "G-single-realtime: T0 comes before T1, because it was answered before T1 was asked for.";
+        "(G-single-realtime): T0 comes before T1, because it was answered before T1 was asked for.";
     assert_between(
         list_append::judge,
         &history,

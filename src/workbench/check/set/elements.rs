@@ -1,0 +1,129 @@
+//! What an answer says a set holds, in little memory.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// The elements of a set, as a node told them.
+///
+/// Clients add whole numbers, one after the other, and nodes come to hold nearly all of them. So numbers are kept as
+/// ranges: a set of a hundred thousand takes a few bytes. The order in which they were told is lost: a set has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Elements {
+    /// Ascending, with numbers between one and the next that are missing.
+    ranges: Vec<RangeInclusive<u64>>,
+    /// Each number once more for every time that it was told again.
+    repeated: Vec<u64>,
+    /// What is no whole number, and nothing that a client ever adds.
+    strange: Vec<Value>,
+}
+
+impl Elements {
+    /// The numbers that it holds, as ranges, ascending.
+    pub fn ranges(&self) -> &[RangeInclusive<u64>] {
+        &self.ranges
+    }
+
+    /// Numbers that it holds more than once.
+    pub fn repeated(&self) -> &[u64] {
+        &self.repeated
+    }
+
+    /// What it holds besides numbers.
+    pub fn strange(&self) -> &[Value] {
+        &self.strange
+    }
+
+    fn of(mut numbers: Vec<u64>, strange: Vec<Value>) -> Self {
+        numbers.sort_unstable();
+        let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+        let mut repeated = Vec::new();
+        for number in numbers {
+            match ranges.last_mut() {
+                Some(last) if *last.end() == number => repeated.push(number),
+                Some(last) if last.end() + 1 == number => *last = *last.start()..=number,
+                _ => ranges.push(number..=number),
+            }
+        }
+        ranges.shrink_to_fit();
+        Elements {
+            ranges,
+            repeated,
+            strange,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Elements;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Elements, A::Error> {
+                let (mut numbers, mut strange) = (Vec::new(), Vec::new());
+                while let Some(element) = list.next_element::<Value>()? {
+                    match element.as_u64() {
+                        Some(number) => numbers.push(number),
+                        None => strange.push(element),
+                    }
+                }
+                Ok(Elements::of(numbers, strange))
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A list of all of them: numbers from the lowest up, then the repeated, then the strange.
+impl Serialize for Elements {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for number in self.ranges.iter().cloned().flatten() {
+            list.serialize_element(&number)?;
+        }
+        for number in &self.repeated {
+            list.serialize_element(number)?;
+        }
+        for element in &self.strange {
+            list.serialize_element(element)?;
+        }
+        list.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_told_is_kept_but_for_its_order() {
+        let told = json!([7, 1, 3, 2, "x", 2, u64::MAX, 1.5]);
+        let elements: Elements = serde_json::from_value(told).expect("a list");
+        assert_eq!(elements.ranges(), [1..=3, 7..=7, u64::MAX..=u64::MAX]);
+        assert_eq!(elements.repeated(), [2]);
+        assert_eq!(elements.strange(), [json!("x"), json!(1.5)]);
+        assert_eq!(
+            serde_json::to_value(&elements).expect("JSON"),
+            json!([1, 2, 3, 7, u64::MAX, 2, "x", 1.5])
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_is_called_that() {
+        let error = serde_json::from_str::<Elements>("5").expect_err("no list");
+        assert!(error.to_string().contains("expected a list"), "{error}");
+    }
+}

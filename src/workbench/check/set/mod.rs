@@ -1,0 +1,398 @@
+//! What `broadcast` and `g-set` share: a set that only grows, and that every node comes to hold.
+//!
+//! The times are those of Jepsen's `set-full`, so that figures can be compared. For each element:
+//!
+//! - it is *known* from the moment that its add was acknowledged or a read returned it, whichever is earlier;
+//! - it is *stable* if the last read that could tell found it, and its *stable latency* is how long after it was known a
+//!   read was still invoked that missed it;
+//! - it is *stable but stale* if that is a millisecond or more;
+//! - it is *lost* if it was known and the last read, invoked later, missed it;
+//! - else it is *never read*: nothing can be said.
+//!
+//! Beyond upstream, every node's final read is held to this, not only the last of all; and a set must not hold what
+//! nobody added, or what was refused with a definite error.
+
+mod elements;
+mod open;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::finals::missing_final_reads;
+use super::{Finding, Judgement};
+use crate::workbench::history::{Node, Operation};
+use open::Open;
+
+pub use elements::Elements;
+
+/// What a set's judge sees of a call.
+pub enum Call {
+    /// Add this element.
+    Add(u64),
+    /// Tell all elements.
+    Read,
+}
+
+/// How a workload's own types are seen as those of a set.
+pub struct View<C, R> {
+    /// What a call is.
+    pub call: fn(&C) -> Call,
+    /// The elements in an answer, if it is one to a read.
+    pub elements: fn(&R) -> Option<&Elements>,
+}
+
+/// The quantiles of latencies that are worth showing.
+const QUANTILES: [f64; 5] = [0.0, 0.5, 0.95, 0.99, 1.0];
+
+/// How many elements a fact lists by name.
+const ELEMENTS_LISTED_MAX: usize = 32;
+
+/// Judges a run.
+pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement {
+    let set = Set::of(history, view);
+    let mut judgement = Judgement::valid();
+    let is_read = |call: &C| matches!((view.call)(call), Call::Read);
+    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    judgement.add_all("lost", set.lost());
+    judgement.add_all("missing_at_a_node", set.missing_at_a_node());
+    judgement.add_all("duplicated", set.repeated);
+    judgement.add_all("never_added", set.never_added);
+
+    let stable: Vec<&Element> = set
+        .elements
+        .iter()
+        .filter(|element| element.fate() == Fate::Stable)
+        .collect();
+    if stable.is_empty() {
+        judgement.add(Finding::unknown(
+            "Nothing that was added was ever read, so there is nothing to judge.",
+            [],
+        ));
+    }
+    judgement.fact("attempts", set.elements.len());
+    judgement.fact("stable", stable.len());
+    judgement.fact(
+        "never_read",
+        set.elements
+            .iter()
+            .filter(|element| element.fate() == Fate::NeverRead)
+            .count(),
+    );
+    let mut stale: Vec<&Element> = stable
+        .iter()
+        .copied()
+        .filter(|element| element.stable_latency_ms() > 0)
+        .collect();
+    stale.sort_by_key(|element| std::cmp::Reverse(element.stable_latency_ms()));
+    judgement.fact("stale", stale.len());
+    let worst = stale.iter().take(ELEMENTS_LISTED_MAX);
+    let worst = worst.map(
+        |element| json!({ "element": element.value, "latency_ms": element.stable_latency_ms() }),
+    );
+    judgement.fact("worst_stale", worst.collect::<Vec<_>>());
+    let latencies_ms: Vec<u64> = stable
+        .iter()
+        .map(|element| element.stable_latency_ms())
+        .collect();
+    judgement.fact("stable_latencies_ms", quantiles(latencies_ms));
+    judgement
+}
+
+/// Numbers at [`QUANTILES`], by the quantile's name.
+fn quantiles(mut numbers: Vec<u64>) -> Map<String, Value> {
+    numbers.sort_unstable();
+    let at = |quantile: f64| {
+        numbers
+            .get(((numbers.len() as f64 * quantile) as usize).min(numbers.len() - 1))
+            .copied()
+    };
+    if numbers.is_empty() {
+        return Map::new();
+    }
+    QUANTILES
+        .iter()
+        .map(|quantile| (quantile.to_string(), json!(at(*quantile))))
+        .collect()
+}
+
+/// What became of an element.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stable,
+    Lost,
+    NeverRead,
+}
+
+/// A read, and when it was invoked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sighting {
+    invoked_at: Duration,
+    index: usize,
+}
+
+/// An element that somebody tried to add.
+struct Element {
+    value: u64,
+    /// The add.
+    index: usize,
+    invoked_at: Duration,
+    is_refused: bool,
+    known_at: Option<Duration>,
+    last_present: Option<Sighting>,
+    last_absent: Option<Sighting>,
+}
+
+impl Element {
+    fn fate(&self) -> Fate {
+        if self.last_present.is_some() && self.last_absent < self.last_present {
+            return Fate::Stable;
+        }
+        match (self.known_at, self.last_absent) {
+            (Some(known_at), Some(absent)) if known_at < absent.invoked_at => Fate::Lost,
+            _ => Fate::NeverRead,
+        }
+    }
+
+    fn stable_latency_ms(&self) -> u64 {
+        let (Some(known_at), Some(absent)) = (self.known_at, self.last_absent) else {
+            return 0;
+        };
+        absent.invoked_at.saturating_sub(known_at).as_millis() as u64
+    }
+}
+
+/// A read that was answered.
+struct Read<'a> {
+    sighting: Sighting,
+    completed_at: Duration,
+    node: &'a Node,
+    is_final: bool,
+    /// The positions of the elements that it held, as ranges, ascending.
+    held: Vec<Range<usize>>,
+}
+
+impl Read<'_> {
+    /// The positions before `end` of the elements that it missed, as ranges.
+    fn missed(&self, end: usize) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.held.iter().map(|held| held.end);
+        let starts = self.held.iter().map(|held| held.start).chain([end]);
+        let gaps = std::iter::once(0).chain(ends).zip(starts);
+        gaps.map(move |(from, to)| from..to.min(end))
+    }
+}
+
+/// Elements stand in the order of their values, which is the order in which clients ask for them; so what a read holds is
+/// a few ranges of positions.
+struct Set<'a> {
+    elements: Vec<Element>,
+    reads: Vec<Read<'a>>,
+    repeated: Vec<Finding>,
+    never_added: Vec<Finding>,
+}
+
+impl<'a> Set<'a> {
+    fn of<C, R>(history: &'a [Operation<C, R>], view: &View<C, R>) -> Self {
+        let mut set = Set {
+            elements: elements(history, view),
+            reads: Vec::new(),
+            repeated: Vec::new(),
+            never_added: Vec::new(),
+        };
+        for (index, operation) in history.iter().enumerate() {
+            let answer = operation.outcome.answer();
+            if let Some(told) = answer.and_then(|answer| (view.elements)(answer)) {
+                set.add_read(index, operation, told);
+            }
+        }
+        set.note_when_known();
+        set.note_last_reads();
+        set
+    }
+
+    fn add_read<C, R>(&mut self, index: usize, operation: &'a Operation<C, R>, told: &Elements) {
+        let reader = format!(
+            "Node {} answered client c{} with",
+            operation.node, operation.client
+        );
+        let unexpected = |value: &dyn Display, why: &str, add: Option<usize>| {
+            let proof: Vec<usize> = add.into_iter().chain([index]).collect();
+            Finding::invalid(format!("{reader} {value}, {why}."), proof)
+        };
+        let mut held: Vec<Range<usize>> = Vec::new();
+        for value in told.ranges().iter().cloned().flatten() {
+            let next = held.last().map_or(0, |range| range.end);
+            let is_next = |element: &Element| element.value == value;
+            // Nearly always it is the one that follows.
+            let position = match self.elements.get(next) {
+                Some(element) if is_next(element) => Ok(next),
+                _ => self
+                    .elements
+                    .binary_search_by_key(&value, |element| element.value),
+            };
+            let Ok(position) = position else {
+                self.never_added
+                    .push(unexpected(&value, "which nobody ever sent", None));
+                continue;
+            };
+            let element = &self.elements[position];
+            if element.is_refused {
+                let why = "which it had refused to add with a definite error";
+                self.never_added
+                    .push(unexpected(&value, why, Some(element.index)));
+            } else if element.invoked_at > operation.completed_at {
+                let why = "before anybody sent that";
+                self.never_added
+                    .push(unexpected(&value, why, Some(element.index)));
+            } else {
+                match held.last_mut() {
+                    Some(range) if range.end == position => range.end += 1,
+                    _ => held.push(position..position + 1),
+                }
+            }
+        }
+        for value in told.strange() {
+            self.never_added
+                .push(unexpected(value, "which nobody ever sent", None));
+        }
+        if let Some(value) = told.repeated().first() {
+            let what = format!("{reader} a set that holds {value} more than once.");
+            self.repeated.push(Finding::invalid(what, [index]));
+        }
+        self.reads.push(Read {
+            sighting: Sighting {
+                invoked_at: operation.invoked_at,
+                index,
+            },
+            completed_at: operation.completed_at,
+            node: &operation.node,
+            is_final: operation.is_final,
+            held,
+        });
+    }
+
+    /// An element is known from the first answer on that held it, if its add was not acknowledged before.
+    fn note_when_known(&mut self) {
+        self.reads.sort_by_key(|read| read.completed_at);
+        let mut open = Open::new(self.elements.len());
+        for read in &self.reads {
+            for held in read.held.iter().cloned() {
+                open.offer(held, |position| {
+                    let known_at = &mut self.elements[position].known_at;
+                    *known_at = Some(known_at.map_or(read.completed_at, |known_at| {
+                        known_at.min(read.completed_at)
+                    }));
+                    true
+                });
+            }
+        }
+    }
+
+    /// The last reads that held an element, and that missed it though they ended after its add had begun.
+    fn note_last_reads(&mut self) {
+        self.reads.sort_by_key(|read| Reverse(read.sighting));
+        let count = self.elements.len();
+        let mut began_from: Vec<Duration> =
+            self.elements.iter().map(|add| add.invoked_at).collect();
+        for position in (1..count).rev() {
+            began_from[position - 1] = began_from[position].min(began_from[position - 1]);
+        }
+        let (mut not_seen, mut not_missed) = (Open::new(count), Open::new(count));
+        for read in &self.reads {
+            for held in read.held.iter().cloned() {
+                not_seen.offer(held, |position| {
+                    self.elements[position].last_present = Some(read.sighting);
+                    true
+                });
+            }
+            // From there on all adds began later.
+            let end = began_from.partition_point(|began_at| *began_at <= read.completed_at);
+            for missed in read.missed(end) {
+                not_missed.offer(missed, |position| {
+                    let element = &mut self.elements[position];
+                    let could_be = element.invoked_at <= read.completed_at;
+                    if could_be {
+                        element.last_absent = Some(read.sighting);
+                    }
+                    could_be
+                });
+            }
+        }
+    }
+
+    /// Elements that the last read of all missed.
+    fn lost(&self) -> Vec<Finding> {
+        let lost = self
+            .elements
+            .iter()
+            .filter(|element| element.fate() == Fate::Lost);
+        let finding = |element: &Element| {
+            let absent = element.last_absent?;
+            let (value, mut proof) = (element.value, vec![element.index]);
+            let what = match element.last_present {
+                Some(present) => {
+                    proof.push(present.index);
+                    format!("{value} was lost: it was read for the last time, and then no longer.")
+                }
+                None => {
+                    format!("{value} was lost: it was acknowledged, but no read ever returned it.")
+                }
+            };
+            proof.push(absent.index);
+            Some(Finding::invalid(what, proof))
+        };
+        lost.filter_map(finding).collect()
+    }
+
+    /// Elements that others have, but that a final read of some node misses: each once for each such node.
+    fn missing_at_a_node(&self) -> Vec<Finding> {
+        let mut missing: BTreeMap<(&Node, usize), usize> = BTreeMap::new();
+        for read in self.reads.iter().filter(|read| read.is_final) {
+            for position in read.missed(self.elements.len()).flatten() {
+                let element = &self.elements[position];
+                let known_at = element.known_at;
+                let was_known = known_at.is_some_and(|known| known < read.sighting.invoked_at);
+                if was_known && element.fate() == Fate::Stable {
+                    let first = missing
+                        .entry((read.node, position))
+                        .or_insert(read.sighting.index);
+                    *first = read.sighting.index.min(*first);
+                }
+            }
+        }
+        let findings = missing.into_iter().map(|((node, position), read)| {
+            let element = &self.elements[position];
+            let value = element.value;
+            let what = format!("{value} never reached node {node}: its final read lacks it.");
+            Finding::invalid(what, [element.index, read])
+        });
+        findings.collect()
+    }
+}
+
+/// What clients tried to add, in the order of values, each once.
+fn elements<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Vec<Element> {
+    let adds = history.iter().enumerate();
+    let element = |(index, operation): (usize, &Operation<C, R>)| {
+        let Call::Add(value) = (view.call)(&operation.call) else {
+            return None;
+        };
+        Some(Element {
+            value,
+            index,
+            invoked_at: operation.invoked_at,
+            is_refused: operation.outcome.is_failed(),
+            known_at: operation.outcome.is_ok().then_some(operation.completed_at),
+            last_present: None,
+            last_absent: None,
+        })
+    };
+    let mut elements: Vec<Element> = adds.filter_map(element).collect();
+    elements.sort_by_key(|element| element.value);
+    elements.dedup_by_key(|element| element.value);
+    elements
+}
