@@ -11,7 +11,7 @@ use super::repeat;
 use super::test::TestError;
 use super::workloads::{self, Task};
 use crate::program::{self, Program};
-use crate::workbench::check::Validity;
+use crate::workbench::check::{Judgement, Validity, availability};
 use crate::workbench::report::Report;
 use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
 use crate::workbench::workload::Workload;
@@ -223,12 +223,18 @@ fn tell_smallest<W: Workload>(
     options: &SimOptions,
     out: &mut impl Write,
 ) -> Result<(), TestError> {
+    let availability = options.run.availability;
     // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
     let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {
         Err(_) => true,
         Ok((record, ())) => {
-            !record.findings.is_empty()
-                || record.workload.judge(&record.history).validity == Validity::Invalid
+            let history = &record.history;
+            let judges = [
+                record.workload.judge(history),
+                availability::judge(history, W::is_success, availability),
+            ];
+            let is_wrong = |judgement: &Judgement| judgement.validity == Validity::Invalid;
+            !record.findings.is_empty() || judges.iter().any(is_wrong)
         }
     };
     if !fails(&failing) {
@@ -243,7 +249,7 @@ fn tell_smallest<W: Workload>(
         Story::default(),
     )?;
     let story = story.with_faults(&record.fault_windows);
-    let report = Report::new(&record, &smallest, None, repeat);
+    let report = Report::new(&record, &smallest, availability, repeat);
     writeln!(
         out,
         "\nThe smallest run found that still fails:\n\n{story}\n{report}"
