@@ -344,7 +344,7 @@ impl Workload for Kafka {
     type Fields<'a> = Fields<'a>;
 
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.logs.init(node_id);
+        self.logs.init(node_id, node_ids);
         self.commits.init(node_id, node_ids);
     }
 
