@@ -10,10 +10,11 @@
 //! | [`kv`] | a client of Maelstrom's key-value services, and how an unsettled change is settled |
 //! | [`workload`] | what nodes do: one room or file a challenge; [`workload::g_counter`] is the heart |
 //! | `stdio` | the mio loop: the only room with file descriptors (feature `stdio`, on by default) |
+//! | `program` | the nodes as programs: names, flags, help (feature `stdio`) |
 //! | `workbench` | the `eddy` command: network, services, faults, checks (feature `workbench`) |
 //!
-//! Arrows point one way: `stdio → node → protocol`, `workload → kv → node → protocol`; `workbench` may use all of
-//! them, and none uses `workbench`. The rooms before `stdio` do no I/O, read no clock and draw no randomness: lines
+//! Arrows point one way: `stdio → node → protocol`, `workload → kv → node → protocol`; `program` brings the two
+//! together, `workbench` may use all of them, and none uses `workbench`. The rooms before `stdio` do no I/O, read no clock and draw no randomness: lines
 //! and the time come in, bytes and the next deadline go out. So the state machine that the binaries run is the one
 //! that is simulated, tested and measured.
 //!
@@ -70,6 +71,8 @@ extern crate alloc;
 
 pub mod kv;
 pub mod node;
+#[cfg(feature = "stdio")]
+pub mod program;
 pub mod protocol;
 #[cfg(feature = "stdio")]
 pub mod stdio;

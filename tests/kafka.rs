@@ -378,6 +378,28 @@ fn a_poll_is_bounded_and_a_long_log_is_read_in_parts() {
 }
 
 #[test]
+fn a_thousand_logs_can_be_polled_at_once() {
+    const KEYS: usize = 1_000;
+    let mut run = Run::new(2, 20, 1, 1);
+    for key in 0..KEYS {
+        let body = json!({"type": "send", "key": key.to_string(), "msg": key});
+        run.invoke(key % 20, body);
+        run.rest(1);
+    }
+    let offsets: BTreeMap<String, u64> = (0..KEYS).map(|key| (key.to_string(), 0)).collect();
+    for client in 0..20 {
+        run.invoke(client, json!({"type": "poll", "offsets": offsets}));
+    }
+    run.rest(STALENESS_MS);
+    let polls = &run.operations[KEYS..];
+    for poll in polls {
+        let answer = poll.ok("poll").expect("it is answered");
+        let logs = answer["msgs"].as_object().expect("logs by their keys");
+        assert_eq!(logs.len(), KEYS);
+    }
+}
+
+#[test]
 fn a_key_that_holds_something_foreign_is_answered_with_an_error() {
     for foreign in [
         json!(null),
@@ -413,7 +435,7 @@ fn a_key_that_holds_something_foreign_is_answered_with_an_error() {
 fn requests_that_are_wrong_are_refused_with_definite_errors() {
     let mut run = Run::new(1, 1, 1, 1);
     let long = "x".repeat(9_000);
-    let many: BTreeMap<String, u64> = (0..300).map(|key| (key.to_string(), 0)).collect();
+    let many: BTreeMap<String, u64> = (0..1025).map(|key| (key.to_string(), 0)).collect();
     for body in [
         json!({"type": "send", "key": "k0"}),
         json!({"type": "send", "msg": 1}),

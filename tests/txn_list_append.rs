@@ -310,6 +310,31 @@ fn nothing_conflicts_and_waiting_transactions_share_messages() {
 }
 
 #[test]
+fn no_node_keeps_the_others_out() {
+    let mut run = Run::new(1);
+    run.world.latency_ms = 10;
+    for _ in 0..20_000 {
+        for client in 0..CLIENTS {
+            if run.waiting[client].is_none() {
+                run.invoke(client, json!([["append", client, run.last_element]]));
+                run.last_element += 1;
+            }
+        }
+        run.step();
+    }
+    let mut shares = [0; NODES];
+    for (id, transaction) in run.transactions.iter().enumerate() {
+        let is_under_way = run.waiting.contains(&Some(id));
+        let is_done = matches!(transaction.outcome, Outcome::Ok(_));
+        assert!(is_done || is_under_way, "{transaction:?}");
+        let client = transaction.steps[0][1].as_u64().expect("its client") as usize;
+        shares[client % NODES] += 1;
+    }
+    let total: usize = shares.iter().sum();
+    assert!(shares.iter().all(|share| 5 * share > total), "{shares:?}");
+}
+
+#[test]
 fn transactions_that_are_wrong_are_refused_whole() {
     let mut run = Run::new(1);
     for (txn, code) in [

@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::workload::g_counter::Options;
-
 /// Reads the command line of the program `name`. `set` is called with each flag; see [`Flag`].
 ///
 /// `--help` prints `usage` and `--version` the version, and both end the program well. A wrong flag ends it with exit
@@ -22,44 +20,34 @@ pub fn parse(
     mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
 ) -> Result<(), ExitCode> {
     let arguments = std::env::args_os().skip(1);
-    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    while let Some(argument) = arguments.next() {
-        let (flag, value) = split(&argument);
-        // Nobody is left to tell when printing fails.
-        match flag {
-            "--help" | "-h" => {
-                let _ = std::io::stdout().write_all(usage.as_bytes());
-                return Err(ExitCode::SUCCESS);
-            }
-            "--version" | "-V" => {
-                let version = env!("CARGO_PKG_VERSION");
-                let _ = writeln!(std::io::stdout(), "{name} {version}");
-                return Err(ExitCode::SUCCESS);
-            }
-            _ => {}
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    // Nobody is left to tell when printing fails.
+    each(arguments, |flag| match flag.name {
+        "--help" | "-h" => {
+            let _ = std::io::stdout().write_all(usage.as_bytes());
+            Err(ExitCode::SUCCESS)
         }
-        let mut flag = Flag {
-            name: flag,
-            value,
-            arguments: &mut arguments,
-        };
-        if let Err(wrong) = set(&mut flag) {
+        "--version" | "-V" => {
+            let version = env!("CARGO_PKG_VERSION");
+            let _ = writeln!(std::io::stdout(), "{name} {version}");
+            Err(ExitCode::SUCCESS)
+        }
+        _ => set(flag).map_err(|wrong| {
             let _ = write!(std::io::stderr(), "{name}: {wrong}\n\n{usage}");
-            return Err(ExitCode::from(2));
-        }
-    }
-    Ok(())
+            ExitCode::from(2)
+        }),
+    })
 }
 
-/// Reads arguments that are not the program's own command line, and so have no `--help` and no `--version`.
+/// Calls `set` with each flag, up to the first with which something is wrong.
 ///
 /// # Errors
 ///
-/// What is wrong with the first one that is wrong.
-pub fn read(
+/// What is wrong with it.
+pub fn each<E>(
     mut arguments: impl Iterator<Item = String>,
-    mut set: impl FnMut(&mut Flag) -> Result<(), Wrong>,
-) -> Result<(), Wrong> {
+    mut set: impl FnMut(&mut Flag) -> Result<(), E>,
+) -> Result<(), E> {
     while let Some(argument) = arguments.next() {
         let (name, value) = split(&argument);
         set(&mut Flag {
@@ -76,24 +64,6 @@ fn split(argument: &str) -> (&str, Option<String>) {
     match argument.split_once('=') {
         Some((flag, value)) => (flag, Some(value.to_string())),
         None => (argument, None),
-    }
-}
-
-/// Sets what a flag of the counter says: the part of the command line that the binary and the simulator share.
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub fn set_counter(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
-    match flag.name {
-        "--consistency" => flag.set(&mut options.consistency),
-        "--kv" => flag.set_one_of(&mut options.service, &["seq-kv", "lin-kv"]),
-        "--max-batch" => flag.set_count(&mut options.batch_max),
-        "--max-pending" => flag.set_count(&mut options.pending_max),
-        "--rpc-timeout" => flag.set_time(&mut options.rpc_timeout),
-        "--op-timeout" => flag.set_time(&mut options.op_timeout),
-        "--read-wait" => flag.set_time(&mut options.read_wait),
-        _ => flag.unknown(),
     }
 }
 
@@ -154,15 +124,19 @@ impl Flag<'_> {
     ///
     /// # Errors
     ///
-    /// When it is none of them.
-    pub fn set_one_of(&mut self, target: &mut String, choices: &[&str]) -> Result<(), Wrong> {
+    /// When it is none of them, or can't be read as such a thing.
+    pub fn set_one_of<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        target: &mut T,
+        choices: &[&str],
+    ) -> Result<(), Wrong> {
         let value = self.value()?;
         if !choices.contains(&value.as_str()) {
             let choices = choices.join(" or ");
             return Err(Wrong(format!("{} {value}: it is {choices}", self.name)));
         }
-        *target = value;
-        Ok(())
+        self.value = Some(value);
+        self.set(target)
     }
 
     /// Sets `target` to a whole number of at least 1.

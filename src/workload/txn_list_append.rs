@@ -239,8 +239,8 @@ pub struct Fields<'a> {
 impl Workload for TxnListAppend {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node_id: &str, _node_ids: &[Cow<'_, str>]) {
-        self.logs.init(node_id);
+    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+        self.logs.init(node_id, node_ids);
     }
 
     fn request(

@@ -6,11 +6,20 @@ use std::process::Command;
 
 use crate::process::{ECHO, G_COUNTER, Process, UNIQUE_IDS};
 
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 10] = [
     (G_COUNTER, "g-counter"),
     (ECHO, "echo"),
     (UNIQUE_IDS, "unique-ids"),
+    (env!("CARGO_BIN_EXE_pn-counter"), "pn-counter"),
+    (env!("CARGO_BIN_EXE_broadcast"), "broadcast"),
+    (G_SET, "g-set"),
+    (env!("CARGO_BIN_EXE_kafka"), "kafka"),
+    (env!("CARGO_BIN_EXE_lin-kv"), "lin-kv"),
+    (env!("CARGO_BIN_EXE_txn-rw-register"), "txn-rw-register"),
+    (env!("CARGO_BIN_EXE_txn-list-append"), "txn-list-append"),
 ];
+
+const G_SET: &str = env!("CARGO_BIN_EXE_g-set");
 
 #[test]
 fn help_and_version_are_printed_and_nothing_is_read() {
@@ -97,6 +106,12 @@ fn wrong_flags_are_refused_in_one_line_and_with_the_usage() {
         }
         assert_refused(G_COUNTER, "g-counter", &[OsStr::new(flag)], flag);
     }
+}
+
+#[test]
+fn a_topology_that_nobody_offers_is_refused() {
+    let arguments = ["--topology", "offered"].map(OsStr::new);
+    assert_refused(G_SET, "g-set", &arguments, "it is star or tree");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Whether enough operations were answered.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::{Finding, Judgement};
@@ -24,6 +25,15 @@ impl FromStr for Availability {
             _ => Err(format!(
                 "{text:?} is neither \"total\" nor a number from 0 to 1"
             )),
+        }
+    }
+}
+
+impl fmt::Display for Availability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Availability::Total => f.write_str("total"),
+            Availability::Fraction(fraction) => write!(f, "{fraction}"),
         }
     }
 }

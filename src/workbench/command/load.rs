@@ -4,9 +4,11 @@ use clap::Args;
 
 use super::options::positive;
 use super::repeat::flag_value;
+use super::test::TestError;
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
+use crate::workbench::world::Settings;
 
 #[derive(Args)]
 #[command(next_help_heading = "Options of single workloads")]
@@ -63,13 +65,7 @@ impl LoadOptions {
         words
     }
 
-    pub(super) fn transactions(&self) -> TxnLimits {
-        TxnLimits {
-            keys: self.keys(),
-            max_txn_length: self.max_txn_length,
-        }
-    }
-
+    /// How keys are used.
     pub(super) fn keys(&self) -> KeyLimits {
         KeyLimits {
             key_count: self.key_count,
@@ -77,54 +73,67 @@ impl LoadOptions {
         }
     }
 
-    /// What a counter is held to.
+    /// Makes counters that are held to what was asked for.
     ///
     /// # Errors
     ///
-    /// When there is no such level.
-    pub(super) fn levels(&self) -> Result<Vec<Level>, String> {
+    /// When counters know no such level.
+    pub(super) fn counter<W>(
+        &self,
+        new: impl Fn(Vec<Level>) -> W,
+    ) -> Result<impl Fn(&Settings) -> W, TestError> {
         let level = |name: &String| match name.trim() {
             "eventual" => Ok(Level::EventuallyRight),
             "regular" => Ok(Level::Regular),
             "sequential" => Ok(Level::Sequential),
             "linearizable" => Ok(Level::Linearizable),
-            _ => Err(format!(
+            _ => Err(TestError::Options(format!(
                 "--consistency-models: a counter can't be held to {name:?}, but to eventual, regular, sequential and \
                  linearizable"
-            )),
+            ))),
         };
-        self.consistency_models.iter().map(level).collect()
+        let levels = self.consistency_models.iter().map(level);
+        let levels: Vec<Level> = levels.collect::<Result<_, _>>()?;
+        Ok(move |_: &Settings| new(levels.clone()))
     }
 
-    /// What transactions are held to.
+    /// Makes transactions that are held to what was asked for.
     ///
     /// # Errors
     ///
-    /// When there is no such model.
-    pub(super) fn models(&self) -> Result<Vec<Model>, String> {
-        let names = self.consistency_models.iter();
-        let names = names.map(|name| name.trim());
+    /// When transactions know no such model.
+    pub(super) fn transactions<W>(
+        &self,
+        new: impl Fn(TxnLimits, Vec<Model>) -> W,
+    ) -> Result<impl Fn(&Settings) -> W, TestError> {
+        let limits = TxnLimits {
+            keys: self.keys(),
+            max_txn_length: self.max_txn_length,
+        };
         let default = ["strict-serializable"];
         let default = default
             .into_iter()
             .filter(|_| self.consistency_models.is_empty());
+        let names = self.consistency_models.iter().map(|name| name.trim());
         let models = names.chain(default).map(str::parse);
-        let models: Result<_, String> = models.collect();
-        models.map_err(|error| format!("--consistency-models: {error}"))
+        let models: Result<Vec<Model>, String> = models.collect();
+        let models =
+            models.map_err(|error| TestError::Options(format!("--consistency-models: {error}")))?;
+        Ok(move |_: &Settings| new(limits, models.clone()))
     }
 
-    /// A workload that knows only one model.
+    /// Makes a workload that knows only one model.
     ///
     /// # Errors
     ///
     /// When others were asked for.
-    pub(super) fn plain<W: Workload>(&self, workload: W) -> Result<W, String> {
+    pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(&self, new: F) -> Result<F, TestError> {
         if self.consistency_models.is_empty() {
-            return Ok(workload);
+            return Ok(new);
         }
-        Err(format!(
+        Err(TestError::Options(format!(
             "--consistency-models is for transactions and counters; {} is held to what it always promises",
             W::NAME
-        ))
+        )))
     }
 }

@@ -9,6 +9,7 @@ mod repeat;
 mod sim;
 mod test;
 mod unsupported;
+mod workloads;
 
 use std::ffi::OsString;
 use std::io;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::examples::{CHALLENGES, EXIT_STATUS};
 use super::load::LoadOptions;
+use super::workloads::WorkloadName;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
@@ -129,31 +130,6 @@ pub(super) struct RunOptions {
     /// What each node is given as its own arguments.
     #[arg(last = true, value_name = "NODE ARGS")]
     pub node_args: Vec<String>,
-}
-
-/// A workload that can be asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum WorkloadName {
-    /// Nodes send back what they are sent.
-    Echo,
-    /// Nodes give out ids, none of them twice.
-    UniqueIds,
-    /// Nodes tell each other what clients tell them.
-    Broadcast,
-    /// Nodes keep a set together that only grows.
-    GSet,
-    /// Nodes keep a sum together that only grows.
-    GCounter,
-    /// Nodes keep a sum together that rises and falls.
-    PnCounter,
-    /// Nodes keep logs, for clients to append to and to read in order.
-    Kafka,
-    /// Nodes keep values by key that are read, written and swapped.
-    LinKv,
-    /// Nodes keep registers that transactions read and set.
-    TxnRwRegister,
-    /// Nodes keep lists that transactions read and append to.
-    TxnListAppend,
 }
 
 /// How many clients there are.

@@ -43,6 +43,9 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     if *services_suffer {
         words.push(String::from("--nemesis-services"));
     }
+    if let Some(availability) = options.availability {
+        words.push(format!("--availability {availability}"));
+    }
     words.push(format!("--seed {seed}"));
     words.extend(options.load.words());
     let node_args = &options.node_args;

@@ -6,14 +6,15 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::options::{RunOptions, WorkloadName, positive};
+use super::options::{RunOptions, positive};
 use super::repeat;
 use super::test::TestError;
-use crate::stdio::arguments::Wrong;
-use crate::workbench::check::Validity;
+use super::workloads::{self, Task};
+use crate::program::{self, Program};
+use crate::workbench::check::{Judgement, Validity, availability};
 use crate::workbench::report::Report;
-use crate::workbench::sim::{Start, Story, campaign, programs, run, shrink};
-use crate::workbench::workload::{Echo, GCounter, UniqueIds, Workload};
+use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
+use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
 const EXAMPLES: &str = "\
@@ -42,31 +43,7 @@ pub(super) struct SimOptions {
 
 /// Simulates, prints what came of it and gives the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, TestError> {
-    let RunOptions {
-        workload,
-        node_args: args,
-        load,
-        ..
-    } = &options.run;
-    match workload {
-        WorkloadName::Echo => {
-            load.plain(Echo).map_err(TestError::Options)?;
-            simulate(|| Echo, programs::echo(args), options)
-        }
-        WorkloadName::UniqueIds => {
-            load.plain(UniqueIds).map_err(TestError::Options)?;
-            simulate(|| UniqueIds, programs::unique_ids(args), options)
-        }
-        WorkloadName::GCounter => {
-            let levels = load.levels().map_err(TestError::Options)?;
-            let workload = || GCounter::new(levels.clone());
-            simulate(workload, programs::g_counter(args), options)
-        }
-        _ => Err(TestError::Options(format!(
-            "there is no node for {} that can be simulated; test a program of your own with eddy test",
-            repeat::flag_value(*workload)
-        ))),
-    }
+    workloads::perform(options.run.workload, &options.run.load, options)
 }
 
 /// What many runs have shown.
@@ -78,21 +55,33 @@ struct Tally {
     unknown_count: usize,
 }
 
+impl Task for &SimOptions {
+    type Done = Validity;
+
+    fn with<P: Program, W: Workload>(
+        self,
+        workload: impl Fn(&Settings) -> W + Sync,
+    ) -> Result<Validity, TestError> {
+        let program = program::read::<P>(&self.run.node_args);
+        let program = program.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
+        simulate(&workload, &start(program), self)
+    }
+}
+
 fn simulate<W: Workload>(
-    workload: impl Fn() -> W + Sync,
-    start: Result<Start, Wrong>,
+    workload: &(impl Fn(&Settings) -> W + Sync),
+    start: &Start,
     options: &SimOptions,
 ) -> Result<Validity, TestError> {
-    let start = start.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
     let settings = options
         .run
         .settings(options.run.seed.unwrap_or(1))
         .map_err(TestError::Options)?;
     if options.seeds == 1 {
-        return simulate_one(&workload, &start, settings, &options.run);
+        return simulate_one(workload, start, settings, &options.run);
     }
     let began = Instant::now();
-    let tally = campaign(&workload, &start, &settings, options);
+    let tally = campaign(workload, start, &settings, options);
     let took_s = began.elapsed().as_secs_f64();
     let mut out = io::stdout().lock();
     let Tally {
@@ -120,8 +109,8 @@ fn simulate<W: Workload>(
     }
     if let Some((seed, _)) = failing.first() {
         tell_smallest(
-            &workload,
-            &start,
+            workload,
+            start,
             with_seed(&settings, *seed),
             options,
             &mut out,
@@ -138,12 +127,17 @@ fn with_seed(settings: &Settings, seed: u64) -> Settings {
 }
 
 fn simulate_one<W: Workload>(
-    workload: &impl Fn() -> W,
+    workload: &impl Fn(&Settings) -> W,
     start: &Start,
     settings: Settings,
     options: &RunOptions,
 ) -> Result<Validity, TestError> {
-    let (record, story) = run(workload(), settings.clone(), start, Story::default())?;
+    let (record, story) = run(
+        workload(&settings),
+        settings.clone(),
+        start,
+        Story::default(),
+    )?;
     let story = story.with_faults(&record.fault_windows);
     let repeat = repeat::simulation::<W>(&settings, options);
     let report = Report::new(&record, &settings, options.availability, repeat);
@@ -156,7 +150,7 @@ fn simulate_one<W: Workload>(
 }
 
 fn campaign<W: Workload>(
-    workload: &(impl Fn() -> W + Sync),
+    workload: &(impl Fn(&Settings) -> W + Sync),
     start: &Start,
     settings: &Settings,
     options: &SimOptions,
@@ -172,7 +166,8 @@ fn campaign<W: Workload>(
     };
     let work = |seed| {
         let settings = with_seed(settings, seed);
-        let record = run(workload(), settings.clone(), start, ()).map(|(record, ())| record);
+        let record =
+            run(workload(&settings), settings.clone(), start, ()).map(|(record, ())| record);
         verdict(record, &settings, &options.run)
     };
     campaign::each_seed(seeds, campaign::worker_count(), work, |seed, verdict| {
@@ -222,18 +217,24 @@ fn verdict<W: Workload>(
 
 /// Shrinks a failing run and tells what is left of it.
 fn tell_smallest<W: Workload>(
-    workload: &impl Fn() -> W,
+    workload: &impl Fn(&Settings) -> W,
     start: &Start,
     failing: Settings,
     options: &SimOptions,
     out: &mut impl Write,
 ) -> Result<(), TestError> {
+    let availability = options.run.availability;
     // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
-    let fails = |settings: &Settings| match run(workload(), settings.clone(), start, ()) {
+    let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {
         Err(_) => true,
         Ok((record, ())) => {
-            !record.findings.is_empty()
-                || record.workload.judge(&record.history).validity == Validity::Invalid
+            let history = &record.history;
+            let judges = [
+                record.workload.judge(history),
+                availability::judge(history, W::is_success, availability),
+            ];
+            let is_wrong = |judgement: &Judgement| judgement.validity == Validity::Invalid;
+            !record.findings.is_empty() || judges.iter().any(is_wrong)
         }
     };
     if !fails(&failing) {
@@ -241,9 +242,14 @@ fn tell_smallest<W: Workload>(
     }
     let smallest = shrink::shrink(failing, fails);
     let repeat = repeat::simulation::<W>(&smallest, &options.run);
-    let (record, story) = run(workload(), smallest.clone(), start, Story::default())?;
+    let (record, story) = run(
+        workload(&smallest),
+        smallest.clone(),
+        start,
+        Story::default(),
+    )?;
     let story = story.with_faults(&record.fault_windows);
-    let report = Report::new(&record, &smallest, None, repeat);
+    let report = Report::new(&record, &smallest, availability, repeat);
     writeln!(
         out,
         "\nThe smallest run found that still fails:\n\n{story}\n{report}"

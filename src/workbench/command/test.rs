@@ -6,17 +6,16 @@ use std::io::{self, Write};
 use thiserror::Error;
 
 use super::console::{Console, MessageLog};
-use super::options::{TestOptions, WorkloadName};
+use super::options::TestOptions;
 use super::repeat;
+use super::workloads::{self, Task};
+use crate::program as node;
 use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::store::Store;
-use crate::workbench::workload::{
-    Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
-    UniqueIds, Workload,
-};
+use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, StartError, World};
 
 /// Why there is no verdict.
@@ -40,7 +39,12 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
     for run in 0..options.test_count {
         let settings = options.run.settings(first_seed.wrapping_add(run as u64));
         let settings = settings.map_err(TestError::Options)?;
-        let report = run_once(options, &settings, args)?;
+        let run_once = Run {
+            options,
+            settings: &settings,
+            args,
+        };
+        let report = workloads::perform(options.run.workload, &options.run.load, run_once)?;
         let mut out = io::stdout().lock();
         if options.json {
             let json = serde_json::to_string(&report).map_err(io::Error::from)?;
@@ -58,62 +62,25 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
     Ok(Validity::Valid)
 }
 
-fn run_once(
-    options: &TestOptions,
-    settings: &Settings,
-    args: &[OsString],
-) -> Result<Report, TestError> {
-    let load = &options.run.load;
-    let run = Run {
-        options,
-        settings,
-        args,
-    };
-    match options.run.workload {
-        WorkloadName::Echo => run.of(load.plain(Echo)),
-        WorkloadName::UniqueIds => run.of(load.plain(UniqueIds)),
-        WorkloadName::Broadcast => {
-            run.of(load.plain(Broadcast::new(load.topology, &settings.nodes)))
-        }
-        WorkloadName::GSet => run.of(load.plain(GSet::default())),
-        WorkloadName::GCounter => run.of(load.levels().map(GCounter::new)),
-        WorkloadName::PnCounter => run.of(load.levels().map(PnCounter::new)),
-        WorkloadName::Kafka => run.of(load.plain(Kafka::new(load.keys()))),
-        WorkloadName::LinKv => {
-            let (node_count, client_count) = (settings.nodes.len(), settings.client_count);
-            run.of(load.plain(LinKv::new(node_count, client_count)))
-        }
-        WorkloadName::TxnRwRegister => {
-            let limits = load.transactions();
-            run.of(load
-                .models()
-                .map(|models| TxnRwRegister::new(limits, models)))
-        }
-        WorkloadName::TxnListAppend => {
-            let limits = load.transactions();
-            run.of(load
-                .models()
-                .map(|models| TxnListAppend::new(limits, models)))
-        }
-    }
-}
-
-/// One run to be done.
+/// One run on the program that was given.
 struct Run<'a> {
     options: &'a TestOptions,
     settings: &'a Settings,
     args: &'a [OsString],
 }
 
-impl Run<'_> {
-    /// Does it with that workload, if the flags allow for it.
-    fn of<W: Workload>(&self, workload: Result<W, String>) -> Result<Report, TestError> {
-        let workload = workload.map_err(TestError::Options)?;
+impl Task for Run<'_> {
+    type Done = Report;
+
+    fn with<P: node::Program, W: Workload>(
+        self,
+        workload: impl Fn(&Settings) -> W + Sync,
+    ) -> Result<Report, TestError> {
         let Run {
             options,
             settings,
             args,
-        } = *self;
+        } = self;
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
         let log = MessageLog {
@@ -126,7 +93,7 @@ impl Run<'_> {
             .map(|store| (&mut store.messages, &mut store.logs))
             .unzip();
         let mut console = Console::new(options.log_stderr, settings.time_limit);
-        let world = World::new(workload, settings.clone(), (log, messages));
+        let world = World::new(workload(settings), settings.clone(), (log, messages));
         let mut audience = (&mut console, logs);
         let record = process::run(world, &settings.nodes, &program, &mut audience);
         console.clear();

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::node::{Node, Workload};
+use crate::program::Program;
 
 /// A node as the simulator sees it, whatever its workload.
 pub trait Machine {
@@ -22,6 +23,11 @@ pub trait Machine {
 
 /// Starts a node in a new life, which draws all its randomness from the seed.
 pub type Start = Box<dyn Fn(u64) -> Box<dyn Machine> + Send + Sync>;
+
+/// How nodes of that program are started.
+pub fn start(program: impl Program) -> Start {
+    Box::new(move |seed| Box::new(Node::new(program.clone().workload(seed))))
+}
 
 impl<W: Workload> Machine for Node<W> {
     fn receive(&mut self, line: &str, now: Duration) {

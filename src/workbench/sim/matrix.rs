@@ -3,7 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{campaign, programs, run};
+use super::{campaign, run, start};
+use crate::program;
 use crate::workbench::check::Validity;
 use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::service::SequentialStore;
@@ -82,7 +83,7 @@ pub fn row(
         Store::Sequential(variant) => settings.sequential_store = variant,
         Store::Linearizable => options.service = String::from("lin-kv"),
     }
-    let start = programs::counter(options);
+    let start = start(program::GCounter(options));
     let classify = |seed| {
         let settings = Settings {
             seed,

@@ -6,8 +6,7 @@
 //! here reads a clock or draws randomness that is not from the seed, so the same settings give the same run to the byte,
 //! on any machine.
 //!
-//! - [`run`]: one run.
-//! - [`programs`]: which nodes there are.
+//! - [`run`]: one run, of nodes that are [started](Start) in that way.
 //! - [`matrix`]: which guarantee holds at which level of the counter on which store.
 //! - [`campaign`]: many seeds, on all cores.
 //! - [`shrink`](shrink::shrink) makes a failing run small, and a [`Story`] tells it.
@@ -15,7 +14,6 @@
 pub mod campaign;
 mod machine;
 pub mod matrix;
-pub mod programs;
 pub mod shrink;
 mod story;
 #[cfg(test)]
@@ -29,7 +27,7 @@ use super::workload::Workload;
 use super::world::{Observer, Order, Record, Settings, StartError, World};
 use rand::RngCore;
 
-pub use machine::{Machine, Start};
+pub use machine::{Machine, Start, start};
 pub use story::Story;
 
 /// So many times nodes may be given something at one instant. Between messages that take no time they could go on for

@@ -1,4 +1,5 @@
 use super::*;
+use crate::program;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
@@ -26,7 +27,7 @@ fn settings(seed: u64) -> Settings {
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     let story = |seed| {
-        let start = programs::g_counter(&[]).expect("no flags");
+        let start = start(program::GCounter::default());
         let (record, story) = run(
             GCounter::default(),
             settings(seed),

@@ -9,12 +9,22 @@
 //! on the next. Alone, an append is one round trip. When another node was faster it is three: refused, read, again;
 //! every refusal means that someone got on.
 //!
+//! Between two appends of its own to one log a node *rests* for a random time, up to a round trip. Without it one node
+//! could keep all others out: who was refused needs a round trip from reading the new end to appending behind it, and in
+//! just that time the one who refused him has appended again.
+//!
 //! Who has never seen a log finds its end by asking for chunks further and further on, then in between: a number of
 //! reads that grows with the logarithm of its length.
 
 mod chunk;
 
-use alloc::{collections::BTreeMap, collections::VecDeque, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
 use core::time::Duration;
 
 use serde_json::value::RawValue;
@@ -36,6 +46,9 @@ pub const LOGS_MAX: usize = 1024;
 
 /// A node keeps so many chunks of a log at hand, unless more are being read: 64.
 pub const CHUNKS_KEPT_MAX: usize = 64;
+
+/// However long a round trip takes, nobody rests for longer than this.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// What has become of the logs.
 pub(super) enum Progress {
@@ -68,6 +81,10 @@ struct Log {
     /// Those that ride on the append under way, and the offset that it gives the first of them.
     riders: Vec<(u64, Arc<str>)>,
     riders_offset: u64,
+    /// When the append under way was first sent.
+    sent_at: Duration,
+    /// The next append is not sent before this.
+    rests_until: Duration,
 }
 
 /// All logs of a store, as one node sees them.
@@ -75,10 +92,15 @@ pub(super) struct Logs {
     /// What the keys in the store begin with.
     prefix: &'static str,
     node: Name,
+    /// Whether other nodes append, too.
+    has_rivals: bool,
     registers: Registers<Chunk, Place>,
     last_round_id: i64,
+    random: Random,
     logs: Slab<Log>,
     names: BTreeMap<String, usize>,
+    /// Which logs wait until their rest is over.
+    resting: BTreeSet<(Duration, usize)>,
     progress: VecDeque<Progress>,
 }
 
@@ -92,16 +114,20 @@ impl Logs {
         Logs {
             prefix,
             node: Name::default(),
+            has_rivals: false,
             registers: Registers::new(service, rpc_timeout, random),
             last_round_id: random.sequence_start(53) as i64,
+            random: Random::new(random.next_u64()),
             logs: Slab::new(),
             names: BTreeMap::new(),
+            resting: BTreeSet::new(),
             progress: VecDeque::new(),
         }
     }
 
-    pub(super) fn init(&mut self, node_id: &str) {
+    pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         self.node = node_id.into();
+        self.has_rivals = node_ids.iter().any(|other| other != node_id);
     }
 
     /// How many more chunks may be looked at. What appends need of requests to the store, two for each log, is kept
@@ -130,6 +156,8 @@ impl Logs {
             waiting: VecDeque::new(),
             riders: Vec::new(),
             riders_offset: 0,
+            sent_at: Duration::ZERO,
+            rests_until: Duration::ZERO,
         });
         self.names.insert(name.into(), log);
         Some(log)
@@ -257,6 +285,10 @@ impl Logs {
         if log.waiting.is_empty() || !log.riders.is_empty() {
             return;
         }
+        if now < log.rests_until {
+            self.resting.insert((log.rests_until, index));
+            return;
+        }
         let Some(copy) = self.last_chunk(index, now, outbox) else {
             return;
         };
@@ -267,6 +299,7 @@ impl Logs {
         log.riders_offset = log.low * CHUNK_ENTRIES + known.version();
         let boarding = log.waiting.len().min(space);
         log.riders.extend(log.waiting.drain(..boarding));
+        log.sent_at = now;
         self.last_round_id += 1;
         let entries = log.riders.iter().map(|(_, entry)| entry.clone());
         wanted.append(entries, &self.node, self.last_round_id);
@@ -291,7 +324,7 @@ impl Logs {
                 Event::Known(Place { log, chunk }) => {
                     self.progress.push_back(Progress::Known { log, chunk });
                 }
-                Event::Applied(_) => self.applied(place),
+                Event::Applied(_) => self.applied(place, now),
                 Event::Lost(_) => self.lost(place),
                 Event::Foreign(_) => self.foreign(place),
             }
@@ -299,8 +332,13 @@ impl Logs {
         }
     }
 
-    fn applied(&mut self, place: Place) {
+    fn applied(&mut self, place: Place, now: Duration) {
         let log = &mut self.logs[place.log];
+        if self.has_rivals {
+            let round_trip = (now - log.sent_at).min(REST_MAX);
+            let rest = self.random.below(round_trip.as_nanos() as u64 + 1);
+            log.rests_until = now + Duration::from_nanos(rest);
+        }
         for (offset, (rider, _)) in (log.riders_offset..).zip(log.riders.drain(..)) {
             self.progress
                 .push_back(Progress::Appended { rider, offset });
@@ -343,11 +381,21 @@ impl Logs {
 
     /// When [`wake`](Self::wake) is wanted.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.registers.deadline()
+        let rested = self.resting.first().map(|(rested_at, _)| *rested_at);
+        rested.into_iter().chain(self.registers.deadline()).min()
     }
 
-    /// Asks the store again where it has not answered.
+    /// Asks the store again where it has not answered, and appends where there was rest enough.
     pub(super) fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
         self.registers.wake(now, outbox);
+        while let Some((rested_at, log)) = self.resting.first().copied()
+            && rested_at <= now
+        {
+            self.resting.pop_first();
+            // Those who waited may have given up, and the log may have been forgotten since.
+            if self.logs.contains(log) {
+                self.advance(log, now, outbox);
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! wrong is caught. `make soak` runs a large one.
 #![cfg(feature = "workbench")]
 
+mod wrong;
+
 use std::process::{Command, Output};
 
 use eddy::workbench::check::consistency::Level;
@@ -12,47 +14,121 @@ use eddy::workbench::world::Settings;
 use eddy::workload::g_counter::Consistency;
 use std::time::Duration;
 
-/// `eddy sim` of a counter under all faults that also hit the store's messages.
-fn simulate(more: &str) -> Output {
-    let faults =
-        "--nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 0.5 --nemesis-services";
-    let size = "--node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 --latency-dist exponential";
+const SIZE: &str = "--node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 --latency-dist exponential \
+                    --nemesis-interval 0.5";
+
+/// All that can happen to messages between nodes, for nodes that have nothing but each other.
+const BETWEEN_NODES: &str = "--nemesis partition,one-way,pause,loss,duplicate,reorder,ghost";
+
+/// What can happen to messages between nodes and to those of the store, and to nodes.
+const EVERYWHERE: &str = "--nemesis partition,kill,loss,duplicate,ghost --nemesis-services";
+
+fn eddy_sim(more: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args(["sim", "-w", "g-counter"])
-        .args(size.split(' ').chain(faults.split(' ')))
-        .args(more.split(' '))
+        .arg("sim")
+        .args(SIZE.split_whitespace())
+        .args(more.split_whitespace())
         .output()
         .expect("eddy is built")
 }
 
+/// Twenty seeds of what is described.
+#[track_caller]
 fn holds(more: &str) {
-    let output = simulate(more);
+    let output = eddy_sim(&format!("--seeds 20 {more}"));
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{more}: {said}");
+}
+
+/// The same for a grow-only counter, whatever happens.
+#[track_caller]
+fn counter_holds(more: &str) {
+    holds(&format!("-w g-counter {EVERYWHERE} {more}"));
 }
 
 #[test]
 fn linearizable_counters_count_once_on_every_store_whatever_happens() {
     for store in ["maelstrom", "strict", "lazy"] {
-        holds(&format!(
-            "--seeds 20 --seq-kv {store} -- --consistency linearizable"
-        ));
+        counter_holds(&format!("--seq-kv {store} -- --consistency linearizable"));
     }
-    holds("--seeds 20 -- --consistency linearizable --kv lin-kv");
+    counter_holds("-- --consistency linearizable --kv lin-kv");
 }
 
 #[test]
 fn regular_counters_count_once_where_a_change_brings_up_to_date_whatever_happens() {
     for store in ["maelstrom", "strict"] {
+        counter_holds(&format!("--seq-kv {store} -- --consistency regular"));
+    }
+}
+
+#[test]
+fn counters_that_also_fall_count_once_whatever_happens() {
+    holds(&format!("-w pn-counter {EVERYWHERE}"));
+    holds(&format!(
+        "-w pn-counter {EVERYWHERE} -- --consistency linearizable"
+    ));
+}
+
+#[test]
+fn counters_without_a_store_agree_whatever_happens_between_nodes() {
+    for workload in ["g-counter", "pn-counter"] {
         holds(&format!(
-            "--seeds 20 --seq-kv {store} -- --consistency regular"
+            "-w {workload} {BETWEEN_NODES} -- --consistency eventual"
         ));
     }
 }
 
 #[test]
-fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told() {
-    let output = simulate("--seeds 10 --seq-kv lazy -- --consistency sequential");
+fn echoes_and_ids_are_right_whatever_happens() {
+    holds(&format!("-w echo {EVERYWHERE}"));
+    holds(&format!("-w unique-ids {EVERYWHERE}"));
+    holds("-w unique-ids --nemesis partition --availability total");
+}
+
+#[test]
+fn what_is_broadcast_or_added_reaches_everyone_whatever_happens_between_nodes() {
+    for topology in ["star", "tree", "offered"] {
+        holds(&format!(
+            "-w broadcast {BETWEEN_NODES} -- --topology {topology}"
+        ));
+    }
+    holds(&format!("-w g-set {BETWEEN_NODES} -- --topology tree"));
+}
+
+#[test]
+fn logs_lose_nothing_whatever_happens() {
+    holds(&format!(
+        "-w kafka {EVERYWHERE} --concurrency 40n --rate 200"
+    ));
+}
+
+#[test]
+fn a_store_is_linearizable_unless_requests_to_it_are_doubled() {
+    holds(
+        "-w lin-kv --nemesis partition,kill,loss,reorder --nemesis-services --concurrency 40n --rate 200",
+    );
+}
+
+#[test]
+fn registers_are_read_committed_and_answer_through_every_partition() {
+    let registers = "-w txn-rw-register --consistency-models read-committed";
+    holds(&format!(
+        "{registers} --nemesis partition,one-way --availability total"
+    ));
+    holds(&format!("{registers} {BETWEEN_NODES},kill"));
+}
+
+#[test]
+fn lists_are_strict_serializable_whatever_happens() {
+    holds(&format!("-w txn-list-append {EVERYWHERE}"));
+}
+
+#[test]
+fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told_and_can_be_had_again() {
+    let output = eddy_sim(&format!(
+        "-w g-counter {EVERYWHERE} --seeds 10 --seq-kv lazy --availability 0.01 -- --consistency sequential \
+         --op-timeout=4s"
+    ));
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("The final read"), "{said}");
@@ -71,6 +147,8 @@ fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told() {
         .output()
         .expect("eddy is built");
     assert_eq!(again.status.code(), Some(1), "the command fails again");
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert_eq!(told.trim(), smallest.trim(), "message by message");
 }
 
 /// A level on a store, without faults, over so few operations that its consistency can be decided.

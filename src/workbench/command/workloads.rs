@@ -1,0 +1,87 @@
+//! What can be tested, by name: each workload with this crate's own node for it.
+
+use clap::ValueEnum;
+
+use super::load::LoadOptions;
+use super::test::TestError;
+use crate::program::{self, Program};
+use crate::workbench::workload::{
+    Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
+    UniqueIds, Workload,
+};
+use crate::workbench::world::Settings;
+
+/// A workload that can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum WorkloadName {
+    /// Nodes send back what they are sent.
+    Echo,
+    /// Nodes give out ids, none of them twice.
+    UniqueIds,
+    /// Nodes tell each other what clients tell them.
+    Broadcast,
+    /// Nodes keep a set together that only grows.
+    GSet,
+    /// Nodes keep a sum together that only grows.
+    GCounter,
+    /// Nodes keep a sum together that rises and falls.
+    PnCounter,
+    /// Nodes keep logs, for clients to append to and to read in order.
+    Kafka,
+    /// Nodes keep values by key that are read, written and swapped.
+    LinKv,
+    /// Nodes keep registers that transactions read and set.
+    TxnRwRegister,
+    /// Nodes keep lists that transactions read and append to.
+    TxnListAppend,
+}
+
+/// What is done with a workload once it is known which it is.
+pub(super) trait Task {
+    /// What comes of it.
+    type Done;
+
+    /// Does it. `workload` makes the workload for a run with those settings, and `P` is this crate's node for it.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing came of it.
+    fn with<P: Program, W: Workload>(
+        self,
+        workload: impl Fn(&Settings) -> W + Sync,
+    ) -> Result<Self::Done, TestError>;
+}
+
+/// Does the task with the workload of that name, of which as much is asked as the flags say.
+///
+/// # Errors
+///
+/// When the flags don't fit the workload, or nothing comes of the task.
+pub(super) fn perform<T: Task>(
+    name: WorkloadName,
+    load: &LoadOptions,
+    task: T,
+) -> Result<T::Done, TestError> {
+    use WorkloadName as Name;
+    use program as node;
+    match name {
+        Name::Echo => task.with::<node::Echo, _>(load.plain(|_| Echo)?),
+        Name::UniqueIds => task.with::<node::UniqueIds, _>(load.plain(|_| UniqueIds)?),
+        Name::Broadcast => task.with::<node::Broadcast, _>(
+            load.plain(|run| Broadcast::new(load.topology, &run.nodes))?,
+        ),
+        Name::GSet => task.with::<node::GSet, _>(load.plain(|_| GSet::default())?),
+        Name::GCounter => task.with::<node::GCounter, _>(load.counter(GCounter::new)?),
+        Name::PnCounter => task.with::<node::PnCounter, _>(load.counter(PnCounter::new)?),
+        Name::Kafka => task.with::<node::Kafka, _>(load.plain(|_| Kafka::new(load.keys()))?),
+        Name::LinKv => task.with::<node::LinKv, _>(
+            load.plain(|run| LinKv::new(run.nodes.len(), run.client_count))?,
+        ),
+        Name::TxnRwRegister => {
+            task.with::<node::TxnRwRegister, _>(load.transactions(TxnRwRegister::new)?)
+        }
+        Name::TxnListAppend => {
+            task.with::<node::TxnListAppend, _>(load.transactions(TxnListAppend::new)?)
+        }
+    }
+}

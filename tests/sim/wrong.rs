@@ -1,0 +1,358 @@
+//! Nodes that are wrong on purpose, in the simulator: each is caught, and what it did is named.
+//!
+//! A wrong node is a right one whose lines are tampered with on their way in and out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eddy::node::Node;
+use eddy::program::{self, Program};
+use eddy::workbench::check::Validity;
+use eddy::workbench::check::consistency::Level;
+use eddy::workbench::check::txn::Model;
+use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::nemesis::Fault;
+use eddy::workbench::report::Report;
+use eddy::workbench::service::SequentialStore;
+use eddy::workbench::sim::shrink::shrink;
+use eddy::workbench::sim::{Machine, Start, Story, run, start};
+use eddy::workbench::workload::{
+    Broadcast, GCounter, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister, UniqueIds,
+    Workload,
+};
+use eddy::workbench::world::Settings;
+use serde_json::{Value, json};
+
+/// What is done to the lines of a node, one life long. Each may change the line, hold it back by `false`, or add to
+/// those that the node says.
+trait Tamper {
+    fn input(&mut self, _message: &mut Value, _said: &mut Vec<Value>) -> bool {
+        true
+    }
+
+    fn output(&mut self, _message: &mut Value, _said: &mut Vec<Value>) -> bool {
+        true
+    }
+}
+
+struct Wrong<W, T> {
+    node: Node<W>,
+    tamper: T,
+    said: Vec<u8>,
+}
+
+impl<W: eddy::node::Workload, T: Tamper> Wrong<W, T> {
+    fn say(&mut self, messages: &[Value]) {
+        for message in messages {
+            self.said.extend(message.to_string().bytes());
+            self.said.push(b'\n');
+        }
+    }
+
+    fn pass_output_on(&mut self) {
+        let output = String::from_utf8(self.node.output().to_vec()).expect("nodes write UTF-8");
+        self.node.written(output.len());
+        for line in output.lines() {
+            let mut message = serde_json::from_str(line).expect("nodes write JSON");
+            let mut said = Vec::new();
+            if self.tamper.output(&mut message, &mut said) {
+                said.insert(0, message);
+            }
+            self.say(&said);
+        }
+    }
+}
+
+impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
+    fn receive(&mut self, line: &str, now: Duration) {
+        let mut message = serde_json::from_str(line).expect("the network writes JSON");
+        let mut said = Vec::new();
+        let passes = self.tamper.input(&mut message, &mut said);
+        self.say(&said);
+        if passes {
+            let _ = self.node.receive(&message.to_string(), now);
+            self.pass_output_on();
+        }
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.node.deadline()
+    }
+
+    fn wake(&mut self, now: Duration) {
+        self.node.wake(now);
+        self.pass_output_on();
+    }
+
+    fn output(&self) -> &[u8] {
+        &self.said
+    }
+
+    fn written(&mut self, count: usize) {
+        self.said.drain(..count);
+    }
+}
+
+/// Nodes of that program, tampered with.
+fn wrong<P: Program, T: Tamper + Default + 'static>() -> Start {
+    Box::new(|seed| {
+        Box::new(Wrong {
+            node: Node::new(P::default().workload(seed)),
+            tamper: T::default(),
+            said: Vec::new(),
+        })
+    })
+}
+
+fn kind(message: &Value) -> &str {
+    message["body"]["type"].as_str().expect("bodies have types")
+}
+
+/// An answer to a request, by the node that was asked.
+fn answer(request: &Value, mut body: Value) -> Value {
+    body["in_reply_to"] = request["body"]["msg_id"].clone();
+    json!({"src": request["dest"], "dest": request["src"], "body": body})
+}
+
+fn settings(faults: &[Fault]) -> Settings {
+    Settings {
+        nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        client_count: 30,
+        rate_per_s: 50.0,
+        time_limit: Duration::from_secs(5),
+        recovery: Duration::from_secs(10),
+        latency: Latency {
+            mean: Duration::from_millis(10),
+            distribution: Distribution::Exponential,
+        },
+        sequential_store: SequentialStore::Maelstrom,
+        faults: faults.to_vec(),
+        services_suffer: false,
+        fault_interval: Duration::from_secs(1),
+        seed: 1,
+    }
+}
+
+fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Report {
+    let record = run(workload, settings.clone(), start, ());
+    let (record, ()) = record.expect("these nodes answer init");
+    Report::new(&record, settings, None, String::new())
+}
+
+/// Within ten seeds the wrong nodes are caught in those words, and right ones are not.
+#[track_caller]
+fn assert_caught<P: Program, W: Workload>(
+    workload: impl Fn() -> W,
+    wrong: &Start,
+    faults: &[Fault],
+    words: &str,
+) {
+    let right = start(P::default());
+    let settings = |seed| Settings {
+        seed,
+        ..settings(faults)
+    };
+    let mut said = Vec::new();
+    for seed in 1..=10 {
+        let of_right = report(workload(), &settings(seed), &right);
+        assert_eq!(of_right.validity(), Validity::Valid, "{of_right}");
+        said.push(report(workload(), &settings(seed), wrong).to_string());
+    }
+    let said = said.concat();
+    assert!(said.contains(words), "{said}");
+}
+
+/// Acknowledges an add before the store has it.
+#[derive(Default)]
+struct AcknowledgesEarly;
+
+impl Tamper for AcknowledgesEarly {
+    fn input(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+        if kind(message) == "add" {
+            said.push(answer(message, json!({"type": "add_ok"})));
+        }
+        true
+    }
+
+    fn output(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        kind(message) != "add_ok"
+    }
+}
+
+#[test]
+fn an_add_acknowledged_before_the_store_agrees_is_caught_where_reads_are_held_to_regularity() {
+    let wrong = wrong::<program::GCounter, AcknowledgesEarly>();
+    let regular = || GCounter::new(vec![Level::Regular]);
+    assert_caught::<program::GCounter, _>(regular, &wrong, &[], "regular");
+    // Without a kill the store agrees in time for the final reads.
+    assert_caught::<program::GCounter, _>(GCounter::default, &wrong, &[Fault::Kill], "is missing");
+}
+
+/// Counts every tenth add twice.
+#[derive(Default)]
+struct CountsTwice {
+    add_count: u64,
+}
+
+impl Tamper for CountsTwice {
+    fn input(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        let delta = &mut message["body"]["delta"];
+        if let Some(once) = delta.as_i64() {
+            self.add_count += 1;
+            if self.add_count.is_multiple_of(10) {
+                *delta = json!(2 * once);
+            }
+        }
+        true
+    }
+}
+
+#[test]
+fn an_add_that_is_counted_twice_is_caught() {
+    let wrong = wrong::<program::GCounter, CountsTwice>();
+    assert_caught::<program::GCounter, _>(GCounter::default, &wrong, &[], "twice");
+}
+
+/// Answers reads of a key that it has read before from memory.
+#[derive(Default)]
+struct ReadsFromMemory {
+    keys: BTreeMap<String, Value>,
+    values: BTreeMap<String, Value>,
+}
+
+impl Tamper for ReadsFromMemory {
+    fn input(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+        if kind(message) != "read" {
+            return true;
+        }
+        let body = &message["body"];
+        let key = body["key"].to_string();
+        if let Some(value) = self.values.get(&key) {
+            said.push(answer(message, json!({"type": "read_ok", "value": value})));
+            return false;
+        }
+        self.keys.insert(body["msg_id"].to_string(), json!(key));
+        true
+    }
+
+    fn output(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        let body = &message["body"];
+        if kind(message) == "read_ok"
+            && let Some(Value::String(key)) = self.keys.remove(&body["in_reply_to"].to_string())
+        {
+            self.values.insert(key, body["value"].clone());
+        }
+        true
+    }
+}
+
+#[test]
+fn a_store_that_is_read_from_memory_is_caught() {
+    let wrong = wrong::<program::LinKv, ReadsFromMemory>();
+    let lin_kv = || LinKv::new(3, 30);
+    assert_caught::<program::LinKv, _>(lin_kv, &wrong, &[], "linearizable");
+}
+
+#[test]
+fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
+    let patient = ["--retry-timeout", "86400s"].map(String::from);
+    let wrong = start(program::read::<program::Broadcast>(&patient).expect("right flags"));
+    let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
+    let faults = [Fault::Partition];
+    assert_caught::<program::Broadcast, _>(broadcast, &wrong, &faults, "never reached");
+}
+
+/// Calls every fifth transaction off after it has happened.
+#[derive(Default)]
+struct CallsOffLate {
+    txn_count: u64,
+}
+
+impl Tamper for CallsOffLate {
+    fn output(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        if kind(message) == "txn_ok" {
+            self.txn_count += 1;
+            if self.txn_count.is_multiple_of(5) {
+                let to = message["body"]["in_reply_to"].clone();
+                message["body"] =
+                    json!({"type": "error", "code": 30, "text": "conflict", "in_reply_to": to});
+            }
+        }
+        true
+    }
+}
+
+#[test]
+fn what_a_transaction_wrote_that_was_called_off_is_caught_when_it_is_read() {
+    let wrong = wrong::<program::TxnRwRegister, CallsOffLate>();
+    let read_committed = || {
+        let limits = TxnLimits {
+            keys: KEYS,
+            max_txn_length: 4,
+        };
+        let model: Model = "read-committed".parse().expect("a model");
+        TxnRwRegister::new(limits, vec![model])
+    };
+    let faults = [Fault::Partition];
+    assert_caught::<program::TxnRwRegister, _>(read_committed, &wrong, &faults, "rolled back");
+}
+
+const KEYS: KeyLimits = KeyLimits {
+    key_count: 4,
+    max_writes_per_key: 16,
+};
+
+/// Leaves out the second of three polled messages.
+#[derive(Default)]
+struct Skips;
+
+impl Tamper for Skips {
+    fn output(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        let logs = message["body"]["msgs"].as_object_mut();
+        for log in logs.into_iter().flat_map(|logs| logs.values_mut()) {
+            let polled = log.as_array_mut().expect("messages are in a list");
+            if polled.len() >= 3 {
+                polled.remove(1);
+            }
+        }
+        true
+    }
+}
+
+#[test]
+fn a_poll_that_skips_an_offset_is_caught() {
+    let wrong = wrong::<program::Kafka, Skips>();
+    assert_caught::<program::Kafka, _>(|| Kafka::new(KEYS), &wrong, &[], "skip");
+}
+
+#[test]
+fn ids_that_a_node_gives_out_in_each_of_its_lives_are_caught() {
+    let forgetful = program::UniqueIds;
+    let wrong: Start = Box::new(move |_| Box::new(Node::new(forgetful.workload(7))));
+    assert_caught::<program::UniqueIds, _>(|| UniqueIds, &wrong, &[Fault::Kill], "was given out");
+}
+
+#[test]
+fn what_is_left_of_a_failing_run_is_a_short_story_with_the_one_fault_that_matters() {
+    let wrong = wrong::<program::GCounter, AcknowledgesEarly>();
+    let all = [Fault::Partition, Fault::Loss, Fault::Kill, Fault::Duplicate];
+    let fails = |settings: &Settings| {
+        report(GCounter::default(), settings, &wrong).validity() == Validity::Invalid
+    };
+    let mut failing = (1..).map(|seed| Settings {
+        seed,
+        ..settings(&all)
+    });
+    let failing = failing
+        .find(fails)
+        .expect("a kill loses an add sooner or later");
+    let smallest = shrink(failing, fails);
+    assert_eq!(smallest.faults, [Fault::Kill]);
+    assert!(
+        smallest.nodes.len() == 1 && smallest.client_count <= 2,
+        "{smallest:?}"
+    );
+    let (_, story) = run(GCounter::default(), smallest, &wrong, Story::default()).expect("a run");
+    let line_count = story.to_string().lines().count();
+    assert!(line_count < 30, "{story}");
+}
