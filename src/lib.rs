@@ -14,9 +14,9 @@
 //! | `workbench` | the `eddy` command: network, services, faults, checks (feature `workbench`) |
 //!
 //! Arrows point one way: `stdio → node → protocol`, `workload → kv → node → protocol`; `program` brings the two
-//! together, `workbench` may use all of them, and none uses `workbench`. The rooms before `stdio` do no I/O, read no clock and draw no randomness: lines
-//! and the time come in, bytes and the next deadline go out. So the state machine that the binaries run is the one
-//! that is simulated, tested and measured.
+//! together, `workbench` may use all of them, and none uses `workbench`. The rooms before `stdio` do no I/O, read no
+//! clock and draw no randomness: lines and the time come in, bytes and the next deadline go out. So the state machine
+//! that the binaries run is the one that is simulated, tested and measured.
 //!
 //! # A node
 //!
