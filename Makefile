@@ -4,21 +4,39 @@
 
 WORKLOAD ?= g-counter
 
-# Each challenge's own parameters, as Fly.io's pages give them where they do; any of them may be set on the command line.
+# Each challenge's own parameters, as Fly.io's pages give them, and Maelstrom's defaults where they don't; any of them may
+# be set on the command line.
 NODES_echo = 1
-NODES_broadcast = 25
-NODES_kafka = 2
-NODES_txn-rw-register = 2
-RATE_unique-ids = 1000
-RATE_kafka = 1000
-RATE_txn-rw-register = 1000
-LATENCY_broadcast = 100
-LATENCY_unique-ids = 0
+RATE_echo = 5
+TIME_echo = 10
+CONCURRENCY_echo = 1n
 LATENCY_echo = 0
 NEMESIS_echo =
-NEMESIS_broadcast =
-NEMESIS_kafka =
+
+RATE_unique-ids = 1000
+TIME_unique-ids = 30
+CONCURRENCY_unique-ids = 1n
+LATENCY_unique-ids = 0
+NEMESIS_INTERVAL_unique-ids = 10
 MORE_unique-ids = --availability total
+
+NODES_broadcast = 25
+TIME_broadcast = 20
+CONCURRENCY_broadcast = 1n
+LATENCY_broadcast = 100
+NEMESIS_broadcast =
+
+NODES_kafka = 2
+RATE_kafka = 1000
+TIME_kafka = 20
+LATENCY_kafka = 0
+NEMESIS_kafka =
+
+NODES_txn-rw-register = 2
+RATE_txn-rw-register = 1000
+TIME_txn-rw-register = 20
+LATENCY_txn-rw-register = 0
+NEMESIS_INTERVAL_txn-rw-register = 10
 MORE_txn-rw-register = --consistency-models read-committed --availability total
 
 # The value for this workload if there is one, else the other.
@@ -27,11 +45,11 @@ for_workload = $(if $(filter undefined,$(origin $(1)_$(WORKLOAD))),$(2),$($(1)_$
 CONSISTENCY      ?= regular
 NODES            ?= $(call for_workload,NODES,3)
 RATE             ?= $(call for_workload,RATE,100)
-TIME             ?= 10
-CONCURRENCY      ?= 2n
+TIME             ?= $(call for_workload,TIME,10)
+CONCURRENCY      ?= $(call for_workload,CONCURRENCY,2n)
 LATENCY          ?= $(call for_workload,LATENCY,10)
 NEMESIS          ?= $(call for_workload,NEMESIS,partition)
-NEMESIS_INTERVAL ?= 5
+NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,5)
 RECOVERY         ?= 3
 MAELSTROM        ?= $(shell command -v maelstrom 2>/dev/null)
 

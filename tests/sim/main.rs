@@ -2,17 +2,10 @@
 //! wrong is caught. `make soak` runs a large one.
 #![cfg(feature = "workbench")]
 
+mod matrix;
 mod wrong;
 
 use std::process::{Command, Output};
-
-use eddy::workbench::check::consistency::Level;
-use eddy::workbench::latency::{Distribution, Latency};
-use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
-use eddy::workbench::sim::matrix::{Row, Store, row};
-use eddy::workbench::world::Settings;
-use eddy::workload::g_counter::Consistency;
-use std::time::Duration;
 
 const SIZE: &str = "--node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 --latency-dist exponential \
                     --nemesis-interval 0.5";
@@ -149,79 +142,4 @@ fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told_and_ca
     assert_eq!(again.status.code(), Some(1), "the command fails again");
     let told = String::from_utf8_lossy(&again.stdout);
     assert_eq!(told.trim(), smallest.trim(), "message by message");
-}
-
-/// A level on a store, without faults, over so few operations that its consistency can be decided.
-fn level(level: Consistency, store: Store) -> Row {
-    let settings = Settings {
-        nodes: (0..3).map(|node| format!("n{node}")).collect(),
-        client_count: 6,
-        rate_per_s: 50.0,
-        time_limit: Duration::from_secs(1),
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(10),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: Maelstrom,
-        faults: Vec::new(),
-        services_suffer: false,
-        fault_interval: Duration::from_secs(1),
-        seed: 0,
-    };
-    row(level, store, &settings, 0..60, || {})
-}
-
-fn keeps(row: &Row, guarantee: Level) {
-    assert_eq!(row.cell(guarantee).broken, 0, "{guarantee:?}: {row:?}");
-    assert!(row.cell(guarantee).held > 0, "{guarantee:?}: {row:?}");
-}
-
-fn breaks(row: &Row, guarantee: Level) {
-    assert!(row.cell(guarantee).broken > 0, "{guarantee:?}: {row:?}");
-}
-
-#[test]
-fn linearizable_is_linearizable_on_every_sequentially_consistent_store() {
-    for store in [Maelstrom, Strict, Lazy].map(Store::Sequential) {
-        keeps(
-            &level(Consistency::Linearizable, store),
-            Level::Linearizable,
-        );
-    }
-    keeps(
-        &level(Consistency::Linearizable, Store::Linearizable),
-        Level::Linearizable,
-    );
-}
-
-#[test]
-fn regular_holds_where_a_change_brings_up_to_date_and_breaks_on_the_laziest_store() {
-    for store in [
-        Store::Sequential(Maelstrom),
-        Store::Sequential(Strict),
-        Store::Linearizable,
-    ] {
-        let row = level(Consistency::Regular, store);
-        keeps(&row, Level::Regular);
-        keeps(&row, Level::EventuallyRight);
-    }
-    let row = level(Consistency::Regular, Store::Sequential(Lazy));
-    breaks(&row, Level::Regular);
-    breaks(&row, Level::EventuallyRight);
-}
-
-#[test]
-fn sequential_is_just_that_and_its_final_reads_are_right_on_lin_kv_only() {
-    for store in [Strict, Lazy].map(Store::Sequential) {
-        let row = level(Consistency::Sequential, store);
-        keeps(&row, Level::Sequential);
-        breaks(&row, Level::EventuallyRight);
-    }
-    let row = level(Consistency::Sequential, Store::Sequential(Maelstrom));
-    breaks(&row, Level::EventuallyRight);
-    keeps(
-        &level(Consistency::Sequential, Store::Linearizable),
-        Level::EventuallyRight,
-    );
 }

@@ -1,6 +1,8 @@
 //! `eddy matrix`.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +13,7 @@ use super::test::TestError;
 use crate::workbench::check::Validity;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
+use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, STORES, row};
 use crate::workbench::world::Settings;
@@ -58,6 +61,10 @@ pub(super) struct MatrixOptions {
     /// How many seconds there are between the beginning and the end of faults, on average.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_seconds)]
     nemesis_interval: Duration,
+
+    /// Write the table as a page to look at, too.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
 }
 
 /// Runs every level on every store and prints the table.
@@ -88,6 +95,14 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, TestError> {
         }
     }
     bar.finish_and_clear();
-    writeln!(io::stdout(), "{}", Matrix(rows))?;
+    let matrix = Matrix(rows);
+    writeln!(io::stdout(), "{matrix}")?;
+    if let Some(path) = &options.page {
+        let written = File::create(path).and_then(|file| page::write_matrix(&matrix, file));
+        written.map_err(|reason| TestError::Page {
+            path: path.clone(),
+            reason,
+        })?;
+    }
     Ok(Validity::Valid)
 }

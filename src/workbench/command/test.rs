@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -29,6 +30,8 @@ pub(super) enum TestError {
     Start(#[from] StartError),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
+    #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
+    Page { path: PathBuf, reason: io::Error },
 }
 
 /// Runs a test as often as was asked for or until it is not valid, prints the reports and gives the last verdict. `args`

@@ -47,6 +47,13 @@ pub struct Cell {
     pub unknown: u64,
 }
 
+impl Cell {
+    /// In how many runs it was asked for.
+    pub fn total(&self) -> u64 {
+        self.held + self.broken + self.unknown
+    }
+}
+
 /// A level on a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -63,6 +70,16 @@ impl Row {
     pub fn cell(&self, level: Level) -> Cell {
         let index = Level::ALL.iter().position(|&other| other == level);
         self.cells[index.expect("all levels have a cell")]
+    }
+
+    /// What the level is called.
+    pub fn level_name(&self) -> &'static str {
+        match self.level {
+            Consistency::Regular => "regular",
+            Consistency::Linearizable => "linearizable",
+            Consistency::Sequential => "sequential",
+            Consistency::Eventual => "eventual",
+        }
     }
 }
 
@@ -117,32 +134,32 @@ pub fn row(
     }
 }
 
-/// All rows as text.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Store::Sequential(SequentialStore::Maelstrom) => "maelstrom",
+            Store::Sequential(SequentialStore::Strict) => "strict",
+            Store::Sequential(SequentialStore::Lazy) => "lazy",
+            Store::Linearizable => "lin-kv",
+        })
+    }
+}
+
+/// All rows. As text it is a table.
 pub struct Matrix(pub Vec<Row>);
 
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<14}{:<11}", "level", "store")?;
-        for level in Level::ALL {
-            write!(f, "{:<25}", level.name())?;
-        }
+        let line = |level: &str, store: &str, cells: [String; 4]| {
+            let [first, second, third, fourth] = cells;
+            format!("{level:<14}{store:<11}{first:<25}{second:<25}{third:<25}{fourth}")
+        };
+        let guarantees = Level::ALL.map(|level| String::from(level.name()));
+        f.write_str(&line("level", "store", guarantees))?;
         for row in &self.0 {
-            let level = match row.level {
-                Consistency::Regular => "regular",
-                Consistency::Linearizable => "linearizable",
-                Consistency::Sequential => "sequential",
-                Consistency::Eventual => "eventual",
-            };
-            let store = match row.store {
-                Store::Sequential(SequentialStore::Maelstrom) => "maelstrom",
-                Store::Sequential(SequentialStore::Strict) => "strict",
-                Store::Sequential(SequentialStore::Lazy) => "lazy",
-                Store::Linearizable => "lin-kv",
-            };
-            write!(f, "\n{level:<14}{store:<11}")?;
-            for cell in row.cells {
-                write!(f, "{:<25}", cell.to_string())?;
-            }
+            let cells = row.cells.map(|cell| cell.to_string());
+            let row = line(row.level_name(), &row.store.to_string(), cells);
+            write!(f, "\n{row}")?;
         }
         Ok(())
     }
@@ -151,11 +168,9 @@ impl fmt::Display for Matrix {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cell {
-            held,
-            broken,
-            unknown,
+            broken, unknown, ..
         } = *self;
-        let total = held + broken + unknown;
+        let total = self.total();
         match (broken, unknown) {
             (0, 0) => write!(f, "yes"),
             (0, _) => write!(f, "unknown in {unknown} of {total}"),

@@ -8,6 +8,7 @@
 //! What nodes print can't become part of the page's own text: data is JSON in which no `<` occurs, and the scripts
 //! make nothing of it but text.
 
+mod matrix;
 mod messages;
 mod operations;
 mod series;
@@ -21,6 +22,7 @@ use super::Report;
 use crate::workbench::store::Messages;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::Record;
+pub use matrix::write_matrix;
 use messages::MessageColumns;
 use operations::OperationColumns;
 use series::Series;

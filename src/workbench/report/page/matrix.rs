@@ -1,0 +1,48 @@
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::STYLE;
+use crate::workbench::check::consistency::Level;
+use crate::workbench::sim::matrix::{Cell, Matrix};
+
+const TEMPLATE: &str = include_str!("matrix.html");
+
+/// Writes the matrix as a page like that of a run. No script is needed for it.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_matrix(matrix: &Matrix, mut out: impl Write) -> io::Result<()> {
+    let run_count = matrix.0.first().map_or(0, |row| row.cells[0].total());
+    let page = TEMPLATE
+        .replace("{{style}}", STYLE)
+        .replace("{{runs}}", &run_count.to_string())
+        .replace("{{table}}", &table(matrix));
+    out.write_all(page.as_bytes())
+}
+
+/// The rows of the table. There is nothing in it that would have to be escaped.
+fn table(matrix: &Matrix) -> String {
+    let mut table = String::from("    <tr><th>level</th><th>store</th>");
+    for level in Level::ALL {
+        let _ = write!(table, "<th>{}</th>", level.name());
+    }
+    table.push_str("</tr>\n");
+    for row in &matrix.0 {
+        let (level, store) = (row.level_name(), row.store);
+        let _ = write!(table, "    <tr><th>{level}</th><th>{store}</th>");
+        for cell in row.cells {
+            let _ = write!(table, "<td class=\"{}\">{cell}</td>", class(cell));
+        }
+        table.push_str("</tr>\n");
+    }
+    table
+}
+
+fn class(cell: Cell) -> &'static str {
+    match cell {
+        Cell { broken: 1.., .. } => "invalid",
+        Cell { unknown: 1.., .. } => "unknown",
+        Cell { .. } => "valid",
+    }
+}
