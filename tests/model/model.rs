@@ -15,6 +15,8 @@ use super::world::{Call, Client, Message, Outcome, Progress, Scene, World};
 /// How much may happen.
 #[derive(Clone, Debug)]
 pub struct Bounds {
+    /// The level of the counters.
+    pub consistency: Consistency,
     /// For each node what is asked of it, by a client each, at any time and in any order.
     pub calls: Vec<Vec<Call>>,
     /// How long a node takes at most over an operation.
@@ -95,7 +97,7 @@ impl Counters {
     /// Nodes within these bounds, which may have a flaw.
     pub fn new(bounds: Bounds, flaw: Option<Flaw>) -> Self {
         let options = Options {
-            consistency: Consistency::Linearizable,
+            consistency: bounds.consistency,
             op_timeout: bounds.op_timeout,
             ..Options::default()
         };
@@ -274,6 +276,6 @@ impl Model for Counters {
 
 pub const COUNTED_ONCE: &str = "no acknowledged add is lost or doubled, and no refused one counted";
 pub const LINEARIZABLE: &str = "adds and reads are linearizable";
-pub const ANSWERED_ONCE: &str = "nobody is answered twice";
-pub const FINISHES: &str = "every operation can still finish";
-pub const ALL_ARE_ANSWERED: &str = "everybody is answered";
+const ANSWERED_ONCE: &str = "nobody is answered twice";
+const FINISHES: &str = "every operation can still finish";
+const ALL_ARE_ANSWERED: &str = "everybody is answered";
