@@ -92,7 +92,7 @@ doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features workbench
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
-# one counter. Each ends with exit code 0.
+# one counter, then the larger bounds of the model checker. Each ends with exit code 0.
 SOAK_SEEDS ?= 2000
 SOAK = target/release/eddy sim -w g-counter --node-count 3 --concurrency 10n --rate 100 --time-limit 20 --latency 2 \
 	--latency-dist exponential --nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 1 --nemesis-services \
@@ -106,6 +106,7 @@ soak:
 	$(SOAK) -- --consistency linearizable --kv lin-kv
 	$(SOAK) --rate 20 --seq-kv lazy -- --consistency linearizable
 	cargo test --release --test soak -- --ignored --nocapture
+	cargo test --release --test model -- --ignored --nocapture
 
 # Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler.
 FUZZ_SECONDS ?= 60

@@ -121,7 +121,7 @@ impl Service {
 }
 
 /// How long to wait for an answer before asking again.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Patience {
     rpc_timeout: Duration,
     random: Random,

@@ -79,6 +79,7 @@ pub trait Workload {
 /// assert_eq!(node.output(), b"{\"src\":\"n0\",\"dest\":\"c0\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1}}\n");
 /// # Ok::<(), eddy::node::BadLine>(())
 /// ```
+#[derive(Debug)]
 pub struct Node<W> {
     workload: W,
     outbox: Outbox,

@@ -11,6 +11,7 @@ pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 const ERROR_TEXT_BYTES_MAX: usize = 500;
 
 /// The messages that wait to be written, as bytes.
+#[derive(Debug)]
 pub struct Outbox {
     /// This node, once it has been told its name.
     sender: Option<Sender>,

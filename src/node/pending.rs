@@ -19,6 +19,7 @@ const MESSAGE_ID_BITS: u32 = 53;
 /// used twice, not by a later operation in the same slot and not by a later life of the same node: a reply that is
 /// late, doubled or meant for a dead node can't be taken for another's. The holder compares the whole id with the one
 /// it waits for; the slot only says where to look.
+#[derive(Debug)]
 pub struct Pending<T> {
     slots: Slab<Entry<T>>,
     generation: u64,
@@ -26,6 +27,7 @@ pub struct Pending<T> {
     earliest: Option<Duration>,
 }
 
+#[derive(Debug)]
 struct Entry<T> {
     deadline: Option<Duration>,
     value: T,

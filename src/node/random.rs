@@ -4,7 +4,7 @@
 /// The core draws no randomness of its own. Whoever makes a node passes a seed in: from the operating system in the
 /// binaries, from the run's seed in the simulator. It must differ between two lives of the same node, because message
 /// ids and round ids start from it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {

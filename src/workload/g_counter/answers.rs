@@ -14,6 +14,7 @@ pub(super) enum Want {
 }
 
 /// One client's operation, until it is answered.
+#[derive(Debug)]
 pub(super) struct Rider {
     client: Name,
     msg_id: Option<i64>,
@@ -30,6 +31,7 @@ pub(super) fn pop_expired(oldest_first: &mut VecDeque<Rider>, now: Duration) -> 
 }
 
 /// Answers clients, and counts the answers that are still missing.
+#[derive(Debug)]
 pub(super) struct Answers {
     missing: usize,
     missing_max: usize,

@@ -63,6 +63,7 @@ use crate::node::{Outbox, Random};
 use crate::protocol::{Error, Message};
 
 /// One node of this level.
+#[derive(Debug)]
 pub(super) struct Eventual {
     gossip: Gossip,
     /// Reads that wait for the poll under way, oldest first.

@@ -55,6 +55,7 @@ const MISSES_MAX: u32 = 2;
 const MESSAGE_ID_BITS: u32 = 53;
 
 /// What a node knows, and what its peers know of it.
+#[derive(Debug)]
 pub(super) struct Gossip {
     pub(super) replicas: Replicas,
     peers: Vec<Peer>,
@@ -69,6 +70,7 @@ pub(super) struct Gossip {
     random: Random,
 }
 
+#[derive(Debug)]
 struct Peer {
     /// Index into the nodes.
     node: usize,
@@ -91,7 +93,7 @@ struct Peer {
 }
 
 /// A question that has not been answered.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Question {
     message_id: i64,
     asked_at: Duration,

@@ -40,7 +40,7 @@ use super::rounds::Guarantee;
 use super::shared::Shared;
 use crate::protocol::Name;
 
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Linearizable {
     key: String,
     node: Name,

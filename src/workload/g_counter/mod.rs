@@ -29,7 +29,7 @@ mod rounds;
 pub mod sequential;
 mod shared;
 
-use alloc::{borrow::Cow, boxed::Box, string::String};
+use alloc::{borrow::Cow, string::String};
 use core::{fmt, str::FromStr, time::Duration};
 
 use serde::Deserialize;
@@ -135,9 +135,40 @@ impl Default for Options {
 }
 
 /// The counter: grow-only, or with decrements.
+#[derive(Debug)]
 pub struct GCounter {
     decrements: bool,
-    level: Box<dyn Level + Send>,
+    level: Chosen,
+}
+
+/// The level that was chosen.
+// No trait object, so that `Debug` is not in binaries that never print a counter.
+#[derive(Debug)]
+enum Chosen {
+    Regular(Rounds<Regular>),
+    Linearizable(Rounds<Linearizable>),
+    Sequential(Rounds<Sequential>),
+    Eventual(Eventual),
+}
+
+impl Chosen {
+    fn level(&self) -> &dyn Level {
+        match self {
+            Chosen::Regular(level) => level,
+            Chosen::Linearizable(level) => level,
+            Chosen::Sequential(level) => level,
+            Chosen::Eventual(level) => level,
+        }
+    }
+
+    fn level_mut(&mut self) -> &mut dyn Level {
+        match self {
+            Chosen::Regular(level) => level,
+            Chosen::Linearizable(level) => level,
+            Chosen::Sequential(level) => level,
+            Chosen::Eventual(level) => level,
+        }
+    }
 }
 
 /// What a level does with operations, answers and time.
@@ -177,11 +208,11 @@ impl GCounter {
     /// A counter. The seed has to be another at each start of a node: see [`Random`](crate::node::Random).
     pub fn new(options: Options, seed: u64) -> Self {
         let decrements = options.decrements;
-        let level: Box<dyn Level + Send> = match options.consistency {
-            Consistency::Regular => Box::new(Rounds::<Regular>::new(options, seed)),
-            Consistency::Linearizable => Box::new(Rounds::<Linearizable>::new(options, seed)),
-            Consistency::Sequential => Box::new(Rounds::<Sequential>::new(options, seed)),
-            Consistency::Eventual => Box::new(Eventual::new(options, seed)),
+        let level = match options.consistency {
+            Consistency::Regular => Chosen::Regular(Rounds::new(options, seed)),
+            Consistency::Linearizable => Chosen::Linearizable(Rounds::new(options, seed)),
+            Consistency::Sequential => Chosen::Sequential(Rounds::new(options, seed)),
+            Consistency::Eventual => Chosen::Eventual(Eventual::new(options, seed)),
         };
         GCounter { decrements, level }
     }
@@ -202,7 +233,7 @@ impl Workload for GCounter {
     type Fields<'a> = Fields<'a>;
 
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.level.init(node_id, node_ids);
+        self.level.level_mut().init(node_id, node_ids);
     }
 
     fn request(
@@ -223,25 +254,26 @@ impl Workload for GCounter {
                 delta => Want::Add(delta),
             },
             "read" => Want::Read,
-            _ => return self.level.peer_request(request, now, outbox),
+            _ => return self.level.level_mut().peer_request(request, now, outbox),
         };
         self.level
+            .level_mut()
             .accept(&request.src, body.msg_id, want, now, outbox)
     }
 
     fn reply(&mut self, reply: &Message<'_, Fields<'_>>, now: Duration, outbox: &mut Outbox) {
-        self.level.reply(reply, now, outbox);
+        self.level.level_mut().reply(reply, now, outbox);
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.level.deadline()
+        self.level.level().deadline()
     }
 
     fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.level.wake(now, outbox);
+        self.level.level_mut().wake(now, outbox);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        self.level.finish(outbox);
+        self.level.level_mut().finish(outbox);
     }
 }

@@ -60,7 +60,7 @@ impl Encode for Own {
     }
 }
 
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Regular {
     key: String,
     others: Vec<Own>,

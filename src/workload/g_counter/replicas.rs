@@ -27,14 +27,14 @@ use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
 pub const REPLICAS_MAX: usize = 4096;
 
 /// One life of one node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Id {
     /// Index into the nodes.
     pub(super) node: usize,
     pub(super) life: u64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Replica {
     total: i64,
     epoch: u64,
@@ -45,6 +45,7 @@ struct Replica {
 }
 
 /// All that one node knows.
+#[derive(Debug)]
 pub(super) struct Replicas {
     decrements: bool,
     /// All nodes of the counter, in order.

@@ -18,7 +18,7 @@
 //! it is applied or certain never to be ([`Seen`]). Then its riders are answered, or board again.
 
 use alloc::{borrow::Cow, collections::VecDeque, string::String, vec::Vec};
-use core::{mem, time::Duration};
+use core::{fmt, mem, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -29,9 +29,9 @@ use crate::node::{Outbox, Pending, Random};
 use crate::protocol::{Error, ErrorCode, Message};
 
 /// What makes a level: which register is changed, what has to be looked up for a read, and what both add up to.
-pub(super) trait Guarantee: Default {
+pub(super) trait Guarantee: Default + fmt::Debug {
     /// The register that this node changes.
-    type Register: Register;
+    type Register: Register + fmt::Debug;
 
     /// Whether reads ride on a change of the register; if not, they only look up.
     const READS_CHANGE: bool;
@@ -69,6 +69,7 @@ pub(super) trait Guarantee: Default {
 
 type Riders = SmallVec<[Rider; 4]>;
 
+#[derive(Debug)]
 struct Round {
     state: State,
     /// The message id that all copies of this round's cas bear, once one is sent.
@@ -80,6 +81,7 @@ struct Round {
     is_refused: bool,
 }
 
+#[derive(Debug)]
 enum State {
     /// Nothing has been sent yet.
     Boarding,
@@ -92,6 +94,7 @@ enum State {
 }
 
 /// The rounds of one node.
+#[derive(Debug)]
 pub(super) struct Rounds<G: Guarantee> {
     guarantee: G,
     options: Options,

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::kv::Register;
 use crate::protocol::Name;
 
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Sequential {
     node: Name,
     /// One for all nodes: the register's.

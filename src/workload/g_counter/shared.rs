@@ -12,7 +12,7 @@ use crate::protocol::{Encode, Name, Text};
 /// value, and for each node the id of its last round that was applied.
 ///
 /// A round id is used once, by any life of any node, so finding it here proves that the round was applied.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Shared {
     version: u64,
     value: i64,

@@ -61,3 +61,41 @@ fn many_moments_are_one_step() {
         &[0, 50],
     );
 }
+
+/// Two clients write a key each and then read the other's; the values are those of `y` and of `x`.
+fn two_keys(y: Value, x: Value) -> [TransactionOperation; 4] {
+    [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(1, 2..3, [w("y", 1)]),
+        committed(0, 4..5, [r("y", y)]),
+        committed(1, 6..7, [r("x", x)]),
+    ]
+}
+
+#[test]
+fn a_read_that_misses_another_clients_earlier_write_is_sequentially_consistent() {
+    assert_between(
+        rw_register::judge,
+        &two_keys(json!(null), json!(1)),
+        "strong-session-serializable",
+        "strict-serializable",
+        "T2 read key \"y\" without T1's 1",
+        &[1, 2],
+    );
+}
+
+#[test]
+fn two_clients_that_each_miss_the_others_write_are_a_cycle_and_not_sequentially_consistent() {
+    let words = "T0 comes before T2, because the same client ran T2 later. \
+        T2 comes before T1, because T2 read key \"y\" without T1's 1. \
+        T1 comes before T3, because the same client ran T3 later. \
+        T3 comes before T0, because T3 read key \"x\" without T0's 1. So T0 would have to come before itself.";
+    assert_between(
+        rw_register::judge,
+        &two_keys(json!(null), json!(null)),
+        "serializable",
+        "strong-session-serializable",
+        words,
+        &[0, 2, 1, 3],
+    );
+}

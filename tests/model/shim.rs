@@ -1,0 +1,138 @@
+//! What a broken node would be like: a shim that rewrites what a right one hears and says, as if one line of its code
+//! were another.
+
+use serde_json::{Value, json};
+
+use super::nodes::Line;
+
+/// What is wrong with a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// An add is acknowledged when it comes.
+    EarlyAcknowledgement,
+    /// A read is answered with the newest state that the node knows.
+    ReadsFromCache,
+    /// A round of reads alone bears the id of the round before.
+    ReadsKeepRoundId,
+    /// Rounds are counted from one in each life.
+    RoundIdsStartAgain,
+}
+
+/// Stands between a node and everybody else. Without a flaw it passes everything on.
+#[derive(Debug)]
+pub struct Shim {
+    flaw: Option<Flaw>,
+    node: String,
+    said: Vec<Line>,
+    /// The clients whose adds have been acknowledged early.
+    acknowledged: Vec<Value>,
+    /// The register as the node knows it, and as its last cas makes it.
+    known: Option<Value>,
+    wanted: Value,
+    /// Each round id of the node, and what it is called in the store; oldest first.
+    round_ids: Vec<(Value, Value)>,
+}
+
+impl Shim {
+    pub fn new(flaw: Option<Flaw>, node: String) -> Self {
+        Shim {
+            flaw,
+            node,
+            said: Vec::new(),
+            acknowledged: Vec::new(),
+            known: None,
+            wanted: Value::Null,
+            round_ids: Vec::new(),
+        }
+    }
+
+    /// What the node gets to hear in place of this line, if anything.
+    pub fn hears(&mut self, line: &Line) -> Option<Line> {
+        let Some(flaw) = self.flaw else {
+            return Some(line.clone());
+        };
+        let mut message = parse(line);
+        let kind = message["body"]["type"].as_str().unwrap_or_default();
+        match (flaw, kind) {
+            (Flaw::EarlyAcknowledgement, "add") => {
+                self.acknowledged.push(message["src"].clone());
+                self.answer(&message, json!({"type": "add_ok"}));
+            }
+            (Flaw::ReadsFromCache, "cas_ok") => self.known = Some(self.wanted.clone()),
+            (Flaw::ReadsFromCache, "read_ok") => {
+                self.known = Some(message["body"]["value"].clone())
+            }
+            (Flaw::ReadsFromCache, "read") => {
+                if let Some(known) = &self.known {
+                    let answer = json!({"type": "read_ok", "value": known["value"]});
+                    self.answer(&message, answer);
+                    return None;
+                }
+            }
+            (Flaw::ReadsKeepRoundId | Flaw::RoundIdsStartAgain, "read_ok") => {
+                let rounds = &mut message["body"]["value"]["rounds"];
+                let mut ids = self.round_ids.iter().rev();
+                if let Some(id) = rounds.get_mut(&self.node)
+                    && let Some((own, _)) = ids.find(|(_, stored)| stored == id)
+                {
+                    *id = own.clone();
+                }
+            }
+            _ => {}
+        }
+        Some(message.to_string().into())
+    }
+
+    /// Takes a line that the node says.
+    pub fn says(&mut self, line: Line) {
+        let Some(flaw) = self.flaw else {
+            return self.said.push(line);
+        };
+        let mut message = parse(&line);
+        if self.acknowledged.contains(&message["dest"]) {
+            return;
+        }
+        if message["body"]["type"] == "cas" {
+            self.wanted = message["body"]["to"].clone();
+            self.rename_rounds(flaw, &mut message["body"]);
+        }
+        self.said.push(message.to_string().into());
+    }
+
+    /// All that has been said since it was last asked.
+    pub fn said(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.said)
+    }
+
+    fn answer(&mut self, request: &Value, mut body: Value) {
+        body["in_reply_to"] = request["body"]["msg_id"].clone();
+        let answer = json!({"src": self.node, "dest": request["src"], "body": body});
+        self.said.push(answer.to_string().into());
+    }
+
+    fn rename_rounds(&mut self, flaw: Flaw, cas: &mut Value) {
+        let own = cas["to"]["rounds"][&self.node].clone();
+        if self.round_ids.iter().all(|(known, _)| *known != own) {
+            let last = self.round_ids.last().map(|(_, stored)| stored.clone());
+            let stored = match flaw {
+                Flaw::RoundIdsStartAgain => json!(self.round_ids.len() + 1),
+                Flaw::ReadsKeepRoundId if cas["from"]["value"] == cas["to"]["value"] => {
+                    last.unwrap_or_else(|| own.clone())
+                }
+                _ => own.clone(),
+            };
+            self.round_ids.push((own, stored));
+        }
+        for state in ["from", "to"] {
+            if let Some(id) = cas[state]["rounds"].get_mut(&self.node)
+                && let Some((_, stored)) = self.round_ids.iter().find(|(own, _)| own == id)
+            {
+                *id = stored.clone();
+            }
+        }
+    }
+}
+
+fn parse(line: &Line) -> Value {
+    serde_json::from_str(line).expect("lines are JSON")
+}
