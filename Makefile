@@ -41,7 +41,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom test lint doc no-std soak fuzz deny bench small help
+.PHONY: maelstrom test lint doc no-std work soak fuzz deny bench small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -54,7 +54,7 @@ else
 	$(MAELSTROM) test $(TEST_FLAGS)
 endif
 
-test: lint doc no-std
+test: lint doc no-std work
 	cargo test --features workbench
 
 lint:
@@ -74,6 +74,10 @@ no-std:
 	@for crate in core alloc compiler_builtins; do \
 	  ln -sf "$$(rustc --print target-libdir)"/lib$$crate-* $(NO_STD_LIBRARIES) || exit 1; done
 	RUSTFLAGS='--sysroot $(NO_STD)' cargo check --no-default-features --lib --target $(HOST) --target-dir $(NO_STD)
+
+# Needs valgrind (apt install valgrind); without it nothing is checked, and it says so.
+work:
+	cargo bench --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
 # one counter. Each ends with exit code 0.
@@ -116,6 +120,7 @@ help:
 	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES=$(NODES) RATE=$(RATE) TIME=$(TIME) CONCURRENCY=$(CONCURRENCY)'
 	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL)'
 	@echo 'make test        formatting, lints for every feature set, documentation, the core without std, all tests'
+	@echo 'make work        what an operation costs in instructions, against the recorded figures'
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
