@@ -3,6 +3,7 @@
 # make help        what else there is
 
 WORKLOAD ?= g-counter
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # Each challenge's own parameters, as Fly.io's pages give them, and Maelstrom's defaults where they don't; any of them may
 # be set on the command line.
@@ -59,7 +60,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom node-release eddy-debug test lint doc soak fuzz deny bench small help
+.PHONY: maelstrom node-release eddy-debug test lint doc no-std work soak fuzz deny bench small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -79,7 +80,7 @@ node-release:
 eddy-debug:
 	cargo build --features workbench --bin eddy
 
-test: lint doc
+test: lint doc no-std work
 	cargo test --features workbench
 
 lint:
@@ -90,6 +91,19 @@ lint:
 
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features workbench
+
+# The core and all that it depends on, by a compiler that has core and alloc to offer and no std.
+NO_STD = $(abspath target/no-std)
+NO_STD_LIBRARIES = $(NO_STD)/lib/rustlib/$(HOST)/lib
+no-std:
+	@rm -rf $(NO_STD)/lib && mkdir -p $(NO_STD_LIBRARIES)
+	@for crate in core alloc compiler_builtins; do \
+	  ln -sf "$$(rustc --print target-libdir)"/lib$$crate-* $(NO_STD_LIBRARIES) || exit 1; done
+	RUSTFLAGS='--sysroot $(NO_STD)' cargo check --no-default-features --lib --target $(HOST) --target-dir $(NO_STD)
+
+# Needs valgrind (apt install valgrind); without it nothing is checked, and it says so.
+work:
+	cargo bench --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
 # one counter, then the larger bounds of the model checker. Each ends with exit code 0.
@@ -122,8 +136,6 @@ bench:
 	cargo bench --bench end_to_end
 
 # A target of its own keeps the flags from the build scripts.
-HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-
 small:
 	RUSTFLAGS='-C force-unwind-tables=no -C link-arg=-Wl,--icf=all' \
 		cargo build --profile small --target $(HOST) --bin g-counter
@@ -134,7 +146,8 @@ help:
 	@echo '                 or MAELSTROM=path/to/maelstrom is given, else on eddy; these may be set:'
 	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES=$(NODES) RATE=$(RATE) TIME=$(TIME) CONCURRENCY=$(CONCURRENCY)'
 	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL) RECOVERY=$(RECOVERY)'
-	@echo 'make test        formatting, lints for every feature set, documentation, all tests'
+	@echo 'make test        formatting, lints for every feature set, documentation, the core without std, all tests'
+	@echo 'make work        what an operation costs in instructions, against the recorded figures'
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'

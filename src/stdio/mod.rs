@@ -1,16 +1,19 @@
 //! The loop between a node and its standard input and output: the only room with file descriptors.
 //!
-//! One thread, edge-triggered readiness from mio. A turn of the loop writes what waits, takes the lines at hand, reads
-//! more, and sleeps when there is nothing to do, until input, room for output, or the node's deadline:
+//! One thread. A turn of the loop takes the lines at hand, writes what the node says to them, and then reads more or
+//! sleeps until there is input, room for output, or the time for which the node wants to be woken.
 //!
 //! - Many messages a read, one write a batch. While output waits no input is read and the node isn't woken, so nothing
 //!   grows: what it would say could not be heard.
-//! - A read that doesn't fill its buffer has drained a pipe; asking again would only cost a system call (epoll(7),
-//!   question 9). What comes later is a new edge. But the end of the input may have come in the same event: then, and
-//!   from a terminal, which gives one line a read, input is read until there is none.
-//! - epoll refuses regular files and `/dev/null`. Those are read and written blocking, and always ready.
-//! - Nonblocking mode belongs to the open file description, which others may share. It is undone on the way out, and
-//!   never set on a terminal: whoever is ended by ctrl-C undoes nothing.
+//! - As long as the node waits for input and nothing else, it sleeps in the read itself. That is one system call and one
+//!   wait queue less than asking epoll first, which a lone request feels.
+//! - If it waits for a time as well, edge-triggered readiness from mio tells when to read. A read that doesn't fill its
+//!   buffer has drained a pipe; asking again would only cost a system call (epoll(7), question 9), and what comes later
+//!   is a new edge. Only where there may be more of which epoll has told already is it made to tell again: after a
+//!   filled buffer, at the end of the input, and from a terminal, which gives one line a read.
+//! - epoll refuses regular files and `/dev/null`. Those are always ready.
+//! - Nonblocking mode belongs to the open file description, which others may share. So the input is never put into it;
+//!   the output is, unless it is a terminal, and put back on the way out: whoever is killed undoes nothing.
 //!
 //! When the input ends, what is at hand is finished, what is still waiting is answered as truly as it can be, and the
 //! output is flushed.
@@ -90,7 +93,7 @@ impl<W: Workload> Loop<W> {
         Ok(Loop {
             node,
             reader: LineReader::new(line_bytes_max),
-            input: Input::open(poll.registry(), INPUT).map_err(broken("standard input"))?,
+            input: Input::open().map_err(broken("standard input"))?,
             output: Output::open(poll.registry(), OUTPUT).map_err(broken("standard output"))?,
             poll,
             events: Events::with_capacity(4),
@@ -103,34 +106,52 @@ impl<W: Workload> Loop<W> {
         loop {
             let now = self.start.elapsed();
             self.complaints.settle(now);
+            let mut has_lines = false;
+            if self.node.output().is_empty() {
+                if self.node.deadline().is_some_and(|deadline| deadline <= now) {
+                    self.node.wake(now);
+                }
+                has_lines = self.take_lines(now);
+            }
             self.write()?;
             if !self.node.output().is_empty() {
                 self.sleep(None)?;
-            } else if self.node.deadline().is_some_and(|deadline| deadline <= now) {
-                self.node.wake(now);
-            } else if self.take_lines(now) {
-                // Their answers are written first.
-            } else if self.input.is_ready() {
-                self.read()?;
+            } else if has_lines {
+                // Their answers had to be written first.
             } else if self.input.has_ended() {
                 return self.finish(now);
+            } else if self.input.is_ready() || self.waits_for_input_only() {
+                self.read()?;
             } else {
-                self.sleep(self.node.deadline())?;
+                self.watch_input()?;
             }
         }
     }
 
-    /// Hands the lines at hand to the node, until its output is full. The answer is whether there were any.
+    fn waits_for_input_only(&self) -> bool {
+        let deadline = self.node.deadline().or(self.complaints.deadline());
+        self.input.can_wait() && deadline.is_none()
+    }
+
+    /// Hands the lines at hand to the node, until its output is full. The answer is whether there may be more.
     fn take_lines(&mut self, now: Duration) -> bool {
-        let mut any = false;
         for line in self.reader.lines() {
-            any = true;
             take_line(&mut self.node, &mut self.complaints, line, now);
             if self.node.is_full() {
-                break;
+                return true;
             }
         }
-        any
+        false
+    }
+
+    /// Sleeps until there is input, unless there is or the time has come.
+    fn watch_input(&mut self) -> Result<(), Broken> {
+        let watched = self.input.watch(self.poll.registry(), INPUT);
+        watched.map_err(broken("standard input"))?;
+        match self.input.is_ready() {
+            true => Ok(()),
+            false => self.sleep(self.node.deadline()),
+        }
     }
 
     fn read(&mut self) -> Result<(), Broken> {
@@ -141,7 +162,8 @@ impl<W: Workload> Loop<W> {
 
     fn write(&mut self) -> Result<(), Broken> {
         while !self.node.output().is_empty() && self.output.is_ready() {
-            let count = self.output.write(self.node.output());
+            let registry = self.poll.registry();
+            let count = self.output.write(self.node.output(), registry, OUTPUT);
             self.node.written(count.map_err(broken("standard output"))?);
         }
         Ok(())
@@ -175,7 +197,10 @@ impl<W: Workload> Loop<W> {
         for event in &self.events {
             match event.token() {
                 INPUT => self.input.set_ready(event.is_read_closed()),
-                _ => self.output.set_ready().map_err(broken("polling"))?,
+                _ => {
+                    let room = self.output.set_ready(self.poll.registry());
+                    room.map_err(broken("polling"))?;
+                }
             }
         }
         Ok(())

@@ -5,86 +5,101 @@ use std::os::fd::{AsFd, OwnedFd};
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Interest, Registry, Token};
 
-/// Standard input.
+/// Standard input. It is never made nonblocking: before a read that must not wait, epoll is asked.
 pub(super) struct Input {
-    source: Source,
+    receiver: Receiver,
+    watch: Watch,
+    is_terminal: bool,
+    /// A read waits for input. Not if whoever started the node has made it nonblocking.
+    can_wait: bool,
     is_ready: bool,
-    /// The other end has been closed; what it sent before is still to be read.
+    /// The other end was closed when epoll last told of it; what it sent before is still to be read.
     is_closed: bool,
     has_ended: bool,
 }
 
-enum Source {
-    Polled(Receiver),
-    /// Reading gives one line, or waits for one, so it is asked each time whether there is one. A terminal is never made
-    /// nonblocking: whoever ends the node with ctrl-C would leave it so to the shell.
-    Terminal(Receiver, Registry, Token),
-    /// A regular file or `/dev/null`, which epoll refuses: reading never waits long.
-    Blocking(File),
+/// What epoll knows of the input.
+enum Watch {
+    /// Nothing yet: as long as input is all that the node waits for, it just reads.
+    Unasked,
+    /// It tells when there is more than has been read.
+    Current,
+    /// There may be more, of which it has told already.
+    Stale,
+    /// It refuses: a regular file or `/dev/null`, where a read never waits long.
+    Refused,
 }
 
 impl Input {
-    pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
-        let mut receiver = Receiver::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let is_terminal = io::stdin().is_terminal();
-        let source = match registry.register(&mut receiver, token, Interest::READABLE) {
-            Ok(()) if is_terminal => Source::Terminal(receiver, registry.try_clone()?, token),
-            Ok(()) => {
-                receiver.set_nonblocking(true)?;
-                Source::Polled(receiver)
-            }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Source::Blocking(File::from(OwnedFd::from(receiver)))
-            }
-            Err(error) => return Err(error),
-        };
+    pub(super) fn open() -> io::Result<Self> {
         Ok(Input {
-            source,
-            is_ready: !is_terminal,
+            receiver: Receiver::from(io::stdin().as_fd().try_clone_to_owned()?),
+            watch: Watch::Unasked,
+            is_terminal: io::stdin().is_terminal(),
+            can_wait: true,
+            is_ready: false,
             is_closed: false,
             has_ended: false,
         })
     }
 
+    /// Whether a read gives something at once, if only the end.
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready
+    }
+
+    /// Whether a read does, or waits until it can.
+    pub(super) fn can_wait(&self) -> bool {
+        self.can_wait
     }
 
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
+    /// Has epoll tell when there is something to read, if it isn't [ready](Self::is_ready) at once.
+    pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let (receiver, interest) = (&mut self.receiver, Interest::READABLE);
+        let result = match self.watch {
+            Watch::Unasked => registry.register(receiver, token, interest),
+            Watch::Stale => registry.reregister(receiver, token, interest),
+            Watch::Current | Watch::Refused => return Ok(()),
+        };
+        self.watch = match result {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                self.is_ready = true;
+                Watch::Refused
+            }
+            result => result.map(|()| Watch::Current)?,
+        };
+        Ok(())
+    }
+
     /// There is something to read, and if `is_closed`, nothing will come after it.
     pub(super) fn set_ready(&mut self, is_closed: bool) {
-        self.is_closed |= is_closed;
+        self.is_closed = is_closed;
         self.is_ready = !self.has_ended;
     }
 
-    /// Reads what is there, perhaps nothing.
+    /// Reads what is there, or waits for something; perhaps nothing.
     pub(super) fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let result = match &mut self.source {
-            Source::Polled(receiver) => receiver.read(space),
-            Source::Terminal(receiver, registry, token) => {
-                self.is_ready = false;
-                let result = receiver.read(space);
-                registry.reregister(receiver, *token, Interest::READABLE)?;
-                result
-            }
-            Source::Blocking(file) => file.read(space),
-        };
-        match result {
+        match self.receiver.read(space) {
             Ok(0) => {
                 self.has_ended = true;
                 self.is_ready = false;
                 Ok(0)
             }
             Ok(count) => {
-                if let Source::Polled(_) = self.source {
-                    self.is_ready = count == space.len() || self.is_closed;
+                let is_drained = count < space.len() && !self.is_terminal && !self.is_closed;
+                match self.watch {
+                    Watch::Current if !is_drained => self.watch = Watch::Stale,
+                    _ => {}
                 }
+                self.is_ready = matches!(self.watch, Watch::Refused);
                 Ok(count)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.can_wait = false;
                 self.is_ready = false;
                 Ok(0)
             }
@@ -94,20 +109,9 @@ impl Input {
     }
 }
 
-impl Drop for Input {
-    fn drop(&mut self) {
-        if let Source::Polled(receiver) = &self.source {
-            // If even this fails there is nothing left to do about it.
-            let _ = receiver.set_nonblocking(false);
-        }
-    }
-}
-
 /// Standard output.
 pub(super) struct Output {
     sink: Sink,
-    registry: Registry,
-    token: Token,
     is_ready: bool,
 }
 
@@ -138,8 +142,6 @@ impl Output {
         };
         Ok(Output {
             sink,
-            registry: registry.try_clone()?,
-            token,
             is_ready: true,
         })
     }
@@ -149,16 +151,21 @@ impl Output {
     }
 
     /// There is room again: until the next time that there is none, nobody needs to say so.
-    pub(super) fn set_ready(&mut self) -> io::Result<()> {
+    pub(super) fn set_ready(&mut self, registry: &Registry) -> io::Result<()> {
         self.is_ready = true;
         match &mut self.sink {
-            Sink::Polled(sender) => self.registry.deregister(sender),
+            Sink::Polled(sender) => registry.deregister(sender),
             Sink::Blocking(_) => Ok(()),
         }
     }
 
-    /// Writes what there is room for, perhaps nothing.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes what there is room for, perhaps nothing: then epoll tells under `token` when there is room.
+    pub(super) fn write(
+        &mut self,
+        bytes: &[u8],
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<usize> {
         let result = match &mut self.sink {
             Sink::Polled(sender) => sender.write(bytes),
             Sink::Blocking(file) => file.write(bytes),
@@ -167,8 +174,7 @@ impl Output {
             (Ok(0), _) => Err(ErrorKind::WriteZero.into()),
             (Err(error), Sink::Polled(sender)) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_ready = false;
-                let interest = Interest::WRITABLE;
-                self.registry.register(sender, self.token, interest)?;
+                registry.register(sender, token, Interest::WRITABLE)?;
                 Ok(0)
             }
             (Err(error), _) if error.kind() == ErrorKind::Interrupted => Ok(0),

@@ -241,3 +241,24 @@ fn complaints_that_nobody_reads_do_not_hold_the_node_up() {
     assert_eq!(node.message()["body"]["type"], "init_ok");
     assert_eq!(node.end().exit_code, Some(0));
 }
+
+#[test]
+fn a_flood_costs_a_read_and_a_write_for_each_pipe_full_of_messages() {
+    const MESSAGES: usize = 500;
+    let echo = json!({"type": "echo", "echo": "x", "msg_id": 7});
+    let add = json!({"type": "add", "delta": 1, "msg_id": 7});
+    // The counter sends its store one question for them all.
+    for (program, body, lines_written) in [(ECHO, echo, MESSAGES), (G_COUNTER, add, 1)] {
+        let mut node = Process::initialised(program, &[]);
+        let calls_before = node.reads_and_writes();
+        // While it is stopped, all of them gather in its pipe.
+        node.stop();
+        node.send_bytes((request("c1", body) + "\n").repeat(MESSAGES).as_bytes());
+        node.go_on();
+        for _ in 0..lines_written {
+            node.line();
+        }
+        let calls = node.reads_and_writes() - calls_before;
+        assert!(calls <= 3, "{calls} system calls for {MESSAGES} messages");
+    }
+}

@@ -106,6 +106,19 @@ impl Process {
         peak_kib.parse().expect("it is a number")
     }
 
+    /// How many times the program has called read or write so far, or their like.
+    pub fn reads_and_writes(&self) -> u64 {
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()));
+        let io = io.expect("Linux tells of every child");
+        let counts = io.lines().filter_map(|line| {
+            let count = line
+                .strip_prefix("syscr: ")
+                .or(line.strip_prefix("syscw: "))?;
+            Some(count.parse::<u64>().expect("it is a number"))
+        });
+        counts.sum()
+    }
+
     pub fn go_on(&self) {
         self.signal(Signal::CONT);
     }

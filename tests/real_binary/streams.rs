@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Value, json};
 
 use crate::process::{ECHO, G_COUNTER, Process, request};
@@ -290,8 +290,34 @@ fn pipes_that_others_share_are_blocking_again_when_the_node_has_ended() {
             .expect("it is open")
             .contains(OFlags::NONBLOCK)
     };
-    assert!(is_nonblocking(&shared_input) && is_nonblocking(&shared_output));
+    // Whoever is killed can't put anything back, so nothing is changed that need not be.
+    assert!(!is_nonblocking(&shared_input) && is_nonblocking(&shared_output));
     drop(feeder);
     assert_eq!(node.wait().exit_code, Some(0));
     assert!(!is_nonblocking(&shared_input) && !is_nonblocking(&shared_output));
+}
+
+#[test]
+fn an_input_that_someone_has_made_nonblocking_is_waited_for_all_the_same() {
+    let (input, mut feeder) = pipe().expect("there are pipes");
+    fcntl_setfl(&input, OFlags::NONBLOCK).expect("it is open");
+    let mut command = Command::new(ECHO);
+    command
+        .stdin(input)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut node = Process::adopt(&mut command);
+    feeder.write_all(init().as_bytes()).expect("the node reads");
+    assert_eq!(node.message()["body"]["type"], "init_ok");
+    let calls_before = node.reads_and_writes();
+    for msg_id in 1..=100 {
+        let line = echo(msg_id, "x") + "\n";
+        feeder.write_all(line.as_bytes()).expect("the node reads");
+        assert_eq!(node.message()["body"]["in_reply_to"], msg_id);
+    }
+    // For each a read and a write, and perhaps a read in vain.
+    let calls = node.reads_and_writes() - calls_before;
+    assert!(calls <= 3 * 100 + 1, "{calls} reads and writes");
+    drop(feeder);
+    assert_eq!(node.wait().exit_code, Some(0));
 }
