@@ -95,11 +95,7 @@ impl Workload for Broadcast {
                 self.gossip.offer(neighbours.map(|name| &**name));
                 outbox.reply(src, body.msg_id, "topology_ok");
             }
-            "gossip" => {
-                let told = body.fields.gossip.as_ref();
-                self.gossip
-                    .hear(src, told.ok_or_else(|| Error::missing("gossip"))?, now)?;
-            }
+            "gossip" => self.gossip.hear(src, body.fields.gossip.as_ref(), now)?,
             kind => return Err(Error::not_supported(kind)),
         }
         self.gossip.advance(now, outbox);

@@ -65,11 +65,7 @@ impl Workload for GSet {
                     .reply(src, body.msg_id, "read_ok")
                     .field("value", self.gossip.replica());
             }
-            "gossip" => {
-                let told = body.fields.gossip.as_ref();
-                self.gossip
-                    .hear(src, told.ok_or_else(|| Error::missing("gossip"))?, now)?;
-            }
+            "gossip" => self.gossip.hear(src, body.fields.gossip.as_ref(), now)?,
             kind => return Err(Error::not_supported(kind)),
         }
         self.gossip.advance(now, outbox);

@@ -302,7 +302,6 @@ impl Workload for TxnRwRegister {
             "txn" => self.transact(request, outbox)?,
             "gossip" => {
                 let told = body.fields.gossip.as_ref();
-                let told = told.ok_or_else(|| Error::missing("gossip"))?;
                 self.gossip.hear(&request.src, told, now)?;
             }
             kind => return Err(Error::not_supported(kind)),

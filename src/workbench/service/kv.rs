@@ -1,6 +1,7 @@
 //! What the key-value services have in common: requests, keys, and when two values are the same.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -96,13 +97,41 @@ fn canonical(key: &RawValue) -> Cow<'_, str> {
     })
 }
 
+/// Values are looked into so deep; deeper ones are the same only if they are written the same. As deep as serde_json goes.
+const DEPTH_MAX: u32 = 127;
+
 /// Whether two texts are the same JSON value. The order of an object's keys says nothing; 1 and 1.0 differ.
 pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
-    one.get() == other.get() || parse(one).is_some_and(|value| Some(value) == parse(other))
+    one.get() == other.get() || same_to_depth(one, other, DEPTH_MAX).unwrap_or(false)
 }
 
-fn parse(text: &RawValue) -> Option<Value> {
-    serde_json::from_str(text.get()).ok()
+/// The same, up to the first difference: most values that are compared have changed. `None` where it can't be told,
+/// because they are nested too deep, or no string or number is what a text says.
+fn same_to_depth(one: &RawValue, other: &RawValue, depth: u32) -> Option<bool> {
+    let (one, other) = (one.get(), other.get());
+    if one == other {
+        return Some(true);
+    }
+    let depth = depth.checked_sub(1)?;
+    let are_same =
+        |(one, other): (&&RawValue, &&RawValue)| same_to_depth(one, other, depth).unwrap_or(false);
+    Some(match (one.as_bytes()[0], other.as_bytes()[0]) {
+        (b'[', b'[') => {
+            let one: Vec<&RawValue> = serde_json::from_str(one).ok()?;
+            let other: Vec<&RawValue> = serde_json::from_str(other).ok()?;
+            one.len() == other.len() && one.iter().zip(&other).all(are_same)
+        }
+        (b'{', b'{') => {
+            let one: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(one).ok()?;
+            let other: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(other).ok()?;
+            one.keys().eq(other.keys()) && one.values().zip(other.values()).all(are_same)
+        }
+        (b'[' | b'{', _) | (_, b'[' | b'{') => false,
+        _ => {
+            let one: Value = serde_json::from_str(one).ok()?;
+            one == serde_json::from_str::<Value>(other).ok()?
+        }
+    })
 }
 
 /// A key as it is kept.
@@ -131,6 +160,26 @@ mod tests {
         assert!(!same(raw("1"), raw("1.0")));
         assert!(!same(raw("[1,2]"), raw("[2,1]")));
         assert!(!same(raw("null"), raw("false")));
+        assert!(!same(raw("[1]"), raw("[1,2]")));
+        assert!(!same(raw(r#"{"a":1}"#), raw(r#"{"b":1}"#)));
+        assert!(!same(raw("[]"), raw("{}")));
+    }
+
+    #[test]
+    fn what_is_no_value_is_the_same_only_if_written_the_same() {
+        for (one, other) in [(r#""\ud800""#, r#""\ud801""#), ("1e999", "2e999")] {
+            assert!(same(raw(one), raw(one)));
+            assert!(!same(raw(one), raw(other)));
+            assert!(!same(raw(&format!("[{one}]")), raw(&format!("[{other}]"))));
+        }
+    }
+
+    #[test]
+    fn values_that_are_nested_too_deep_to_be_looked_into_are_the_same_if_written_the_same() {
+        let nested = |value: &str| format!("{}{value}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let (one, other) = (nested("1"), nested(" 1"));
+        assert!(same(raw(&one), raw(&one)));
+        assert!(!same(raw(&one), raw(&other)));
     }
 
     #[test]

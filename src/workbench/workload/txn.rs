@@ -1,5 +1,7 @@
 //! What `txn-rw-register` and `txn-list-append` share: transactions of a few steps on a few keys.
 
+use std::marker::PhantomData;
+
 use rand::Rng;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -20,35 +22,65 @@ pub struct TxnLimits {
     pub max_txn_length: usize,
 }
 
-/// Transactions that are yet to be asked for, and what they are held to.
-struct Transactions {
+/// What tells the two kinds of transaction apart.
+pub trait Kind {
+    /// The workload's name on the command line.
+    const NAME: &'static str;
+
+    /// What a step that writes is called in a message.
+    const WRITE: &'static str;
+
+    /// Says whether the answers are right by those models.
+    fn judge(history: &txn::History, models: &[Model]) -> Judgement;
+}
+
+/// Nodes do transactions of a kind, which are held to consistency models.
+pub struct Transactions<K> {
     keys: Keys,
     max_txn_length: usize,
     models: Vec<Model>,
+    kind: PhantomData<K>,
 }
 
-impl Transactions {
-    fn new(limits: TxnLimits, models: Vec<Model>) -> Self {
+/// Nodes keep registers that transactions read and set.
+pub type TxnRwRegister = Transactions<RwRegister>;
+
+/// Nodes keep lists that transactions read and append to.
+pub type TxnListAppend = Transactions<ListAppend>;
+
+/// Registers that are read and set.
+pub enum RwRegister {}
+
+impl Kind for RwRegister {
+    const NAME: &'static str = "txn-rw-register";
+    const WRITE: &'static str = "w";
+
+    fn judge(history: &txn::History, models: &[Model]) -> Judgement {
+        txn::rw_register::judge(history, models)
+    }
+}
+
+/// Lists that are read and appended to.
+pub enum ListAppend {}
+
+impl Kind for ListAppend {
+    const NAME: &'static str = "txn-list-append";
+    const WRITE: &'static str = "append";
+
+    fn judge(history: &txn::History, models: &[Model]) -> Judgement {
+        txn::list_append::judge(history, models)
+    }
+}
+
+impl<K> Transactions<K> {
+    /// Keys that nobody has written to, and transactions to be held to `models`.
+    pub fn new(limits: TxnLimits, models: Vec<Model>) -> Self {
         Transactions {
             keys: Keys::new(limits.keys),
             max_txn_length: limits.max_txn_length,
             models,
+            kind: PhantomData,
         }
-    }
-
-    fn next(&mut self, turn: Turn<'_>) -> Call {
-        let length = turn.random.random_range(1..=self.max_txn_length);
-        let steps = (0..length).map(|_| match self.keys.access(turn.random) {
-            Access::Read(key) => Step::Read {
-                key: Value::from(key),
-                value: Value::Null,
-            },
-            Access::Write(key, value) => Step::Write {
-                key: Value::from(key),
-                value: Value::from(value),
-            },
-        });
-        steps.collect()
     }
 }
 
@@ -78,45 +110,26 @@ enum AnswerBody<'a> {
     TxnOk { txn: Written<'a> },
 }
 
-fn write_request<'o>(call: &Call, write: &'static str, body: BodyWriter<'o>) -> BodyWriter<'o> {
-    body.json_field("txn", &Written { steps: call, write })
-}
-
-fn read_answer(reply: &Reply<'_>, write: &str) -> Result<Answer, String> {
-    let TxnOk { txn } = reply.fields("txn_ok")?;
-    let steps = txn.into_iter().map(|(function, key, value)| {
-        if function == "r" {
-            Ok(Step::Read { key, value })
-        } else if function == write {
-            Ok(Step::Write { key, value })
-        } else {
-            Err(format!(
-                "its txn has a step {function:?}; there are only \"r\" and {write:?}"
-            ))
-        }
-    });
-    steps.collect()
-}
-
-/// Nodes keep registers that transactions read and set.
-pub struct TxnRwRegister(Transactions);
-
-impl TxnRwRegister {
-    /// Registers that nobody has set, to be held to `models`.
-    pub fn new(limits: TxnLimits, models: Vec<Model>) -> Self {
-        TxnRwRegister(Transactions::new(limits, models))
-    }
-}
-
-impl Workload for TxnRwRegister {
+impl<K: Kind> Workload for Transactions<K> {
     type Call = Call;
     type Answer = Answer;
 
-    const NAME: &'static str = "txn-rw-register";
+    const NAME: &'static str = K::NAME;
     const HAS_LAST_PHASE: bool = false;
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
-        self.0.next(turn)
+        let length = turn.random.random_range(1..=self.max_txn_length);
+        let steps = (0..length).map(|_| match self.keys.access(turn.random) {
+            Access::Read(key) => Step::Read {
+                key: Value::from(key),
+                value: Value::Null,
+            },
+            Access::Write(key, value) => Step::Write {
+                key: Value::from(key),
+                value: Value::from(value),
+            },
+        });
+        steps.collect()
     }
 
     fn request_kind(_: &Call) -> &'static str {
@@ -124,64 +137,34 @@ impl Workload for TxnRwRegister {
     }
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
-        write_request(call, "w", body)
+        let write = K::WRITE;
+        body.json_field("txn", &Written { steps: call, write })
     }
 
     fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
-        read_answer(reply, "w")
+        let TxnOk { txn } = reply.fields("txn_ok")?;
+        let write = K::WRITE;
+        let steps = txn.into_iter().map(|(function, key, value)| {
+            if function == "r" {
+                Ok(Step::Read { key, value })
+            } else if function == write {
+                Ok(Step::Write { key, value })
+            } else {
+                Err(format!(
+                    "its txn has a step {function:?}; there are only \"r\" and {write:?}"
+                ))
+            }
+        });
+        steps.collect()
     }
 
     fn answer_body(_: &Call, steps: &Answer) -> impl Serialize {
-        let write = "w";
+        let write = K::WRITE;
         let txn = Written { steps, write };
         AnswerBody::TxnOk { txn }
     }
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        txn::rw_register::judge(history, &self.0.models)
-    }
-}
-
-/// Nodes keep lists that transactions read and append to.
-pub struct TxnListAppend(Transactions);
-
-impl TxnListAppend {
-    /// Lists that nobody has appended to, to be held to `models`.
-    pub fn new(limits: TxnLimits, models: Vec<Model>) -> Self {
-        TxnListAppend(Transactions::new(limits, models))
-    }
-}
-
-impl Workload for TxnListAppend {
-    type Call = Call;
-    type Answer = Answer;
-
-    const NAME: &'static str = "txn-list-append";
-    const HAS_LAST_PHASE: bool = false;
-
-    fn next_call(&mut self, turn: Turn<'_>) -> Call {
-        self.0.next(turn)
-    }
-
-    fn request_kind(_: &Call) -> &'static str {
-        "txn"
-    }
-
-    fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
-        write_request(call, "append", body)
-    }
-
-    fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
-        read_answer(reply, "append")
-    }
-
-    fn answer_body(_: &Call, steps: &Answer) -> impl Serialize {
-        let write = "append";
-        let txn = Written { steps, write };
-        AnswerBody::TxnOk { txn }
-    }
-
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        txn::list_append::judge(history, &self.0.models)
+        K::judge(history, &self.models)
     }
 }

@@ -171,12 +171,19 @@ impl<R: Replica> Gossip<R> {
         Ok(())
     }
 
-    /// Another node tells something.
+    /// Another node tells something: what stands in the field `gossip` of its message.
     ///
     /// # Errors
     ///
-    /// When it is no other node of this cluster, or what it tells is no entry. Then nothing counts as heard.
-    pub(super) fn hear(&mut self, src: &str, told: &Told<'_>, now: Duration) -> Result<(), Error> {
+    /// When it tells nothing, is no other node of this cluster, or what it tells is no entry. Then nothing counts as
+    /// heard.
+    pub(super) fn hear(
+        &mut self,
+        src: &str,
+        told: Option<&Told<'_>>,
+        now: Duration,
+    ) -> Result<(), Error> {
+        let told = told.ok_or_else(|| Error::missing("gossip"))?;
         let Some(index) = self.link(src) else {
             return Err(Error::new(
                 ErrorCode::MALFORMED_REQUEST,
