@@ -5,8 +5,9 @@ mod program;
 mod python_node;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use program::program;
 use python_node::echo_node;
@@ -118,6 +119,35 @@ fn what_a_node_prints_stays_text_in_the_page() {
         "the template has one comment"
     );
     assert!(page.contains("\\u003c/script>\\u003cscript>document.title='owned'"));
+}
+
+#[test]
+fn an_interrupted_run_is_stored_as_far_as_it_came() {
+    let store = store("interrupted");
+    let wrong = "print('asked', file=sys.stderr, flush=True)";
+    let node = program("interrupted-store.py", &echo_node(wrong));
+    let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --rate 100 --log-stderr --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eddy is built");
+    let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
+    lines.next().expect("a line").expect("UTF-8");
+    let interrupt = Command::new("kill")
+        .args(["-INT", &eddy.id().to_string()])
+        .status();
+    assert!(interrupt.expect("kill").success());
+    let last = lines.map_while(Result::ok).last().expect("a line");
+    assert!(last.contains("is in") && last.contains("/echo/"), "{last}");
+    assert_eq!(eddy.wait().expect("it ends").code(), Some(3));
+    let folder = store.join("latest");
+    let results: Value = serde_json::from_str(&read(&folder.join("results.json"))).expect("JSON");
+    assert_eq!(results["valid"], "unknown");
+    assert!(!self::lines(&folder.join("history.jsonl")).is_empty());
+    assert!(read(&folder.join("report.html")).contains("interrupted after"));
 }
 
 #[test]

@@ -96,7 +96,8 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "TYPE", value_enum, default_value = "constant")]
     pub latency_dist: Distribution,
 
-    /// Which faults to inject, separated by commas.
+    /// Which faults to inject, separated by commas. A killed node that is started again gets init and nothing else: what
+    /// it was told once before the run, such as topology, it has lost, as upstream.
     #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
     pub nemesis: Vec<Fault>,
 

@@ -28,6 +28,8 @@ pub(super) enum TestError {
     Run(#[from] RunError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("interrupted; all nodes have been ended{0}")]
+    Interrupted(String),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
     #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
@@ -108,6 +110,12 @@ impl Task for Run<'_> {
             if let Err(error) = store.finish(&record, &report) {
                 eprintln!("eddy: not all of the run is stored: {error}");
             }
+        }
+        if record.is_interrupted {
+            let kept = report.store().map_or_else(String::new, |folder| {
+                format!(". What is known of the run is in {}", folder.display())
+            });
+            return Err(TestError::Interrupted(kept));
         }
         Ok(report)
     }

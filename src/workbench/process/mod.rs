@@ -92,9 +92,6 @@ pub enum RunError {
         /// What nodes printed on stderr last, for a person, where the error does not say so itself.
         last_words: String,
     },
-    /// Someone wanted it to end.
-    #[error("interrupted; all nodes have been ended")]
-    Interrupted,
     /// The operating system refused something.
     #[error("the operating system refused to {what}: {error}")]
     System {
@@ -127,7 +124,7 @@ pub fn run<W: Workload, O: Observer>(
     let last_words = driver.last_words();
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
-            StartError::Exited { .. } => String::new(),
+            StartError::Exited { .. } | StartError::Interrupted => String::new(),
             StartError::NoAnswer { .. } | StartError::Refused { .. } => last_words,
         },
         error,
@@ -193,7 +190,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             self.wait(&mut events, until)?;
             self.read(audience)?;
             if self.is_interrupted {
-                return Err(RunError::Interrupted);
+                self.world.interrupt(self.began.elapsed());
             }
         }
     }

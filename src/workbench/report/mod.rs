@@ -153,6 +153,11 @@ impl Report {
         self.store = Some(folder.to_path_buf());
     }
 
+    /// Where all that is known of the run is kept, if it is.
+    pub fn store(&self) -> Option<&Path> {
+        self.store.as_deref()
+    }
+
     /// The operations that show what was found, as indices into the history.
     pub fn evidence(&self) -> impl Iterator<Item = usize> {
         let findings = self.findings.iter();

@@ -64,6 +64,8 @@ pub(super) fn figure(value: &Value) -> String {
 
 /// The beginning of a text, and a sign if there is more.
 pub(super) fn clipped(text: &[u8]) -> String {
+    // A character is up to four bytes.
+    let text = &text[..text.len().min(4 * (CHARS_MAX + 1))];
     let text = String::from_utf8_lossy(text);
     match text.char_indices().nth(CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),

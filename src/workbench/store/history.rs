@@ -4,30 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
+use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
-
-#[derive(Serialize)]
-struct Line<'a, A> {
-    index: usize,
-    client: String,
-    node: &'a str,
-    /// The body as it was sent.
-    request: &'a RawValue,
-    invoked_us: u64,
-    completed_us: u64,
-    is_final: bool,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    /// The body of the answer, without ids.
-    answer: Option<A>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-}
 
 /// Writes a history to the end of `out`.
 pub(super) fn write<W: Workload>(
@@ -37,35 +17,55 @@ pub(super) fn write<W: Workload>(
 ) -> io::Result<()> {
     // As the clients themselves do, each numbers what it asks from 1 up.
     let mut last_msg_ids: HashMap<usize, i64> = HashMap::new();
+    let mut line = Vec::new();
     for (index, operation) in history.iter().enumerate() {
         let msg_id = last_msg_ids.entry(operation.client).or_default();
         *msg_id += 1;
-        let mut request = Vec::new();
-        let body = BodyWriter::new(&mut request, W::request_kind(&operation.call));
-        drop(W::write_request(&operation.call, body).field("msg_id", *msg_id));
-        let (outcome, answer, why) = match &operation.outcome {
-            Outcome::Ok(answer) => {
-                let body = W::answer_body(&operation.call, answer);
-                ("ok", Some(body), None)
-            }
-            Outcome::Failed(why) => ("failed", None, Some(&**why)),
-            Outcome::Indeterminate(why) => ("indeterminate", None, Some(&**why)),
-        };
-        let line = Line {
-            index,
-            client: format!("c{}", operation.client),
-            node: &nodes[operation.node.index()],
-            request: serde_json::from_slice(&request)?,
-            invoked_us: microseconds(operation.invoked_at),
-            completed_us: microseconds(operation.completed_at),
-            is_final: operation.is_final,
-            outcome,
-            answer,
-            why,
-        };
-        serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n")?;
+        line.clear();
+        let node = &*nodes[operation.node.index()];
+        write_operation::<W>(index, operation, node, *msg_id, &mut line)?;
+        out.write_all(&line)?;
     }
+    Ok(())
+}
+
+fn write_operation<W: Workload>(
+    index: usize,
+    operation: &Operation<W::Call, W::Answer>,
+    node: &str,
+    msg_id: i64,
+    line: &mut Vec<u8>,
+) -> io::Result<()> {
+    line.extend_from_slice(b"{\"index\":");
+    (index as u64).encode(line);
+    line.extend_from_slice(b",\"client\":\"c");
+    (operation.client as u64).encode(line);
+    line.extend_from_slice(b"\",\"node\":");
+    node.encode(line);
+    line.extend_from_slice(b",\"request\":");
+    let body = BodyWriter::new(line, W::request_kind(&operation.call));
+    drop(W::write_request(&operation.call, body).field("msg_id", msg_id));
+    line.extend_from_slice(b",\"invoked_us\":");
+    microseconds(operation.invoked_at).encode(line);
+    line.extend_from_slice(b",\"completed_us\":");
+    microseconds(operation.completed_at).encode(line);
+    line.extend_from_slice(b",\"is_final\":");
+    operation.is_final.encode(line);
+    match &operation.outcome {
+        Outcome::Ok(answer) => {
+            line.extend_from_slice(b",\"outcome\":\"ok\",\"answer\":");
+            serde_json::to_writer(&mut *line, &W::answer_body(&operation.call, answer))?;
+        }
+        Outcome::Failed(why) => {
+            line.extend_from_slice(b",\"outcome\":\"failed\",\"why\":");
+            why.as_str().encode(line);
+        }
+        Outcome::Indeterminate(why) => {
+            line.extend_from_slice(b",\"outcome\":\"indeterminate\",\"why\":");
+            why.as_str().encode(line);
+        }
+    }
+    line.extend_from_slice(b"}\n");
     Ok(())
 }
 

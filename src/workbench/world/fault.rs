@@ -30,6 +30,9 @@ pub enum StartError {
         /// What it said.
         answer: String,
     },
+    /// Someone wanted it to end.
+    #[error("interrupted before the run began; all nodes have been ended")]
+    Interrupted,
     /// A node was gone before all had answered.
     #[error("{node} ended before the run began: {how}")]
     Exited {

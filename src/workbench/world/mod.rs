@@ -92,6 +92,8 @@ pub struct World<W: Workload, O = ()> {
     started_at: Duration,
     history: Vec<Operation<W::Call, W::Answer>>,
     faults: NodeFaults,
+    /// When someone ended it, since the start of the run.
+    interrupted_at: Option<Duration>,
     lives: Lives,
     /// What each node is yet to be given.
     inboxes: Vec<Vec<u8>>,
@@ -107,8 +109,11 @@ pub struct Record<W: Workload> {
     pub history: Vec<Operation<W::Call, W::Answer>>,
     /// What nodes did that no node may do.
     pub findings: Vec<Finding>,
-    /// Whether it ended before its time because a node was gone. There were no last operations then.
+    /// Whether it ended before its time, because a node was gone or because it was interrupted. There were no last
+    /// operations then.
     pub is_cut_short: bool,
+    /// Whether someone ended it.
+    pub is_interrupted: bool,
     /// How many messages were sent.
     pub sent: Traffic,
     /// How many messages arrived; one that was doubled counts twice.
@@ -161,6 +166,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             started_at: Duration::ZERO,
             history: Vec::new(),
             faults: NodeFaults::default(),
+            interrupted_at: None,
             lives: Lives::new(node_count),
             inboxes: vec![Vec::new(); node_count],
             scratch: Vec::new(),
@@ -222,11 +228,17 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Over { is_cut_short } => is_cut_short,
             _ => true,
         };
+        let mut findings = self.faults.into_findings(self.directory.nodes());
+        findings.extend(self.interrupted_at.map(|at| {
+            let after_s = at.as_secs_f64();
+            Finding::unknown(format!("The run was interrupted after {after_s:.1} s."), [])
+        }));
         let record = Record {
             workload: self.workload,
             history: self.history,
-            findings: self.faults.into_findings(self.directory.nodes()),
+            findings,
             is_cut_short,
+            is_interrupted: self.interrupted_at.is_some(),
             sent: self.network.traffic(),
             received: self.received,
             fault_windows: self.nemesis.windows().to_vec(),

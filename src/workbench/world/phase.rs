@@ -111,6 +111,18 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
+    /// Someone wants the run to end now. What is known of it is kept.
+    pub fn interrupt(&mut self, now: Duration) {
+        self.phase = match self.phase {
+            Phase::Starting | Phase::Introducing { .. } => Phase::Failed(StartError::Interrupted),
+            Phase::Failed(_) | Phase::Over { .. } => return,
+            _ => {
+                self.interrupted_at = Some(now - self.started_at);
+                Phase::Over { is_cut_short: true }
+            }
+        };
+    }
+
     fn ends_at(&self) -> Duration {
         self.started_at + self.settings.time_limit
     }

@@ -12,10 +12,18 @@ pub struct Logs<'a>(BTreeMap<&'a str, Log<'a>>);
 
 #[derive(Default)]
 struct Log<'a> {
-    /// For each offset the messages that were seen there (one, if all is right), each with a witness.
-    offsets: BTreeMap<i64, Vec<(&'a Value, usize)>>,
+    /// For each offset the messages that were seen there (one, if all is right).
+    offsets: BTreeMap<i64, Vec<Placed<'a>>>,
     /// For each message where it was seen.
     messages: HashMap<&'a Value, Seen>,
+}
+
+/// A message at an offset.
+struct Placed<'a> {
+    message: &'a Value,
+    witness: usize,
+    /// Some poll has returned it there.
+    is_polled: bool,
 }
 
 #[derive(Default)]
@@ -31,12 +39,32 @@ struct Seen {
 impl<'a> Log<'a> {
     fn place(&mut self, offset: i64, message: &'a Value, witness: usize) {
         let here = self.offsets.entry(offset).or_default();
-        if here.iter().all(|(other, _)| *other != message) {
-            here.push((message, witness));
+        if here.iter().all(|other| other.message != message) {
+            here.push(Placed {
+                message,
+                witness,
+                is_polled: false,
+            });
         }
         let seen = self.messages.entry(message).or_default();
         if seen.offsets.iter().all(|(other, _)| *other != offset) {
             seen.offsets.push((offset, witness));
+        }
+    }
+
+    /// Notes a message in an answer to a poll. Every client polls every message in the end: those that are known are
+    /// passed over quickly.
+    fn poll(&mut self, offset: i64, message: &'a Value, poll: usize) {
+        let mut here = self.offsets.get(&offset).into_iter().flatten();
+        if here.any(|placed| placed.is_polled && placed.message == message) {
+            return;
+        }
+        self.place(offset, message, poll);
+        let seen = self.messages.entry(message).or_default();
+        seen.poll.get_or_insert(poll);
+        let here = self.offsets.get_mut(&offset).into_iter().flatten();
+        for placed in here.filter(|placed| placed.message == message) {
+            placed.is_polled = true;
         }
     }
 
@@ -84,12 +112,7 @@ impl<'a> Logs<'a> {
                     for (key, messages) in answered {
                         let log = logs.entry(key).or_default();
                         for (offset, message) in messages {
-                            log.place(*offset, message, index);
-                            log.messages
-                                .entry(message)
-                                .or_default()
-                                .poll
-                                .get_or_insert(index);
+                            log.poll(*offset, message, index);
                         }
                     }
                 }
@@ -102,7 +125,7 @@ impl<'a> Logs<'a> {
     /// The first message of a log at `from` or later and before `to`, and an operation that tells of it.
     pub fn first_between(&self, key: &str, from: i64, to: i64) -> Option<(i64, usize)> {
         let (offset, messages) = self.0.get(key)?.offsets.range(from..to).next()?;
-        Some((*offset, messages[0].1))
+        Some((*offset, messages[0].witness))
     }
 
     /// Acknowledged messages below a polled one that nobody polled.
@@ -144,10 +167,12 @@ impl<'a> Logs<'a> {
         let mut findings = Vec::new();
         for (key, log) in &self.0 {
             for (offset, messages) in &log.offsets {
-                if let [(first, one), (second, other), ..] = messages[..] {
-                    let what =
-                        format!("Offset {offset} of log {key:?} held both {first} and {second}.");
-                    findings.push(Finding::invalid(what, [one, other]));
+                if let [first, second, ..] = &messages[..] {
+                    let what = format!(
+                        "Offset {offset} of log {key:?} held both {} and {}.",
+                        first.message, second.message
+                    );
+                    findings.push(Finding::invalid(what, [first.witness, second.witness]));
                 }
             }
         }

@@ -96,7 +96,8 @@ impl<'a> Page<'a> {
             out.write_all(before.as_bytes())?;
             match part {
                 Part::Style => out.write_all(STYLE.as_bytes())?,
-                Part::Data => serde_json::to_writer(WithoutTags(&mut out), self)?,
+                // At once, not in a write for every number.
+                Part::Data => WithoutTags(&mut out).write_all(&serde_json::to_vec(self)?)?,
                 Part::Scripts => {
                     for script in SCRIPTS {
                         out.write_all(script.as_bytes())?;

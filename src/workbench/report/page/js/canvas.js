@@ -93,19 +93,25 @@ class Plot {
     context.clip();
   }
 
-  /** Where something was broken. */
+  /** Where something was broken: one shade, however much of it, and names where there is room for them. */
   shadeFaults(context, isNamed = false) {
     this.clip(context);
-    for (const fault of faults) {
-      const from = this.x(fault.from);
-      const to = this.x(Math.min(fault.to, whole.to));
-      context.fillStyle = colours.fault;
-      context.fillRect(from, 0, Math.max(to - from, 1), this.bottom);
-      if (isNamed && context.measureText(fault.what).width + 8 < to - from) {
-        context.fillStyle = colours["fault-ink"];
-        context.textAlign = "left";
-        context.fillText(fault.what, from + 4, 8);
-      }
+    const spans = faults.map((fault) => {
+      const [from, to] = [this.x(fault.from), this.x(Math.min(fault.to, whole.to))];
+      return { what: fault.what, from, to };
+    });
+    context.fillStyle = colours.fault;
+    context.beginPath();
+    for (const { from, to } of spans) context.rect(from, 0, Math.max(to - from, 1), this.bottom);
+    context.fill();
+    context.fillStyle = colours["fault-ink"];
+    context.textAlign = "left";
+    let free = -Infinity;
+    for (const { what, from, to } of isNamed ? spans : []) {
+      const width = context.measureText(what).width + 8;
+      if (from < free || width > to - from) continue;
+      context.fillText(what, from + 4, 8);
+      free = from + width;
     }
     context.restore();
   }
