@@ -304,7 +304,11 @@ const JITTER_KIB: u64 = 256;
 
 /// A tenth of the messages warms up; after the rest, no more memory is taken than 5% above that.
 fn soak(messages_a_level: u64) {
-    for consistency in [Consistency::Regular, Consistency::Linearizable] {
+    for consistency in [
+        Consistency::Regular,
+        Consistency::Linearizable,
+        Consistency::Sequential,
+    ] {
         let mut soak = Soak::new(consistency);
         soak.run(messages_a_level / 10);
         let warm_kib = resident_kib();
@@ -354,5 +358,5 @@ fn memory_stays_flat_and_nothing_stays_pending() {
 #[test]
 #[ignore = "takes minutes: ten million messages"]
 fn memory_stays_flat_for_ten_million_messages() {
-    soak(5_000_000);
+    soak(3_500_000);
 }

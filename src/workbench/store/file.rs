@@ -21,6 +21,7 @@ pub(super) struct OutFile {
     /// How much has left the buffer.
     written_bytes: u64,
     bytes_max: u64,
+    has_last_line: bool,
     error: Option<io::Error>,
 }
 
@@ -34,6 +35,7 @@ impl OutFile {
             buffer: Vec::new(),
             written_bytes: 0,
             bytes_max,
+            has_last_line: false,
             error: None,
         })
     }
@@ -65,6 +67,15 @@ impl OutFile {
             self.flush_buffer();
         }
         true
+    }
+
+    /// Ends the file with a line about itself, for which there is always room. Only the first one counts.
+    pub(super) fn end_with(&mut self, line: &str) {
+        if !mem::replace(&mut self.has_last_line, true) {
+            self.buffer.extend_from_slice(line.as_bytes());
+            self.buffer.push(b'\n');
+            self.bytes_max = self.len();
+        }
     }
 
     /// Hands what is there to the operating system.
@@ -152,6 +163,7 @@ mod tests {
             buffer: Vec::new(),
             written_bytes: 0,
             bytes_max: u64::MAX,
+            has_last_line: false,
             error: None,
         };
         for _ in 0..1000 {

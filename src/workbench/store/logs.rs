@@ -8,8 +8,11 @@ use super::file::OutFile;
 use crate::workbench::process::Audience;
 use crate::workbench::world::Progress;
 
-/// How long the log of one node gets, at most.
+/// How long the log of one node gets, at most, but for a line that says so.
 const LOG_BYTES_MAX: u64 = 256 << 20;
+
+/// The last line of a log that is too long.
+const CUT_OFF: &str = "(eddy: this log has reached its limit of 256 MiB; what the node printed from here on is left out)";
 
 /// The logs of all nodes. A node that logs nothing has an empty one.
 pub struct NodeLogs {
@@ -19,10 +22,14 @@ pub struct NodeLogs {
 impl NodeLogs {
     /// An empty log in `folder` for each of these nodes.
     pub(super) fn create(folder: &Path, nodes: &[String]) -> Result<Self, StoreError> {
+        Self::limited(folder, nodes, LOG_BYTES_MAX)
+    }
+
+    fn limited(folder: &Path, nodes: &[String], bytes_max: u64) -> Result<Self, StoreError> {
         let mut files = BTreeMap::new();
         for (index, name) in nodes.iter().enumerate() {
             let path = folder.join(file_name(index, name));
-            files.insert(name.clone(), OutFile::create(path, LOG_BYTES_MAX)?);
+            files.insert(name.clone(), OutFile::create(path, bytes_max)?);
         }
         Ok(NodeLogs { files })
     }
@@ -52,10 +59,13 @@ impl Audience for NodeLogs {
 
     fn logged(&mut self, node: &str, line: &str) {
         if let Some(file) = self.files.get_mut(node) {
-            file.append(|out| {
+            let has_room = file.append(|out| {
                 out.extend_from_slice(line.as_bytes());
                 out.push(b'\n');
             });
+            if !has_room {
+                file.end_with(CUT_OFF);
+            }
         }
     }
 }
@@ -63,6 +73,20 @@ impl Audience for NodeLogs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::store::testing::folder;
+
+    #[test]
+    fn a_log_that_is_cut_off_says_so_in_its_last_line_and_once() {
+        let folder = folder("long_log");
+        let names = [String::from("n0")];
+        let mut logs = NodeLogs::limited(&folder, &names, 20).expect("a new folder");
+        for number in 0..100 {
+            logs.logged("n0", &format!("line {number}"));
+        }
+        logs.finish().expect("room on the disk");
+        let log = std::fs::read_to_string(folder.join("n0.log")).expect("it is there");
+        assert_eq!(log, format!("line 0\nline 1\n{CUT_OFF}\n"));
+    }
 
     #[test]
     fn the_name_of_a_node_leads_to_no_other_folder() {
