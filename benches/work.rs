@@ -19,15 +19,15 @@ use eddy::workload::g_counter::Consistency;
 /// Counted with rustc 1.95 on x86-64 and valgrind 3.19. Another compiler may need a little more or less; if so much that
 /// this fails, and nothing else has changed, put what it prints here.
 const RECORDED: [(&str, u64); 9] = [
-    ("echo", 3556),
-    ("regular-add", 9548),
-    ("regular-read", 14_678),
-    ("linearizable-add", 11_045),
-    ("linearizable-read", 10_687),
-    ("sequential-add", 11_053),
-    ("sequential-read", 8976),
-    ("eventual-add", 3748),
-    ("eventual-read", 13_548),
+    ("echo", 3491),
+    ("regular-add", 9390),
+    ("regular-read", 14_479),
+    ("linearizable-add", 10_888),
+    ("linearizable-read", 10_533),
+    ("sequential-add", 10_896),
+    ("sequential-read", 8911),
+    ("eventual-add", 3724),
+    ("eventual-read", 13_486),
 ];
 
 /// How much more than recorded is a failure.

@@ -1,12 +1,16 @@
 //! Nodes without I/O: lines and the time in, bytes and the next deadline out. In steady state no message costs an
-//! allocation.
+//! allocation, and what waits takes little memory.
 
 mod conversation;
+
+use std::time::Duration;
 
 use allocation_counter::measure;
 use conversation::{Company, Request, counter, echo};
 use eddy::node::{Node, Workload};
-use eddy::workload::g_counter::Consistency;
+use eddy::protocol::LineReader;
+use eddy::workload::GCounter;
+use eddy::workload::g_counter::{Consistency, Options};
 
 /// How often a node allocates memory for a thousand requests, of each of these as many, after it has served as many
 /// before.
@@ -87,5 +91,60 @@ fn a_read_of_an_eventual_counter_allocates_only_for_what_a_peer_tells() {
             allocations <= polls_max,
             "{allocations} allocations, {polls_max} polls"
         );
+    }
+}
+
+#[test]
+fn a_counter_is_driven_by_hand() {
+    let options = Options {
+        pending_max: 100,
+        rpc_timeout: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let mut node = Node::new(GCounter::new(options, 1));
+    let mut reader = LineReader::new(4096);
+
+    // Bytes come from wherever they come from, cut anywhere.
+    let input = r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}
+{"src":"c1","dest":"n0","body":{"type":"add","delta":3,"msg_id":2}}
+{"src":"c1","des"#;
+    reader.space()[..input.len()].copy_from_slice(input.as_bytes());
+    reader.filled(input.len());
+    let now = Duration::from_millis(10);
+    for line in reader.lines() {
+        let line = line.expect("it is UTF-8 and not too long");
+        node.receive(line, now).expect("it is a message");
+    }
+
+    // Bytes go wherever they go: to the client, and a question to the store.
+    let output = String::from_utf8(node.output().to_vec()).expect("messages are text");
+    node.written(output.len());
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0].contains(r#""dest":"c0","body":{"type":"init_ok""#));
+    assert!(lines[1].contains(r#""dest":"seq-kv","body":{"type":"read""#));
+
+    // No answer from the store: the node wants to be woken, and asks once more.
+    let deadline = node.deadline().expect("it waits for an answer");
+    assert!(deadline >= now + Duration::from_millis(500));
+    node.wake(deadline);
+    assert_eq!(node.output(), format!("{}\n", lines[1]).as_bytes());
+}
+
+#[test]
+fn a_pending_operation_takes_at_most_256_bytes() {
+    const OPERATIONS: usize = 10_000;
+    for level in ["regular", "linearizable", "sequential", "eventual"] {
+        let consistency = level.parse().expect("it is a level");
+        let mut node = counter(consistency);
+        Company::new(counter(consistency)).init().play(&mut node);
+        let allocated = measure(|| {
+            for number in 0..OPERATIONS {
+                let line = Request::Read.line(number);
+                node.receive(&line, Duration::ZERO).expect("a message");
+                node.written(node.output().len());
+            }
+        });
+        let bytes = allocated.bytes_max / OPERATIONS as u64;
+        assert!((1..=256).contains(&bytes), "{level}: {bytes} bytes");
     }
 }

