@@ -147,8 +147,9 @@ function brushable(plot) {
     const place = plot.place(event);
     if (start === null) {
       const found = nearestPoint(plot, place);
-      if (found === null) hideTooltip();
-      else showTooltip(event, operationLines(found));
+      const lines = found === null ? brokenAt(plot.us(place.x)) : operationLines(found);
+      if (lines.length === 0) hideTooltip();
+      else showTooltip(event, lines);
       return;
     }
     if (Math.abs(place.x - start.x) < 5 && brush === null) return;
@@ -172,6 +173,11 @@ function brushable(plot) {
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", hideTooltip);
+}
+
+/** What was broken at a time, in words. */
+function brokenAt(us) {
+  return faults.filter((fault) => fault.from <= us && us <= fault.to).map((fault) => fault.what);
 }
 
 /** The operation whose point is nearest, if it is near. */
