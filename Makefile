@@ -77,7 +77,7 @@ no-std:
 
 # Needs valgrind (apt install valgrind); without it nothing is checked, and it says so.
 work:
-	cargo bench --no-default-features --bench work
+	cargo bench --profile release --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
 # one counter. Each ends with exit code 0.
@@ -124,5 +124,5 @@ help:
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
-	@echo 'make bench       echo against a straight loop and against cat, as ratios'
+	@echo 'make bench       echo against a straight loop, against cat and against true, as ratios'
 	@echo 'make small       a g-counter for where there is little room'
