@@ -124,5 +124,5 @@ help:
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
-	@echo 'make bench       echo against a straight loop, against cat and against true, as ratios'
+	@echo 'make bench       echo against a straight loop and against cat, as ratios'
 	@echo 'make small       a g-counter for where there is little room'
