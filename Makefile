@@ -103,7 +103,7 @@ no-std:
 
 # Needs valgrind (apt install valgrind); without it nothing is checked, and it says so.
 work:
-	cargo bench --no-default-features --bench work
+	cargo bench --profile release --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
 # one counter, then the larger bounds of the model checker. Each ends with exit code 0.

@@ -1,4 +1,4 @@
-//! The real binaries against the straight loop and against `cat`: flood, latency, and many requests in flight.
+//! The real binaries against the straight loop and against `cat`: flood, latency, many requests in flight, and the start.
 //!
 //! The programs take turns, so that a machine that is busy with other things is busy for all of them. The bench runs
 //! itself with the argument `ceiling` as the straight loop.
@@ -19,6 +19,7 @@ const ROUNDS: usize = 15;
 const EXCHANGES_A_ROUND: usize = 2_000;
 const IN_FLIGHT: usize = 64;
 const EXCHANGES_IN_FLIGHT: usize = 40_000;
+const STARTS: usize = 200;
 
 fn main() {
     if std::env::args().any(|argument| argument == "ceiling") {
@@ -34,6 +35,7 @@ fn main() {
     flood(&ceiling, &echo);
     latency(&|| Command::new("cat"), &echo);
     in_flight(&ceiling, &echo);
+    start(&|| Command::new("true"), &echo);
 }
 
 type Program<'a> = &'a dyn Fn() -> Command;
@@ -184,5 +186,29 @@ fn in_flight(ceiling: Program, echo: Program) {
     println!(
         "{IN_FLIGHT} in flight       echo {echo:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
         echo / ceiling
+    );
+}
+
+/// From nothing to the answer to `init`, beside a program that does nothing, from nothing to its end.
+fn start(nothing: Program, echo: Program) {
+    let mut times = [(); 2].map(|()| Histogram::<u64>::new(3).expect("3 digits are allowed"));
+    for _ in 0..STARTS {
+        let start = Instant::now();
+        let status = nothing().status().expect("it starts");
+        let nothing_ns = start.elapsed().as_nanos() as u64;
+        assert!(status.success());
+        let start = Instant::now();
+        let mut peer = Peer::start(echo());
+        peer.answers();
+        let echo_ns = start.elapsed().as_nanos() as u64;
+        peer.end();
+        for (times, time_ns) in times.iter_mut().zip([nothing_ns, echo_ns]) {
+            times.record(time_ns).expect("the histogram grows");
+        }
+    }
+    let [nothing, echo] = times.map(|times| times.value_at_quantile(0.5) as f64 / 1e3);
+    println!(
+        "start to init_ok   echo {echo:7.1} us    true    {nothing:7.1} us    {:.1} us more",
+        echo - nothing
     );
 }
