@@ -130,26 +130,21 @@ fn with_every_fault_at_once_an_add_and_a_read_are_right() {
 
 #[test]
 #[ignore = "minutes"]
-fn with_more_faults_of_each_kind_two_nodes_are_right() {
-    check(Bounds {
-        silences: 1,
-        ..without_faults([&[Add, Read], &[Add, Read]])
-    });
+fn within_larger_bounds_everything_is_right() {
+    check(without_faults([&[Add], &[Add], &[Read]]));
     check(Bounds {
         kills: 1,
         ..without_faults([&[Add, Read], &[Add, Read]])
-    });
-    check(Bounds {
-        silences: 2,
-        duplicates: 1,
-        ..without_faults([&[Add], &[Add, Read]])
     });
     check(Bounds {
         silences: 1,
         kills: 1,
         ..without_faults([&[Add], &[Add, Read]])
     });
-    check(without_faults([&[Add, Read], &[Add], &[Read]]));
+    check(Bounds {
+        silences: 1,
+        ..without_faults([&[Add, Read], &[Add, Read]])
+    });
 }
 
 /// What `check` finds to be unreachable at the linearizable level.

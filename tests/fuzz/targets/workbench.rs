@@ -1,0 +1,76 @@
+//! The workbench's reading of what nodes print: whatever a node answers, the run ends and is judged without a panic.
+//!
+//! A line of input is what the node prints next. In it `@` stands for the id of the message that the node has got
+//! last, and `#` for who sent that, so that an answer can reach a client or a service.
+
+#![no_main]
+
+use std::time::Duration;
+
+use eddy::workbench::check::consistency::Level;
+use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::service::SequentialStore;
+use eddy::workbench::workload::{Echo, GCounter, GSet, PnCounter, UniqueIds, Workload};
+use eddy::workbench::world::{Settings, World};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Value, json};
+
+fn settings() -> Settings {
+    Settings {
+        nodes: vec![String::from("n0"), String::from("n1")],
+        client_count: 2,
+        rate_per_s: 10.0,
+        time_limit: Duration::from_secs(1),
+        recovery: Duration::from_secs(1),
+        latency: Latency {
+            mean: Duration::from_millis(5),
+            distribution: Distribution::Constant,
+        },
+        sequential_store: SequentialStore::Maelstrom,
+        faults: Vec::new(),
+        services_suffer: false,
+        fault_interval: Duration::from_secs(1),
+        seed: 1,
+    }
+}
+
+fn run<W: Workload>(workload: W, mut printed: std::str::Lines<'_>) {
+    let mut world = World::new(workload, settings(), ());
+    let mut now = Duration::ZERO;
+    while !world.is_over() {
+        world.advance(now);
+        for node in 0..2 {
+            for line in std::mem::take(world.inbox(node)).split(|byte| *byte == b'\n') {
+                let Ok(message) = serde_json::from_slice::<Value>(line) else {
+                    continue;
+                };
+                let (id, src) = (&message["body"]["msg_id"], &message["src"]);
+                if message["body"]["type"] == "init" {
+                    let body = json!({"type": "init_ok", "in_reply_to": id});
+                    let answer = json!({"src": message["dest"], "dest": src, "body": body});
+                    world.heard(node, &answer.to_string(), now);
+                } else if let Some(line) = printed.next() {
+                    let src = src.as_str().expect("senders have names");
+                    let line = line.replace('@', &id.to_string()).replace('#', src);
+                    world.heard(node, &line, now);
+                }
+            }
+        }
+        now = world.next_deadline().unwrap_or(now);
+    }
+    if let Ok(record) = world.finish() {
+        record.workload.judge(&record.history);
+    }
+}
+
+fuzz_target!(|input: (u8, &str)| {
+    let (workload, printed) = input;
+    let lines = printed.lines();
+    match workload % 5 {
+        0 => run(Echo, lines),
+        1 => run(UniqueIds, lines),
+        2 => run(GCounter::new(Level::ALL.to_vec()), lines),
+        3 => run(PnCounter::new(Level::ALL.to_vec()), lines),
+        _ => run(GSet::default(), lines),
+    }
+});
