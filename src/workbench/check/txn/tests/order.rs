@@ -86,10 +86,10 @@ fn a_read_that_misses_another_clients_earlier_write_is_sequentially_consistent()
 
 #[test]
 fn two_clients_that_each_miss_the_others_write_are_a_cycle_and_not_sequentially_consistent() {
-    let words = "T0 comes before T2, because the same client ran T2 later. \
-        T2 comes before T1, because T2 read key \"y\" without T1's 1. \
-        T1 comes before T3, because the same client ran T3 later. \
-        T3 comes before T0, because T3 read key \"x\" without T0's 1. So T0 would have to come before itself.";
+    let words = "T0 comes before T2, because the same client ran T2 later.\n\
+        T2 comes before T1, because T2 read key \"y\" without T1's 1.\n\
+        T1 comes before T3, because the same client ran T3 later.\n\
+        T3 comes before T0, because T3 read key \"x\" without T0's 1.\nSo T0 would have to come before itself.";
     assert_between(
         rw_register::judge,
         &two_keys(json!(null), json!(null)),
