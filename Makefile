@@ -134,6 +134,7 @@ deny:
 
 bench:
 	cargo bench --bench end_to_end
+	cargo bench --bench core
 	cargo bench --features workbench --bench routing
 
 # A target of its own keeps the flags from the build scripts.
@@ -152,5 +153,6 @@ help:
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
-	@echo 'make bench       echo against a straight loop and against cat, as ratios; the workbench, in messages a second'
+	@echo 'make bench       echo against a straight loop and against cat, as ratios; the core, part by part;'
+	@echo '                 the workbench, in messages a second'
 	@echo 'make small       a g-counter for where there is little room'
