@@ -40,7 +40,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom test lint doc soak fuzz deny bench small help
+.PHONY: maelstrom test lint doc soak fuzz deny bench growth small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -94,6 +94,10 @@ deny:
 bench:
 	cargo bench --bench end_to_end
 
+# In virtual time: the same table on every machine.
+growth:
+	cargo bench --features workbench --bench growth
+
 # A target of its own keeps the flags from the build scripts.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
@@ -112,4 +116,5 @@ help:
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
 	@echo 'make bench       echo against a straight loop and against cat, as ratios'
+	@echo 'make growth      what a counter costs as nodes, clients and latency grow, as a table'
 	@echo 'make small       a g-counter for where there is little room'
