@@ -60,7 +60,7 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom node-release eddy-debug test lint doc no-std work soak fuzz deny bench small help
+.PHONY: maelstrom node-release eddy-debug test lint doc no-std work soak fuzz deny bench growth small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -137,6 +137,10 @@ bench:
 	cargo bench --bench core
 	cargo bench --features workbench --bench routing
 
+# In virtual time: the same table on every machine.
+growth:
+	cargo bench --features workbench --bench growth
+
 # A target of its own keeps the flags from the build scripts.
 small:
 	RUSTFLAGS='-C force-unwind-tables=no -C link-arg=-Wl,--icf=all' \
@@ -155,4 +159,5 @@ help:
 	@echo 'make deny        licences and duplicates of dependencies'
 	@echo 'make bench       echo against a straight loop and against cat, as ratios; the core, part by part;'
 	@echo '                 the workbench, in messages a second'
+	@echo 'make growth      what a counter costs as nodes, clients and latency grow, as a table'
 	@echo 'make small       a g-counter for where there is little room'

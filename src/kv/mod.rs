@@ -124,6 +124,7 @@ impl Service {
 #[derive(Clone, Debug)]
 pub struct Patience {
     rpc_timeout: Duration,
+    wait_max: Duration,
     random: Random,
 }
 
@@ -135,20 +136,49 @@ impl Patience {
     pub fn new(rpc_timeout: Duration, random: Random) -> Self {
         Patience {
             rpc_timeout: rpc_timeout.max(Duration::from_millis(1)),
+            wait_max: Duration::MAX,
             random,
         }
     }
 
-    /// The wait after `attempts` tries without an answer: twice as long each time, up to eight times, with up to a
-    /// quarter more by chance, so that nodes that failed together don't try again together.
+    /// Lets no wait grow beyond half of `op_timeout`: when the store can be reached again, what waits for it is to be
+    /// answered in time.
+    pub fn within(self, op_timeout: Duration) -> Self {
+        Patience {
+            wait_max: self.rpc_timeout.max(op_timeout / 2),
+            ..self
+        }
+    }
+
+    /// The wait after `attempts` tries without an answer: twice as long each time, up to eight times or to the limit,
+    /// with up to a quarter more by chance, so that nodes that failed together don't try again together.
     pub fn wait(&mut self, attempts: u32) -> Duration {
         let doublings = attempts.min(Self::DOUBLINGS_MAX);
         let wait = self.rpc_timeout.saturating_mul(1 << doublings);
+        let wait = wait.min(self.wait_max);
         wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
     }
 
     /// The wait after a service has refused: a tenth of the time, since an answer did come.
     pub fn pause(&mut self, attempts: u32) -> Duration {
         self.wait(attempts) / 10
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_grows_to_half_of_what_an_operation_may_take_and_no_further() {
+        let (second, op_timeout) = (Duration::from_secs(1), Duration::from_millis(4500));
+        for seed in 0..100 {
+            let mut patience = Patience::new(second, Random::new(seed)).within(op_timeout);
+            let waits = [0, 1, 2, 100].map(|attempts| patience.wait(attempts));
+            for (wait, least_ms) in waits.into_iter().zip([1000, 2000, 2250, 2250]) {
+                let least = Duration::from_millis(least_ms);
+                assert!((least..least * 5 / 4).contains(&wait), "{wait:?}");
+            }
+        }
     }
 }

@@ -11,8 +11,9 @@ use super::repeat;
 use super::test::TestError;
 use super::workloads::{self, Task};
 use crate::program::{self, Program};
+use crate::workbench::audit::Counts;
 use crate::workbench::check::{Judgement, Validity, availability};
-use crate::workbench::report::Report;
+use crate::workbench::report::{Figures, Report};
 use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
@@ -49,7 +50,7 @@ pub(super) fn sim(options: &SimOptions) -> Result<Validity, TestError> {
 /// What many runs have shown.
 struct Tally {
     validity: Validity,
-    operation_count: usize,
+    figures: Figures,
     /// What failed, by seed, with the first thing that was wrong.
     failing: Vec<(u64, String)>,
     unknown_count: usize,
@@ -86,17 +87,18 @@ fn simulate<W: Workload>(
     let mut out = io::stdout().lock();
     let Tally {
         validity,
-        operation_count,
+        mut figures,
         failing,
         unknown_count,
     } = tally;
     let (count, failing_count) = (options.seeds, failing.len());
     writeln!(
         out,
-        "{count} runs, {operation_count} operations: invalid {failing_count}, unknown {unknown_count}; {:.0} runs a \
+        "{count} runs: invalid {failing_count}, unknown {unknown_count}; {:.0} runs a \
          second",
         count as f64 / took_s
     )?;
+    tell_figures(&mut figures, &mut out)?;
     for (seed, what) in failing.iter().take(FAILING_SHOWN_MAX) {
         let what = what.lines().next().unwrap_or_default();
         writeln!(out, "\n  seed {seed}: {what}")?;
@@ -117,6 +119,28 @@ fn simulate<W: Workload>(
         )?;
     }
     Ok(validity)
+}
+
+fn tell_figures(figures: &mut Figures, out: &mut impl Write) -> io::Result<()> {
+    let Counts {
+        ok,
+        failed,
+        indeterminate,
+    } = figures.counts();
+    writeln!(
+        out,
+        "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}; {:.1} a second",
+        figures.counts().total(),
+        figures.per_second()
+    )?;
+    if let Some(quantiles) = figures.latency_ms() {
+        writeln!(out, "latency     {quantiles}")?;
+    }
+    let [all, servers] = figures.messages_an_operation();
+    writeln!(
+        out,
+        "messages    {all:.2} an operation; between servers {servers:.2} an operation"
+    )
 }
 
 fn with_seed(settings: &Settings, seed: u64) -> Settings {
@@ -160,7 +184,7 @@ fn campaign<W: Workload>(
     let bar = progress_bar(options.seeds);
     let mut tally = Tally {
         validity: Validity::Valid,
-        operation_count: 0,
+        figures: Figures::default(),
         failing: Vec::new(),
         unknown_count: 0,
     };
@@ -171,9 +195,9 @@ fn campaign<W: Workload>(
         verdict(record, &settings, &options.run)
     };
     campaign::each_seed(seeds, campaign::worker_count(), work, |seed, verdict| {
-        let (validity, operation_count, what) = verdict;
+        let (validity, figures, what) = verdict;
         tally.validity = tally.validity.max(validity);
-        tally.operation_count += operation_count;
+        tally.figures.add(figures);
         match validity {
             Validity::Invalid => tally.failing.push((seed, what)),
             Validity::Unknown => tally.unknown_count += 1,
@@ -199,18 +223,18 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// The verdict on a run, how many operations it had, and the first thing that was wrong.
+/// The verdict on a run, its figures, and the first thing that was wrong.
 fn verdict<W: Workload>(
     record: Result<Record<W>, StartError>,
     settings: &Settings,
     options: &RunOptions,
-) -> (Validity, usize, String) {
+) -> (Validity, Figures, String) {
     match record {
-        Err(error) => (Validity::Invalid, 0, error.to_string()),
+        Err(error) => (Validity::Invalid, Figures::default(), error.to_string()),
         Ok(record) => {
-            let operation_count = record.history.len();
+            let figures = Figures::new(&record, settings);
             let report = Report::new(&record, settings, options.availability, String::new());
-            (report.validity(), operation_count, report.first_finding())
+            (report.validity(), figures, report.first_finding())
         }
     }
 }

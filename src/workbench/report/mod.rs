@@ -1,5 +1,6 @@
 //! What a run has shown, for a person and for a program.
 
+mod figures;
 pub mod page;
 mod words;
 
@@ -19,6 +20,8 @@ use super::nemesis::FaultWindow;
 use super::network::Traffic;
 use super::workload::Workload;
 use super::world::{Record, Settings};
+
+pub use figures::Figures;
 
 /// The verdict on a run, and its figures.
 #[derive(Debug, Serialize)]
@@ -55,11 +58,15 @@ struct ReportedFinding {
 
 /// How long operations that succeeded took.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-struct Quantiles {
-    p50: f64,
-    p95: f64,
-    p99: f64,
-    max: f64,
+pub struct Quantiles {
+    /// So long or less took half of them, in milliseconds like the others.
+    pub p50: f64,
+    /// So long or less took 95 in a hundred.
+    pub p95: f64,
+    /// So long or less took 99 in a hundred.
+    pub p99: f64,
+    /// So long took the longest.
+    pub max: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,7 +137,7 @@ impl Report {
             findings: reported.collect(),
             operations,
             operations_by_type: by_kind,
-            latency_ms: Quantiles::of(history),
+            latency_ms: Quantiles::of(&mut figures::latencies(history)),
             messages: Messages::new(record.sent, record.received, operations.total()),
             faults: record.fault_windows.iter().map(reported_fault).collect(),
             facts,
@@ -208,14 +215,10 @@ impl ReportedFinding {
 }
 
 impl Quantiles {
-    /// Of the operations that succeeded; `None` if none did.
-    fn of<C, A>(history: &[Operation<C, A>]) -> Option<Self> {
-        let succeeded = history.iter().filter(|operation| operation.outcome.is_ok());
-        let mut latencies: Vec<Duration> = succeeded
-            .map(|operation| operation.completed_at - operation.invoked_at)
-            .collect();
+    /// Of these; `None` if there are none.
+    fn of(latencies: &mut [Duration]) -> Option<Self> {
         latencies.sort_unstable();
-        let quantile = |part| quantile(&latencies, part).map(milliseconds);
+        let quantile = |part| quantile(latencies, part).map(milliseconds);
         Some(Quantiles {
             p50: quantile(0.5)?,
             p95: quantile(0.95)?,
@@ -303,15 +306,8 @@ impl fmt::Display for Report {
             "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}",
             self.operations.total()
         )?;
-        if let Some(Quantiles { p50, p95, p99, max }) = self.latency_ms {
-            writeln!(
-                f,
-                "latency     p50 {}, p95 {}, p99 {}, max {}",
-                Milliseconds(p50),
-                Milliseconds(p95),
-                Milliseconds(p99),
-                Milliseconds(max)
-            )?;
+        if let Some(quantiles) = self.latency_ms {
+            writeln!(f, "latency     {quantiles}")?;
         }
         writeln!(
             f,
@@ -358,10 +354,10 @@ mod tests {
             .map(|latency_ms| operation(latency_ms, Outcome::Ok(())))
             .collect();
         history.push(operation(5000, Outcome::Indeterminate(String::new())));
-        let quantiles = Quantiles::of(&history).expect("operations that succeeded");
-        let Quantiles { p50, p95, p99, max } = quantiles;
+        let quantiles = Quantiles::of(&mut figures::latencies(&history));
+        let Quantiles { p50, p95, p99, max } = quantiles.expect("operations that succeeded");
         let rounded = [p50, p95, p99, max].map(|quantile| quantile.round() as u64);
         assert_eq!(rounded, [100, 190, 198, 200]);
-        assert_eq!(Quantiles::of::<(), ()>(&[]), None);
+        assert_eq!(Quantiles::of(&mut []), None);
     }
 }

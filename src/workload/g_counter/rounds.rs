@@ -131,7 +131,7 @@ impl<G: Guarantee> Rounds<G> {
             service: Service::new(&options.service),
             rounds: Pending::new(&mut random),
             last_round_id: random.sequence_start(53) as i64,
-            patience: Patience::new(options.rpc_timeout, random),
+            patience: Patience::new(options.rpc_timeout, random).within(options.op_timeout),
             answers: Answers::new(options.pending_max),
             options,
             is_changing: false,

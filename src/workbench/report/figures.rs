@@ -1,0 +1,87 @@
+//! The figures of one run or of many together.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Milliseconds, Quantiles};
+use crate::workbench::audit::Counts;
+use crate::workbench::history::Operation;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::{Record, Settings};
+
+/// How fast operations were, and what they cost.
+#[derive(Default)]
+pub struct Figures {
+    counts: Counts,
+    /// For how long clients asked, all runs together.
+    asked_for: Duration,
+    /// How many operations succeeded in that time.
+    ok_in_time: usize,
+    latencies: Vec<Duration>,
+    /// How many messages were sent, and how many of them not to or from a client.
+    messages: u64,
+    messages_of_servers: u64,
+}
+
+impl Figures {
+    /// Those of one run.
+    pub fn new<W: Workload>(record: &Record<W>, settings: &Settings) -> Self {
+        let history = &record.history;
+        let in_time =
+            |operation: &&Operation<_, _>| operation.outcome.is_ok() && !operation.is_final;
+        Figures {
+            counts: Counts::sum(Counts::by_kind::<W>(history).values()),
+            asked_for: settings.time_limit,
+            ok_in_time: history.iter().filter(in_time).count(),
+            latencies: latencies(history),
+            messages: record.sent.all,
+            messages_of_servers: record.sent.servers,
+        }
+    }
+
+    /// Adds those of other runs.
+    pub fn add(&mut self, other: Figures) {
+        self.counts = Counts::sum([self.counts, other.counts].iter());
+        self.asked_for += other.asked_for;
+        self.ok_in_time += other.ok_in_time;
+        self.latencies.extend(other.latencies);
+        self.messages += other.messages;
+        self.messages_of_servers += other.messages_of_servers;
+    }
+
+    /// What became of the operations.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many operations succeeded a second, while clients asked.
+    pub fn per_second(&self) -> f64 {
+        self.ok_in_time as f64 / self.asked_for.as_secs_f64()
+    }
+
+    /// How long operations that succeeded took; `None` if none did.
+    pub fn latency_ms(&mut self) -> Option<Quantiles> {
+        Quantiles::of(&mut self.latencies)
+    }
+
+    /// How many messages there were an operation: all, and those not to or from a client.
+    pub fn messages_an_operation(&self) -> [f64; 2] {
+        let total = self.counts.total().max(1) as f64;
+        [self.messages, self.messages_of_servers].map(|count| count as f64 / total)
+    }
+}
+
+/// How long each operation took that succeeded.
+pub(super) fn latencies<C, A>(history: &[Operation<C, A>]) -> Vec<Duration> {
+    let succeeded = history.iter().filter(|operation| operation.outcome.is_ok());
+    succeeded
+        .map(|operation| operation.completed_at - operation.invoked_at)
+        .collect()
+}
+
+impl fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [p50, p95, p99, max] = [self.p50, self.p95, self.p99, self.max].map(Milliseconds);
+        write!(f, "p50 {p50}, p95 {p95}, p99 {p99}, max {max}")
+    }
+}
