@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use serde_json::value::RawValue;
 
-pub use register::{Register, Seen, VERSION_MAX, check_version};
+pub use register::{Proof, Register, Seen, VERSION_MAX, check_version};
 pub use registers::{Event, Registers};
 
 use crate::node::{Outbox, Random};

@@ -35,7 +35,10 @@ pub trait Register: Encode + Clone + Default {
 
     /// How many changes led here; 0 is the state of a key that isn't there.
     fn version(&self) -> u64;
+}
 
+/// A register that shows whether a change of it was made.
+pub trait Proof: Register {
     /// Whether this state could only have come about through `change`.
     fn proves(&self, change: &Self) -> bool;
 }
@@ -53,7 +56,7 @@ pub enum Seen {
 
 impl Seen {
     /// Judges `state`, read at any time after the change from version `from` to `change` was first sent.
-    pub fn judge<R: Register>(state: &R, from: &R, change: &R) -> Self {
+    pub fn judge<R: Proof>(state: &R, from: &R, change: &R) -> Self {
         if state.proves(change) {
             Seen::Applied
         } else if state.version() > from.version() {

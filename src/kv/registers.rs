@@ -4,7 +4,7 @@ use core::time::Duration;
 use serde_json::value::RawValue;
 use slab::Slab;
 
-use super::{Answer, Patience, Register, Seen, Service};
+use super::{Answer, Patience, Proof, Seen, Service};
 use crate::node::{Outbox, Pending, Random};
 use crate::protocol::Message;
 
@@ -12,7 +12,7 @@ use crate::protocol::Message;
 ///
 /// Each register has at most one read and one change under way. A change is a compare-and-swap of the whole value. One
 /// of unknown outcome is settled by reading ([`Seen`]) and repeated only unchanged, until it is applied or certain
-/// never to be; see [`Register`] for why that is enough. What has become known is told by [`event`](Self::event).
+/// never to be; see [`Register`](super::Register) for why that is enough. What has become known is told by [`event`](Self::event).
 ///
 /// `T` is what a register is called in events.
 pub struct Registers<R, T> {
@@ -63,7 +63,7 @@ struct Request {
     attempts: u32,
 }
 
-impl<R: Register, T: Clone> Registers<R, T> {
+impl<R: Proof, T: Clone> Registers<R, T> {
     /// No copies yet.
     pub fn new(service: Service, rpc_timeout: Duration, random: &mut Random) -> Self {
         Registers {

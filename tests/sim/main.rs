@@ -55,6 +55,18 @@ fn regular_counters_count_once_where_a_change_brings_up_to_date_whatever_happens
 }
 
 #[test]
+fn nodes_that_fight_over_one_register_answer_every_operation_in_time() {
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("sim -w g-counter --node-count 5 --rate 100 --time-limit 20 --seeds 20".split(' '))
+        .args("--latency 100 --latency-dist exponential -- --consistency linearizable".split(' '))
+        .output()
+        .expect("eddy is built");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("failed 0, indeterminate 0;"), "{said}");
+}
+
+#[test]
 fn counters_that_also_fall_count_once_whatever_happens() {
     holds(&format!("-w pn-counter {EVERYWHERE}"));
     holds(&format!(

@@ -1,10 +1,12 @@
 //! Adds and reads happen one after the other, each at a moment between its request and its answer, on **any**
 //! sequentially consistent store.
 //!
-//! One register for all nodes: `{"version": 42, "value": 17, "rounds": {"n0": 5120, "n1": 977}}`. A round is one cas from the last known version to the next: it adds all
-//! waiting deltas, counts the version up and puts its own id under the node's name. Reads ride on it like adds: a read
-//! is answered with the value that a successful cas installed, so reads cost a change too. When the cas fails, the
-//! node reads the register and tries again.
+//! One register for all nodes: `{"version": 42, "value": 17, "by": "n1", "rounds": {"n0": 5120, "n1": 977}}`. A
+//! round is a step of one node: it adds up all waiting deltas and puts its own id under the node's name, in place of the
+//! id of the round before. A cas from the last known version to the next makes the step, counts the version up and says
+//! who sent it. Reads ride on it like adds: a read is answered with a value that the register had once it held the
+//! round, so reads cost a change too. When the cas fails, the node reads the register and tries again, or hands its step
+//! to the node that came first, which takes it along on its own cas: see `peers`.
 //!
 //! # Why this is linearizable
 //!
@@ -16,28 +18,35 @@
 //! 1. The store is sequentially consistent: there is one order of all its operations that explains all its answers
 //!    and keeps each node's own order. That order need not agree with real time.
 //! 2. Each successful cas names the whole state before it, and a version counts up by one. So versions are unique, and
-//!    the successful cas form one chain, C1, C2, …, each replacing what the one before it installed. Operations of
-//!    clients take effect in the order of the chain, those of one cas in the order in which they boarded, reads after
-//!    the adds.
-//! 3. Suppose operation A was answered before operation B was requested, and B's cas stood before A's in the chain.
-//!    A's cas then descends from the state that B's installed, so whoever *sent* A's cas had seen a state at or after
-//!    B's. A was answered, so its cas had been sent, at a time when B was not yet requested. But B's cas is only made
-//!    after B was requested, because an operation rides only on a message sent after it arrived. So A's node saw a
-//!    state that no one had made yet: a contradiction. The chain agrees with real time.
-//! 4. Exactly once: the riders of an unsettled cas are answered or set free only when it is certain what became of it.
-//!    If the register, in any state read afterwards, holds the round's id under the node's name, the cas was applied.
-//!    If it stands at a version above the one that the cas replaces, and doesn't, then the chain has gone on without
-//!    it: what it replaces is gone, so it never will be applied. Else it is repeated unchanged. The id must never be
-//!    used again, not even by a later life of the node, or a late cas of a dead life could pass for the new one's.
-//! 5. It ends: a cas that fails because it knows an old version orders its node after the successor of that version
-//!    (it can't be explained earlier), so a later read shows something newer, and every failure makes progress.
+//!    the successful cas form one chain, C1, C2, …, each replacing what the one before it installed. A node knows only
+//!    states of the chain: what it has read, what a cas of its own that succeeded has installed, and what others, who
+//!    know no more than that, have told it.
+//! 3. A step is taken on a state in which its node's id is the one before it, and changes the id to its own. Ids are
+//!    never used again, not even by a later life of the node, so each step is in the chain once or never, whichever node
+//!    sends it and however often. An add takes effect where its step is. A read takes effect, after the adds of that
+//!    version, at the version with whose value it is answered: that of its step or a later one which its node knew.
+//! 4. Suppose operation A was answered before operation B was requested, and B took effect before A. A's node knew the
+//!    state at which A took effect when it answered, so the cas that installed it, and all before it in the chain, had
+//!    been sent by then. B takes effect at its step's place or later, so the cas with B's step was among them. But a
+//!    step is only sent after all that it adds up was requested, because an operation rides only on a message sent after
+//!    it arrived. So B had been requested before A was answered: a contradiction. The chain agrees with real time.
+//! 5. Exactly once: the riders of a step are answered or set free only when it is certain what became of it, by the
+//!    newest state that is known. If it shows the step's own id, the step was made. If it shows the id before, the step
+//!    may still be made, and it alone may be tried again, with the same riders. If it shows any other, the id before is
+//!    gone for good, and with it the step. A step whose delta no longer fits the value is made without it, under another
+//!    id, so that it is gone too.
+//! 6. It ends: a cas that fails because it knows an old version orders its node after the successor of that version
+//!    (it can't be explained earlier), so a later read shows something newer, and every failure makes progress. That is
+//!    so for versions that the store itself has told this node; a cas from a version that others have told may fail
+//!    without any reason, and is then tried from what the store tells, old as it may be.
 //!
-//! A node may read a state that is old; that costs it another attempt and no one a wrong answer.
+//! A node may know a state that is old; that costs it another attempt and no one a wrong answer.
 
 use alloc::{borrow::Cow, string::String};
 
 use super::rounds::Guarantee;
-use super::shared::Shared;
+use super::shared::{Shared, Step};
+use crate::kv::Seen;
 use crate::protocol::Name;
 
 #[derive(Default, Debug)]
@@ -48,6 +57,10 @@ pub(super) struct Linearizable {
 
 impl Guarantee for Linearizable {
     type Register = Shared;
+
+    const IS_SHARED: bool = true;
+
+    const HANDS_OVER: bool = true;
 
     const READS_CHANGE: bool = true;
 
@@ -64,8 +77,35 @@ impl Guarantee for Linearizable {
         known.fits(delta)
     }
 
-    fn change(&self, wanted: &mut Shared, delta: i64, round_id: i64) {
-        wanted.change(delta, &self.node, round_id);
+    fn last_round(&self, known: &Shared) -> i64 {
+        known.last_round(self.node.as_str())
+    }
+
+    fn last_round_of(&self, known: &Shared, node: &str) -> i64 {
+        known.last_round(node)
+    }
+
+    fn author<'a>(&self, known: &'a Shared) -> &'a str {
+        known.author()
+    }
+
+    fn is_alone(&self, before: &Shared, after: &Shared) -> bool {
+        after.is_only_by(self.node.as_str(), before)
+    }
+
+    fn change(&self, wanted: &mut Shared, step: Option<&Step>) {
+        wanted.change(&self.node);
+        if let Some(step) = step {
+            wanted.take(&self.node, step);
+        }
+    }
+
+    fn carry(&self, wanted: &mut Shared, node: &Name, step: &Step) {
+        wanted.take(node, step);
+    }
+
+    fn judge(&self, known: &Shared, step: &Step, _: (&Shared, &Shared)) -> Seen {
+        known.judge(self.node.as_str(), step)
     }
 
     fn keys_to_look_up(&self) -> &[String] {

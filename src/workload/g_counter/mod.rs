@@ -17,12 +17,13 @@
 //!   of the age, so nothing here ever compares values.
 //!
 //! One file a level: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. What the first three share is in
-//! `rounds`; the last is made of [`replicas`] and [`gossip`].
+//! `rounds` and, where nodes fight over one register, `peers`; the last is made of [`replicas`] and [`gossip`].
 
 mod answers;
 pub mod eventual;
 pub mod gossip;
 pub mod linearizable;
+mod peers;
 pub mod regular;
 pub mod replicas;
 mod rounds;
@@ -224,6 +225,9 @@ pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
+    /// What a peer wants to be carried, beside its `delta`: see `peers`.
+    after: Option<i64>,
+    round: Option<i64>,
     /// What a peer tells, see `gossip`.
     #[serde(borrow)]
     news: Option<&'a RawValue>,

@@ -21,7 +21,8 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::rounds::Guarantee;
-use crate::kv::{Register, check_version};
+use super::shared::Step;
+use crate::kv::{Proof, Register, Seen, check_version};
 use crate::protocol::Encode;
 
 /// What one node has counted: `[total, epoch]`.
@@ -44,7 +45,9 @@ impl Register for Own {
     fn version(&self) -> u64 {
         self.epoch
     }
+}
 
+impl Proof for Own {
     fn proves(&self, change: &Self) -> bool {
         self == change
     }
@@ -70,6 +73,10 @@ pub(super) struct Regular {
 impl Guarantee for Regular {
     type Register = Own;
 
+    const IS_SHARED: bool = false;
+
+    const HANDS_OVER: bool = false;
+
     const READS_CHANGE: bool = true;
 
     fn init(&mut self, counter: &str, node_id: &str, node_ids: &[Cow<'_, str>]) {
@@ -92,9 +99,13 @@ impl Guarantee for Regular {
             && i64::try_from(self.value(known) + i128::from(delta)).is_ok()
     }
 
-    fn change(&self, wanted: &mut Own, delta: i64, _round_id: i64) {
-        wanted.total += delta;
+    fn change(&self, wanted: &mut Own, step: Option<&Step>) {
+        wanted.total += step.map_or(0, |step| step.delta);
         wanted.epoch += 1;
+    }
+
+    fn judge(&self, known: &Own, _: &Step, (from, wanted): (&Own, &Own)) -> Seen {
+        Seen::judge(known, from, wanted)
     }
 
     fn keys_to_look_up(&self) -> &[String] {

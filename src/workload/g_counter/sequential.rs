@@ -10,8 +10,8 @@ use alloc::{borrow::Cow, string::String};
 use core::mem;
 
 use super::rounds::Guarantee;
-use super::shared::Shared;
-use crate::kv::Register;
+use super::shared::{Shared, Step};
+use crate::kv::{Register, Seen};
 use crate::protocol::Name;
 
 #[derive(Default, Debug)]
@@ -24,6 +24,10 @@ pub(super) struct Sequential {
 
 impl Guarantee for Sequential {
     type Register = Shared;
+
+    const IS_SHARED: bool = true;
+
+    const HANDS_OVER: bool = false;
 
     const READS_CHANGE: bool = false;
 
@@ -40,8 +44,19 @@ impl Guarantee for Sequential {
         known.fits(delta)
     }
 
-    fn change(&self, wanted: &mut Shared, delta: i64, round_id: i64) {
-        wanted.change(delta, &self.node, round_id);
+    fn last_round(&self, known: &Shared) -> i64 {
+        known.last_round(self.node.as_str())
+    }
+
+    fn change(&self, wanted: &mut Shared, step: Option<&Step>) {
+        wanted.change(&self.node);
+        if let Some(step) = step {
+            wanted.take(&self.node, step);
+        }
+    }
+
+    fn judge(&self, known: &Shared, step: &Step, _: (&Shared, &Shared)) -> Seen {
+        known.judge(self.node.as_str(), step)
     }
 
     fn keys_to_look_up(&self) -> &[String] {

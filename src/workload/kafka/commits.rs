@@ -9,7 +9,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::kv::{Event, Register, Registers, Service, check_version};
+use crate::kv::{Event, Proof, Register, Registers, Service, check_version};
 use crate::node::{Outbox, PENDING_MAX, Random};
 use crate::protocol::{Encode, Message};
 
@@ -54,7 +54,9 @@ impl Register for Committed {
     fn version(&self) -> u64 {
         self.version
     }
+}
 
+impl Proof for Committed {
     fn proves(&self, change: &Self) -> bool {
         self.version == change.version && self.offsets == change.offsets
     }

@@ -3,7 +3,7 @@ use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use serde::{Deserialize, de::Error};
 use serde_json::value::RawValue;
 
-use crate::kv::Register;
+use crate::kv::{Proof, Register};
 use crate::protocol::{Encode, Name};
 
 /// So many entries of a log stand under one key of the store: 64. The entry at an offset is in the chunk with number
@@ -67,7 +67,9 @@ impl Register for Chunk {
     fn version(&self) -> u64 {
         self.entries.len() as u64
     }
+}
 
+impl Proof for Chunk {
     fn proves(&self, change: &Self) -> bool {
         self.rounds.contains(&change.rounds[change.author])
     }

@@ -1,0 +1,58 @@
+//! Rounds that look keys up: reads side by side, for riders that want the counter's value.
+
+use core::time::Duration;
+
+use super::{Guarantee, Rounds, State, foreign_value};
+use crate::node::Outbox;
+
+impl<G: Guarantee> Rounds<G> {
+    pub(super) fn start_looking(&mut self, slot: usize) {
+        let boarding = self.to_look.len().min(self.options.batch_max);
+        let round = self.rounds.get(slot);
+        round.state = State::Looking;
+        round.riders.extend(self.to_look.drain(..boarding));
+        self.looked_for.clear();
+        for _ in self.guarantee.keys_to_look_up() {
+            self.looked_for.push(Some(self.rounds.message_id(slot)));
+        }
+    }
+
+    /// Asks for what has not been read yet.
+    pub(super) fn look(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
+        let deadline = now.saturating_add(self.patience.wait(self.rounds.get(slot).attempts));
+        self.rounds.set_deadline(slot, deadline);
+        let keys = self.guarantee.keys_to_look_up();
+        for (key, message_id) in keys.iter().zip(&self.looked_for) {
+            if let Some(message_id) = *message_id {
+                self.service.read(key, message_id, outbox);
+            }
+        }
+    }
+
+    /// One of the keys has been read; no JSON if it is not there.
+    pub(super) fn looked_up(
+        &mut self,
+        slot: usize,
+        index: usize,
+        json: Option<&str>,
+        outbox: &mut Outbox,
+    ) {
+        let learnt = match json {
+            Some(json) => self.guarantee.learn(index, json, &mut self.known),
+            None => Ok(()),
+        };
+        if learnt.is_err() {
+            let error = foreign_value(&self.guarantee.keys_to_look_up()[index], &self.service);
+            self.is_looking = false;
+            return self.end_round(slot, |this, rider| {
+                this.answers.error(&rider, &error, outbox)
+            });
+        }
+        self.looked_for[index] = None;
+        if self.looked_for.iter().all(Option::is_none) {
+            self.is_looking = false;
+            let value = self.guarantee.value(&self.known);
+            self.end_round(slot, |this, rider| this.answers.ok(&rider, value, outbox));
+        }
+    }
+}
