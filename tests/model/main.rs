@@ -171,7 +171,7 @@ fn a_read_from_the_cache_is_found_to_miss_an_acknowledged_add() {
 
 #[test]
 fn reads_without_a_round_id_of_their_own_are_found_to_miss_an_acknowledged_add() {
-    let bounds = without_faults([&[Read, Read], &[Add]]);
+    let bounds = without_faults([&[Read, Read], &[Add, Add]]);
     assert_found(bounds, Some(Flaw::ReadsKeepRoundId), LINEARIZABLE);
 }
 
