@@ -46,12 +46,12 @@ for_workload = $(if $(filter undefined,$(origin $(1)_$(WORKLOAD))),$(2),$($(1)_$
 CONSISTENCY      ?= regular
 NODES            ?= $(call for_workload,NODES,3)
 RATE             ?= $(call for_workload,RATE,100)
-TIME             ?= $(call for_workload,TIME,10)
+TIME             ?= $(call for_workload,TIME,5)
 CONCURRENCY      ?= $(call for_workload,CONCURRENCY,2n)
 LATENCY          ?= $(call for_workload,LATENCY,10)
 NEMESIS          ?= $(call for_workload,NEMESIS,partition)
-NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,5)
-RECOVERY         ?= 3
+NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,2)
+RECOVERY         ?= 2
 MAELSTROM        ?= $(shell command -v maelstrom 2>/dev/null)
 
 # Only counters take a consistency level.
@@ -60,13 +60,13 @@ TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODE
 	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
 	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
 
-.PHONY: maelstrom node-release eddy-debug test lint doc no-std work soak fuzz deny bench growth small help
+.PHONY: maelstrom node-release eddy-quick test lint doc no-std work soak fuzz deny bench growth small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
-	@$(MAKE) --no-print-directory -j2 node-release eddy-debug
+	@$(MAKE) --no-print-directory -j2 node-release eddy-quick
 	@echo 'Running on eddy; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom.'
-	target/debug/eddy test --recovery $(RECOVERY) $(TEST_FLAGS)
+	target/quick/eddy test --recovery $(RECOVERY) $(TEST_FLAGS)
 else
 	@$(MAKE) --no-print-directory node-release
 	@echo 'Running on $(MAELSTROM); for eddy give MAELSTROM= (nothing).'
@@ -77,8 +77,8 @@ node-release:
 	cargo build --release --bin $(WORKLOAD)
 
 # Unoptimised it is built in seconds rather than minutes, and fast enough for such a run.
-eddy-debug:
-	cargo build --features workbench --bin eddy
+eddy-quick:
+	cargo build --profile quick --features workbench --bin eddy
 
 test: lint doc no-std work
 	cargo test --features workbench
@@ -106,19 +106,20 @@ work:
 	cargo bench --profile release --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, then ten million messages through
-# one counter, then the larger bounds of the model checker. Each ends with exit code 0.
+# one counter, then the larger bounds of the model checker. Under such faults a run can end in which not one add
+# succeeded; it proves nothing, and eddy calls it unknown, exit code 2. What is wrong has exit code 1 and ends the soak.
 SOAK_SEEDS ?= 2000
 SOAK = target/release/eddy sim -w g-counter --node-count 3 --concurrency 10n --rate 100 --time-limit 20 --latency 2 \
 	--latency-dist exponential --nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 1 --nemesis-services \
 	--seeds $(SOAK_SEEDS)
 soak:
 	cargo build --release --features workbench --bin eddy
-	$(SOAK) --seq-kv maelstrom -- --consistency regular
-	$(SOAK) --seq-kv strict -- --consistency regular
-	$(SOAK) --seq-kv maelstrom -- --consistency linearizable
-	$(SOAK) --seq-kv strict -- --consistency linearizable
-	$(SOAK) -- --consistency linearizable --kv lin-kv
-	$(SOAK) --rate 20 --seq-kv lazy -- --consistency linearizable
+	$(SOAK) --seq-kv maelstrom -- --consistency regular || [ $$? = 2 ]
+	$(SOAK) --seq-kv strict -- --consistency regular || [ $$? = 2 ]
+	$(SOAK) --seq-kv maelstrom -- --consistency linearizable || [ $$? = 2 ]
+	$(SOAK) --seq-kv strict -- --consistency linearizable || [ $$? = 2 ]
+	$(SOAK) -- --consistency linearizable --kv lin-kv || [ $$? = 2 ]
+	$(SOAK) --rate 20 --seq-kv lazy -- --consistency linearizable || [ $$? = 2 ]
 	cargo test --release --test soak -- --ignored --nocapture
 	cargo test --release --test model -- --ignored --nocapture
 
