@@ -45,7 +45,7 @@ pub struct Envelope {
     /// To whom it goes.
     pub dest: Endpoint,
     /// What it says: the JSON of its body.
-    pub body: Box<[u8]>,
+    pub body: Box<str>,
 }
 
 /// How many messages were sent.
@@ -256,7 +256,7 @@ mod tests {
 
     fn post(network: &mut Network, src: Endpoint, dest: Endpoint, now: Duration) -> Duration {
         let (id, due_at) = network.send(src, dest, now);
-        let body = Box::from(&b"{}"[..]);
+        let body = Box::from("{}");
         network.keep(Envelope {
             due_at,
             id,

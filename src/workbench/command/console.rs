@@ -88,6 +88,6 @@ fn show(what: &str, message: &Sighting<'_>) {
         message.id,
         message.src,
         message.dest,
-        String::from_utf8_lossy(message.body)
+        message.body
     );
 }

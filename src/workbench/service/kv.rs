@@ -102,7 +102,19 @@ const DEPTH_MAX: u32 = 127;
 
 /// Whether two texts are the same JSON value. The order of an object's keys says nothing; 1 and 1.0 differ.
 pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
-    one.get() == other.get() || same_to_depth(one, other, DEPTH_MAX).unwrap_or(false)
+    if one.get() == other.get() {
+        return true;
+    }
+    let can_be_the_same = !(has_one_spelling(one) && has_one_spelling(other));
+    can_be_the_same && same_to_depth(one, other, DEPTH_MAX).unwrap_or(false)
+}
+
+/// Whether the value certainly has no other text than this one, as lists of whole numbers and of plain strings: there
+/// is no space, no escape, no object, no fraction and no exponent. Most values that are compared are such, and differ.
+fn has_one_spelling(value: &RawValue) -> bool {
+    value.get().bytes().all(|byte| {
+        matches!(byte, b'0'..=b'9' | b'a'..=b'd' | b'f'..=b'z' | b'"' | b'-' | b',' | b'[' | b']')
+    })
 }
 
 /// The same, up to the first difference: most values that are compared have changed. `None` where it can't be told,
@@ -157,7 +169,11 @@ mod tests {
             raw(r#"{"b": [2], "a": 1}"#)
         ));
         assert!(same(raw(r#""a""#), raw(r#""\u0061""#)));
+        assert!(same(raw("10.0"), raw("1e1")));
+        assert!(same(raw(r#""10""#), raw(r#""\u00310""#)));
         assert!(!same(raw("1"), raw("1.0")));
+        assert!(!same(raw("10"), raw("11")));
+        assert!(!same(raw(r#"[1,"n0"]"#), raw(r#"[1,"n1"]"#)));
         assert!(!same(raw("[1,2]"), raw("[2,1]")));
         assert!(!same(raw("null"), raw("false")));
         assert!(!same(raw("[1]"), raw("[1,2]")));

@@ -103,10 +103,10 @@ impl Services {
         &mut self,
         service: usize,
         client: Endpoint,
-        body: &[u8],
+        body: &str,
         out: &mut Vec<u8>,
     ) -> Result<(), serde_json::Error> {
-        let body: Body<'_, Fields<'_>> = serde_json::from_slice(body)?;
+        let body: Body<'_, Fields<'_>> = serde_json::from_str(body)?;
         let call = Call {
             client,
             msg_id: body.msg_id.unwrap_or(0),

@@ -45,7 +45,7 @@ impl Store {
         let body = format!(r#"{{{fields},"msg_id":7}}"#);
         let client = Endpoint::Node(client);
         self.services
-            .handle(self.service, client, body.as_bytes(), &mut self.answer)
+            .handle(self.service, client, &body, &mut self.answer)
             .expect("JSON");
         let answer: serde_json::Value = serde_json::from_slice(&self.answer).expect("JSON");
         assert_eq!(answer["in_reply_to"], 7);

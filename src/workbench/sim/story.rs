@@ -41,7 +41,7 @@ impl Observer for Story {
                 arrivals: Vec::new(),
                 src: String::from(message.src),
                 dest: String::from(message.dest),
-                body: String::from_utf8_lossy(message.body).into_owned(),
+                body: message.body.to_owned(),
             },
         );
     }

@@ -50,7 +50,7 @@ struct Early {
     sent_at: Duration,
     src: String,
     dest: String,
-    body: Vec<u8>,
+    body: String,
     fate: &'static str,
 }
 
@@ -127,7 +127,7 @@ impl Messages {
                 sent_at: message.sent_at,
                 src: String::from(message.src),
                 dest: String::from(message.dest),
-                body: message.body.to_vec(),
+                body: message.body.to_owned(),
                 fate,
             }),
             None => self.omitted_count += 1,
@@ -165,7 +165,7 @@ impl Messages {
             out.extend_from_slice(b",\"dest\":");
             message.dest.encode(out);
             out.extend_from_slice(b",\"body\":");
-            out.extend_from_slice(message.body);
+            out.extend_from_slice(message.body.as_bytes());
             out.extend_from_slice(b"}\n");
         });
         if !is_written {
@@ -226,7 +226,7 @@ mod tests {
             sent_at: Duration::from_millis(sent_ms),
             src: "c\"1",
             dest: "n0",
-            body: br#"{"type":"read"}"#,
+            body: r#"{"type":"read"}"#,
         }
     }
 

@@ -141,7 +141,7 @@ pub struct Reply<'a> {
     /// Its type.
     pub kind: &'a str,
     /// All of its body.
-    pub body: &'a [u8],
+    pub body: &'a str,
 }
 
 /// A reply that says no more than that it was done.
@@ -158,7 +158,7 @@ impl<'a> Reply<'a> {
         if self.kind != kind {
             return Err(format!("its type is {:?}, not {kind:?}", self.kind));
         }
-        serde_json::from_slice(self.body).map_err(|error| json_error(&error))
+        serde_json::from_str(self.body).map_err(|error| json_error(&error))
     }
 
     /// Expects a reply of type `kind`, and gives `answer` for it.

@@ -17,8 +17,7 @@ fn request<W: Workload>(call: &W::Call) -> String {
 }
 
 fn answer<W: Workload>(call: &W::Call, kind: &str, body: Value) -> Result<W::Answer, String> {
-    let body = body.to_string();
-    let body = body.as_bytes();
+    let body = &body.to_string();
     W::read_answer(call, &Reply { kind, body })
 }
 

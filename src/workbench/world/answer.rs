@@ -58,8 +58,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 format!("sent a message to {dest:?}, which is no node, client or service: {line}")
             });
         };
-        let body = printed.body.get().as_bytes();
-        self.send(Endpoint::Node(node), dest, body, now);
+        self.send(Endpoint::Node(node), dest, printed.body.get(), now);
     }
 
     /// A node has printed what is no message. `why` is for a person.
@@ -72,10 +71,10 @@ impl<W: Workload, O: Observer> World<W, O> {
         });
     }
 
-    pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &[u8], now: Duration) {
-        let reply: AnyReply<'_> = match serde_json::from_slice(body) {
+    pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &str, now: Duration) {
+        let reply: AnyReply<'_> = match serde_json::from_str(body) {
             Ok(reply) => reply,
-            Err(error) => return self.heard_garbage(node, body, &json_error(&error)),
+            Err(error) => return self.heard_garbage(node, body.as_bytes(), &json_error(&error)),
         };
         let Some(in_reply_to) = reply.in_reply_to else {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");
@@ -100,14 +99,14 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     /// The clients that ask nodes to get ready are numbered like the nodes.
-    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &AnyReply<'_>, body: &[u8]) {
+    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &AnyReply<'_>, body: &str) {
         if !self.lives.is_current(node, init_msg_id) {
             return;
         }
         if reply.kind == "init_ok" {
             return self.lives.ready(node);
         }
-        let answer = shown(&String::from_utf8_lossy(body));
+        let answer = shown(body);
         if matches!(self.phase, Phase::Starting) {
             let node = self.directory.nodes()[node].clone();
             let asked = "init";
@@ -123,7 +122,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn answer_introduction(&mut self, node: usize, reply: &AnyReply<'_>, body: &[u8]) {
+    fn answer_introduction(&mut self, node: usize, reply: &AnyReply<'_>, body: &str) {
         let introduction = self.workload.introduction();
         let (Phase::Introducing { unready, .. }, Some(introduction)) =
             (&mut self.phase, introduction)
@@ -136,7 +135,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.phase = Phase::Failed(StartError::Refused {
             node: self.directory.nodes()[node].clone(),
             asked: introduction.kind,
-            answer: shown(&String::from_utf8_lossy(body)),
+            answer: shown(body),
         });
     }
 
@@ -145,7 +144,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         node: usize,
         operation: usize,
         reply: &AnyReply<'_>,
-        body: &[u8],
+        body: &str,
     ) -> Outcome<W::Answer> {
         let call = &self.history[operation].call;
         if reply.kind == "error" {
@@ -162,7 +161,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let asked = W::request_kind(call);
                 let misdeed = Misdeed::AnsweredWrongly;
                 self.faults.note(node, misdeed, Some(operation), || {
-                    let body = shown(&String::from_utf8_lossy(body));
+                    let body = shown(body);
                     format!("answered {asked:?} with what is no answer to it ({why}): {body}")
                 });
                 Outcome::Indeterminate(format!("no answer to that: {why}"))
@@ -170,22 +169,22 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &[u8]) {
+    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
         // Slow, but rare: nothing else lists a client's operations.
         let client = self.joined(client);
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
         let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
         self.faults
             .note(node, Misdeed::AnsweredTwice, operation, || {
-                let body = shown(&String::from_utf8_lossy(body));
+                let body = shown(body);
                 format!("answered a request that had its answer already: {body}")
             });
     }
 
-    fn answered_nothing(&mut self, node: usize, client: usize, body: &[u8], why: &str) {
+    fn answered_nothing(&mut self, node: usize, client: usize, body: &str, why: &str) {
         self.faults.note(node, Misdeed::AnsweredNothing, None, || {
             let client = self.directory.name(Endpoint::Client(client));
-            let body = shown(&String::from_utf8_lossy(body));
+            let body = shown(body);
             format!("sent {client} a message that answers nothing ({why}): {body}")
         });
     }

@@ -32,7 +32,7 @@ pub struct Sighting<'a> {
     /// To whom it goes.
     pub dest: &'a str,
     /// The JSON of its body.
-    pub body: &'a [u8],
+    pub body: &'a str,
 }
 
 /// Why a message will not arrive.

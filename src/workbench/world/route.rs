@@ -41,7 +41,12 @@ impl<W: Workload, O: Observer> World<W, O> {
             .field("node_id", nodes[node].as_str())
             .field("node_ids", NameList(nodes))
             .field("msg_id", msg_id);
-        self.send(Endpoint::Client(node), Endpoint::Node(node), &body, now);
+        self.send(
+            Endpoint::Client(node),
+            Endpoint::Node(node),
+            text(&body),
+            now,
+        );
     }
 
     /// Tells every node what the workload wants it to know before clients begin. Gives the nodes that owe an answer.
@@ -57,7 +62,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let node_count = self.directory.nodes().len();
         for node in 0..node_count {
             let introducer = Endpoint::Client(node_count + node);
-            self.send(introducer, Endpoint::Node(node), &body, now);
+            self.send(introducer, Endpoint::Node(node), text(&body), now);
         }
         (0..node_count).collect()
     }
@@ -91,12 +96,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         let writer = BodyWriter::new(&mut body, W::request_kind(call));
         drop(W::write_request(call, writer).field("msg_id", msg_id));
         let client = Endpoint::Client(self.joined(client));
-        self.send(client, Endpoint::Node(node), &body, now);
+        self.send(client, Endpoint::Node(node), text(&body), now);
         self.scratch = body;
     }
 
     /// Puts a message into the network, or delivers it if it takes no time.
-    pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &[u8], now: Duration) {
+    pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &str, now: Duration) {
         let (id, due_at) = self.network.send(src, dest, now);
         let sighting = sighting_of(&self.directory, now, id, now, src, dest, body);
         self.observer.sent(&sighting);
@@ -161,7 +166,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         sent_at: Duration,
         src: Endpoint,
         dest: Endpoint,
-        body: &[u8],
+        body: &str,
         now: Duration,
     ) {
         let sighting = sighting_of(&self.directory, now, id, sent_at, src, dest, body);
@@ -183,18 +188,23 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn serve(&mut self, service: usize, node: usize, body: &[u8], now: Duration) {
+    fn serve(&mut self, service: usize, node: usize, body: &str, now: Duration) {
         let mut answer = mem::take(&mut self.scratch);
         answer.clear();
         let client = Endpoint::Node(node);
         match self.services.handle(service, client, body, &mut answer) {
-            Err(error) => self.heard_garbage(node, body, &json_error(&error)),
+            Err(error) => self.heard_garbage(node, body.as_bytes(), &json_error(&error)),
             // It asked without a msg_id, and so for no answer.
             Ok(()) if answer.is_empty() => {}
-            Ok(()) => self.send(Endpoint::Service(service), client, &answer, now),
+            Ok(()) => self.send(Endpoint::Service(service), client, text(&answer), now),
         }
         self.scratch = answer;
     }
+}
+
+/// A body that was written here.
+fn text(body: &[u8]) -> &str {
+    str::from_utf8(body).expect("what is written as JSON is text")
 }
 
 /// Writes a message as a node reads it.
@@ -206,7 +216,7 @@ fn write_line(out: &mut Vec<u8>, message: &Sighting<'_>) {
     out.extend_from_slice(b",\"dest\":");
     message.dest.encode(out);
     out.extend_from_slice(b",\"body\":");
-    out.extend_from_slice(message.body);
+    out.extend_from_slice(message.body.as_bytes());
     out.extend_from_slice(b"}\n");
 }
 
@@ -227,7 +237,7 @@ fn sighting_of<'a>(
     sent_at: Duration,
     src: Endpoint,
     dest: Endpoint,
-    body: &'a [u8],
+    body: &'a str,
 ) -> Sighting<'a> {
     Sighting {
         at,
