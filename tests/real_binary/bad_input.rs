@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{ECHO, G_COUNTER, LEVELS, Process, UNIQUE_IDS, request};
+use crate::process::{
+    BROADCAST, ECHO, G_COUNTER, G_SET, KAFKA, LEVELS, LIN_KV, NODES, PN_COUNTER, Process,
+    TXN_LIST_APPEND, TXN_RW_REGISTER, request,
+};
 
 /// What a bad line leads to.
 #[derive(Debug, PartialEq)]
@@ -127,6 +130,7 @@ fn outcome(program: &str, arguments: &[&str], is_initialised: bool, line: &[u8])
         .lines
         .iter()
         .map(|line| serde_json::from_str(line).expect("what is written is JSON"))
+        .filter(is_to_a_client)
         .collect();
     let last = answers.pop().expect("it goes on serving");
     assert_eq!(
@@ -159,15 +163,17 @@ fn outcome(program: &str, arguments: &[&str], is_initialised: bool, line: &[u8])
     }
 }
 
+/// What nodes tell each other and the store is not what this is about.
+fn is_to_a_client(message: &Value) -> bool {
+    message["dest"]
+        .as_str()
+        .is_some_and(|dest| dest.starts_with('c'))
+}
+
 #[test]
 fn every_kind_of_bad_line_gets_a_true_answer_from_every_node() {
-    let nodes: Vec<(&str, Vec<&str>)> = LEVELS
-        .iter()
-        .map(|level| (G_COUNTER, vec!["--consistency", level]))
-        .chain([(ECHO, vec![]), (UNIQUE_IDS, vec![])])
-        .collect();
     for (line, expected) in LINES {
-        for (program, arguments) in &nodes {
+        for (program, arguments) in NODES {
             let outcome = outcome(program, arguments, true, line);
             assert_eq!(
                 outcome,
@@ -193,10 +199,6 @@ fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
             Error(TOO_EARLY, 1),
         ),
         (
-            body(json!({"type": "add", "delta": "1", "msg_id": 1})),
-            Error(MALFORMED, 1),
-        ),
-        (
             body(json!({"type": "init", "msg_id": 1})),
             Error(MALFORMED, 1),
         ),
@@ -213,11 +215,13 @@ fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
         (b"hello".to_vec(), Complaint),
     ] {
         let line_text = String::from_utf8_lossy(&line).into_owned();
-        assert_eq!(
-            outcome(G_COUNTER, &[], false, &line),
-            expected,
-            "{line_text}"
-        );
+        for (program, arguments) in NODES {
+            assert_eq!(
+                outcome(program, arguments, false, &line),
+                expected,
+                "{program}: {line_text}"
+            );
+        }
     }
 }
 
@@ -253,13 +257,121 @@ fn a_delta_that_is_no_count_is_refused_at_every_level() {
     }
 }
 
+/// Requests that lack something, or have something else in its place.
+const REQUESTS: &[(&str, &[&str])] = &[
+    (ECHO, &[r#""type":"echo""#]),
+    (
+        BROADCAST,
+        &[
+            r#""type":"broadcast""#,
+            r#""type":"topology""#,
+            r#""type":"topology","topology":["n1"]"#,
+            r#""type":"topology","topology":{"n0":"n1"}"#,
+        ],
+    ),
+    (G_SET, &[r#""type":"add""#]),
+    (
+        PN_COUNTER,
+        &[
+            r#""type":"add""#,
+            r#""type":"add","delta":"1""#,
+            r#""type":"add","delta":-1.5"#,
+            r#""type":"add","delta":-9223372036854775809"#,
+        ],
+    ),
+    (
+        KAFKA,
+        &[
+            r#""type":"send""#,
+            r#""type":"send","key":"k""#,
+            r#""type":"send","msg":1"#,
+            r#""type":"send","key":1,"msg":1"#,
+            r#""type":"poll""#,
+            r#""type":"poll","offsets":["k"]"#,
+            r#""type":"poll","offsets":{"k":"0"}"#,
+            r#""type":"poll","offsets":{"k":1.5}"#,
+            r#""type":"commit_offsets""#,
+            r#""type":"commit_offsets","offsets":{"k":null}"#,
+            r#""type":"list_committed_offsets""#,
+            r#""type":"list_committed_offsets","keys":"k""#,
+            r#""type":"list_committed_offsets","keys":[1]"#,
+        ],
+    ),
+    (
+        LIN_KV,
+        &[
+            r#""type":"read""#,
+            r#""type":"write","key":0"#,
+            r#""type":"write","value":1"#,
+            r#""type":"cas","key":0,"from":1"#,
+            r#""type":"cas","key":0,"to":1"#,
+        ],
+    ),
+    (TXN_RW_REGISTER, TRANSACTIONS),
+    (TXN_RW_REGISTER, &[r#""type":"txn","txn":[["append",1,2]]"#]),
+    (TXN_LIST_APPEND, TRANSACTIONS),
+    (TXN_LIST_APPEND, &[r#""type":"txn","txn":[["w",1,2]]"#]),
+];
+
+const TRANSACTIONS: &[&str] = &[
+    r#""type":"txn""#,
+    r#""type":"txn","txn":"r""#,
+    r#""type":"txn","txn":{"r":1}"#,
+    r#""type":"txn","txn":["r"]"#,
+    r#""type":"txn","txn":[[]]"#,
+    r#""type":"txn","txn":[["r"]]"#,
+    r#""type":"txn","txn":[["q",1,2]]"#,
+    r#""type":"txn","txn":[["r",1,null,0]]"#,
+];
+
 #[test]
-fn an_echo_of_nothing_is_malformed() {
-    let line = request("c1", json!({"type": "echo", "msg_id": 1}));
-    assert_eq!(
-        outcome(ECHO, &[], true, line.as_bytes()),
-        Error(MALFORMED, 1)
-    );
+fn a_request_that_lacks_something_is_malformed_and_without_a_message_id_not_answered() {
+    for (program, bodies) in REQUESTS {
+        for body in *bodies {
+            let asked = format!(r#"{{"src":"c1","dest":"n0","body":{{{body},"msg_id":1}}}}"#);
+            let unasked = format!(r#"{{"src":"c1","dest":"n0","body":{{{body}}}}}"#);
+            let [asked_led_to, unasked_led_to] =
+                [&asked, &unasked].map(|line| outcome(program, &[], true, line.as_bytes()));
+            assert_eq!(asked_led_to, Error(MALFORMED, 1), "{program}: {asked}");
+            // Nobody can be told; a field of the wrong type makes a line on standard error.
+            assert!(
+                matches!(unasked_led_to, Silence | Complaint),
+                "{program}: {unasked}: {unasked_led_to:?}"
+            );
+        }
+    }
+}
+
+/// What a node has no use for when another node says it, or someone who calls himself a node.
+const GOSSIP: &[&str] = &[
+    r#""type":"gossip""#,
+    r#""type":"gossip","gossip":null"#,
+    r#""type":"gossip","gossip":"x""#,
+    r#""type":"gossip","gossip":[[[]]]"#,
+    r#""type":"gossip","gossip":{"n0":[9223372036854775807,-1]}"#,
+    r#""type":"gossip_ok","in_reply_to":0"#,
+    r#""type":"carry""#,
+    r#""type":"carry","step":-1,"delta":"x""#,
+    r#""type":"error","code":14,"in_reply_to":1"#,
+];
+
+#[test]
+fn what_other_nodes_say_amiss_is_harmless_before_init_and_after_it() {
+    for (program, arguments) in NODES {
+        for is_initialised in [false, true] {
+            for body in GOSSIP {
+                for src in ["n1", "n0", "n7"] {
+                    let line = format!(r#"{{"src":"{src}","dest":"n0","body":{{{body}}}}}"#);
+                    // Asked for no answer, a node may complain, but there is nobody to be told.
+                    let outcome = outcome(program, arguments, is_initialised, line.as_bytes());
+                    assert!(
+                        matches!(outcome, Silence | Complaint),
+                        "{program} {arguments:?}: {line}: {outcome:?}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -271,9 +383,10 @@ fn nesting_of_any_depth_is_no_trouble() {
     ] {
         let line =
             format!(r#"{{"src":"c1","dest":"n0","body":{{"odd":{odd},"type":"x","msg_id":1}}}}"#);
-        for program in [G_COUNTER, ECHO, UNIQUE_IDS] {
+        for (program, arguments) in NODES {
+            let arguments = [arguments, &["--max-line", "2000000"][..]].concat();
             assert_eq!(
-                outcome(program, &["--max-line", "2000000"], true, line.as_bytes()),
+                outcome(program, &arguments, true, line.as_bytes()),
                 Error(UNKNOWN, 1)
             );
         }

@@ -13,6 +13,29 @@ pub const G_COUNTER: &str = env!("CARGO_BIN_EXE_g-counter");
 pub const ECHO: &str = env!("CARGO_BIN_EXE_echo");
 pub const G_SET: &str = env!("CARGO_BIN_EXE_g-set");
 pub const UNIQUE_IDS: &str = env!("CARGO_BIN_EXE_unique-ids");
+pub const PN_COUNTER: &str = env!("CARGO_BIN_EXE_pn-counter");
+pub const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
+pub const KAFKA: &str = env!("CARGO_BIN_EXE_kafka");
+pub const LIN_KV: &str = env!("CARGO_BIN_EXE_lin-kv");
+pub const TXN_RW_REGISTER: &str = env!("CARGO_BIN_EXE_txn-rw-register");
+pub const TXN_LIST_APPEND: &str = env!("CARGO_BIN_EXE_txn-list-append");
+
+/// Every program, the counter at every level.
+pub const NODES: &[(&str, &[&str])] = &[
+    (ECHO, &[]),
+    (UNIQUE_IDS, &[]),
+    (BROADCAST, &[]),
+    (G_SET, &[]),
+    (G_COUNTER, &["--consistency", "regular"]),
+    (G_COUNTER, &["--consistency", "linearizable"]),
+    (G_COUNTER, &["--consistency", "sequential"]),
+    (G_COUNTER, &["--consistency", "eventual"]),
+    (PN_COUNTER, &[]),
+    (KAFKA, &[]),
+    (LIN_KV, &[]),
+    (TXN_RW_REGISTER, &[]),
+    (TXN_LIST_APPEND, &[]),
+];
 
 pub const LEVELS: [&str; 3] = ["regular", "linearizable", "sequential"];
 

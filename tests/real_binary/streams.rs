@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use serde_json::{Value, json};
 
-use crate::process::{ECHO, G_COUNTER, Process, request};
+use crate::process::{ECHO, G_COUNTER, NODES, Process, request};
 
 /// A file of its own for each test, in the folder that cargo keeps for tests.
 fn file(name: &str) -> PathBuf {
@@ -115,22 +115,29 @@ fn an_output_that_is_closed_or_full_ends_the_node_in_good_order() {
         .write(true)
         .open("/dev/full")
         .expect("Linux has /dev/full");
-    for output in [Stdio::from(writer), Stdio::from(full)] {
-        let mut command = Command::new(ECHO);
-        command
-            .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(Stdio::piped());
-        let mut node = Process::adopt(&mut command);
-        node.send(init().trim_end());
-        let ended = node.wait();
-        assert_eq!(
-            (ended.exit_code, ended.errors.lines().count()),
-            (Some(1), 1),
-            "{}",
-            ended.errors
-        );
-        assert!(ended.errors.contains("standard output"), "{}", ended.errors);
+    for (program, arguments) in NODES {
+        let twin = "there are descriptors left";
+        for output in [
+            Stdio::from(writer.try_clone().expect(twin)),
+            Stdio::from(full.try_clone().expect(twin)),
+        ] {
+            let mut command = Command::new(program);
+            command
+                .args(*arguments)
+                .stdin(Stdio::piped())
+                .stdout(output)
+                .stderr(Stdio::piped());
+            let mut node = Process::adopt(&mut command);
+            node.send(init().trim_end());
+            let ended = node.wait();
+            assert_eq!(
+                (ended.exit_code, ended.errors.lines().count()),
+                (Some(1), 1),
+                "{program}: {}",
+                ended.errors
+            );
+            assert!(ended.errors.contains("standard output"), "{}", ended.errors);
+        }
     }
 }
 
@@ -246,6 +253,27 @@ fn input_may_come_a_byte_at_a_time_and_output_go_a_byte_at_a_time() {
     feeder.join().expect("the feeder doesn't panic");
     assert_answered(str::from_utf8(&text).expect("it is UTF-8").lines(), 300);
     assert_eq!(node.wait().exit_code, Some(0));
+}
+
+#[test]
+fn every_node_takes_its_input_a_byte_at_a_time() {
+    for (program, arguments) in NODES {
+        let mut node = Process::start(program, arguments);
+        let request = request("c1", json!({"type": "x", "msg_id": 2}));
+        for byte in (init() + &request).bytes() {
+            node.send_bytes(&[byte]);
+        }
+        // The last line has no newline and ends with the input.
+        let ended = node.end();
+        assert_eq!(ended.exit_code, Some(0), "{program}");
+        let lines: Vec<Value> = ended
+            .lines
+            .iter()
+            .map(|line| serde_json::from_str(line).expect("what is written is JSON"))
+            .collect();
+        let code = |line: &&Value| line["body"]["code"] == 10 && line["body"]["in_reply_to"] == 2;
+        assert_eq!(lines.iter().filter(code).count(), 1, "{program}: {lines:?}");
+    }
 }
 
 #[test]
