@@ -47,6 +47,7 @@ pub enum StartError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Misdeed {
     Exited,
+    StoppedReading,
     StayedUnready,
     RefusedInit,
     PrintedNoMessage,

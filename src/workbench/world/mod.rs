@@ -41,6 +41,9 @@ pub use fault::StartError;
 pub use lives::Order;
 pub use observer::{Loss, Observer, Sighting};
 
+/// So many bytes are kept for a node that doesn't read them.
+pub const UNREAD_BYTES_MAX: usize = 256 << 20;
+
 /// How long a node may take to answer `init`.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 

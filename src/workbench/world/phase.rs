@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fault::{Misdeed, StartError};
-use super::{INIT_TIMEOUT, Observer, World};
+use super::{INIT_TIMEOUT, Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
@@ -93,6 +93,25 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// The run ends there: with a node less, nothing that follows says anything about the system under test.
     pub fn exited(&mut self, node: usize, how: &str, now: Duration) {
+        self.end_without(node, Misdeed::Exited, "ended by itself", how, now);
+    }
+
+    /// A node leaves more unread than is kept for it. The run ends there, before the memory does.
+    pub(super) fn stopped_reading(&mut self, node: usize, now: Duration) {
+        let how = format!(
+            "{} MiB of messages wait on its stdin. A node has to read even while it has much to say",
+            UNREAD_BYTES_MAX >> 20
+        );
+        self.end_without(
+            node,
+            Misdeed::StoppedReading,
+            "had stopped reading",
+            &how,
+            now,
+        );
+    }
+
+    fn end_without(&mut self, node: usize, misdeed: Misdeed, what: &str, how: &str, now: Duration) {
         match self.phase {
             Phase::Failed(_) | Phase::Over { .. } => {}
             Phase::Starting | Phase::Introducing { .. } => {
@@ -103,8 +122,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             }
             _ => {
                 let after_s = (now - self.started_at).as_secs_f64();
-                self.faults.note(node, Misdeed::Exited, None, || {
-                    format!("ended by itself after {after_s:.1} s: {how}")
+                self.faults.note(node, misdeed, None, || {
+                    format!("{what} after {after_s:.1} s: {how}")
                 });
                 self.phase = Phase::Over { is_cut_short: true };
             }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::{Loss, Observer, Sighting, World};
+use super::{Loss, Observer, Sighting, UNREAD_BYTES_MAX, World};
 use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
@@ -176,7 +176,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.received.count(src, dest);
         self.observer.received(&sighting);
         match (dest, src) {
-            (Endpoint::Node(node), _) => write_line(&mut self.inboxes[node], &sighting),
+            (Endpoint::Node(node), _) => {
+                write_line(&mut self.inboxes[node], &sighting);
+                if self.inboxes[node].len() > UNREAD_BYTES_MAX {
+                    self.stopped_reading(node, now);
+                }
+            }
             (Endpoint::Service(service), Endpoint::Node(node)) => {
                 self.serve(service, node, body, now);
             }

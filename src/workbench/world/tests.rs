@@ -298,6 +298,38 @@ fn a_node_that_is_gone_ends_the_run() {
 }
 
 #[test]
+fn a_node_that_stops_reading_ends_the_run_before_it_fills_the_memory() {
+    let settings = Settings {
+        latency: Latency {
+            mean: Duration::ZERO,
+            distribution: Distribution::Constant,
+        },
+        faults: Vec::new(),
+        ..settings(2)
+    };
+    let mut world = World::new(Echo, settings, ());
+    for (node, client) in [("n0", "c0"), ("n1", "c1")] {
+        let init = json!({"src": client, "dest": node, "body": {"type": "init", "msg_id": 1}});
+        world.heard(usize::from(node == "n1"), &echo(&init), Duration::ZERO);
+    }
+    world.advance(Duration::ZERO);
+    let mebibyte = "x".repeat(1 << 20);
+    let line =
+        json!({"src": "n0", "dest": "n1", "body": {"type": "news", "news": mebibyte}}).to_string();
+    for _ in 0..UNREAD_BYTES_MAX >> 20 {
+        assert!(!world.is_over());
+        world.heard(0, &line, Duration::from_secs(2));
+    }
+    assert!(world.is_over());
+    let record = world.finish().unwrap_or_else(|error| panic!("{error}"));
+    let what = &record.findings[0].what;
+    assert!(
+        what.starts_with("n1 had stopped reading after 2.0 s: 256 MiB"),
+        "{what}"
+    );
+}
+
+#[test]
 fn a_killed_node_gets_nothing_until_it_is_started_again_and_init_is_the_first_it_gets() {
     let settings = Settings {
         faults: vec![Fault::Kill],
