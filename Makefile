@@ -130,7 +130,7 @@ soak:
 # Needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler.
 FUZZ_SECONDS ?= 60
 fuzz:
-	for target in lines counter workbench; do RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target -- \
+	for target in lines counter nodes workbench; do RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target -- \
 	  -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -dict=tests/fuzz/protocol.dict || exit 1; done
 
 # Needs cargo-deny (cargo install cargo-deny).
