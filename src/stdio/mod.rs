@@ -106,7 +106,8 @@ impl<W: Workload> Loop<W> {
         loop {
             let now = self.start.elapsed();
             self.complaints.settle(now);
-            let mut has_lines = false;
+            // Lines may be at hand as long as nobody has looked: those that came before the output was full.
+            let mut has_lines = true;
             if self.node.output().is_empty() {
                 if self.node.deadline().is_some_and(|deadline| deadline <= now) {
                     self.node.wake(now);

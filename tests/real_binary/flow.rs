@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::process::{ECHO, G_COUNTER, LEVELS, Process, request};
+use crate::process::{ECHO, G_COUNTER, G_SET, LEVELS, Process, request};
 use crate::store::{Store, answer, assert_counts};
 
 /// What nodes take at most, in KiB: the program itself, its buffers, and room to spare. A flood is many times as much.
@@ -73,6 +73,27 @@ fn while_nobody_reads_the_output_no_input_is_read_and_nothing_is_lost_or_reorder
     assert!(memory_kib < MEMORY_MAX_KIB, "{memory_kib} KiB");
     drop(feeder);
     assert_eq!(node.wait().exit_code, Some(0));
+}
+
+#[test]
+fn requests_at_hand_when_the_output_is_full_are_answered_once_it_drains_though_no_more_come() {
+    // Alone, it waits for nothing but input: no timer of its own has it look again.
+    let mut node = Process::start(G_SET, &[]);
+    let init = json!({"type": "init", "node_id": "n0", "node_ids": ["n0"], "msg_id": 1});
+    node.send(&request("c0", init));
+    let element = "x".repeat(20_000);
+    let add = json!({"type": "add", "element": element, "msg_id": 2});
+    node.send(&request("c1", add));
+    let msg_ids = 3..43;
+    let read = |msg_id| request("c1", json!({"type": "read", "msg_id": msg_id}));
+    let reads: Vec<_> = msg_ids.clone().map(read).collect();
+    node.send(&reads.join("\n"));
+    wait_until_full(&node, &AtomicUsize::new(0));
+    assert_eq!(node.message()["body"]["type"], "init_ok");
+    assert_eq!(node.message()["body"]["type"], "add_ok");
+    for msg_id in msg_ids {
+        assert_eq!(node.message()["body"]["in_reply_to"], msg_id);
+    }
 }
 
 #[test]

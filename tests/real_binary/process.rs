@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 pub const G_COUNTER: &str = env!("CARGO_BIN_EXE_g-counter");
 pub const ECHO: &str = env!("CARGO_BIN_EXE_echo");
+pub const G_SET: &str = env!("CARGO_BIN_EXE_g-set");
 pub const UNIQUE_IDS: &str = env!("CARGO_BIN_EXE_unique-ids");
 
 pub const LEVELS: [&str; 3] = ["regular", "linearizable", "sequential"];
