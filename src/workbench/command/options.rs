@@ -60,7 +60,7 @@ pub(super) struct TestOptions {
 #[derive(Args)]
 pub(super) struct RunOptions {
     /// What to test.
-    #[arg(short, long, value_enum)]
+    #[arg(short, long, value_enum, default_value = "lin-kv")]
     pub workload: WorkloadName,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
@@ -223,4 +223,44 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
         None => positive(text).map(Concurrency::InAll),
     }
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: TestOptions,
+    }
+
+    /// Those of upstream's `core.clj`, and of the command line of Jepsen below it.
+    #[test]
+    fn what_is_left_out_is_as_upstream() {
+        let Ok(line) = Line::try_parse_from(["test", "--bin", "node"]) else {
+            panic!("nothing else is needed");
+        };
+        let TestOptions {
+            run, test_count, ..
+        } = line.options;
+        assert_eq!(test_count, 1);
+        assert_eq!(run.workload, WorkloadName::LinKv);
+        assert!(run.nemesis.is_empty() && run.availability.is_none());
+        let settings = run.settings(1).expect("good names");
+        assert_eq!(settings.nodes, ["n1", "n2", "n3", "n4", "n5"]);
+        assert_eq!(settings.client_count, 5);
+        assert_eq!(settings.rate_per_s, 5.0);
+        assert_eq!(settings.time_limit, Duration::from_secs(60));
+        assert_eq!(settings.recovery, Duration::from_secs(10));
+        assert_eq!(settings.latency.mean, Duration::ZERO);
+        assert_eq!(settings.latency.distribution, Distribution::Constant);
+        assert_eq!(settings.fault_interval, Duration::from_secs(10));
+        let load = &run.load;
+        assert!(load.words().is_empty() && load.consistency_models.is_empty());
+        assert_eq!((load.key_count, load.max_txn_length), (10, 4));
+        assert_eq!(load.max_writes_per_key, 16);
+    }
 }

@@ -20,6 +20,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -105,28 +106,36 @@ impl Store {
     ) -> Result<(), StoreError> {
         let messages = self.messages.finish();
         let logs = self.logs.finish();
-        let history = self.write("history.jsonl", |out| {
-            history::write::<W>(&record.history, report.nodes(), out)
-        });
-        let results = self.write("results.json", |out| {
+        let (folder, operations) = (&*self.folder, &record.history);
+        let results = write(folder, "results.json", |out| {
             serde_json::to_writer_pretty(&mut *out, report)?;
             out.write_all(b"\n")
         });
-        let page = self.write("report.html", |out| {
-            Page::new(record, report, &self.messages)?.write(out)
+        // The two that take long, side by side.
+        let (history, page) = thread::scope(|scope| {
+            let history = scope.spawn(|| {
+                write(folder, "history.jsonl", |out| {
+                    history::write::<W>(operations, report.nodes(), out)
+                })
+            });
+            let page = write(folder, "report.html", |out| {
+                Page::new(record, report, &self.messages)?.write(out)
+            });
+            let history = history.join().expect("writing a history does not panic");
+            (history, page)
         });
         messages.and(logs).and(history).and(results).and(page)
     }
+}
 
-    fn write(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut OutFile) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        let mut file = OutFile::create(self.folder.join(name), u64::MAX)?;
-        write(&mut file).map_err(StoreError::writing(file.path()))?;
-        file.finish()
-    }
+fn write(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(&mut OutFile) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let mut file = OutFile::create(folder.join(name), u64::MAX)?;
+    write(&mut file).map_err(StoreError::writing(file.path()))?;
+    file.finish()
 }
 
 /// A time as the name of a folder: `20261123T201137.042Z`.

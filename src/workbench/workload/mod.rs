@@ -45,9 +45,9 @@ pub use unique_ids::UniqueIds;
 /// A kind of test.
 pub trait Workload {
     /// What a client asks.
-    type Call: Debug;
+    type Call: Debug + Sync;
     /// What a good answer holds.
-    type Answer: Debug;
+    type Answer: Debug + Sync;
 
     /// Its name on the command line.
     const NAME: &'static str;

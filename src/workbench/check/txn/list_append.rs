@@ -191,7 +191,8 @@ fn judge_read(
 ) {
     let key = known.name;
     let (name, index) = (transactions[reader].name(), transactions[reader].index);
-    let list = Value::from(read);
+    // Not before it is to be shown: there are as many of these as there are reads.
+    let list = || Value::from(read);
     for (position, value) in read.iter().enumerate() {
         let Some(append) = known.appends.get(value) else {
             anomalies.add(
@@ -205,7 +206,10 @@ fn judge_read(
         if read[..position].contains(value) {
             anomalies.add(
                 Anomaly::Garbage,
-                format!("{name} read {list} in key {key}, which holds {value} twice."),
+                format!(
+                    "{name} read {} in key {key}, which holds {value} twice.",
+                    list()
+                ),
                 [index],
             );
         }
@@ -237,7 +241,8 @@ fn judge_read(
     if !known.order.starts_with(read) {
         let longest = Value::from(known.order);
         let what = format!(
-            "{name} read {list} in key {key}, and T{} read {longest}: neither grew into the other.",
+            "{name} read {} in key {key}, and T{} read {longest}: neither grew into the other.",
+            list(),
             known.read_by
         );
         anomalies.add(Anomaly::IncompatibleOrder, what, [index, known.read_by]);

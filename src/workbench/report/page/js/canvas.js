@@ -106,12 +106,14 @@ class Plot {
     context.fill();
     context.fillStyle = colours["fault-ink"];
     context.textAlign = "left";
-    let free = -Infinity;
+    // Faults that begin together are named one below the other.
+    const free = [-Infinity, -Infinity, -Infinity];
     for (const { what, from, to } of isNamed ? spans : []) {
       const width = context.measureText(what).width + 8;
-      if (from < free || width > to - from) continue;
-      context.fillText(what, from + 4, 8);
-      free = from + width;
+      const row = free.findIndex((end) => end <= from);
+      if (row < 0 || width > to - from) continue;
+      context.fillText(what, from + 4, 8 + row * 14);
+      free[row] = from + width;
     }
     context.restore();
   }

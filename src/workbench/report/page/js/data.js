@@ -72,7 +72,7 @@ function duration(us) {
   return `${(us / 1e6).toPrecision(3)} s`;
 }
 
-const moment = (us, digits = 3) => `${(us / 1e6).toFixed(digits)} s`;
+const moment = (us, digits = 3) => `${(us / 1e6).toFixed(digits).replace(/^-(0\.?0*)$/, "$1")} s`;
 
 /** An element with text and other elements in it. Nothing here is ever read as HTML. */
 function element(name, attributes = {}, ...children) {

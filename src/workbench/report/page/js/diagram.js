@@ -142,11 +142,19 @@ function showSelection() {
   place.append(element("header", {}, element("h3", {}, title), clear));
   if (state.operation !== null) place.append(element("p", { class: "note" }, causesNote(rows.length)));
   const start_us = state.operation !== null ? operations.invoked_us[state.operation] : messages.sent_us[rows[0][0]];
-  place.append(element("ol", { class: "messages" }, ...rows.map(([m, role]) => element("li", { "data-message": messages.id[m] },
-    element("span", { class: "at" }, `+${duration(messages.sent_us[m] - start_us)}`),
-    element("span", {}, `${sourceOf(m)} → ${destinationOf(m)}`),
-    element("span", { class: isLost(m) ? "lost" : "role" }, isLost(m) ? messages.fates[messages.fate[m]] : role),
-    element("span", { class: "mono" }, messages.body[m])))));
+  // One that was delivered twice is listed twice.
+  const told = new Set();
+  const row = ([m, role]) => {
+    const isCopy = told.has(messages.id[m]);
+    told.add(messages.id[m]);
+    return element("li", { "data-message": messages.id[m] },
+      element("span", { class: "at" }, `+${duration(messages.sent_us[m] - start_us)}`),
+      element("span", {}, `${sourceOf(m)} → ${destinationOf(m)}`),
+      element("span", { class: isLost(m) ? "lost" : "role" }, isLost(m) ? messages.fates[messages.fate[m]]
+        : isCopy ? `a copy, at +${duration(endOf(m) - start_us)}` : role),
+      element("span", { class: "mono" }, messages.body[m]));
+  };
+  place.append(element("ol", { class: "messages" }, ...rows.map(row)));
 }
 
 function causesNote(count) {
