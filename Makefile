@@ -7,6 +7,11 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 # Each challenge's own parameters, as Fly.io's pages give them, and Maelstrom's defaults where they don't; any of them may
 # be set on the command line.
+# The main job is short: a newcomer waits for it. Its store is never cut off, so there is little to recover from.
+TIME_g-counter = 4
+NEMESIS_INTERVAL_g-counter = 2
+RECOVERY_g-counter = 1
+
 NODES_echo = 1
 RATE_echo = 5
 TIME_echo = 10
@@ -46,12 +51,12 @@ for_workload = $(if $(filter undefined,$(origin $(1)_$(WORKLOAD))),$(2),$($(1)_$
 CONSISTENCY      ?= regular
 NODES            ?= $(call for_workload,NODES,3)
 RATE             ?= $(call for_workload,RATE,100)
-TIME             ?= $(call for_workload,TIME,5)
+TIME             ?= $(call for_workload,TIME,10)
 CONCURRENCY      ?= $(call for_workload,CONCURRENCY,2n)
 LATENCY          ?= $(call for_workload,LATENCY,10)
 NEMESIS          ?= $(call for_workload,NEMESIS,partition)
-NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,2)
-RECOVERY         ?= 2
+NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,5)
+RECOVERY         ?= $(call for_workload,RECOVERY,3)
 MAELSTROM        ?= $(shell command -v maelstrom 2>/dev/null)
 
 # Only counters take a consistency level.
