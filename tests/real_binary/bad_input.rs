@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::process::{
-    BROADCAST, ECHO, G_COUNTER, G_SET, KAFKA, LEVELS, LIN_KV, NODES, PN_COUNTER, Process,
+    ALL_LEVELS, BROADCAST, ECHO, G_COUNTER, G_SET, KAFKA, LIN_KV, NODES, PN_COUNTER, Process,
     TXN_LIST_APPEND, TXN_RW_REGISTER, request,
 };
 
@@ -227,7 +227,7 @@ fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
 
 #[test]
 fn a_delta_that_is_no_count_is_refused_at_every_level() {
-    for level in LEVELS {
+    for level in ALL_LEVELS {
         for delta in [
             "-1",
             "-0.5",

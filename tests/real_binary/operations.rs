@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::process::{ECHO, G_COUNTER, LEVELS, Process, UNIQUE_IDS, request};
+use crate::process::{ALL_LEVELS, ECHO, G_COUNTER, Process, UNIQUE_IDS, request};
 use crate::store::{Store, assert_counts};
 
 #[test]
@@ -74,7 +74,7 @@ fn names_come_back_as_they_are_meant() {
 
 #[test]
 fn every_message_id_is_answered_as_it_is() {
-    for level in LEVELS {
+    for level in ALL_LEVELS {
         let mut store = Store::default();
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         for msg_id in [0, 1, -1, i64::MAX, i64::MIN, 1 << 53] {
@@ -95,7 +95,7 @@ fn every_message_id_is_answered_as_it_is() {
 
 #[test]
 fn an_add_without_a_message_id_counts_and_is_not_answered() {
-    for level in LEVELS {
+    for level in ALL_LEVELS {
         let mut store = Store::default();
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         node.send(&request("c1", json!({"type": "add", "delta": 3})));
@@ -116,7 +116,7 @@ fn an_add_without_a_message_id_counts_and_is_not_answered() {
 
 #[test]
 fn two_requests_with_one_message_id_are_two_requests() {
-    for level in LEVELS {
+    for level in ALL_LEVELS {
         let mut store = Store::default();
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         for _ in 0..2 {
@@ -139,7 +139,7 @@ fn two_requests_with_one_message_id_are_two_requests() {
 
 #[test]
 fn a_total_that_would_overflow_is_refused_for_good_and_what_fits_still_counts() {
-    for level in LEVELS {
+    for level in ALL_LEVELS {
         let mut store = Store::default();
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         let add = |delta: i64, msg_id: i64| {

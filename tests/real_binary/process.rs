@@ -37,7 +37,9 @@ pub const NODES: &[(&str, &[&str])] = &[
     (TXN_LIST_APPEND, &[]),
 ];
 
+/// The levels that keep the counter in a store.
 pub const LEVELS: [&str; 3] = ["regular", "linearizable", "sequential"];
+pub const ALL_LEVELS: [&str; 4] = ["regular", "linearizable", "sequential", "eventual"];
 
 /// Longer than anything here takes on a busy machine; only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -44,15 +44,19 @@ pub fn answer(message: &Value, mut body: Value) -> String {
 }
 
 impl Process {
-    /// Lets `handle` answer what the node asks its store, until the node says something to a client: that message.
+    /// Lets `handle` answer what the node asks its store, until the node says something to a client: that message. Other
+    /// nodes are silent.
     pub fn serve(&mut self, mut handle: impl FnMut(&Value) -> Value) -> Value {
         loop {
             let message = self.message();
-            if message["dest"] != "seq-kv" {
-                return message;
+            match message["dest"].as_str().expect("it is text") {
+                "seq-kv" => {
+                    let line = answer(&message, handle(&message["body"]));
+                    self.send(&line);
+                }
+                "n1" => {}
+                _ => return message,
             }
-            let line = answer(&message, handle(&message["body"]));
-            self.send(&line);
         }
     }
 }
