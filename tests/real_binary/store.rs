@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::process::{G_COUNTER, LEVELS, Process, request};
+use crate::process::{G_COUNTER, KAFKA, LEVELS, LIN_KV, Process, TXN_LIST_APPEND, request};
 
 /// A linearizable `seq-kv`, for as long as nobody meddles with it.
 #[derive(Default)]
@@ -50,7 +50,7 @@ impl Process {
         loop {
             let message = self.message();
             match message["dest"].as_str().expect("it is text") {
-                "seq-kv" => {
+                "seq-kv" | "lin-kv" => {
                     let line = answer(&message, handle(&message["body"]));
                     self.send(&line);
                 }
@@ -357,5 +357,84 @@ fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_a
             "{level}: {questions} questions in three operation timeouts"
         );
         assert!(store.values.is_empty());
+    }
+}
+
+#[test]
+fn whatever_a_store_says_its_other_nodes_answer_once_and_go_on_serving() {
+    let requests = [
+        (KAFKA, json!({"type": "send", "key": "k", "msg": 1})),
+        (KAFKA, json!({"type": "poll", "offsets": {"k": 0}})),
+        (
+            KAFKA,
+            json!({"type": "commit_offsets", "offsets": {"k": 0}}),
+        ),
+        (
+            KAFKA,
+            json!({"type": "list_committed_offsets", "keys": ["k"]}),
+        ),
+        (LIN_KV, json!({"type": "read", "key": 0})),
+        (LIN_KV, json!({"type": "write", "key": 0, "value": 1})),
+        (LIN_KV, json!({"type": "cas", "key": 0, "from": 0, "to": 1})),
+        (
+            TXN_LIST_APPEND,
+            json!({"type": "txn", "txn": [["r", 0, null], ["append", 0, 1]]}),
+        ),
+    ];
+    let codes = [
+        -1,
+        0,
+        1,
+        10,
+        11,
+        12,
+        13,
+        14,
+        20,
+        21,
+        22,
+        30,
+        999,
+        1000,
+        i64::MAX,
+    ];
+    let mut answers: Vec<Value> = codes.into_iter().map(refusal).collect();
+    let values = [
+        json!(null),
+        json!("x"),
+        json!(-1.5),
+        json!([[1]]),
+        json!({"k": {}}),
+    ];
+    answers.extend(values.map(|value| json!({"type": "read_ok", "value": value})));
+    answers.extend([
+        json!({"type": "error"}),
+        json!({"type": "read_ok"}),
+        json!({"type": "write_ok"}),
+        json!({"type": "cas_ok"}),
+        json!({"type": "echo_ok"}),
+        json!({}),
+    ]);
+    for (program, mut request_body) in requests {
+        request_body["msg_id"] = json!(7);
+        for said in &answers {
+            let context = format!("{program}: {request_body}, {said}");
+            let limits = ["--op-timeout", "50ms", "--rpc-timeout", "10ms"];
+            let mut node = Process::initialised(program, &limits);
+            node.send(&request("c1", request_body.clone()));
+            let message = node.serve(|_| said.clone());
+            assert_eq!(message["body"]["in_reply_to"], 7, "{context}");
+            node.send(&request("c2", json!({"type": "x", "msg_id": 8})));
+            let message = node.serve(|_| said.clone());
+            assert_eq!(
+                (&message["body"]["in_reply_to"], &message["body"]["code"]),
+                (&json!(8), &json!(10)),
+                "{context}"
+            );
+            let ended = node.end();
+            assert_eq!(ended.exit_code, Some(0), "{context}");
+            let to_clients = |line: &&String| line.contains(r#""dest":"c"#);
+            assert_eq!(ended.lines.iter().find(to_clients), None, "{context}");
+        }
     }
 }
