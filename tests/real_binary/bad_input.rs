@@ -226,6 +226,15 @@ fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
 }
 
 #[test]
+fn before_init_a_counter_says_of_a_malformed_add_that_it_is_malformed() {
+    let line = request("c1", json!({"type": "add", "delta": "1", "msg_id": 1}));
+    for level in ALL_LEVELS {
+        let outcome = outcome(G_COUNTER, &["--consistency", level], false, line.as_bytes());
+        assert_eq!(outcome, Error(MALFORMED, 1), "{level}");
+    }
+}
+
+#[test]
 fn a_delta_that_is_no_count_is_refused_at_every_level() {
     for level in ALL_LEVELS {
         for delta in [

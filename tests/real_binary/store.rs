@@ -97,26 +97,29 @@ pub fn assert_counts(node: &mut Process, store: &mut Store, value: i64) {
     }
 }
 
+/// Errors that a store may give: of the protocol, of the store's own, and of nobody's.
+const CODES: [i64; 15] = [
+    0,
+    1,
+    10,
+    11,
+    12,
+    13,
+    14,
+    20,
+    21,
+    22,
+    30,
+    999,
+    1000,
+    -1,
+    i64::MAX,
+];
+
 #[test]
 fn whatever_error_a_store_gives_an_add_counts_once_and_is_answered_truly() {
     for level in LEVELS {
-        for code in [
-            0,
-            1,
-            10,
-            11,
-            12,
-            13,
-            14,
-            20,
-            21,
-            22,
-            30,
-            999,
-            1000,
-            -1,
-            i64::MAX,
-        ] {
+        for code in CODES {
             for is_applied in [false, true] {
                 let mut store = Store::default();
                 let mut node = Process::initialised(
@@ -381,24 +384,7 @@ fn whatever_a_store_says_its_other_nodes_answer_once_and_go_on_serving() {
             json!({"type": "txn", "txn": [["r", 0, null], ["append", 0, 1]]}),
         ),
     ];
-    let codes = [
-        -1,
-        0,
-        1,
-        10,
-        11,
-        12,
-        13,
-        14,
-        20,
-        21,
-        22,
-        30,
-        999,
-        1000,
-        i64::MAX,
-    ];
-    let mut answers: Vec<Value> = codes.into_iter().map(refusal).collect();
+    let mut answers: Vec<Value> = CODES.into_iter().map(refusal).collect();
     let values = [
         json!(null),
         json!("x"),
