@@ -10,7 +10,7 @@ use conversation::{Company, Request, counter, echo};
 use eddy::node::{Node, Workload};
 use eddy::protocol::LineReader;
 use eddy::workload::GCounter;
-use eddy::workload::g_counter::{Consistency, Options};
+use eddy::workload::g_counter::Options;
 
 /// How often a node allocates memory for a thousand requests, of each of these as many, after it has served as many
 /// before.
@@ -42,55 +42,18 @@ fn an_echo_allocates_nothing() {
     assert_eq!(allocations(echo, &[Request::Echo], 100), 0);
 }
 
-fn counter_allocations(consistency: Consistency, requests: &[Request], at_once: usize) -> u64 {
-    allocations(|| counter(consistency), requests, at_once)
-}
-
-const ADD_AND_READ: [Request; 2] = [Request::Add, Request::Read];
-
 #[test]
-fn a_regular_counter_allocates_nothing() {
-    for at_once in [1, 100] {
-        let allocations = counter_allocations(Consistency::Regular, &ADD_AND_READ, at_once);
-        assert_eq!(allocations, 0);
-    }
-}
-
-#[test]
-fn a_linearizable_counter_allocates_nothing() {
-    for at_once in [1, 100] {
-        let allocations = counter_allocations(Consistency::Linearizable, &ADD_AND_READ, at_once);
-        assert_eq!(allocations, 0);
-    }
-}
-
-/// serde_json keeps a stack when it passes over JSON in JSON in JSON, and the register that a read gets is such.
-#[test]
-fn a_sequential_counter_allocates_only_for_the_registers_it_reads() {
-    for (at_once, reads_of_the_store_max) in [(1, 500), (100, 2 * 10)] {
-        let allocations = counter_allocations(Consistency::Sequential, &ADD_AND_READ, at_once);
-        assert!(
-            allocations <= reads_of_the_store_max,
-            "{allocations} allocations, {reads_of_the_store_max} reads of the store"
-        );
-    }
-}
-
-#[test]
-fn an_add_to_an_eventual_counter_allocates_nothing() {
-    let allocations = counter_allocations(Consistency::Eventual, &[Request::Add], 1);
-    assert_eq!(allocations, 0);
-}
-
-/// For the same reason as at the sequential level: what a peer tells is JSON in JSON in JSON.
-#[test]
-fn a_read_of_an_eventual_counter_allocates_only_for_what_a_peer_tells() {
-    for (at_once, polls_max) in [(1, 500), (100, 2 * 10)] {
-        let allocations = counter_allocations(Consistency::Eventual, &ADD_AND_READ, at_once);
-        assert!(
-            allocations <= polls_max,
-            "{allocations} allocations, {polls_max} polls"
-        );
+fn a_counter_of_any_level_allocates_nothing() {
+    for level in ["regular", "linearizable", "sequential", "eventual"] {
+        let consistency = level.parse().expect("it is a level");
+        for at_once in [1, 100] {
+            let allocations = allocations(
+                || counter(consistency),
+                &[Request::Add, Request::Read],
+                at_once,
+            );
+            assert_eq!(allocations, 0, "{level}, {at_once} at once");
+        }
     }
 }
 

@@ -80,9 +80,14 @@ fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
     &message["body"]
 }
 
+/// A question that tells such news and counts.
+fn told(news: Value, counts: Value) -> Value {
+    json!({"type": "gossip", "msg_id": 5, "news": news, "counts": counts})
+}
+
 /// A question of a node in life 1 that has counted once, and knows nothing.
 fn question(counts: Value) -> Value {
-    json!({"type": "gossip", "msg_id": 5, "news": {"life": 1, "since": 0, "upto": 1, "counts": counts}})
+    told(json!({"life": 1, "since": 0, "upto": 1}), counts)
 }
 
 #[test]
@@ -109,22 +114,18 @@ fn what_a_peer_has_acknowledged_or_told_itself_is_not_sent_again() {
         n0.add(3);
     }
     let asked = n0.wake(3000);
-    let counts = to("n1", &asked)["news"]["counts"].clone();
+    let counts = to("n1", &asked)["counts"].clone();
     assert_eq!(
-        (&counts[0][2], &counts[0][3]),
+        (&counts[2], &counts[3]),
         (&json!(9), &json!(3)),
         "the newest [total, epoch]"
     );
-    assert_ne!(
-        to("n2", &asked)["news"]["counts"],
-        json!([]),
-        "n2 has said nothing"
-    );
+    assert_ne!(to("n2", &asked)["counts"], json!([]), "n2 has said nothing");
     let said = n1.tell(3000, "n0", to("n1", &asked).clone());
-    assert_eq!(to("n0", &said)["news"]["counts"], json!([]), "an echo");
+    assert_eq!(to("n0", &said)["counts"], json!([]), "an echo");
     n0.tell(3000, "n1", to("n0", &said).clone());
     let read = n0.tell(3100, "c1", json!({"type": "read", "msg_id": 9}));
-    assert_eq!(to("n1", &read)["news"]["counts"], json!([]), "told twice");
+    assert_eq!(to("n1", &read)["counts"], json!([]), "told twice");
 }
 
 #[test]
@@ -247,19 +248,16 @@ fn a_node_that_restarts_counts_as_another_replica_and_learns_its_past_from_its_p
 fn a_node_acknowledges_no_change_before_which_it_has_missed_one() {
     let mut n0 = Counter::eventual("n0", 1);
     let mut ask = |since: u64, upto: u64, total: i64| {
-        let counts = json!([["n1", 1, total, upto]]);
-        let news = json!({"life": 1, "since": since, "upto": upto, "counts": counts});
-        let said = n0.tell(
-            0,
-            "n1",
-            json!({"type": "gossip", "msg_id": 5, "news": news}),
-        );
-        to("n1", &said)["news"]["known"].clone()
+        let news = json!({"life": 1, "since": since, "upto": upto});
+        let said = n0.tell(0, "n1", told(news, json!(["n1", 1, total, upto])));
+        let news = &to("n1", &said)["news"];
+        assert_eq!(news["your_life"], 1);
+        news["known"].clone()
     };
-    assert_eq!(ask(0, 2, 2), json!([1, 2]));
-    assert_eq!(ask(5, 7, 7), json!([1, 2]), "3 to 5 are missing");
-    assert_eq!(ask(2, 7, 7), json!([1, 7]));
-    assert_eq!(ask(0, 2, 2), json!([1, 7]), "late");
+    assert_eq!(ask(0, 2, 2), 2);
+    assert_eq!(ask(5, 7, 7), 2, "3 to 5 are missing");
+    assert_eq!(ask(2, 7, 7), 7);
+    assert_eq!(ask(0, 2, 2), 7, "late");
 }
 
 #[test]
@@ -269,8 +267,8 @@ fn late_news_brings_back_no_older_state_even_if_its_total_is_higher() {
         ..options()
     };
     let mut n0 = Counter::start("n0", options, 1);
-    n0.tell(0, "n1", question(json!([["n1", 1, -5, 2]])));
-    n0.tell(0, "n1", question(json!([["n1", 1, 5, 1]])));
+    n0.tell(0, "n1", question(json!(["n1", 1, -5, 2])));
+    n0.tell(0, "n1", question(json!(["n1", 1, 5, 1])));
     assert_eq!(n0.value(10), -5);
 }
 
@@ -281,17 +279,19 @@ fn malformed_or_foreign_gossip_is_refused_and_changes_nothing() {
     let life = to("n1", &n0.wake(0))["news"]["life"].clone();
     let good = json!(["n1", 1, 100, 1]);
     let malformed = [
-        json!([good, ["n2", 1, 100, -1]]),
-        json!([good, ["n2", 1, 100, 0]]),
-        json!([good, ["n2", 1, 100, 1.5]]),
-        json!([good, ["n2", 1, -100, 1]]),
-        json!([good, ["n2", 1, 9_223_372_036_854_775_808_u64, 1]]),
-        json!([good, ["n2", "1", 100, 1]]),
-        json!([good, ["n2", 1, 100]]),
-        json!([good, ["n2", 1, 100, 1, 1]]),
-        json!([good, ["n9", 1, 100, 1]]),
-        json!([good, ["n0", life, 100, 2]]),
+        json!(["n1", 1, 100, 1, "n2", 1, 100, -1]),
+        json!(["n1", 1, 100, 1, "n2", 1, 100, 0]),
+        json!(["n1", 1, 100, 1, "n2", 1, 100, 1.5]),
+        json!(["n1", 1, 100, 1, "n2", 1, -100, 1]),
+        json!(["n1", 1, 100, 1, "n2", 1, 9_223_372_036_854_775_808_u64, 1]),
+        json!(["n1", 1, 100, 1, "n2", "1", 100, 1]),
+        json!(["n1", 1, 100, 1, "n2", 1, 100]),
+        json!(["n1", 1, 100, 1, "n2", 1, 100, 1, 1]),
+        json!(["n1", 1, 100, 1, "n9", 1, 100, 1]),
+        json!(["n1", 1, 100, 1, "n0", life, 100, 2]),
+        json!([good]),
         json!({"n1": 100}),
+        json!(7),
         json!(null),
     ];
     for counts in malformed {
@@ -301,27 +301,27 @@ fn malformed_or_foreign_gossip_is_refused_and_changes_nothing() {
     for news in [
         json!(null),
         json!(7),
-        json!({"life": -1, "since": 0, "upto": 1, "counts": [good]}),
+        json!({"life": 1, "since": 0}),
+        json!({"life": -1, "since": 0, "upto": 1}),
+        json!({"life": 1, "since": 0, "upto": 1, "known": "2"}),
     ] {
-        let said = n0.tell(
-            0,
-            "n1",
-            json!({"type": "gossip", "msg_id": 5, "news": news}),
-        );
+        let mut message = told(news.clone(), good.clone());
+        let said = n0.tell(0, "n1", message.clone());
         assert_eq!(to("n1", &said)["code"], 12, "{news}");
-        let reply = json!({"type": "gossip_ok", "in_reply_to": 5, "news": news});
-        assert_eq!(n0.tell(0, "n1", reply), Vec::<Value>::new(), "{news}");
+        message["type"] = json!("gossip_ok");
+        message["in_reply_to"] = json!(5);
+        assert_eq!(n0.tell(0, "n1", message), Vec::<Value>::new(), "{news}");
     }
     for stranger in ["n9", "c1", "n0"] {
-        let said = n0.tell(0, stranger, question(json!([good])));
+        let said = n0.tell(0, stranger, question(good.clone()));
         assert_eq!(to(stranger, &said)["code"], 12, "{stranger}");
-        let mut reply = question(json!([good]));
+        let mut reply = question(good.clone());
         reply["type"] = json!("gossip_ok");
         reply["in_reply_to"] = json!(5);
         assert_eq!(n0.tell(0, stranger, reply), Vec::<Value>::new());
     }
     assert_eq!(n0.value(100), 1);
-    n0.tell(400, "n1", question(json!([good])));
+    n0.tell(400, "n1", question(good.clone()));
     assert_eq!(n0.value(400), 101, "well-formed gossip still counts");
 }
 
@@ -330,13 +330,12 @@ fn an_acknowledgement_of_what_was_never_said_or_of_another_life_is_ignored() {
     let mut n0 = Counter::eventual("n0", 1);
     n0.add(1);
     let life = to("n1", &n0.wake(0))["news"]["life"].clone();
-    for known in [json!([life, 99]), json!([12345, 1])] {
+    for (life, known) in [(life, 99), (json!(12345), 1)] {
         for _ in 0..2 {
-            let mut asked = question(json!([]));
-            asked["news"]["known"] = known.clone();
-            let said = n0.tell(0, "n1", asked);
+            let news = json!({"life": 1, "since": 0, "upto": 1, "your_life": life, "known": known});
+            let said = n0.tell(0, "n1", told(news, json!([])));
             assert_eq!(to("n1", &said)["news"]["since"], 0, "{known}");
-            assert_ne!(to("n1", &said)["news"]["counts"], json!([]), "{known}");
+            assert_ne!(to("n1", &said)["counts"], json!([]), "{known}");
         }
     }
 }
@@ -365,11 +364,11 @@ fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
         ..options()
     };
     let mut n0 = Counter::start("n0", options, 1);
-    n0.tell(0, "n1", question(json!([["n1", 1, -5, 1]])));
+    n0.tell(0, "n1", question(json!(["n1", 1, -5, 1])));
     assert_eq!(n0.add(i64::MAX), "add_ok");
     assert_eq!(n0.add(1), 14, "the own total");
     assert_eq!(n0.add(-5), "add_ok");
-    n0.tell(0, "n1", question(json!([["n1", 1, 3, 2]])));
+    n0.tell(0, "n1", question(json!(["n1", 1, 3, 2])));
     assert_eq!(n0.add(3), 14, "the sum");
     assert_eq!(n0.add(2), "add_ok");
     assert_eq!(n0.value(10), i64::MAX);
@@ -381,13 +380,14 @@ fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
 #[test]
 fn more_replicas_than_there_is_room_for_are_refused_and_the_rest_stays_right() {
     let mut n0 = Counter::eventual("n0", 1);
-    let lives = |range: std::ops::Range<u64>| range.map(|life| json!(["n1", life, 1, 1])).collect();
+    let life = |life: u64| [json!("n1"), json!(life), json!(1), json!(1)];
+    let lives = |range: std::ops::Range<u64>| range.flat_map(life).collect();
     let said = n0.tell(0, "n1", question(lives(0..4097)));
     assert_eq!(to("n1", &said)["code"], 11);
     n0.tell(0, "n1", question(lives(0..4096)));
     assert_eq!(n0.add(1), 11);
     assert_eq!(n0.value(10), 4096);
-    n0.tell(300, "n1", question(json!([["n1", 7, 5, 2]])));
+    n0.tell(300, "n1", question(json!(["n1", 7, 5, 2])));
     assert_eq!(n0.value(400), 4100, "what is known still grows");
 }
 

@@ -64,15 +64,15 @@ impl Shim {
             }
             (Flaw::ReadsFromCache, "read") => {
                 if let Some(known) = &self.known {
-                    let answer = json!({"type": "read_ok", "value": known["value"]});
+                    let answer = json!({"type": "read_ok", "value": known[0]});
                     self.answer(&message, answer);
                     return None;
                 }
             }
             (Flaw::ReadsKeepRoundId | Flaw::RoundIdsStartAgain, "read_ok") => {
-                let rounds = &mut message["body"]["value"]["rounds"];
+                let register = &mut message["body"]["value"];
                 let mut ids = self.round_ids.iter().rev();
-                if let Some(id) = rounds.get_mut(&self.node)
+                if let Some(id) = last_round(register, &self.node)
                     && let Some((own, _)) = ids.find(|(_, stored)| stored == id)
                 {
                     *id = own.clone();
@@ -111,12 +111,14 @@ impl Shim {
     }
 
     fn rename_rounds(&mut self, flaw: Flaw, cas: &mut Value) {
-        let own = cas["to"]["rounds"][&self.node].clone();
+        let Some(own) = last_round(&mut cas["to"], &self.node).cloned() else {
+            return;
+        };
         if self.round_ids.iter().all(|(known, _)| *known != own) {
             let last = self.round_ids.last().map(|(_, stored)| stored.clone());
             let stored = match flaw {
                 Flaw::RoundIdsStartAgain => json!(self.round_ids.len() + 1),
-                Flaw::ReadsKeepRoundId if cas["from"]["value"] == cas["to"]["value"] => {
+                Flaw::ReadsKeepRoundId if cas["from"][0] == cas["to"][0] => {
                     last.unwrap_or_else(|| own.clone())
                 }
                 _ => own.clone(),
@@ -124,13 +126,20 @@ impl Shim {
             self.round_ids.push((own, stored));
         }
         for state in ["from", "to"] {
-            if let Some(id) = cas[state]["rounds"].get_mut(&self.node)
+            if let Some(id) = last_round(&mut cas[state], &self.node)
                 && let Some((_, stored)) = self.round_ids.iter().find(|(own, _)| own == id)
             {
                 *id = stored.clone();
             }
         }
     }
+}
+
+/// The id of a node's last round in a register: total, version, author, and then node and id of each.
+fn last_round<'a>(register: &'a mut Value, node: &str) -> Option<&'a mut Value> {
+    let rounds = register.as_array_mut()?.get_mut(3..)?;
+    let own = rounds.chunks_mut(2).find(|round| round[0] == *node)?;
+    own.get_mut(1)
 }
 
 fn parse(line: &Line) -> Value {

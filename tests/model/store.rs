@@ -59,7 +59,7 @@ impl Request {
             Some("cas") => Request::Cas {
                 from: body["from"].to_string().into(),
                 to: body["to"].to_string().into(),
-                total: body["to"]["value"].as_i64().expect("a total"),
+                total: body["to"][0].as_i64().expect("a total"),
                 create: body["create_if_not_exists"] == true,
             },
             kind => panic!("a counter doesn't ask a store to {kind:?}"),

@@ -1,17 +1,18 @@
 //! How nodes of the eventual level tell each other what they know.
 //!
-//! There is one exchange: a question, `gossip{news}`, answered at once with `gossip_ok{news}`. Each carries what the
-//! other side lacks, so after one exchange both know what either knew (push and pull: Demers et al., "Epidemic
-//! algorithms for replicated database maintenance", 1987). `news` is
+//! There is one exchange: a question, `gossip`, answered at once with `gossip_ok`. Each carries what the other side
+//! lacks, so after one exchange both know what either knew (push and pull: Demers et al., "Epidemic algorithms for
+//! replicated database maintenance", 1987):
 //!
 //! ```text
-//! {"life": 8311, "since": 3, "upto": 5, "known": [977, 12], "counts": [["n0", 8311, 17, 5], ...]}
+//! {"type": "gossip", "news": {"life": 8311, "since": 3, "upto": 5, "your_life": 977, "known": 12},
+//!  "counts": ["n0", 8311, 17, 5, ...]}
 //! ```
 //!
 //! - `life`: the sender's. When a peer has another than before, all that was assumed of it is forgotten.
 //! - `counts`: the sender's changes after number `since` up to number `upto`, without what that life of the other side
 //!   told itself.
-//! - `known`: this side has all changes up to number 12 of the other side's life 977. This is the acknowledgement. It is
+//! - `known`: this side has all changes up to number 12 of the other side's life 977, if it has heard of any. This is the acknowledgement. It is
 //!   cumulative and needs no message of its own, so lost, doubled and late messages do no harm. A side says it only if
 //!   the changes came without a gap: one that has restarted gets news from too late a `since` first, merges them,
 //!   acknowledges nothing, and then gets all. (Delta intervals, as in Almeida, Shoker and Baquero, "Delta state
@@ -34,7 +35,6 @@ use alloc::{borrow::Cow, vec::Vec};
 use core::time::Duration;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::replicas::{Id, Replicas};
 use super::{Fields, Options};
@@ -107,15 +107,33 @@ impl Peer {
     }
 }
 
-/// What one node tells another.
+/// What one node tells another, beside the counts.
 #[derive(Deserialize)]
-struct News<'a> {
+struct News {
     life: u64,
     since: u64,
     upto: u64,
-    known: Option<(u64, u64)>,
-    #[serde(borrow)]
-    counts: &'a RawValue,
+    your_life: Option<u64>,
+    #[serde(default)]
+    known: u64,
+}
+
+impl Encode for News {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"life\":");
+        self.life.encode(out);
+        out.extend_from_slice(b",\"since\":");
+        self.since.encode(out);
+        out.extend_from_slice(b",\"upto\":");
+        self.upto.encode(out);
+        if let Some(life) = self.your_life {
+            out.extend_from_slice(b",\"your_life\":");
+            life.encode(out);
+        }
+        out.extend_from_slice(b",\"known\":");
+        self.known.encode(out);
+        out.push(b'}');
+    }
 }
 
 impl Gossip {
@@ -192,10 +210,18 @@ impl Gossip {
 
     /// Completes a message to a peer with all that it lacks.
     fn tell(&mut self, index: usize, now: Duration, message: MessageWriter<'_>) {
-        let peer = &mut self.peers[index];
-        peer.told = self.replicas.changes();
+        let (peer, replicas) = (&mut self.peers[index], &self.replicas);
+        peer.told = replicas.changes();
         peer.exchanged_at = Some(now);
-        message.field("news", (&self.replicas, &*peer));
+        let news = News {
+            life: replicas.own().life,
+            since: peer.acknowledged,
+            upto: peer.told,
+            your_life: peer.life.map(|life| life.life),
+            known: peer.known,
+        };
+        let counts = replicas.counts(peer.acknowledged, peer.life);
+        message.field("news", news).field("counts", counts);
     }
 
     /// A node asks.
@@ -221,7 +247,7 @@ impl Gossip {
             .body
             .msg_id
             .ok_or_else(|| Error::missing("msg_id"))?;
-        self.learn(index, request.body.fields.news)?;
+        self.learn(index, &request.body.fields)?;
         let answer = outbox.reply(&request.src, Some(message_id), "gossip_ok");
         self.tell(index, now, answer);
         Ok(())
@@ -233,7 +259,7 @@ impl Gossip {
             return;
         };
         let is_error = match &*reply.body.kind {
-            "gossip_ok" if self.learn(index, reply.body.fields.news).is_ok() => false,
+            "gossip_ok" if self.learn(index, &reply.body.fields).is_ok() => false,
             "error" => true,
             _ => return,
         };
@@ -263,8 +289,9 @@ impl Gossip {
     }
 
     /// Takes in what a peer says, or nothing of it.
-    fn learn(&mut self, index: usize, news: Option<&RawValue>) -> Result<(), Error> {
-        let news = news.ok_or_else(|| Error::missing("news"))?;
+    fn learn(&mut self, index: usize, told: &Fields<'_>) -> Result<(), Error> {
+        let news = told.news.ok_or_else(|| Error::missing("news"))?;
+        let counts = told.counts.ok_or_else(|| Error::missing("counts"))?;
         let news: News = serde_json::from_str(news.get()).map_err(|error| {
             let text = alloc::format!("malformed news: {error}");
             Error::new(ErrorCode::MALFORMED_REQUEST, text)
@@ -275,16 +302,13 @@ impl Gossip {
             node: peer.node,
             life: news.life,
         };
-        self.replicas.merge(news.counts, life)?;
+        self.replicas.merge(counts, life)?;
         let last = peer.life.replace(life);
         if last.is_some_and(|last| last != life) {
             (peer.acknowledged, peer.told, peer.known) = (0, 0, 0);
-        } else if let Some((heard, changes)) = news.known
-            && heard == self.replicas.own().life
-            && changes <= before
-        {
-            peer.acknowledged = peer.acknowledged.max(changes);
-            peer.told = peer.told.max(changes);
+        } else if news.your_life == Some(self.replicas.own().life) && news.known <= before {
+            peer.acknowledged = peer.acknowledged.max(news.known);
+            peer.told = peer.told.max(news.known);
         }
         if news.since <= peer.known {
             peer.known = peer.known.max(news.upto);
@@ -335,25 +359,5 @@ impl Gossip {
             self.next_heartbeat = index + 1;
             self.ask(index, now, outbox);
         }
-    }
-}
-
-/// What a peer is told: all that it lacks.
-impl Encode for (&Replicas, &Peer) {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let (replicas, peer) = self;
-        out.extend_from_slice(b"{\"life\":");
-        replicas.own().life.encode(out);
-        out.extend_from_slice(b",\"since\":");
-        peer.acknowledged.encode(out);
-        out.extend_from_slice(b",\"upto\":");
-        replicas.changes().encode(out);
-        if let Some(life) = peer.life {
-            out.extend_from_slice(b",\"known\":");
-            [life.life, peer.known].encode(out);
-        }
-        out.extend_from_slice(b",\"counts\":");
-        replicas.news(peer.acknowledged, peer.life).encode(out);
-        out.push(b'}');
     }
 }

@@ -1,12 +1,13 @@
 //! Adds and reads happen one after the other, each at a moment between its request and its answer, on **any**
 //! sequentially consistent store.
 //!
-//! One register for all nodes: `{"version": 42, "value": 17, "by": "n1", "rounds": {"n0": 5120, "n1": 977}}`. A
-//! round is a step of one node: it adds up all waiting deltas and puts its own id under the node's name, in place of the
-//! id of the round before. A cas from the last known version to the next makes the step, counts the version up and says
-//! who sent it. Reads ride on it like adds: a read is answered with a value that the register had once it held the
-//! round, so reads cost a change too. When the cas fails, the node reads the register and tries again, or hands its step
-//! to the node that came first, which takes it along on its own cas: see `peers`.
+//! One register for all nodes: `[17, 42, "n1", "n0", 5120, "n1", 977]`, which is the total, the version, who wrote it,
+//! and the id of each node's last round. A round is a step of one node: it adds up all waiting deltas and puts its own
+//! id behind the node's name, in place of the id of the round before. A cas from the last known version to the next
+//! makes the step, counts the version up and says who sent it. Reads ride on it like adds: a read is answered with a
+//! value that the register had once it held the round, so reads cost a change too. When the cas fails, the node reads
+//! the register and tries again, or hands its step to the node that came first, which takes it along on its own cas: see
+//! `peers`.
 //!
 //! # Why this is linearizable
 //!
@@ -42,81 +43,9 @@
 //!
 //! A node may know a state that is old; that costs it another attempt and no one a wrong answer.
 
-use alloc::{borrow::Cow, string::String};
+use super::rounds::Plan;
 
-use super::rounds::Guarantee;
-use super::shared::{Shared, Step};
-use crate::kv::Seen;
-use crate::protocol::Name;
-
-#[derive(Default, Debug)]
-pub(super) struct Linearizable {
-    key: String,
-    node: Name,
-}
-
-impl Guarantee for Linearizable {
-    type Register = Shared;
-
-    const IS_SHARED: bool = true;
-
-    const HANDS_OVER: bool = true;
-
-    const READS_CHANGE: bool = true;
-
-    fn init(&mut self, counter: &str, node_id: &str, _node_ids: &[Cow<'_, str>]) {
-        self.key = counter.into();
-        self.node = node_id.into();
-    }
-
-    fn key(&self) -> &str {
-        &self.key
-    }
-
-    fn fits(&self, known: &Shared, delta: i64) -> bool {
-        known.fits(delta)
-    }
-
-    fn last_round(&self, known: &Shared) -> i64 {
-        known.last_round(self.node.as_str())
-    }
-
-    fn last_round_of(&self, known: &Shared, node: &str) -> i64 {
-        known.last_round(node)
-    }
-
-    fn author<'a>(&self, known: &'a Shared) -> &'a str {
-        known.author()
-    }
-
-    fn is_alone(&self, before: &Shared, after: &Shared) -> bool {
-        after.is_only_by(self.node.as_str(), before)
-    }
-
-    fn change(&self, wanted: &mut Shared, step: Option<&Step>) {
-        wanted.change(&self.node);
-        if let Some(step) = step {
-            wanted.take(&self.node, step);
-        }
-    }
-
-    fn carry(&self, wanted: &mut Shared, node: &Name, step: &Step) {
-        wanted.take(node, step);
-    }
-
-    fn judge(&self, known: &Shared, step: &Step, _: (&Shared, &Shared)) -> Seen {
-        known.judge(self.node.as_str(), step)
-    }
-
-    fn keys_to_look_up(&self) -> &[String] {
-        &[]
-    }
-
-    fn learn(&mut self, _: usize, _: &str, _: &mut Shared) -> Result<(), serde_json::Error> {
-        Ok(())
-    }
-
-    fn value(&self, known: &Shared) -> i128 {
-        known.value()
-    }
-}
+pub(super) const LINEARIZABLE: Plan = Plan {
+    is_shared: true,
+    reads_change: true,
+};

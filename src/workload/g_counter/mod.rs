@@ -28,23 +28,23 @@ pub mod regular;
 pub mod replicas;
 mod rounds;
 pub mod sequential;
-mod shared;
+mod tally;
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, boxed::Box, collections::BinaryHeap, string::String, vec::Vec};
 use core::{fmt, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::node::{Outbox, Workload};
-use crate::protocol::{Error, ErrorCode, Message, present};
+use crate::protocol::{Error, ErrorCode, Message, Name, present};
 
 use answers::Want;
 use eventual::Eventual;
-use linearizable::Linearizable;
-use regular::Regular;
+use linearizable::LINEARIZABLE;
+use regular::REGULAR;
 use rounds::Rounds;
-use sequential::Sequential;
+use sequential::SEQUENTIAL;
 
 /// Which reads are right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -146,28 +146,22 @@ pub struct GCounter {
 // No trait object, so that `Debug` is not in binaries that never print a counter.
 #[derive(Debug)]
 enum Chosen {
-    Regular(Rounds<Regular>),
-    Linearizable(Rounds<Linearizable>),
-    Sequential(Rounds<Sequential>),
-    Eventual(Eventual),
+    Stored(Box<Rounds>),
+    Eventual(Box<Eventual>),
 }
 
 impl Chosen {
     fn level(&self) -> &dyn Level {
         match self {
-            Chosen::Regular(level) => level,
-            Chosen::Linearizable(level) => level,
-            Chosen::Sequential(level) => level,
-            Chosen::Eventual(level) => level,
+            Chosen::Stored(level) => &**level,
+            Chosen::Eventual(level) => &**level,
         }
     }
 
     fn level_mut(&mut self) -> &mut dyn Level {
         match self {
-            Chosen::Regular(level) => level,
-            Chosen::Linearizable(level) => level,
-            Chosen::Sequential(level) => level,
-            Chosen::Eventual(level) => level,
+            Chosen::Stored(level) => &mut **level,
+            Chosen::Eventual(level) => &mut **level,
         }
     }
 }
@@ -191,10 +185,7 @@ trait Level {
         request: &Message<'_, Fields<'_>>,
         now: Duration,
         outbox: &mut Outbox,
-    ) -> Result<(), Error> {
-        let _ = (now, outbox);
-        Err(Error::not_supported(&request.body.kind))
-    }
+    ) -> Result<(), Error>;
 
     fn reply(&mut self, reply: &Message<'_, Fields<'_>>, now: Duration, outbox: &mut Outbox);
 
@@ -205,32 +196,45 @@ trait Level {
     fn finish(&mut self, outbox: &mut Outbox);
 }
 
+/// The nodes but for `node_id`, in the same order everywhere; one that is named twice is there once.
+fn others(node_id: &str, node_ids: &[Cow<'_, str>]) -> Vec<Name> {
+    let others = node_ids.iter().filter(|other| **other != node_id);
+    let others: BinaryHeap<Name> = others.map(|other| Name::from(&**other)).collect();
+    let mut others = others.into_sorted_vec();
+    others.dedup();
+    others
+}
+
 impl GCounter {
     /// A counter. The seed has to be another at each start of a node: see [`Random`](crate::node::Random).
     pub fn new(options: Options, seed: u64) -> Self {
         let decrements = options.decrements;
+        let stored = |plan, options| Chosen::Stored(Box::new(Rounds::new(plan, options, seed)));
         let level = match options.consistency {
-            Consistency::Regular => Chosen::Regular(Rounds::new(options, seed)),
-            Consistency::Linearizable => Chosen::Linearizable(Rounds::new(options, seed)),
-            Consistency::Sequential => Chosen::Sequential(Rounds::new(options, seed)),
-            Consistency::Eventual => Chosen::Eventual(Eventual::new(options, seed)),
+            Consistency::Regular => stored(REGULAR, options),
+            Consistency::Linearizable => stored(LINEARIZABLE, options),
+            Consistency::Sequential => stored(SEQUENTIAL, options),
+            Consistency::Eventual => Chosen::Eventual(Box::new(Eventual::new(options, seed))),
         };
         GCounter { decrements, level }
     }
 }
 
-/// What the counter's messages and the answers of stores and peers hold.
+/// What the counter's messages and the answers of stores and peers hold. What only nodes say to each other is read when
+/// it is needed: in anyone else's message it is an unknown field, whatever it holds.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    /// What a peer wants to be carried, beside its `delta`: see `peers`.
-    after: Option<i64>,
-    round: Option<i64>,
+    /// What a peer wants to be carried, see `peers`.
+    #[serde(borrow)]
+    step: Option<&'a RawValue>,
     /// What a peer tells, see `gossip`.
     #[serde(borrow)]
     news: Option<&'a RawValue>,
+    #[serde(borrow)]
+    counts: Option<&'a RawValue>,
 }
 
 impl Workload for GCounter {

@@ -6,7 +6,7 @@
 //! wrote what it then reads, and that node takes it along on its own cas:
 //!
 //! ```text
-//! carry{after, round, delta} → carry_ok{value}       where the value is the register, as the carrier knows it
+//! carry{step: [after, round_id, delta]} → carry_ok{value}      the value is the register, as the carrier knows it
 //! ```
 //!
 //! The answer is the same whether the step was taken or not: the register itself tells, and it also tells who to ask
@@ -15,10 +15,10 @@
 //!
 //! A node that has handed over goes on to do so as long as the register shows that others are at work too.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::shared::Step;
+use super::tally::Step;
 use crate::protocol::Name;
 
 /// The other nodes of the cluster.
@@ -46,14 +46,13 @@ pub(super) struct Guest {
 }
 
 impl Peers {
-    pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        let others = node_ids.iter().filter(|id| **id != node_id);
-        let others = others.map(|id| Peer {
-            name: Name::from(&**id),
+    pub(super) fn init(&mut self, others: Vec<Name>) {
+        let peers = others.into_iter().map(|name| Peer {
+            name,
             silent_until: Duration::ZERO,
             guest: None,
         });
-        self.peers = others.collect();
+        self.peers = peers.collect();
     }
 
     /// Which of the peers has that name.

@@ -17,6 +17,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::answers::out_of_range;
+use super::others;
 use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
 
 /// The most replicas that a node keeps: 4,096.
@@ -75,11 +76,9 @@ impl Replicas {
     }
 
     pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.nodes = node_ids.iter().map(|id| Name::from(&**id)).collect();
-        self.nodes.push(node_id.into());
-        self.nodes.sort_unstable();
-        self.nodes.dedup();
-        self.own.node = self.node(node_id).expect("it is one of the nodes");
+        self.nodes = others(node_id, node_ids);
+        self.own.node = self.nodes.partition_point(|other| other.as_str() < node_id);
+        self.nodes.insert(self.own.node, node_id.into());
     }
 
     /// All nodes, in the same order everywhere.
@@ -186,8 +185,8 @@ impl Replicas {
     }
 
     /// What a node that has all changes up to `since` lacks, without what that life of it told itself.
-    pub(super) fn news(&self, since: u64, reader: Option<Id>) -> News<'_> {
-        News {
+    pub(super) fn counts(&self, since: u64, reader: Option<Id>) -> Counts<'_> {
+        Counts {
             replicas: self,
             since,
             reader,
@@ -204,14 +203,16 @@ fn too_many() -> Error {
     )
 }
 
-/// Some replicas: `[["n0", 8311, 17, 5], ...]`, which is node, life, total and epoch.
-pub(super) struct News<'a> {
+/// Some replicas: `["n0", 8311, 17, 5, ...]`, which is node, life, total and epoch of each.
+///
+/// It is one flat list, for the same reason as a [`Tally`](super::tally::Tally).
+pub(super) struct Counts<'a> {
     replicas: &'a Replicas,
     since: u64,
     reader: Option<Id>,
 }
 
-impl Encode for News<'_> {
+impl Encode for Counts<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
         let news = self.replicas.replicas.iter().filter(|(_, replica)| {
             replica.changed_at > self.since && Some(replica.learnt_from) != self.reader
@@ -221,7 +222,6 @@ impl Encode for News<'_> {
             if index > 0 {
                 out.push(b',');
             }
-            out.push(b'[');
             self.replicas.nodes[id.node].as_str().encode(out);
             out.push(b',');
             id.life.encode(out);
@@ -229,7 +229,6 @@ impl Encode for News<'_> {
             replica.total.encode(out);
             out.push(b',');
             replica.epoch.encode(out);
-            out.push(b']');
         }
         out.push(b']');
     }
@@ -245,11 +244,15 @@ impl<'de> Visitor<'de> for Heard<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("replicas, each as node, life, total and epoch")
+        f.write_str("replicas: node, life, total and epoch of each")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some((Text(node), life, total, epoch)) = seq.next_element()? {
+        while let Some(Text(node)) = seq.next_element()? {
+            let missing = A::Error::missing_field;
+            let life = seq.next_element()?.ok_or_else(|| missing("life"))?;
+            let total = seq.next_element()?.ok_or_else(|| missing("total"))?;
+            let epoch = seq.next_element()?.ok_or_else(|| missing("epoch"))?;
             let Some(node) = self.replicas.node(&node) else {
                 return Err(A::Error::custom(format_args!("there is no node {node:?}")));
             };

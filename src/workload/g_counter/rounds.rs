@@ -23,94 +23,34 @@ mod change;
 mod look;
 
 use alloc::{borrow::Cow, collections::VecDeque, string::String, vec::Vec};
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::answers::{Answers, Rider, Want, pop_expired};
 use super::peers::Peers;
-use super::shared::Step;
-use super::{Fields, Level, Options};
-use crate::kv::{Answer, Patience, Register, Seen, Service};
+use super::tally::{Step, Tally};
+use super::{Fields, Level, Options, others};
+use crate::kv::{Answer, Patience, Register, Service};
 use crate::node::{Outbox, Pending, Random};
 use crate::protocol::{Error, ErrorCode, Message, Name};
 
-/// What makes a level: which register is changed, what has to be looked up for a read, and what both add up to.
-pub(super) trait Guarantee: Default + fmt::Debug {
-    /// The register that this node changes.
-    type Register: Register + fmt::Debug;
+/// What makes a level.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Whether all nodes change one register, or each its own.
+    pub(super) is_shared: bool,
+    /// Whether a read rides on a change of the register. Then it looks up the registers of others, if they have their
+    /// own. If not, it just looks up the one that is shared.
+    pub(super) reads_change: bool,
+}
 
-    /// Whether all nodes change the same register.
-    const IS_SHARED: bool;
-
+impl Plan {
     /// Whether a node may let others make its steps. Only if its reads are never answered from the store's own word: a
     /// node's next life knows no more than that.
-    const HANDS_OVER: bool;
-
-    /// Whether reads ride on a change of the register; if not, they only look up.
-    const READS_CHANGE: bool;
-
-    /// `counter` is what every key begins with.
-    fn init(&mut self, counter: &str, node_id: &str, node_ids: &[Cow<'_, str>]);
-
-    /// The key of the register.
-    fn key(&self) -> &str;
-
-    /// Whether the counter can grow by `delta` without leaving the range of its numbers.
-    fn fits(&self, known: &Self::Register, delta: i64) -> bool;
-
-    /// The id of this node's last round in the register, 0 if there is none.
-    fn last_round(&self, _known: &Self::Register) -> i64 {
-        0
+    fn hands_over(self) -> bool {
+        self.is_shared && self.reads_change
     }
-
-    /// The same for any node.
-    fn last_round_of(&self, _known: &Self::Register, _node: &str) -> i64 {
-        0
-    }
-
-    /// Who wrote this state.
-    fn author<'a>(&self, _known: &'a Self::Register) -> &'a str {
-        ""
-    }
-
-    /// Whether no other node's rounds led from one state to the other.
-    fn is_alone(&self, _before: &Self::Register, _after: &Self::Register) -> bool {
-        true
-    }
-
-    /// Makes `wanted`, which equals some state, the one after it, with this node's step if it has one.
-    fn change(&self, wanted: &mut Self::Register, step: Option<&Step>);
-
-    /// Takes another node's step along.
-    fn carry(&self, _wanted: &mut Self::Register, _node: &Name, _step: &Step) {}
-
-    /// What became of a step, by the newest state that is known; the last cas that made it was from the first to the
-    /// second of `cas`.
-    fn judge(
-        &self,
-        known: &Self::Register,
-        step: &Step,
-        cas: (&Self::Register, &Self::Register),
-    ) -> Seen;
-
-    /// The keys that a read looks up.
-    fn keys_to_look_up(&self) -> &[String];
-
-    /// Takes in what stands under the key with this index, if it is newer than what is known.
-    ///
-    /// # Errors
-    ///
-    /// When it is nothing that a counter wrote.
-    fn learn(
-        &mut self,
-        index: usize,
-        json: &str,
-        known: &mut Self::Register,
-    ) -> Result<(), serde_json::Error>;
-
-    /// The counter's value, by all that is known.
-    fn value(&self, known: &Self::Register) -> i128;
 }
 
 type Riders = SmallVec<[Rider; 4]>;
@@ -144,9 +84,14 @@ enum State {
 
 /// The rounds of one node.
 #[derive(Debug)]
-pub(super) struct Rounds<G: Guarantee> {
-    guarantee: G,
+pub(super) struct Rounds {
+    plan: Plan,
     options: Options,
+    node: Name,
+    /// The key of the register that this node changes.
+    key: String,
+    /// The keys that reads look up.
+    keys_to_look_up: Vec<String>,
     service: Service,
     patience: Patience,
     last_round_id: i64,
@@ -161,24 +106,29 @@ pub(super) struct Rounds<G: Guarantee> {
     answers: Answers,
     peers: Peers,
     /// The newest state of the register that this node knows, whoever told it, once it knows one.
-    known: G::Register,
+    known: Tally,
     is_known: bool,
+    /// The newest states that are known of the registers that others change, by their keys' places.
+    others: Vec<Tally>,
     /// What the cas under way replaces, and what it installs.
-    from: G::Register,
-    wanted: G::Register,
+    from: Tally,
+    wanted: Tally,
     /// Where a state that was read is decoded.
-    seen: G::Register,
+    seen: Tally,
     /// For each key to look up, the read that has not been answered yet.
     looked_for: Vec<Option<i64>>,
     /// Memory of ended rounds, for the next ones.
     spare: Vec<Riders>,
 }
 
-impl<G: Guarantee> Rounds<G> {
-    pub(super) fn new(options: Options, seed: u64) -> Self {
+impl Rounds {
+    pub(super) fn new(plan: Plan, options: Options, seed: u64) -> Self {
         let mut random = Random::new(seed);
         Rounds {
-            guarantee: G::default(),
+            plan,
+            node: Name::default(),
+            key: String::new(),
+            keys_to_look_up: Vec::new(),
             service: Service::new(&options.service),
             rounds: Pending::new(&mut random),
             last_round_id: random.sequence_start(53) as i64,
@@ -190,11 +140,12 @@ impl<G: Guarantee> Rounds<G> {
             is_looking: false,
             to_change: VecDeque::new(),
             to_look: VecDeque::new(),
-            known: G::Register::default(),
+            known: Tally::default(),
             is_known: false,
-            from: G::Register::default(),
-            wanted: G::Register::default(),
-            seen: G::Register::default(),
+            others: Vec::new(),
+            from: Tally::default(),
+            wanted: Tally::default(),
+            seen: Tally::default(),
             looked_for: Vec::new(),
             spare: Vec::new(),
         }
@@ -219,6 +170,17 @@ impl<G: Guarantee> Rounds<G> {
             self.start_looking(slot);
             self.look(slot, now, outbox);
         }
+    }
+
+    /// The counter's value, by all that is known.
+    fn value(&self) -> i128 {
+        let others = self.others.iter().map(|other| i128::from(other.total()));
+        i128::from(self.known.total()) + others.sum::<i128>()
+    }
+
+    /// Decodes a register into `seen`. The answer is whether it is one that a counter of this level wrote.
+    fn decode(&mut self, json: &str) -> bool {
+        self.seen.decode(json).is_ok() && self.seen.is_shared() == self.plan.is_shared
     }
 
     fn start_round(&mut self) -> usize {
@@ -265,13 +227,25 @@ impl<G: Guarantee> Rounds<G> {
     }
 }
 
-impl<G: Guarantee> Level for Rounds<G> {
+impl Level for Rounds {
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         let counter = self.options.name();
-        self.guarantee.init(counter, node_id, node_ids);
-        if G::HANDS_OVER {
-            self.peers.init(node_id, node_ids);
+        let others = others(node_id, node_ids);
+        let key_of = |node: &str| alloc::format!("{counter}/{node}");
+        if self.plan.is_shared {
+            self.key = counter.into();
+        } else {
+            self.key = key_of(node_id);
+            self.keys_to_look_up = others.iter().map(|other| key_of(other.as_str())).collect();
+            self.others.resize_with(others.len(), Tally::default);
         }
+        if !self.plan.reads_change {
+            self.keys_to_look_up.push(self.key.clone());
+        }
+        if self.plan.hands_over() {
+            self.peers.init(others);
+        }
+        self.node = node_id.into();
     }
 
     fn accept(
@@ -285,7 +259,7 @@ impl<G: Guarantee> Level for Rounds<G> {
         let deadline = now.saturating_add(self.options.op_timeout);
         let rider = self.answers.admit(client, msg_id, want, deadline)?;
         match want {
-            Want::Read if !G::READS_CHANGE => self.to_look.push_back(rider),
+            Want::Read if !self.plan.reads_change => self.to_look.push_back(rider),
             _ => self.to_change.push_back(rider),
         }
         self.advance(now, outbox);

@@ -2,14 +2,14 @@
 
 use core::{mem, time::Duration};
 
-use super::{Guarantee, Rounds, State, foreign_value};
+use super::{Rounds, State, foreign_value};
 use crate::kv::{Register, Seen};
 use crate::node::Outbox;
-use crate::protocol::{Encode, Error, Message};
+use crate::protocol::{Encode, Error, ErrorCode, Message};
 use crate::workload::g_counter::Fields;
 use crate::workload::g_counter::answers::{Want, out_of_range};
 use crate::workload::g_counter::peers::Guest;
-use crate::workload::g_counter::shared::Step;
+use crate::workload::g_counter::tally::{Step, Tally};
 
 /// A node goes on to hand over for so many times the patience with the store after it last saw a need for it.
 const NEED_RPC_TIMEOUTS: u32 = 2;
@@ -17,7 +17,7 @@ const NEED_RPC_TIMEOUTS: u32 = 2;
 /// For so many times the patience with the store, a carrier that was silent is left alone.
 const SILENCE_RPC_TIMEOUTS: u32 = 5;
 
-impl<G: Guarantee> Rounds<G> {
+impl Rounds {
     /// Goes on with the change: takes riders on board if there are none yet, and sends their step on its way, by a
     /// carrier or by a cas from what is known.
     pub(super) fn go_on(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
@@ -41,6 +41,10 @@ impl<G: Guarantee> Rounds<G> {
     }
 
     fn board(&mut self, slot: usize, outbox: &mut Outbox) {
+        let (own, value) = (self.known.total(), self.value());
+        let fits = |delta: i64| {
+            own.checked_add(delta).is_some() && i64::try_from(value + i128::from(delta)).is_ok()
+        };
         let round = self.rounds.get(slot);
         if round.step.is_some() {
             return;
@@ -51,21 +55,18 @@ impl<G: Guarantee> Rounds<G> {
             && let Some(rider) = self.to_change.pop_front()
         {
             if let Want::Add(more) = rider.want {
-                let total = i128::from(delta) + i128::from(more);
-                match i64::try_from(total) {
-                    Ok(total) if self.guarantee.fits(&self.known, total) => delta = total,
-                    _ => {
-                        self.answers.error(&rider, &out_of_range(), outbox);
-                        continue;
-                    }
-                }
+                let Some(total) = i64::checked_add(delta, more).filter(|&total| fits(total)) else {
+                    self.answers.error(&rider, &out_of_range(), outbox);
+                    continue;
+                };
+                delta = total;
             }
             riders.push(rider);
         }
         if !riders.is_empty() {
             self.last_round_id += 1;
             round.step = Some(Step {
-                after: self.guarantee.last_round(&self.known),
+                after: self.known.last_round(self.node.as_str()),
                 round_id: self.last_round_id,
                 delta,
             });
@@ -78,16 +79,23 @@ impl<G: Guarantee> Rounds<G> {
         let round = self.rounds.get(slot);
         round.state = State::Casing { message_id };
         self.wanted.clone_from(&self.from);
-        self.guarantee.change(&mut self.wanted, round.step.as_ref());
-        for (node, guest) in self.peers.guests() {
-            self.guarantee.carry(&mut self.wanted, node, &guest.step);
+        if self.plan.is_shared {
+            self.wanted.sign(&self.node);
+            if let Some(step) = &round.step {
+                self.wanted.take(&self.node, step);
+            }
+            for (node, guest) in self.peers.guests() {
+                self.wanted.take(node, &guest.step);
+            }
+        } else {
+            self.wanted.add(round.step.map_or(0, |step| step.delta));
         }
         let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
         let swap = (&self.from, &self.wanted);
         let create = self.from.version() == 0;
         self.service
-            .cas(self.guarantee.key(), swap, create, message_id, outbox);
+            .cas(&self.key, swap, create, message_id, outbox);
     }
 
     pub(super) fn hand_over(
@@ -106,9 +114,7 @@ impl<G: Guarantee> Rounds<G> {
         self.rounds.set_deadline(slot, deadline);
         outbox
             .send(self.peers.name(carrier), "carry")
-            .field("after", step.after)
-            .field("round", step.round_id)
-            .field("delta", step.delta)
+            .field("step", [step.after, step.round_id, step.delta])
             .field("msg_id", message_id);
     }
 
@@ -125,7 +131,7 @@ impl<G: Guarantee> Rounds<G> {
         };
         let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
-        self.service.read(self.guarantee.key(), message_id, outbox);
+        self.service.read(&self.key, message_id, outbox);
     }
 
     /// The service has refused; it is asked again, but not at once.
@@ -143,9 +149,9 @@ impl<G: Guarantee> Rounds<G> {
         }
         self.known.clone_from(&self.wanted);
         self.peers.release();
-        let (guarantee, known) = (&self.guarantee, &self.known);
+        let known = &self.known;
         self.peers.dismiss(
-            |node, guest| guarantee.last_round_of(known, node.as_str()) != guest.step.after,
+            |node, guest| known.last_round(node.as_str()) != guest.step.after,
             |node, guest| answer_guest(node.as_str(), guest, known, outbox),
         );
         self.settle(slot, now, outbox, |this, outbox| {
@@ -161,17 +167,17 @@ impl<G: Guarantee> Rounds<G> {
         now: Duration,
         outbox: &mut Outbox,
     ) {
-        match json.map(|json| self.seen.decode(json)) {
-            Some(Ok(())) => {}
-            Some(Err(_)) => return self.fail_change(slot, outbox),
-            None => self.seen = G::Register::default(),
+        match json {
+            Some(json) if self.decode(json) => {}
+            Some(_) => return self.fail_change(slot, outbox),
+            None => self.seen = Tally::default(),
         }
         let seen_version = self.seen.version();
         self.learn();
         let was_refused = mem::take(&mut self.rounds.get(slot).is_refused);
         if was_refused {
             let until = self.soon(now, NEED_RPC_TIMEOUTS);
-            let author = self.guarantee.author(&self.known);
+            let author = self.known.author();
             self.peers.choose(author, now, until);
         }
         self.settle(slot, now, outbox, |this, outbox| {
@@ -180,7 +186,8 @@ impl<G: Guarantee> Rounds<G> {
             }
             let from_version = this.from.version();
             let is_behind = seen_version < this.known.version();
-            if G::IS_SHARED && is_behind && seen_version > 0 && seen_version != from_version {
+            if this.plan.is_shared && is_behind && seen_version > 0 && seen_version != from_version
+            {
                 // The store's answers to this node lag behind what others have told it. A cas that must fail brings
                 // them on.
                 mem::swap(&mut this.from, &mut this.seen);
@@ -216,9 +223,9 @@ impl<G: Guarantee> Rounds<G> {
         otherwise: impl FnOnce(&mut Self, &mut Outbox),
     ) {
         let step = self.rounds.get(slot).step;
-        let outcome = step.map(|step| {
-            let cas = (&self.from, &self.wanted);
-            self.guarantee.judge(&self.known, &step, cas)
+        let outcome = step.map(|step| match self.plan.is_shared {
+            true => self.known.judge(self.node.as_str(), &step),
+            false => Seen::judge(&self.known, &self.from, &self.wanted),
         });
         match outcome {
             Some(Seen::Applied) => self.applied(slot, now, outbox),
@@ -240,7 +247,7 @@ impl<G: Guarantee> Rounds<G> {
     /// The step of this round was made: its riders are done, or look up what else a read needs.
     fn applied(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
         if self.rounds.get(slot).was_handed_over {
-            match self.guarantee.is_alone(&self.from, &self.known) {
+            match self.known.is_only_by(self.node.as_str(), &self.from) {
                 true => self.peers.release(),
                 false => {
                     let until = self.soon(now, NEED_RPC_TIMEOUTS);
@@ -249,8 +256,8 @@ impl<G: Guarantee> Rounds<G> {
             }
         }
         self.changing = None;
-        let value = self.guarantee.value(&self.known);
-        let is_enough = self.guarantee.keys_to_look_up().is_empty();
+        let value = self.value();
+        let is_enough = self.keys_to_look_up.is_empty();
         self.end_round(slot, |this, rider| match rider.want {
             Want::Read if !is_enough => this.to_look.push_back(rider),
             _ => this.answers.ok(&rider, value, outbox),
@@ -259,7 +266,7 @@ impl<G: Guarantee> Rounds<G> {
 
     /// The register holds what no counter wrote. There is nothing to do but to say so, and to read again next time.
     fn fail_change(&mut self, slot: usize, outbox: &mut Outbox) {
-        let error = foreign_value(self.guarantee.key(), &self.service);
+        let error = foreign_value(&self.key, &self.service);
         self.end_round(slot, |this, rider| {
             this.answers.give_up(&rider, &error.text, outbox);
         });
@@ -294,11 +301,15 @@ impl<G: Guarantee> Rounds<G> {
         let Some(peer) = self.peers.index(src) else {
             return Err(Error::not_supported(&body.kind));
         };
-        let fields = &body.fields;
+        let step = body.fields.step.ok_or_else(|| Error::missing("step"))?;
+        let (after, round_id, delta) = serde_json::from_str(step.get()).map_err(|error| {
+            let text = alloc::format!("malformed step: {error}");
+            Error::new(ErrorCode::MALFORMED_REQUEST, text)
+        })?;
         let step = Step {
-            after: fields.after.ok_or_else(|| Error::missing("after"))?,
-            round_id: fields.round.ok_or_else(|| Error::missing("round"))?,
-            delta: fields.delta.ok_or_else(|| Error::missing("delta"))?,
+            after,
+            round_id,
+            delta,
         };
         let guest = Guest {
             step,
@@ -310,10 +321,9 @@ impl<G: Guarantee> Rounds<G> {
             matches!(state, State::HandedOver { .. })
         });
         let node = self.peers.name(peer);
-        let is_made =
-            self.is_known && self.guarantee.last_round_of(&self.known, node) == step.round_id;
+        let is_made = self.is_known && self.known.last_round(node) == step.round_id;
         let is_late_copy = self.peers.guests().any(|(name, other)| {
-            let last = self.guarantee.last_round_of(&self.known, src);
+            let last = self.known.last_round(src);
             *name == *src && other.step.after == last && step.after != last
         });
         if hands_over || is_made || is_late_copy {
@@ -337,7 +347,7 @@ impl<G: Guarantee> Rounds<G> {
         let body = &reply.body;
         let register = body.fields.value.filter(|_| body.kind == "carry_ok");
         if let Some(json) = register
-            && self.seen.decode(json.get()).is_ok()
+            && self.decode(json.get())
         {
             self.learn();
         }
@@ -350,7 +360,7 @@ impl<G: Guarantee> Rounds<G> {
         };
         self.settle(slot, now, outbox, |this, outbox| {
             if is_answer {
-                let author = this.guarantee.author(&this.known);
+                let author = this.known.author();
                 if this.peers.index(author) == Some(peer) {
                     this.peers.release();
                 } else {

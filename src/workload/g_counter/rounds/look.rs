@@ -1,18 +1,19 @@
 //! Rounds that look keys up: reads side by side, for riders that want the counter's value.
 
-use core::time::Duration;
+use core::{mem, time::Duration};
 
-use super::{Guarantee, Rounds, State, foreign_value};
+use super::{Rounds, State, foreign_value};
+use crate::kv::Register;
 use crate::node::Outbox;
 
-impl<G: Guarantee> Rounds<G> {
+impl Rounds {
     pub(super) fn start_looking(&mut self, slot: usize) {
         let boarding = self.to_look.len().min(self.options.batch_max);
         let round = self.rounds.get(slot);
         round.state = State::Looking;
         round.riders.extend(self.to_look.drain(..boarding));
         self.looked_for.clear();
-        for _ in self.guarantee.keys_to_look_up() {
+        for _ in &self.keys_to_look_up {
             self.looked_for.push(Some(self.rounds.message_id(slot)));
         }
     }
@@ -21,8 +22,7 @@ impl<G: Guarantee> Rounds<G> {
     pub(super) fn look(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
         let deadline = now.saturating_add(self.patience.wait(self.rounds.get(slot).attempts));
         self.rounds.set_deadline(slot, deadline);
-        let keys = self.guarantee.keys_to_look_up();
-        for (key, message_id) in keys.iter().zip(&self.looked_for) {
+        for (key, message_id) in self.keys_to_look_up.iter().zip(&self.looked_for) {
             if let Some(message_id) = *message_id {
                 self.service.read(key, message_id, outbox);
             }
@@ -37,21 +37,24 @@ impl<G: Guarantee> Rounds<G> {
         json: Option<&str>,
         outbox: &mut Outbox,
     ) {
-        let learnt = match json {
-            Some(json) => self.guarantee.learn(index, json, &mut self.known),
-            None => Ok(()),
-        };
-        if learnt.is_err() {
-            let error = foreign_value(&self.guarantee.keys_to_look_up()[index], &self.service);
+        if json.is_some_and(|json| !self.decode(json)) {
+            let error = foreign_value(&self.keys_to_look_up[index], &self.service);
             self.is_looking = false;
             return self.end_round(slot, |this, rider| {
                 this.answers.error(&rider, &error, outbox)
             });
         }
+        let newest = match self.plan.is_shared {
+            true => &mut self.known,
+            false => &mut self.others[index],
+        };
+        if json.is_some() && self.seen.version() > newest.version() {
+            mem::swap(&mut self.seen, newest);
+        }
         self.looked_for[index] = None;
         if self.looked_for.iter().all(Option::is_none) {
             self.is_looking = false;
-            let value = self.guarantee.value(&self.known);
+            let value = self.value();
             self.end_round(slot, |this, rider| this.answers.ok(&rider, value, outbox));
         }
     }
