@@ -16,12 +16,36 @@ use python_node::echo_node;
 use serde_json::{Value, json};
 use webdriver::Browser;
 
-/// A run with an operation that is answered wrongly, by what would be a script if a page took it for one.
-fn page() -> String {
+/// How many messages of a chosen operation the page lists.
+const ROWS: &str = "return document.querySelectorAll('#selection li').length";
+
+/// A browser, or `None` and a notice where there is none.
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    if browser.is_none() {
+        // Past the test harness, which shows what tests print only where they fail.
+        let notice =
+            "NOT TESTED: the report page in a browser, for there is no chromedriver on the PATH";
+        writeln!(io::stderr(), "{notice}").expect("stderr is open");
+    }
+    browser
+}
+
+/// Opens a page and waits until it is drawn.
+fn open(browser: &mut Browser, url: &str) {
+    browser.open(url);
+    wait_for(
+        browser,
+        "return document.documentElement.dataset.readyMs ?? null",
+    );
+}
+
+/// The page of a run with an operation that is answered wrongly, by what would be a script if a page took it for one.
+fn page(name: &str) -> String {
     let wrong =
         "if count == 5: body['echo'] = \"</script><script>document.title='owned'</script>\"";
-    let node = program("page.py", &echo_node(wrong));
-    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
+    let node = program(&format!("{name}.py"), &echo_node(wrong));
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&store);
     Command::new(env!("CARGO_BIN_EXE_eddy"))
         .args("test -w echo --seed 1 --node-count 2 --rate 100 --time-limit 1 --bin".split(' '))
@@ -62,42 +86,68 @@ fn places_in_diagram(browser: &mut Browser) -> impl Iterator<Item = (i64, i64)> 
 
 #[test]
 fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused() {
-    let Some(mut browser) = Browser::start() else {
-        // Past the test harness, which shows what tests print only where they fail.
-        let notice =
-            "NOT TESTED: the report page in a browser, for there is no chromedriver on the PATH";
-        writeln!(io::stderr(), "{notice}").expect("stderr is open");
+    let Some(mut browser) = browser() else {
         return;
     };
+    let url = page("page");
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
-        browser.open(&page());
-        wait_for(
-            &mut browser,
-            "return document.documentElement.dataset.readyMs ?? null",
-        );
+        open(&mut browser, &url);
         assert_eq!(browser.run("return document.title"), "✗ Invalid · echo");
         let overflow = browser.run("return document.documentElement.scrollWidth <= innerWidth");
         assert_eq!(overflow, true, "it is wider than {width} pixels");
 
         // The operation that is the evidence is chosen from the start, until all is to be shown again.
-        let rows = "return document.querySelectorAll('#selection li').length";
-        assert_eq!(browser.run(rows), 2);
+        assert_eq!(browser.run(ROWS), 2);
         browser.click("#selection header button");
-        assert_eq!(browser.run(rows), 0);
+        assert_eq!(browser.run(ROWS), 0);
         browser.click("#finding-list button");
-        assert_eq!(browser.run(rows), 2, "the request and its reply");
+        assert_eq!(browser.run(ROWS), 2, "the request and its reply");
 
         // So does a click on one of its messages, wherever that is in the diagram.
         browser.click("#selection header button");
         let is_found = places_in_diagram(&mut browser).any(|(x, y)| {
             browser.click_at(x, y);
-            browser.run(rows) == 2
+            browser.run(ROWS) == 2
         });
         assert!(
             is_found,
             "no click into the diagram has chosen an operation"
         );
     }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
+fn a_link_leads_to_the_operation_that_was_chosen_however_many_were_before() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let url = page("link");
+    open(&mut browser, &url);
+    let hash = "return location.hash || null";
+    let chosen = wait_for(&mut browser, hash);
+
+    // Browsers limit how often an address may change, and log a warning beyond that.
+    browser.run(
+        "for (let i = 0; i < 300; i++) {
+           document.querySelector('#selection header button').click();
+           document.querySelector('#finding-list button').click();
+         }
+         document.querySelector('#selection header button').click();",
+    );
+    wait_for(&mut browser, "return location.hash === '' || null");
+
+    let link = format!("{url}{}", chosen.as_str().expect("a text"));
+    browser.open(&link);
+    wait_for(&mut browser, &ROWS.replace("length", "length || null"));
+    let other = format!("{url}#operation=0");
+    browser.open(&other);
+    let title =
+        "return document.querySelector('#selection h3')?.textContent.includes('#0,') || null";
+    wait_for(&mut browser, title);
+    browser.open("about:blank");
+    browser.open(&other);
+    wait_for(&mut browser, title);
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }

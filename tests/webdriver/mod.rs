@@ -28,7 +28,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let profile = std::env::temp_dir().join(format!("eddy-browser-{}", process::id()));
+        let profile = std::env::temp_dir().join(format!("eddy-browser-{}-{port}", process::id()));
         let mut browser = Browser {
             driver,
             port,

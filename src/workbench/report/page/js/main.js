@@ -22,10 +22,24 @@ function move(us) {
   look(state.window.from + us, state.window.to + us);
 }
 
+/** How long a choice rests before the address names it. Browsers limit how often an address may change: Chromium to 200
+ * times in 10 s, Safari to 100 in 30 s. */
+const ADDRESS_REST_MS = 400;
+let addressTimer = 0;
+
+/** Lets the address name what is chosen, for a link to it, once the choice has rested. */
+function updateAddress() {
+  clearTimeout(addressTimer);
+  addressTimer = setTimeout(() => {
+    const hash = state.operation === null ? "" : `#operation=${operations.index[state.operation]}`;
+    if (hash !== location.hash) history.replaceState(null, "", hash || "#");
+  }, ADDRESS_REST_MS);
+}
+
 /** Chooses an operation, and looks at it if wanted. */
 function select(o, moves = false) {
   [state.operation, state.message, state.caused] = [o, null, causedBy(o)];
-  history.replaceState(null, "", `#operation=${operations.index[o]}`);
+  updateAddress();
   let to = completedAt(o);
   for (const m of state.caused.keys()) to = Math.max(to, endOf(m));
   const from = operations.invoked_us[o];
@@ -53,13 +67,14 @@ function selectMessage(m) {
     return;
   }
   [state.operation, state.caused, state.message] = [null, null, m];
+  updateAddress();
   showSelection();
   changed();
 }
 
 function clearSelection() {
   [state.operation, state.caused, state.message] = [null, null, null];
-  history.replaceState(null, "", "#");
+  updateAddress();
   showSelection();
   changed();
 }
@@ -176,10 +191,16 @@ function paintSwatches() {
   }
 }
 
-/** Where to look first: at the first proof, or at the beginning, with a number of messages that can be told apart. */
-function lookFirst() {
+/** The number of the operation that the address names, if it names one. */
+function linkedIndex() {
   const linked = /^#operation=(\d+)$/.exec(location.hash);
-  const proof = operationByIndex.get(linked ? Number(linked[1]) : report.findings.flatMap((finding) => finding.operation_indices)[0]);
+  return linked ? Number(linked[1]) : undefined;
+}
+
+/** Where to look first: at what the address names or the first proof, or at the beginning, with a number of messages
+ * that can be told apart. */
+function lookFirst() {
+  const proof = operationByIndex.get(linkedIndex() ?? report.findings.flatMap((finding) => finding.operation_indices)[0]);
   if (proof !== undefined) {
     select(proof, true);
     return;
@@ -211,6 +232,7 @@ movable(diagramPlot, (place) => {
   else showTooltip(event, messageLines(m));
 });
 lookFirst();
+addEventListener("hashchange", () => selectIndex(linkedIndex(), true));
 for (const plot of plots) plot.draw();
 // How long all of this took since the page was asked for.
 document.documentElement.dataset.readyMs = Math.round(performance.now());
