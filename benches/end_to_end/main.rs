@@ -1,9 +1,10 @@
 //! The real binaries against the straight loop and against `cat`: flood, latency, many requests in flight, and the start.
 //!
 //! The programs take turns, so that a machine that is busy with other things is busy for all of them. The bench runs
-//! itself with the argument `ceiling` as the straight loop.
+//! itself as the straight loop with the argument `ceiling`, and with that of a level as a counter.
 
 mod ceiling;
+mod counter;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -23,18 +24,30 @@ const EXCHANGES_IN_FLIGHT: usize = 40_000;
 const STARTS: usize = 200;
 
 fn main() {
-    if std::env::args().any(|argument| argument == "ceiling") {
-        return ceiling::run().expect("standard input and output work");
+    for argument in std::env::args() {
+        if argument == "ceiling" {
+            return ceiling::run().expect("standard input and output work");
+        }
+        if let Ok(level) = argument.parse() {
+            return counter::run(level).expect("standard input and output work");
+        }
     }
     let this = std::env::current_exe().expect("a bench is a file");
-    let ceiling = || {
-        let mut command = Command::new(&this);
-        command.arg("ceiling");
-        command
+    let itself_as = |argument: &'static str| {
+        let this = this.clone();
+        move || {
+            let mut command = Command::new(&this);
+            command.arg(argument);
+            command
+        }
     };
+    let ceiling = itself_as("ceiling");
     let echo = || Command::new(ECHO);
-    flood(&ceiling, &echo);
-    on_one_core(|| latency(&|| Command::new("cat"), &echo));
+    flood("echo", request, &ceiling, &echo);
+    for level in ["regular", "linearizable", "sequential"] {
+        flood(level, add_or_read, &ceiling, &itself_as(level));
+    }
+    on_one_core(|| latency([&|| Command::new("cat"), &ceiling, &echo]));
     in_flight(&ceiling, &echo);
     start(&|| Command::new("true"), &echo);
 }
@@ -52,15 +65,26 @@ fn request(number: usize) -> String {
     )
 }
 
+fn add_or_read(number: usize) -> String {
+    let client = number % 10;
+    let body = match number % 2 {
+        0 => "\"delta\":3,\"type\":\"add\"",
+        _ => "\"type\":\"read\"",
+    };
+    format!(
+        "{{\"id\":{number},\"src\":\"c{client}\",\"dest\":\"n0\",\"body\":{{{body},\"msg_id\":{number}}}}}\n"
+    )
+}
+
 /// The best time counts: noise only ever adds to it.
-fn flood(ceiling: Program, echo: Program) {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("echo.jsonl");
+fn flood(name: &str, request: fn(usize) -> String, ceiling: Program, program: Program) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flood.jsonl");
     let messages: String = (1..=FLOOD_MESSAGES).map(request).collect();
     std::fs::write(&path, init().to_string() + &messages)
         .expect("the target folder can be written");
     let mut best = [Duration::MAX; 2];
     for _ in 0..ROUNDS {
-        for (best, program) in best.iter_mut().zip([ceiling, echo]) {
+        for (best, program) in best.iter_mut().zip([ceiling, program]) {
             let input = File::open(&path).expect("it was just written");
             let start = Instant::now();
             let status = program().stdin(input).stdout(Stdio::null()).status();
@@ -68,10 +92,10 @@ fn flood(ceiling: Program, echo: Program) {
             *best = start.elapsed().min(*best);
         }
     }
-    let [ceiling, echo] = best.map(|best| FLOOD_MESSAGES as f64 / best.as_secs_f64());
+    let [ceiling, rate] = best.map(|best| FLOOD_MESSAGES as f64 / best.as_secs_f64());
     println!(
-        "flood              echo {echo:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
-        echo / ceiling
+        "flood {name:12} {rate:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
+        rate / ceiling
     );
 }
 
@@ -142,15 +166,14 @@ fn on_one_core(measure: impl FnOnce()) {
     sched_setaffinity(None, &everywhere).expect("they were ours before");
 }
 
-/// `cat` sends the `init` back as well, so both have one answer to take before the first request.
-fn latency(cat: Program, echo: Program) {
-    let mut peers = [cat, echo].map(|program| Peer::start(program()));
-    let mut times = [(); 2].map(|()| Histogram::<u64>::new(3).expect("3 digits are allowed"));
+/// `cat` and echo answer the `init`, too; the straight loop doesn't.
+fn latency(programs: [Program; 3]) {
+    let mut peers = programs.map(|program| Peer::start(program()));
+    let mut times = [(); 3].map(|()| Histogram::<u64>::new(3).expect("3 digits are allowed"));
+    peers[0].answers();
+    peers[2].answers();
     for _ in 0..ROUNDS {
         for (peer, times) in peers.iter_mut().zip(&mut times) {
-            if peer.number == 0 {
-                peer.answers();
-            }
             for _ in 0..EXCHANGES_A_ROUND {
                 let start = Instant::now();
                 peer.ask(1);
@@ -162,12 +185,13 @@ fn latency(cat: Program, echo: Program) {
     }
     peers.into_iter().for_each(Peer::end);
     for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
-        let [cat, echo] = times
+        let [cat, ceiling, echo] = times
             .each_ref()
             .map(|times| times.value_at_quantile(quantile) as f64 / 1e3);
         println!(
-            "latency {name:6}     echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}",
-            echo / cat
+            "latency {name:6}     echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}, of the ceiling {:.2}",
+            echo / cat,
+            ceiling / cat
         );
     }
 }
