@@ -54,16 +54,30 @@ fn regular_counters_count_once_where_a_change_brings_up_to_date_whatever_happens
     }
 }
 
-#[test]
-fn nodes_that_fight_over_one_register_answer_every_operation_in_time() {
+/// Twenty seeds of nodes that fight over one register, in which no operation may be answered with an error.
+#[track_caller]
+fn nobody_is_kept_out(flags: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args("sim -w g-counter --node-count 5 --rate 100 --time-limit 20 --seeds 20".split(' '))
-        .args("--latency 100 --latency-dist exponential -- --consistency linearizable".split(' '))
+        .args("sim -w g-counter --seeds 20 --rate 100 --time-limit 20".split(' '))
+        .args(flags.split(' '))
+        .args("-- --consistency linearizable".split(' '))
         .output()
         .expect("eddy is built");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("failed 0, indeterminate 0;"), "{said}");
+}
+
+#[test]
+fn nodes_that_fight_over_one_register_answer_every_operation_in_time() {
+    nobody_is_kept_out("--node-count 5 --latency 100 --latency-dist exponential");
+}
+
+#[test]
+fn nodes_that_cannot_reach_each_other_answer_every_operation_in_time() {
+    nobody_is_kept_out(
+        "--node-count 3 --latency 10 --concurrency 2n --nemesis partition --nemesis-interval 5",
+    );
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub mod replicas;
 mod rounds;
 pub mod sequential;
 mod tally;
+mod turns;
 
 use alloc::{borrow::Cow, boxed::Box, collections::BinaryHeap, string::String, vec::Vec};
 use core::{fmt, str::FromStr, time::Duration};

@@ -30,6 +30,7 @@ use smallvec::SmallVec;
 use super::answers::{Answers, Rider, Want, pop_expired};
 use super::peers::Peers;
 use super::tally::{Step, Tally};
+use super::turns::Turns;
 use super::{Fields, Level, Options, others};
 use crate::kv::{Answer, Patience, Register, Service};
 use crate::node::{Outbox, Pending, Random};
@@ -59,6 +60,8 @@ type Riders = SmallVec<[Rider; 4]>;
 struct Round {
     state: State,
     riders: Riders,
+    /// When the store was last asked.
+    asked_at: Duration,
     /// What the riders add up to, once they are on board. It may be on its way, so it stays as it is.
     step: Option<Step>,
     was_handed_over: bool,
@@ -105,6 +108,7 @@ pub(super) struct Rounds {
     to_look: VecDeque<Rider>,
     answers: Answers,
     peers: Peers,
+    turns: Turns,
     /// The newest state of the register that this node knows, whoever told it, once it knows one.
     known: Tally,
     is_known: bool,
@@ -132,6 +136,7 @@ impl Rounds {
             service: Service::new(&options.service),
             rounds: Pending::new(&mut random),
             last_round_id: random.sequence_start(53) as i64,
+            turns: Turns::default(),
             patience: Patience::new(options.rpc_timeout, random).within(options.op_timeout),
             answers: Answers::new(options.pending_max),
             options,
@@ -153,8 +158,7 @@ impl Rounds {
 
     /// Starts the rounds that have something to do and are not under way.
     fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
-        let is_wanted = self.peers.has_guests() || !self.to_change.is_empty();
-        if self.changing.is_none() && is_wanted {
+        if self.waits_for_turn() && self.turns.rest_until() <= now {
             let slot = self.start_round();
             self.changing = Some(slot);
             if self.is_known {
@@ -172,6 +176,11 @@ impl Rounds {
         }
     }
 
+    /// Whether there is something to change the register for, and no round does.
+    fn waits_for_turn(&self) -> bool {
+        self.changing.is_none() && (self.peers.has_guests() || !self.to_change.is_empty())
+    }
+
     /// The counter's value, by all that is known.
     fn value(&self) -> i128 {
         let others = self.others.iter().map(|other| i128::from(other.total()));
@@ -186,6 +195,7 @@ impl Rounds {
     fn start_round(&mut self) -> usize {
         self.rounds.insert(Round {
             state: State::Boarding,
+            asked_at: Duration::ZERO,
             step: None,
             was_handed_over: false,
             riders: self.spare.pop().unwrap_or_default(),
@@ -242,6 +252,7 @@ impl Level for Rounds {
         if !self.plan.reads_change {
             self.keys_to_look_up.push(self.key.clone());
         }
+        self.turns.init(others.len());
         if self.plan.hands_over() {
             self.peers.init(others);
         }
@@ -292,11 +303,17 @@ impl Level for Rounds {
         let Some((slot, round)) = self.rounds.find(asked) else {
             return;
         };
+        if let State::Casing { message_id } | State::Reading { message_id } = round.state
+            && message_id == asked
+        {
+            self.turns.answered(now.saturating_sub(round.asked_at));
+        }
         match (&round.state, answer) {
             (State::Casing { message_id }, answer) if *message_id == asked => match answer {
                 Answer::Swapped => self.swapped(slot, now, outbox),
                 Answer::Mismatch | Answer::Missing => {
                     round.is_refused = true;
+                    self.turns.lost();
                     self.start_reading(slot);
                     self.read(slot, now, outbox);
                 }
@@ -334,11 +351,13 @@ impl Level for Rounds {
             let mut riders = round.riders.iter();
             riders.find(|rider| !rider.is_answered)
         });
+        let rest_until = self.waits_for_turn().then(|| self.turns.rest_until());
         riding
             .chain(self.to_change.front())
             .chain(self.to_look.front())
             .map(|rider| rider.deadline)
             .chain(self.rounds.deadline())
+            .chain(rest_until)
             .min()
     }
 

@@ -58,10 +58,12 @@ impl Tally {
         round.map_or(0, |&(_, round_id)| round_id)
     }
 
-    /// Whether no node but `node` has made a round since the state `before`.
-    pub(super) fn is_only_by(&self, node: &str, before: &Tally) -> bool {
-        let mut others = self.rounds.iter().filter(|(name, _)| name != node);
-        others.all(|(name, round_id)| before.last_round(name.as_str()) == *round_id)
+    /// How many nodes but `node` have made a round since the state `before`.
+    pub(super) fn others_since(&self, before: &Tally, node: &str) -> usize {
+        let others = self.rounds.iter().filter(|(name, _)| name != node);
+        let have_moved =
+            |(name, round_id): &&(Name, i64)| before.last_round(name.as_str()) != *round_id;
+        others.filter(have_moved).count()
     }
 
     /// Makes this the next state of a register that only one node changes.

@@ -17,6 +17,9 @@ const NEED_RPC_TIMEOUTS: u32 = 2;
 /// For so many times the patience with the store, a carrier that was silent is left alone.
 const SILENCE_RPC_TIMEOUTS: u32 = 5;
 
+/// A carrier that has not answered after so many round trips to the store is silent.
+const CARRIER_ROUND_TRIPS: u32 = 8;
+
 impl Rounds {
     /// Goes on with the change: takes riders on board if there are none yet, and sends their step on its way, by a
     /// carrier or by a cas from what is known.
@@ -78,6 +81,7 @@ impl Rounds {
         let message_id = self.rounds.message_id(slot);
         let round = self.rounds.get(slot);
         round.state = State::Casing { message_id };
+        round.asked_at = now;
         self.wanted.clone_from(&self.from);
         if self.plan.is_shared {
             self.wanted.sign(&self.node);
@@ -110,7 +114,9 @@ impl Rounds {
         let round = self.rounds.get(slot);
         round.state = State::HandedOver { message_id };
         round.was_handed_over = true;
-        let deadline = now.saturating_add(self.patience.wait(0));
+        let wait = self.patience.wait(0);
+        let round_trip = self.turns.round_trip().unwrap_or(wait);
+        let deadline = now.saturating_add(wait.min(round_trip * CARRIER_ROUND_TRIPS));
         self.rounds.set_deadline(slot, deadline);
         outbox
             .send(self.peers.name(carrier), "carry")
@@ -129,6 +135,7 @@ impl Rounds {
         let State::Reading { message_id } = round.state else {
             unreachable!("only a round that is Reading reads");
         };
+        round.asked_at = now;
         let deadline = now.saturating_add(self.patience.wait(round.attempts));
         self.rounds.set_deadline(slot, deadline);
         self.service.read(&self.key, message_id, outbox);
@@ -146,6 +153,10 @@ impl Rounds {
             // No store that keeps its promises does that.
             self.start_reading(slot);
             return self.pause(slot, now);
+        }
+        if self.plan.is_shared {
+            let node = self.node.as_str();
+            self.turns.won(node, &self.known, &self.wanted, now);
         }
         self.known.clone_from(&self.wanted);
         self.peers.release();
@@ -247,7 +258,7 @@ impl Rounds {
     /// The step of this round was made: its riders are done, or look up what else a read needs.
     fn applied(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
         if self.rounds.get(slot).was_handed_over {
-            match self.known.is_only_by(self.node.as_str(), &self.from) {
+            match self.known.others_since(&self.from, self.node.as_str()) == 0 {
                 true => self.peers.release(),
                 false => {
                     let until = self.soon(now, NEED_RPC_TIMEOUTS);
