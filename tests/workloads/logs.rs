@@ -46,6 +46,18 @@ fn a_message_that_no_poll_tells_is_caught() {
 }
 
 #[test]
+fn a_message_that_is_acknowledged_and_never_told_to_anyone_is_caught() {
+    let wrong = "if kind == 'poll': reply(type='poll_ok', msgs={}); continue";
+    KAFKA.assert_caught(
+        "hides",
+        wrong,
+        "no poll ever returned it, not even the last ones",
+    );
+    let wrong = "if kind == 'poll' and len(body['offsets']) > 2: reply(type='error', code=11); continue\nif kind == 'poll': reply(type='poll_ok', msgs={}); continue";
+    KAFKA.assert_caught("refuses", wrong, "no last poll of that log was answered");
+}
+
+#[test]
 fn a_poll_that_skips_an_offset_is_caught() {
     let wrong = "if kind == 'poll' and count % 2:\n    msgs = {key: [[o, m] for o, m in enumerate(logs.get(key, [])) if o >= first and o != 3] for key, first in body['offsets'].items()}\n    reply(type='poll_ok', msgs=msgs)\n    continue";
     KAFKA.assert_caught("skips", wrong, "skips the message at 3");

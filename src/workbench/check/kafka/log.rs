@@ -18,6 +18,15 @@ struct Log<'a> {
     messages: HashMap<&'a Value, Seen>,
 }
 
+/// An acknowledged message that lies above all that was polled of its log.
+pub struct Unobserved<'a> {
+    pub key: &'a str,
+    pub offset: i64,
+    pub message: &'a Value,
+    /// The operation that sent it.
+    pub send: usize,
+}
+
 /// A message at an offset.
 struct Placed<'a> {
     message: &'a Value,
@@ -151,15 +160,24 @@ impl<'a> Logs<'a> {
         findings
     }
 
-    /// How many acknowledged messages lie above all that was polled.
-    pub fn unobserved_count(&self) -> usize {
-        let unobserved = self.0.values().map(|log| {
-            let highest = log.highest_polled();
-            log.unpolled()
-                .filter(|(offset, ..)| highest.is_none_or(|(highest, _)| *offset >= highest))
-                .count()
-        });
-        unobserved.sum()
+    /// Acknowledged messages above all that was polled, in the order in which they were sent.
+    pub fn unobserved(&self) -> Vec<Unobserved<'a>> {
+        let mut unobserved = Vec::new();
+        for (&key, log) in &self.0 {
+            let highest = log.highest_polled().map(|(highest, _)| highest);
+            for (offset, message, send) in log.unpolled() {
+                if highest.is_none_or(|highest| offset >= highest) {
+                    unobserved.push(Unobserved {
+                        key,
+                        offset,
+                        message,
+                        send,
+                    });
+                }
+            }
+        }
+        unobserved.sort_by_key(|message| message.send);
+        unobserved
     }
 
     /// Offsets that held more than one message.

@@ -11,7 +11,9 @@
 //! - *aborted read*: a polled message whose send was refused with a definite error, or that nobody sent.
 //!
 //! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. A message that is
-//! acknowledged but above all polled offsets is *unobserved*, which is no fault: there is no promise about time.
+//! acknowledged but above all polled offsets is *unobserved*, which is no fault while a run goes on: there is no promise
+//! about time. It is one, *unseen*, when the last polls, which go on until they have it or their time is over, didn't
+//! return it either.
 //!
 //! A committed offset may be lower than what was committed (a consumer then reads again), never higher (it would miss
 //! messages); and a node that told one must not tell a lower one later.
@@ -28,7 +30,7 @@ use serde_json::Value;
 use super::monotone::falls;
 use super::{Finding, Judgement};
 use crate::workbench::history::{Node, Operation};
-use log::Logs;
+use log::{Logs, Unobserved};
 
 /// What a client asks of the logs, which are known by their keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,8 +83,48 @@ pub fn judge(history: &History) -> Judgement {
     let (gone_back, too_high) = wrong_committed_offsets(history);
     judgement.add_all("committed_offset_gone_back", gone_back);
     judgement.add_all("committed_offset_too_high", too_high);
-    judgement.fact("unobserved", logs.unobserved_count());
+    let unobserved = logs.unobserved();
+    judgement.fact("unobserved", unobserved.len());
+    judgement.add_all("unseen", unseen(history, &unobserved));
     judgement
+}
+
+/// Those of the unobserved messages that were still asked for in the end.
+fn unseen(history: &History, unobserved: &[Unobserved<'_>]) -> Vec<Finding> {
+    let last_polls =
+        history
+            .iter()
+            .enumerate()
+            .filter_map(|(index, operation)| match &operation.call {
+                Call::Poll(asked) if operation.is_final => Some((index, asked)),
+                _ => None,
+            });
+    let (answered, others): (Vec<_>, Vec<_>) =
+        last_polls.partition(|(index, _)| history[*index].outcome.is_ok());
+    let last_of = |polls: &[(usize, &BTreeMap<String, i64>)], key: &str| {
+        let asking = polls.iter().rfind(|(_, asked)| asked.contains_key(key));
+        asking.map(|(index, _)| *index)
+    };
+    let findings = unobserved.iter().filter_map(|unobserved| {
+        let Unobserved {
+            key,
+            offset,
+            message,
+            send,
+        } = unobserved;
+        let (poll, why) = match last_of(&answered, key) {
+            Some(poll) => (poll, "no poll ever returned it, not even the last ones"),
+            None => (
+                last_of(&others, key)?,
+                "no last poll of that log was answered",
+            ),
+        };
+        let what = format!(
+            "Message {message} was acknowledged at offset {offset} of log {key:?}, but {why}."
+        );
+        Some(Finding::invalid(what, [*send, poll]))
+    });
+    findings.collect()
 }
 
 #[derive(Default)]

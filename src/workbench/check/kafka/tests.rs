@@ -88,6 +88,30 @@ fn catches_a_lost_write() {
 }
 
 #[test]
+fn catches_what_the_last_polls_do_not_return() {
+    let last = |messages: &[(i64, u32)]| {
+        let mut last = poll(0, 6..7, 0, messages);
+        last.is_final = true;
+        last
+    };
+    let judgement = log_and([last(&[(0, 10), (1, 11)])]);
+    assert_invalid(
+        &judgement,
+        "Message 12 was acknowledged at offset 3 of log \"k\", but no poll ever returned it",
+        &[2, 3],
+    );
+    assert_eq!(judgement.facts["unseen"], 1);
+    let mut refused = last(&[]);
+    refused.outcome = failed();
+    assert_invalid(
+        &log_and([refused]),
+        "no last poll of that log was answered",
+        &[0, 3],
+    );
+    assert_valid(&log_and([last(&[(0, 10), (1, 11), (3, 12)])]));
+}
+
+#[test]
 fn catches_an_internal_and_an_external_skip() {
     let judgement = log_and([
         poll(0, 6..7, 0, &[(0, 10), (3, 12)]),
