@@ -80,7 +80,10 @@ fn a_node_that_is_killed_is_named_with_the_signal() {
 #[test]
 fn garbage_on_stdout_is_shown_escaped() {
     let said = verdict_on("garbage.py", r"print('got \x1b[31mred', flush=True)");
-    assert!(said.contains("what is no message"), "{said}");
+    assert!(
+        said.contains("what is no message (it is not JSON"),
+        "{said}"
+    );
     assert!(said.contains(r"got \u{1b}[31mred"), "{said}");
 }
 
@@ -185,6 +188,8 @@ fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
     assert!(said(&lost).contains("interpreter"));
     let text = program("no_first_line", "print('hello')\n");
     assert!(said(&text).contains("#!/usr/bin/env"));
+    let foreign = program("foreign", "MZ\u{1}");
+    assert!(said(&foreign).contains("built for Windows"));
 }
 
 #[test]
@@ -198,6 +203,20 @@ fn a_node_that_never_answers_init_is_named() {
         "{said}"
     );
     assert!(said.contains("waiting for a bus"), "{said}");
+}
+
+#[test]
+fn what_a_node_did_in_place_of_init_ok_is_told() {
+    let script = "#!/bin/sh\nread line\necho Listening!\nexit 1\n";
+    let output = test(&program("chatty.sh", script), SHORT);
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(said.contains("ended before the run began"), "{said}");
+    assert!(
+        said.contains("printed on stdout what is no message"),
+        "{said}"
+    );
+    assert!(said.contains("Listening!"), "{said}");
 }
 
 #[test]
@@ -242,17 +261,20 @@ fn messages_can_be_watched() {
 
 #[test]
 fn wrong_flags_are_told_and_are_no_verdict() {
-    for more in [
-        "--rate -1",
-        "--concurrency 0",
-        "--nemesis dragons",
-        "--nemesis-interval 0",
-        "--availability 2",
-        "--no-such-flag",
+    for (more, told) in [
+        ("--rate -1", "expected a number from 0"),
+        ("--time-limit -1", "expected a number from 0"),
+        ("--latency -1", "--latency"),
+        ("--concurrency 0", "such as 4n"),
+        ("--nemesis dragons", "partition"),
+        ("--nemesis-interval 0", "more than no time"),
+        ("--availability 2", "total"),
+        ("--no-such-flag", "--no-such-flag"),
     ] {
         let output = test(Path::new("/bin/cat"), more);
         assert_ends_with(3, &output);
-        assert!(stderr(&output).contains("error:"), "{more}");
+        let said = stderr(&output);
+        assert!(said.contains("error:") && said.contains(told), "{said}");
     }
 }
 

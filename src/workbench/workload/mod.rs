@@ -174,8 +174,12 @@ impl<'a> Reply<'a> {
 /// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
 /// types that are this program's own.
 pub fn json_error(error: &serde_json::Error) -> String {
+    let is_json = error.is_data();
     let error = error.to_string();
     let what = error.split(" at line ").next().unwrap_or_default();
+    if !is_json {
+        return format!("it is not JSON: {what}");
+    }
     what.replace("expected i64", "expected a whole number")
         .replace("a sequence", "a list")
         .replace("a map", "an object")

@@ -10,7 +10,7 @@ pub enum StartError {
     /// Nodes did not answer in time what they were told before clients began.
     #[error(
         "no {answer} from {nodes} within 10 s. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
-         <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it"
+         <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}"
     )]
     NoAnswer {
         /// Their names.
@@ -19,6 +19,8 @@ pub enum StartError {
         asked: &'static str,
         /// The type of the answer that they owe.
         answer: &'static str,
+        /// What one of them did wrong, each on a line of its own.
+        instead: String,
     },
     /// A node answered with something else.
     #[error("{node} answered {asked} with {answer}; only {asked}_ok is an answer to that")]
@@ -102,6 +104,17 @@ impl NodeFaults {
         if fault.operations.len() < OPERATIONS_SHOWN_MAX {
             fault.operations.extend(operation);
         }
+    }
+
+    /// What the first of these nodes that did anything wrong did, each kind on a line of its own.
+    pub(super) fn of_one(&self, nodes: &[usize], names: &[String]) -> String {
+        let mut faulty = self.0.iter().map(|fault| fault.node);
+        let Some(node) = faulty.find(|node| nodes.contains(node)) else {
+            return String::new();
+        };
+        let own = self.0.iter().filter(|fault| fault.node == node);
+        own.map(|fault| format!("\n{} {}", names[node], fault.first))
+            .collect()
     }
 
     pub(super) fn into_findings(mut self, nodes: &[String]) -> Vec<Finding> {

@@ -117,7 +117,10 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Starting | Phase::Introducing { .. } => {
                 self.phase = Phase::Failed(StartError::Exited {
                     node: self.directory.nodes()[node].clone(),
-                    how: String::from(how),
+                    how: format!(
+                        "{how}{}",
+                        self.faults.of_one(&[node], self.directory.nodes())
+                    ),
                 });
             }
             _ => {
@@ -216,11 +219,13 @@ impl<W: Workload, O: Observer> World<W, O> {
         answer: &'static str,
     ) -> Phase {
         let names = nodes.iter().map(|&node| &*self.directory.nodes()[node]);
+        let instead = self.faults.of_one(nodes, self.directory.nodes());
         let nodes = names.collect::<Vec<_>>().join(", ");
         Phase::Failed(StartError::NoAnswer {
             nodes,
             asked,
             answer,
+            instead,
         })
     }
 

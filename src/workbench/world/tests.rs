@@ -270,12 +270,34 @@ fn a_run_does_not_begin_without_every_init_ok() {
         nodes,
         asked,
         answer,
+        instead: String::new(),
     };
     assert_eq!(silent.err(), Some(expected));
     let refused = run(Echo, settings(1), |_, message| {
         vec![reply(message, json!({"type": "error", "code": 10}))]
     });
     assert!(matches!(refused.err(), Some(StartError::Refused { .. })));
+}
+
+#[test]
+fn what_a_node_said_instead_of_init_ok_is_told() {
+    let mistaken = run(Echo, settings(2), |node, message| {
+        let answer = reply(message, json!({"type": "init_ok"}));
+        let answer = if node == 1 {
+            answer.replace(r#""src":"n1""#, r#""src":"""#)
+        } else {
+            answer
+        };
+        vec![answer]
+    });
+    let Some(StartError::NoAnswer { nodes, instead, .. }) = mistaken.err() else {
+        panic!("it must not begin");
+    };
+    assert_eq!(nodes, "n1");
+    assert!(
+        instead.starts_with("\nn1 sent a message whose src is not its own id but \"\""),
+        "{instead}"
+    );
 }
 
 #[test]
