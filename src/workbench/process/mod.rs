@@ -3,6 +3,7 @@
 //! Time is the machine's, and pipes are nonblocking: what a node is not ready to read waits here, and never keeps the
 //! loop from reading what another one prints.
 
+mod executable;
 mod node;
 mod program;
 

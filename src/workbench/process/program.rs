@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use thiserror::Error;
 
+use super::executable;
+
 /// The program that nodes run.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -35,25 +37,13 @@ pub enum ProgramError {
         path: PathBuf,
     },
     /// The operating system could not start it.
-    #[error("{0} can't be started: {error}. {hint}", path.display(), hint = hint(error))]
+    #[error("{0} can't be started: {error}. {hint}", path.display(), hint = executable::hint(path, error))]
     NotStarted {
         /// The path of the program.
         path: PathBuf,
         /// What the operating system said.
         error: io::Error,
     },
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
-        // ENOEXEC
-        Some(8) => {
-            "A script needs a first line such as #!/usr/bin/env python3; a binary must be built for this machine"
-        }
-        // ENOENT, though the file is there
-        Some(2) => "The interpreter that its first line names does not exist",
-        _ => "Try to run it by hand",
-    }
 }
 
 impl Program {

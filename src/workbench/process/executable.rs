@@ -1,0 +1,118 @@
+//! Why the operating system won't start a file that is there and may be run, judged by how it begins.
+
+use std::env::consts::ARCH;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// What to do about a program that can't be started.
+pub(super) fn hint(path: &Path, error: &io::Error) -> String {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut head));
+    match (read, error.raw_os_error()) {
+        // ENOEXEC
+        (Ok(_), Some(8)) => wrong_kind(&head),
+        // ENOENT, though the file is there
+        (Ok(_), Some(2)) => lost_interpreter(&head),
+        _ => String::from("Try to run it by hand"),
+    }
+}
+
+/// What is wrong with a file that is no program for this machine.
+fn wrong_kind(head: &[u8]) -> String {
+    let other = match head {
+        [] => return String::from("The file is empty"),
+        [0x7f, b'E', b'L', b'F', ..] => architecture(head),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] => Some("macOS"),
+        [b'M', b'Z', ..] => Some("Windows"),
+        _ => {
+            return String::from(
+                "It is no binary, and a script needs a first line that names its interpreter, such as \
+                 #!/usr/bin/env python3",
+            );
+        }
+    };
+    let other = other.unwrap_or("another machine");
+    format!("It was built for {other}; build it for this machine, {ARCH}")
+}
+
+/// The machine that an ELF file was built for: a number in its header.
+fn architecture(head: &[u8]) -> Option<&'static str> {
+    let number: [u8; 2] = head.get(18..20)?.try_into().ok()?;
+    let is_big_endian = head[5] == 2;
+    let number = if is_big_endian {
+        u16::from_be_bytes(number)
+    } else {
+        u16::from_le_bytes(number)
+    };
+    match number {
+        3 => Some("x86"),
+        8 => Some("mips"),
+        20 | 21 => Some("powerpc"),
+        22 => Some("s390x"),
+        40 => Some("arm"),
+        62 => Some("x86_64"),
+        183 => Some("aarch64"),
+        243 => Some("riscv"),
+        _ => None,
+    }
+}
+
+/// What is wrong with a file whose interpreter is not there.
+fn lost_interpreter(head: &[u8]) -> String {
+    let Some(first_line) = head.strip_prefix(b"#!") else {
+        return String::from(
+            "It is a binary for other system libraries than this machine's; build it here, or link it statically",
+        );
+    };
+    let first_line = first_line.split(|&byte| byte == b'\n').next();
+    let first_line = String::from_utf8_lossy(first_line.unwrap_or_default());
+    if first_line.ends_with('\r') {
+        return String::from(
+            "Its first line ends like those of Windows, with a carriage return; take these out: sed -i 's/\\r$//' FILE",
+        );
+    }
+    let interpreter = first_line.split_whitespace().next().unwrap_or_default();
+    format!("Its first line names the interpreter {interpreter}, which does not exist")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_wrong_kind_is_told_by_how_it_begins() {
+        let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+        elf.resize(64, 0);
+        elf[18] = 183;
+        let mut big_endian = elf.clone();
+        (big_endian[5], big_endian[18], big_endian[19]) = (2, 0, 22);
+        for (head, expected) in [
+            (&b""[..], "empty"),
+            (&elf, "built for aarch64; build it for this machine"),
+            (&big_endian, "built for s390x"),
+            (&elf[..10], "built for another machine"),
+            (b"\xcf\xfa\xed\xfe\x07", "built for macOS"),
+            (b"MZ\x90", "built for Windows"),
+            (b"print('hello')", "#!/usr/bin/env python3"),
+        ] {
+            let told = wrong_kind(head);
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_lost_interpreter_is_named() {
+        for (head, expected) in [
+            (
+                &b"#! /no/such -u\nprint(1)"[..],
+                "names the interpreter /no/such, which",
+            ),
+            (b"#!/bin/sh\r\nexit", "carriage return"),
+            (b"\x7fELF", "system libraries"),
+        ] {
+            let told = lost_interpreter(head);
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+}
