@@ -23,13 +23,24 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "FILE")]
     pub bin: PathBuf,
 
-    /// Show what nodes print on stderr.
-    #[arg(long)]
-    pub log_stderr: bool,
-
     /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub test_count: usize,
+
+    #[command(flatten)]
+    pub run: RunOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// The flags that say what is shown and kept of a run.
+#[derive(Args)]
+#[command(next_help_heading = "What is shown and kept")]
+pub(super) struct OutputOptions {
+    /// Show what nodes print on stderr.
+    #[arg(long)]
+    pub log_stderr: bool,
 
     /// The folder in which each run leaves what is known of it, in a folder of its own: the page report.html to look at,
     /// results, history, messages, and what nodes logged.
@@ -51,20 +62,21 @@ pub(super) struct TestOptions {
     /// Show messages as they arrive.
     #[arg(long)]
     pub log_net_recv: bool,
-
-    #[command(flatten)]
-    pub run: RunOptions,
 }
 
 /// The flags of every run, whoever runs the nodes.
 #[derive(Args)]
 pub(super) struct RunOptions {
+    /// What each node is given as its own arguments.
+    #[arg(last = true, value_name = "NODE ARGS")]
+    pub node_args: Vec<String>,
+
     /// What to test.
     #[arg(short, long, value_enum, default_value = "lin-kv")]
     pub workload: WorkloadName,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub node_count: Option<usize>,
 
     /// The names of the nodes.
@@ -77,11 +89,11 @@ pub(super) struct RunOptions {
     pub nodes: Vec<String>,
 
     /// How many operations a second to ask for, about, all clients together.
-    #[arg(long, value_name = "RATE", default_value = "5", value_parser = not_negative)]
+    #[arg(long, value_name = "RATE", default_value = "5", value_parser = not_negative, allow_negative_numbers = true)]
     pub rate: f64,
 
     /// For how many seconds to ask, before faults end and clients ask their last.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
     pub time_limit: Duration,
 
     /// How many clients there are: a number, or a number for each node, such as 4n.
@@ -89,7 +101,12 @@ pub(super) struct RunOptions {
     pub concurrency: Concurrency,
 
     /// What a message between nodes, or to and from a service, takes on average, in milliseconds.
-    #[arg(long, value_name = "MILLISECONDS", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        default_value = "0",
+        allow_negative_numbers = true
+    )]
     pub latency: u64,
 
     /// How latencies spread.
@@ -106,7 +123,7 @@ pub(super) struct RunOptions {
     pub nemesis_services: bool,
 
     /// How many seconds there are between the beginning and the end of faults, on average.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
     pub nemesis_interval: Duration,
 
     /// Which store answers as seq-kv.
@@ -122,15 +139,11 @@ pub(super) struct RunOptions {
     pub seed: Option<u64>,
 
     /// How many seconds the network rests before clients ask their last.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     pub recovery: Duration,
 
     #[command(flatten)]
     pub load: LoadOptions,
-
-    /// What each node is given as its own arguments.
-    #[arg(last = true, value_name = "NODE ARGS")]
-    pub node_args: Vec<String>,
 }
 
 /// How many clients there are.

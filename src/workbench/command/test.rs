@@ -51,7 +51,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
         };
         let report = workloads::perform(options.run.workload, &options.run.load, run_once)?;
         let mut out = io::stdout().lock();
-        if options.json {
+        if options.output.json {
             let json = serde_json::to_string(&report).map_err(io::Error::from)?;
             writeln!(out, "{json}")?;
         } else {
@@ -89,15 +89,15 @@ impl Task for Run<'_> {
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
         let log = MessageLog {
-            shows_sent: options.log_net_send,
-            shows_received: options.log_net_recv,
+            shows_sent: options.output.log_net_send,
+            shows_received: options.output.log_net_recv,
         };
         let mut store = new_store(options, W::NAME, &settings.nodes);
         let (messages, logs) = store
             .as_mut()
             .map(|store| (&mut store.messages, &mut store.logs))
             .unzip();
-        let mut console = Console::new(options.log_stderr, settings.time_limit);
+        let mut console = Console::new(options.output.log_stderr, settings.time_limit);
         let world = World::new(workload(settings), settings.clone(), (log, messages));
         let mut audience = (&mut console, logs);
         let record = process::run(world, &settings.nodes, &program, &mut audience);
@@ -123,10 +123,10 @@ impl Task for Run<'_> {
 
 /// The folder of the run, if there is to be one and can be one.
 fn new_store(options: &TestOptions, workload: &str, nodes: &[String]) -> Option<Store> {
-    if options.no_store {
+    if options.output.no_store {
         return None;
     }
-    match Store::create(&options.store, workload, nodes) {
+    match Store::create(&options.output.store, workload, nodes) {
         Ok(store) => Some(store),
         Err(error) => {
             eprintln!(

@@ -1,4 +1,4 @@
-//! Flags of Maelstrom's that mean nothing here, and what to do instead.
+//! Commands and flags of Maelstrom's that mean nothing here, and what to do instead.
 
 use std::ffi::OsString;
 
@@ -23,9 +23,29 @@ const FLAGS: [(&str, &str); 9] = [
     ("username", NO_LOGIN),
 ];
 
-/// Says what to do instead of the first flag among `args` that is Maelstrom's and not ours. What stands after `--` is the
-/// node's own.
+/// Each command, and what to do instead.
+const COMMANDS: [(&str, &str); 3] = [
+    (
+        "serve",
+        "what a run leaves is a page that needs no server. Open store/latest/report.html in a browser",
+    ),
+    (
+        "demo",
+        "it would need Maelstrom's own nodes. eddy sim -w WORKLOAD runs one of eddy's",
+    ),
+    (
+        "doc",
+        "eddy --help and eddy test --help are the documentation",
+    ),
+];
+
+/// Says what to do instead of a command, or of the first flag among `args`, that is Maelstrom's and not ours. What stands
+/// after `--` is the node's own.
 pub(super) fn instead(args: &[OsString]) -> Option<String> {
+    let command = args.get(1).and_then(|arg| arg.to_str());
+    if let Some((name, instead)) = COMMANDS.iter().find(|(name, _)| Some(*name) == command) {
+        return Some(format!("{name} is not supported: {instead}."));
+    }
     let own = args.iter().take_while(|arg| *arg != "--");
     own.filter_map(|arg| arg.to_str()).find_map(|arg| {
         let flag = match arg {
@@ -46,12 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_of_jepsens_is_told_apart_with_what_to_do() {
+    fn what_is_jepsens_is_told_apart_with_what_to_do() {
         for (line, expected) in [
             ("eddy test --username admin", "nobody logs in"),
             ("eddy test --nodes-file=hosts", "--nodes a,b,c"),
             ("eddy test -n a -n b", "--nodes a,b,c"),
             ("eddy test --leave-db-running", "--log-stderr"),
+            ("eddy serve", "report.html"),
         ] {
             let said = instead(&words(line)).expect("it is not supported");
             assert!(said.contains(expected), "{said}");
@@ -64,6 +85,7 @@ mod tests {
             instead(&words("eddy test --bin x -- --username admin")),
             None
         );
+        assert_eq!(instead(&words("eddy test --bin serve")), None);
         assert_eq!(
             instead(&words("eddy test --node-count 3 --nodes a,b")),
             None
