@@ -106,7 +106,7 @@ mod tests {
         history[2] = read(0, 49..50, &[1, 2]);
         assert_invalid(
             &judge(&history),
-            "2 was lost: it was read for the last time",
+            "2 was lost: a read returned it",
             &[1, 2, 4],
         );
     }

@@ -336,7 +336,7 @@ impl<'a> Set<'a> {
             let what = match element.last_present {
                 Some(present) => {
                     proof.push(present.index);
-                    format!("{value} was lost: it was read for the last time, and then no longer.")
+                    format!("{value} was lost: a read returned it, and a later one no longer did.")
                 }
                 None => {
                     format!("{value} was lost: it was acknowledged, but no read ever returned it.")
