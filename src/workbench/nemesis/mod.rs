@@ -52,12 +52,38 @@ pub struct FaultWindow {
 }
 
 /// Who can be hit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Targets {
-    /// So many nodes.
-    pub node_count: usize,
+    /// The names of the nodes.
+    pub nodes: Vec<String>,
     /// Whether services can be cut off too; a partition counts them as one more node, the last.
     pub includes_services: bool,
+}
+
+impl Targets {
+    fn member_count(&self) -> usize {
+        self.nodes.len() + usize::from(self.includes_services)
+    }
+
+    /// These members by their names, or how many they are, for a person.
+    fn named(&self, members: &[usize]) -> String {
+        const NAMED_MAX: usize = 4;
+        let count = self.nodes.len();
+        let mut nodes = members.to_vec();
+        nodes.sort_unstable();
+        nodes.retain(|&member| member < count);
+        let mut names: Vec<String> = if nodes.len() == count && count > 1 {
+            vec![format!("all {count} nodes")]
+        } else if nodes.len() > NAMED_MAX {
+            vec![format!("{} of {count} nodes", nodes.len())]
+        } else {
+            nodes.iter().map(|&node| self.nodes[node].clone()).collect()
+        };
+        if nodes.len() < members.len() {
+            names.push(String::from("the services"));
+        }
+        names.join(", ")
+    }
 }
 
 /// A schedule of faults.
@@ -135,7 +161,7 @@ impl Nemesis {
                 self.windows[window].ended_at = Some(now);
                 return Some(Step::End(track.fault));
             }
-            if let Some((damage, what)) = track.draw(self.targets) {
+            if let Some((damage, what)) = track.draw(&self.targets) {
                 track.open = Some(self.windows.len());
                 self.windows.push(FaultWindow {
                     what,
@@ -181,28 +207,29 @@ impl Nemesis {
 
 impl Track {
     /// What to break, and what that is for a person. `None` when there is nothing of the kind to be broken.
-    fn draw(&mut self, targets: Targets) -> Option<(Damage, String)> {
-        let member_count = targets.node_count + usize::from(targets.includes_services);
+    fn draw(&mut self, targets: &Targets) -> Option<(Damage, String)> {
+        let member_count = targets.member_count();
+        let named = |members: &[usize]| targets.named(members);
         let random = &mut self.random;
         Some(match self.fault {
             Fault::Partition => {
                 let partition = Partition::random(member_count, random)?;
-                let what = format!("partition: {}", partition.shape());
+                let what = format!("partition: {}", partition.shape(named));
                 (Damage::Cut(partition), what)
             }
             Fault::OneWay => {
                 let partition = Partition::random_one_way(member_count, random)?;
-                let what = format!("one-way partition: {}", partition.shape());
+                let what = format!("one-way partition: {}", partition.shape(named));
                 (Damage::Cut(partition), what)
             }
             Fault::Kill | Fault::Pause => {
-                let nodes = target::draw(targets.node_count, random);
+                let nodes = target::draw(targets.nodes.len(), random);
                 let verb = if self.fault == Fault::Kill {
                     "killed"
                 } else {
                     "paused"
                 };
-                let what = format!("{verb}: {} of {} nodes", nodes.len(), targets.node_count);
+                let what = format!("{verb}: {}", named(&nodes));
                 (Damage::Hit(nodes), what)
             }
             Fault::Loss => (Damage::Disturb, String::from("messages lost")),

@@ -10,7 +10,17 @@ use super::Random;
 pub struct Partition {
     /// The pairs of (sender, receiver) that are cut, in order.
     cut: Vec<(usize, usize)>,
-    shape: String,
+    shape: Shape,
+}
+
+/// How it came about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Shape {
+    /// These and the others don't hear each other.
+    Halves(Vec<usize>),
+    /// These don't hear the others.
+    OneWay(Vec<usize>),
+    Ring,
 }
 
 impl Partition {
@@ -48,7 +58,7 @@ impl Partition {
         cut.sort_unstable();
         Partition {
             cut,
-            shape: format!("{} of {} nodes cut off", one.len(), one.len() + other.len()),
+            shape: Shape::Halves(one.to_vec()),
         }
     }
 
@@ -65,7 +75,7 @@ impl Partition {
         cut.sort_unstable();
         Partition {
             cut,
-            shape: String::from("majorities in a ring"),
+            shape: Shape::Ring,
         }
     }
 
@@ -83,7 +93,7 @@ impl Partition {
         cut.sort_unstable();
         Some(Partition {
             cut,
-            shape: format!("{} of {count} nodes deaf to the others", deaf.len()),
+            shape: Shape::OneWay(deaf.to_vec()),
         })
     }
 
@@ -92,9 +102,13 @@ impl Partition {
         self.cut.binary_search(&(sender, receiver)).is_ok()
     }
 
-    /// What it looks like, for a person.
-    pub fn shape(&self) -> &str {
-        &self.shape
+    /// What it looks like, for a person, who is told by `named` who some members are.
+    pub fn shape(&self, named: impl Fn(&[usize]) -> String) -> String {
+        match &self.shape {
+            Shape::Halves(members) => format!("{} cut off", named(members)),
+            Shape::OneWay(members) => format!("{} deaf to the others", named(members)),
+            Shape::Ring => String::from("majorities in a ring"),
+        }
     }
 }
 

@@ -5,13 +5,20 @@ use crate::workbench::random::Stream;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-const TARGETS: Targets = Targets {
-    node_count: 3,
-    includes_services: false,
-};
+fn targets(nodes: &[&str]) -> Targets {
+    Targets {
+        nodes: nodes.iter().map(|&node| String::from(node)).collect(),
+        includes_services: false,
+    }
+}
 
 fn nemesis(faults: &[Fault]) -> Nemesis {
-    Nemesis::new(faults, INTERVAL, TARGETS, &Stream::Nemesis.seeded(7))
+    Nemesis::new(
+        faults,
+        INTERVAL,
+        targets(&["n0", "n1", "n2"]),
+        &Stream::Nemesis.seeded(7),
+    )
 }
 
 /// The first so many steps, each with its time.
@@ -94,10 +101,7 @@ fn its_end_mends_all_for_good() {
 #[test]
 fn without_faults_or_with_nothing_to_break_it_never_acts() {
     assert_eq!(nemesis(&[]).next_at(), None);
-    let targets = Targets {
-        node_count: 1,
-        ..TARGETS
-    };
+    let targets = targets(&["n0"]);
     let random = Stream::Nemesis.seeded(7);
     let mut alone = Nemesis::new(&[Fault::Partition], INTERVAL, targets, &random);
     assert_eq!(alone.step(1000 * INTERVAL), None);
@@ -108,7 +112,7 @@ fn without_faults_or_with_nothing_to_break_it_never_acts() {
 fn a_partition_can_cut_services_off_where_they_are_to_suffer() {
     let targets = Targets {
         includes_services: true,
-        ..TARGETS
+        ..targets(&["n0", "n1", "n2"])
     };
     let random = Stream::Nemesis.seeded(7);
     let nemesis = Nemesis::new(&[Fault::Partition], INTERVAL, targets, &random);
@@ -117,4 +121,17 @@ fn a_partition_can_cut_services_off_where_they_are_to_suffer() {
         _ => false,
     };
     assert!(steps(nemesis, 10).into_iter().any(cuts_services));
+}
+
+#[test]
+fn who_is_hit_is_named_unless_they_are_many() {
+    let mut targets = targets(&["a", "b", "c", "d", "e", "f", "g"]);
+    assert_eq!(targets.named(&[2, 0]), "a, c");
+    assert_eq!(targets.named(&[0, 1, 2, 3, 4]), "5 of 7 nodes");
+    assert_eq!(targets.named(&[0, 1, 2, 3, 4, 5, 6]), "all 7 nodes");
+    targets.includes_services = true;
+    assert_eq!(targets.named(&[7, 1]), "b, the services");
+    assert_eq!(targets.named(&[0, 1, 2, 3, 4, 5, 6]), "all 7 nodes");
+    targets.nodes.truncate(1);
+    assert_eq!(targets.named(&[0]), "a");
 }

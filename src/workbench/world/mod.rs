@@ -156,7 +156,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 &settings.faults,
                 settings.fault_interval,
                 Targets {
-                    node_count,
+                    nodes: settings.nodes.clone(),
                     includes_services: settings.services_suffer,
                 },
                 &Stream::Nemesis.seeded(seed),
