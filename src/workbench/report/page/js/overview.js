@@ -71,7 +71,7 @@ new Plot("rate", 130, wholeTime, (context, plot) => {
     context.strokeStyle = colours.rule;
     line(context, plot.left, y(rate), plot.right, y(rate));
     context.fillStyle = colours.quiet;
-    context.fillText(`${grouped(rate)}/s`, plot.left - 6, y(rate));
+    context.fillText(rate < 10_000 ? `${grouped(rate)}/s` : `${grouped(rate / 1000)}k/s`, plot.left - 6, y(rate));
   }
   plot.clip(context);
   for (const outcome of outcomes) {
