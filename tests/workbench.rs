@@ -221,8 +221,17 @@ fn what_a_node_did_in_place_of_init_ok_is_told() {
 
 #[test]
 fn an_interrupt_ends_the_nodes_and_is_no_verdict() {
+    assert_ended_by("INT");
+}
+
+#[test]
+fn so_does_the_end_of_the_terminal() {
+    assert_ended_by("HUP");
+}
+
+fn assert_ended_by(signal: &str) {
     let wrong = "print('my process is', os.getpid(), file=sys.stderr, flush=True)";
-    let path = program("interrupted.py", &echo_node(wrong));
+    let path = program(&format!("interrupted-{signal}.py"), &echo_node(wrong));
     let mut eddy = eddy(&path, "--rate 100 --log-stderr --node-count 1")
         .stderr(Stdio::piped())
         .spawn()
@@ -231,7 +240,7 @@ fn an_interrupt_ends_the_nodes_and_is_no_verdict() {
     let line = lines.next().expect("a line").expect("UTF-8");
     let node = line.split(' ').next_back().expect("a number");
     let kill = |args: [&str; 2]| Command::new("kill").args(args).output().expect("kill");
-    kill(["-INT", &eddy.id().to_string()]);
+    kill([&format!("-{signal}"), &eddy.id().to_string()]);
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert!(last.contains("interrupted"), "{last}");
     assert_eq!(eddy.wait().expect("it ends").code(), Some(3));
@@ -257,6 +266,21 @@ fn messages_can_be_watched() {
     let said = stderr(&output);
     assert!(said.contains("send #0 c0 → n0"), "{said}");
     assert!(said.contains("recv #0 c0 → n0"), "{said}");
+}
+
+#[test]
+fn a_run_goes_on_though_nobody_watches_any_longer() {
+    let path = program("unwatched.py", &echo_node("pass"));
+    let mut eddy = eddy(&path, &format!("{SHORT} --node-count 1 --log-net-recv"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eddy is built");
+    let mut line = String::new();
+    let mut watched = BufReader::new(eddy.stderr.take().expect("a pipe"));
+    watched.read_line(&mut line).expect("a line");
+    drop(watched);
+    assert_eq!(eddy.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

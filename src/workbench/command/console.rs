@@ -1,5 +1,7 @@
 //! What is shown while a run goes on.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -56,7 +58,7 @@ impl Audience for Console {
 
     fn logged(&mut self, node: &str, line: &str) {
         if self.shows_stderr {
-            self.line.suspend(|| eprintln!("{node}: {line}"));
+            self.line.suspend(|| say(format_args!("{node}: {line}")));
         }
     }
 }
@@ -82,12 +84,17 @@ impl Observer for MessageLog {
 }
 
 fn show(what: &str, message: &Sighting<'_>) {
-    eprintln!(
+    say(format_args!(
         "{:.3} {what} #{} {} → {} {}",
         message.at.as_secs_f64(),
         message.id,
         message.src,
         message.dest,
         message.body
-    );
+    ));
+}
+
+/// Prints a line on stderr. Where nobody reads it any longer, as after `| head`, the run goes on.
+pub(super) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

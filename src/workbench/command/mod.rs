@@ -19,6 +19,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::check::Validity;
+use console::say;
 use examples::{CHALLENGES, EXIT_STATUS};
 use matrix::MatrixOptions;
 use options::TestOptions;
@@ -54,7 +55,7 @@ enum Command {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(instead) = unsupported::instead(&args) {
-        eprintln!("error: {instead}");
+        say(format_args!("error: {instead}"));
         return ExitCode::from(COULD_NOT_RUN);
     }
     let cli = match Cli::try_parse_from(&args) {
@@ -79,7 +80,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Validity::Invalid) => ExitCode::from(1),
         Ok(Validity::Unknown) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("eddy: {error}");
+            say(format_args!("eddy: {error}"));
             ExitCode::from(COULD_NOT_RUN)
         }
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::console::{Console, MessageLog};
+use super::console::{Console, MessageLog, say};
 use super::options::TestOptions;
 use super::repeat;
 use super::workloads::{self, Task};
@@ -108,7 +108,7 @@ impl Task for Run<'_> {
         if let Some(store) = store {
             report.set_store(store.folder());
             if let Err(error) = store.finish(&record, &report) {
-                eprintln!("eddy: not all of the run is stored: {error}");
+                say(format_args!("eddy: not all of the run is stored: {error}"));
             }
         }
         if record.is_interrupted {
@@ -129,10 +129,10 @@ fn new_store(options: &TestOptions, workload: &str, nodes: &[String]) -> Option<
     match Store::create(&options.output.store, workload, nodes) {
         Ok(store) => Some(store),
         Err(error) => {
-            eprintln!(
+            say(format_args!(
                 "eddy: this run will not be stored: {error}. Choose another folder with --store, or none with \
                  --no-store"
-            );
+            ));
             None
         }
     }

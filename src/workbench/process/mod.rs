@@ -11,7 +11,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
@@ -147,7 +147,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
         // Before the first node starts, so that no end of one is missed.
         let mut signals =
-            Signals::new([SIGCHLD, SIGINT, SIGTERM]).map_err(refused("watch signals"))?;
+            Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(refused("watch signals"))?;

@@ -122,7 +122,7 @@ impl NodeFaults {
         let findings = self.0.into_iter().map(|fault| {
             let more = match fault.count {
                 1 => String::new(),
-                count => format!(" It did such a thing {count} times; this was the first."),
+                count => format!("\nIt did such a thing {count} times; this was the first."),
             };
             let what = format!("{} {}{more}", nodes[fault.node], fault.first);
             Finding::invalid(what, fault.operations)
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert_eq!(
             findings[0].what,
-            "n1 printed one. It did such a thing 2 times; this was the first."
+            "n1 printed one.\nIt did such a thing 2 times; this was the first."
         );
     }
 }
