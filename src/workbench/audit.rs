@@ -79,7 +79,15 @@ pub fn never_succeeded<W: Workload>(
             let what = format!("{what}, and something was broken all the time.");
             return Finding::unknown(what, examples);
         }
-        Finding::invalid(format!("{what}."), examples)
+        // Each was refused with a reason that may hold, such as another value than a cas expected.
+        let has_reasons = all.clone().all(|index| history[index].outcome.is_ok());
+        let why = if has_reasons {
+            ". Each refusal may be right, but where nothing succeeds nothing is shown: upstream calls that invalid, too. \
+             Test for longer, or at a higher --rate"
+        } else {
+            ""
+        };
+        Finding::invalid(format!("{what}{why}."), examples)
     });
     findings.collect()
 }
@@ -130,6 +138,23 @@ mod tests {
         assert!(findings[0].what.contains("add"));
         assert_eq!(findings[0].validity, Validity::Invalid);
         assert_eq!(findings[0].operations, [0]);
+    }
+
+    #[test]
+    fn a_short_run_in_which_every_cas_was_rightly_refused_is_told_what_to_do() {
+        use crate::workbench::check::lin_kv::{Answer, Call};
+        use crate::workbench::workload::LinKv;
+
+        let call = Call::Cas {
+            key: 0.into(),
+            from: 1.into(),
+            to: 2.into(),
+        };
+        let history = [operation(0, 0..1, call, Outcome::Ok(Answer::Different))];
+        let by_kind = Counts::by_kind::<LinKv>(&history);
+        let findings = never_succeeded::<LinKv>(&history, &by_kind, &[]);
+        assert_eq!(findings[0].validity, Validity::Invalid);
+        assert!(findings[0].what.contains("higher --rate"));
     }
 
     #[test]
