@@ -6,6 +6,7 @@
 mod command;
 mod counters;
 mod flags;
+mod ids;
 mod logs;
 #[path = "../program/mod.rs"]
 mod program;
