@@ -54,7 +54,13 @@ struct Run<W> {
 
 impl<W: Workload> Run<W> {
     fn new(world: World<W>, nodes: usize) -> Self {
-        let mut run = Run {
+        let mut run = Run::without_topology(world, nodes);
+        (0..nodes).for_each(|node| run.offer(node, grid(nodes)));
+        run
+    }
+
+    fn without_topology(world: World<W>, nodes: usize) -> Self {
+        Run {
             world,
             nodes,
             operations: 0,
@@ -62,12 +68,12 @@ impl<W: Workload> Run<W> {
             reads: BTreeMap::new(),
             last_absent_ms: BTreeMap::new(),
             finals: Vec::new(),
-        };
-        for node in 0..nodes {
-            let topology = json!({"type": "topology", "topology": grid(nodes), "msg_id": 1});
-            run.world.send("c0", node, topology);
         }
-        run
+    }
+
+    fn offer(&mut self, node: usize, topology: Value) {
+        let body = json!({"type": "topology", "topology": topology, "msg_id": 1});
+        self.world.send("c0", node, body);
     }
 
     fn broadcast(&mut self) {
@@ -301,8 +307,9 @@ fn nothing_is_lost_while_messages_are_lost_doubled_and_late() {
 #[test]
 fn a_killed_node_catches_up_and_all_agree() {
     for seed in 0..150 {
-        println!("seed {seed}");
-        let mut run = run(5, seed, options(Topology::Star, 50));
+        let topology = [Topology::Star, Topology::Tree, Topology::Offered][seed as usize % 3];
+        println!("{topology:?}, seed {seed}");
+        let mut run = run(5, seed, options(topology, 50));
         run.world.jitter_ms = 30;
         run.mix(2_000);
         run.rest(3_000);
@@ -325,6 +332,35 @@ fn a_killed_node_catches_up_and_all_agree() {
             "nodes disagree"
         );
         assert!(spread.keys().all(|value| finals[0].contains(value)));
+    }
+}
+
+/// Maelstrom offers a topology once, and not again to a node that starts anew. Here some nodes get it before the values
+/// and some after, some get one that doesn't name them, and some none.
+#[test]
+fn a_topology_that_comes_late_or_never_loses_nothing() {
+    for seed in 0..100 {
+        println!("seed {seed}");
+        let options = options(Topology::Offered, 50);
+        let world = World::new(9, seed, move |seed| Broadcast::new(options.clone(), seed));
+        let mut run = Run::without_topology(world, 9);
+        let mut late = Vec::new();
+        for node in 0..9 {
+            match run.world.random.below(4) {
+                0 => run.offer(node, grid(9)),
+                1 => late.push(node),
+                2 => run.offer(node, json!({})),
+                _ => {}
+            }
+        }
+        run.mix(3_000);
+        late.into_iter().for_each(|node| run.offer(node, grid(9)));
+        run.mix(1_000);
+        run.rest(6_000);
+        let killed = run.world.random.below(9) as usize;
+        run.world.kill(killed);
+        run.rest(6_000);
+        run.assert_nothing_lost();
     }
 }
 

@@ -11,7 +11,7 @@ const TOPOLOGY: &str = "\
       tree              each node and up to four others: no one has many neighbours
 ";
 
-const OFFERED: &str = "      offered           what the topology message says\n";
+const OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
 
 const PACE: &str = "\
   --batch-ms TIME       a neighbour is told news at most once in this time (default 100)

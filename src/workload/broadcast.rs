@@ -91,8 +91,9 @@ impl Workload for Broadcast {
             "topology" => {
                 let topology = body.fields.topology.as_ref();
                 let topology = topology.ok_or_else(|| Error::missing("topology"))?;
-                let neighbours = topology.get(self.node.as_str()).into_iter().flatten();
-                self.gossip.offer(neighbours.map(|name| &**name));
+                if let Some(neighbours) = topology.get(self.node.as_str()) {
+                    self.gossip.offer(neighbours.iter().map(|name| &**name));
+                }
                 outbox.reply(src, body.msg_id, "topology_ok");
             }
             "gossip" => self.gossip.hear(src, body.fields.gossip.as_ref(), now)?,

@@ -10,16 +10,15 @@ pub enum Topology {
     Star,
     /// Each node has up to four children: more steps, and no node has many neighbours.
     Tree,
-    /// What the `topology` message says. With more than one way from node to node some values travel twice, and fewer
-    /// partitions hold anything up.
+    /// What the `topology` message says, and everyone until it has come: a node that starts again gets none. With more
+    /// than one way from node to node some values travel twice, and fewer partitions hold anything up.
     Offered,
 }
 
 impl Topology {
     const TREE_FANOUT: usize = 4;
 
-    /// The neighbours of `node_id`, by their places in `node_ids`, which must be sorted. None if they have to be
-    /// offered.
+    /// The neighbours that `node_id` starts with, by their places in `node_ids`, which must be sorted.
     pub(super) fn neighbours(self, node_id: &str, node_ids: &[Cow<'_, str>]) -> Vec<usize> {
         let Ok(own) = node_ids.binary_search_by(|other| (**other).cmp(node_id)) else {
             return Vec::new();
@@ -27,7 +26,9 @@ impl Topology {
         let fanout = match self {
             Topology::Star => node_ids.len(),
             Topology::Tree => Self::TREE_FANOUT,
-            Topology::Offered => return Vec::new(),
+            Topology::Offered => {
+                return (0..node_ids.len()).filter(|other| *other != own).collect();
+            }
         };
         let first_child = own * fanout + 1;
         let parent = (own > 0).then(|| (own - 1) / fanout);
