@@ -399,6 +399,32 @@ fn a_thousand_logs_can_be_polled_at_once() {
     }
 }
 
+/// Maelstrom's clients have 1900 after a minute at 1000 operations a second, and in the end poll all of them.
+#[test]
+fn of_more_logs_than_a_poll_looks_up_all_are_read_by_who_polls_on() {
+    const KEYS: usize = 2_500;
+    let mut run = Run::new(2, 20, 1, 1);
+    for key in 0..KEYS {
+        let body = json!({"type": "send", "key": key.to_string(), "msg": key});
+        run.invoke(key % 20, body);
+        run.rest(1);
+    }
+    let mut offsets: BTreeMap<String, u64> = (0..KEYS).map(|key| (key.to_string(), 0)).collect();
+    for _ in 0..20 {
+        run.invoke(0, json!({"type": "poll", "offsets": offsets}));
+        run.rest(STALENESS_MS);
+        let poll = run.operations.last().expect("one was invoked");
+        let answer = poll.ok("poll").expect("it is answered");
+        let logs = answer["msgs"].as_object().expect("logs by their keys");
+        assert!(logs.len() <= 1_024, "a poll is bounded");
+        for (key, entries) in logs {
+            let read = entries.as_array().expect("entries").len() as u64;
+            *offsets.get_mut(key).expect("a log that was polled") += read;
+        }
+    }
+    assert!(offsets.values().all(|offset| *offset == 1));
+}
+
 #[test]
 fn a_key_that_holds_something_foreign_is_answered_with_an_error() {
     for foreign in [
@@ -444,7 +470,8 @@ fn requests_that_are_wrong_are_refused_with_definite_errors() {
         json!({"type": "send", "key": long, "msg": 1}),
         json!({"type": "poll"}),
         json!({"type": "poll", "offsets": {"k0": -1}}),
-        json!({"type": "poll", "offsets": many}),
+        json!({"type": "commit_offsets", "offsets": many}),
+        json!({"type": "list_committed_offsets", "keys": many.keys().collect::<Vec<_>>()}),
         json!({"type": "commit_offsets", "offsets": {"k0": 0.5}}),
         json!({"type": "list_committed_offsets", "keys": "k0"}),
         json!({"type": "fetch"}),

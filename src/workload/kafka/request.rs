@@ -79,7 +79,7 @@ impl Want {
             }
             "poll" => {
                 let offsets = offsets()?;
-                check(offsets.keys())?;
+                check_lengths(offsets.keys())?;
                 let offsets = offsets.iter();
                 let offsets = offsets.map(|(key, offset)| ((&**key).into(), *offset));
                 Ok(Want::Poll {
@@ -108,12 +108,16 @@ fn malformed(text: String) -> Error {
 }
 
 /// Whether the keys of a request keep to the limits.
-fn check<'a>(mut keys: impl ExactSizeIterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
+fn check<'a>(keys: impl ExactSizeIterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
     if keys.len() > KEYS_MAX {
         return Err(malformed(alloc::format!(
             "a request has more than {KEYS_MAX} keys"
         )));
     }
+    check_lengths(keys)
+}
+
+fn check_lengths<'a>(mut keys: impl Iterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
     if keys.any(|key| key.len() > KEY_BYTES_MAX) {
         return Err(malformed(alloc::format!(
             "a key has more than {KEY_BYTES_MAX} bytes"
