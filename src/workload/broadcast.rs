@@ -12,6 +12,8 @@
 //! - `--batch-ms 100`: everywhere within 200 to 400 ms, for about 3 messages between servers an operation;
 //! - `--batch-ms 700`: everywhere within 200 to 1600 ms, for less than one.
 //!
+//! 800 keeps to 3e's second in the median by a hair, for 0.63 messages; 850 doesn't.
+//!
 //! A read copies one buffer.
 //!
 //! # Limits
