@@ -22,9 +22,10 @@
 //! # Limits
 //!
 //! An entry has at most [`ENTRY_BYTES_MAX`](log::ENTRY_BYTES_MAX) bytes, a key [`KEY_BYTES_MAX`], a request
-//! [`KEYS_MAX`] keys. A poll may name more, and is answered for so many of them, others each time. Nodes that send to
-//! the same key at the same time get in each other's way: it costs messages, not answers. The register of committed
-//! offsets is sent whole, which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
+//! [`KEYS_MAX`] keys. A poll may name more, and is answered for [`POLL_KEYS`] of them, others each time; and where it
+//! would have more logs looked up at once than a node keeps, it leaves some out. Nodes that send to the same key at the
+//! same time get in each other's way: it costs messages, not answers. The register of committed offsets is sent whole,
+//! which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
 
 mod commits;
 mod request;
@@ -52,6 +53,9 @@ pub const POLL_BYTES_MAX: usize = 256 << 10;
 /// A request is about at most so many keys: 1024. Clients that start a new log after every 16 messages, as Maelstrom's
 /// do, and in the end poll all of them, name 650 after 20 s at 1000 operations a second, and 1900 after a minute.
 pub const KEYS_MAX: usize = log::LOGS_MAX;
+
+/// A poll of more keys than [`KEYS_MAX`] is answered for so many: 256, so that several such polls can be under way.
+pub const POLL_KEYS: usize = KEYS_MAX / 4;
 
 /// A key has at most so many bytes: 128.
 pub const KEY_BYTES_MAX: usize = 128;
@@ -116,7 +120,7 @@ impl Kafka {
         if offsets.len() > KEYS_MAX {
             let start = self.random.below(offsets.len() as u64) as usize;
             offsets.rotate_left(start);
-            offsets.truncate(KEYS_MAX);
+            offsets.truncate(POLL_KEYS);
         }
     }
 
@@ -171,10 +175,14 @@ impl Kafka {
             }
             Want::Poll { offsets, since, .. } => {
                 let (offsets, since) = (offsets.clone(), *since);
-                let mut unknown = 0;
+                let (mut unknown, mut refused) = (0, 0);
                 for (index, (key, offset)) in offsets.iter().enumerate() {
-                    let is_known = self.look(rider, index, (key, *offset), since, now, outbox)?;
-                    unknown += usize::from(!is_known);
+                    match self.look(rider, index, (key, *offset), since, now, outbox) {
+                        Ok(is_known) => unknown += usize::from(!is_known),
+                        // It may leave out what there is no room for, if that is not all.
+                        Err(error) if refused + 1 == offsets.len() => return Err(error),
+                        Err(_) => refused += 1,
+                    }
                 }
                 match self.riders.get_mut(&rider).map(|rider| &mut rider.want) {
                     Some(Want::Poll { missing, .. }) if unknown > 0 => *missing = unknown,

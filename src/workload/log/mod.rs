@@ -99,6 +99,8 @@ pub(super) struct Logs {
     random: Random,
     logs: Slab<Log>,
     names: BTreeMap<String, usize>,
+    /// Where the search for a log to forget begins.
+    next_forgotten: usize,
     /// Which logs wait until their rest is over.
     resting: BTreeSet<(Duration, usize)>,
     progress: VecDeque<Progress>,
@@ -120,6 +122,7 @@ impl Logs {
             random: Random::new(random.next_u64()),
             logs: Slab::new(),
             names: BTreeMap::new(),
+            next_forgotten: 0,
             resting: BTreeSet::new(),
             progress: VecDeque::new(),
         }
@@ -142,7 +145,10 @@ impl Logs {
             return Some(log);
         }
         if self.logs.len() >= LOGS_MAX {
-            let idle = self.logs.iter().find(|(_, log)| self.is_idle(log))?.0;
+            // All in turn, so the oldest: the newest are most likely in use.
+            let mut turns = (self.next_forgotten..LOGS_MAX).chain(0..self.next_forgotten);
+            let idle = turns.find(|log| self.is_idle(&self.logs[*log]))?;
+            self.next_forgotten = (idle + 1) % LOGS_MAX;
             let Log { name, chunks, .. } = self.logs.remove(idle);
             self.names.remove(&name);
             chunks.values().for_each(|copy| self.registers.close(*copy));
