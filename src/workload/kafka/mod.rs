@@ -28,9 +28,10 @@
 //! which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
 
 mod commits;
+mod polls;
 mod request;
 
-use alloc::{borrow::Cow, collections::BTreeMap, collections::BTreeSet, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, collections::BTreeSet, string::String};
 use core::time::Duration;
 
 use super::log::{self, CHUNK_ENTRIES, Logs};
@@ -39,7 +40,7 @@ use crate::node::{Outbox, Random, Workload};
 use crate::protocol::{Error, ErrorCode, Message};
 
 use commits::{Commits, Offsets};
-use request::{Polled, Rider, Want};
+use request::{Rider, Want};
 
 pub use commits::COMMITTED_KEYS_MAX;
 pub use request::Fields;
@@ -115,37 +116,9 @@ impl Kafka {
         }
     }
 
-    /// Of more keys than there is room for, a poll looks up some, and others each time.
-    fn choose(&mut self, offsets: &mut Vec<(String, u64)>) {
-        if offsets.len() > KEYS_MAX {
-            let start = self.random.below(offsets.len() as u64) as usize;
-            offsets.rotate_left(start);
-            offsets.truncate(POLL_KEYS);
-        }
-    }
-
     fn open(&mut self, key: &str) -> Result<usize, Error> {
         let log = self.logs.open(key);
         log.ok_or_else(|| Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, FULL))
-    }
-
-    /// Looks up one key of a poll. The answer is whether all is known that the poll has to know of it.
-    fn look(
-        &mut self,
-        rider: u64,
-        index: usize,
-        (key, offset): (&str, u64),
-        since: Duration,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) -> Result<bool, Error> {
-        let log = self.open(key)?;
-        let is_known = self.logs.look((log, offset), since, now, outbox).is_some();
-        if !is_known {
-            let chunk = offset / CHUNK_ENTRIES;
-            self.polls.insert((log, chunk, rider, index));
-        }
-        Ok(is_known)
     }
 
     /// Starts what a rider wants, and answers it if that is all.
@@ -173,22 +146,7 @@ impl Kafka {
                 self.lists.insert(rider);
                 self.list(rider, now, outbox);
             }
-            Want::Poll { offsets, since, .. } => {
-                let (offsets, since) = (offsets.clone(), *since);
-                let (mut unknown, mut refused) = (0, 0);
-                for (index, (key, offset)) in offsets.iter().enumerate() {
-                    match self.look(rider, index, (key, *offset), since, now, outbox) {
-                        Ok(is_known) => unknown += usize::from(!is_known),
-                        // It may leave out what there is no room for, if that is not all.
-                        Err(error) if refused + 1 == offsets.len() => return Err(error),
-                        Err(_) => refused += 1,
-                    }
-                }
-                match self.riders.get_mut(&rider).map(|rider| &mut rider.want) {
-                    Some(Want::Poll { missing, .. }) if unknown > 0 => *missing = unknown,
-                    _ => self.answer_poll(rider, outbox),
-                }
-            }
+            Want::Poll { .. } => self.poll(rider, now, outbox)?,
         }
         Ok(())
     }
@@ -210,57 +168,6 @@ impl Kafka {
                 .field("offsets", Offsets(&offsets));
             self.lists.remove(&rider);
             self.riders.remove(&rider);
-        }
-    }
-
-    fn answer_poll(&mut self, rider: u64, outbox: &mut Outbox) {
-        let Rider {
-            client,
-            msg_id,
-            want,
-            ..
-        } = self.riders.remove(&rider).expect("it waits");
-        let Want::Poll { offsets, .. } = &want else {
-            unreachable!("only polls wait for chunks");
-        };
-        let entries = Polled {
-            logs: &self.logs,
-            offsets,
-        };
-        outbox
-            .reply(client.as_str(), msg_id, "poll_ok")
-            .field("msgs", entries);
-    }
-
-    /// More is known of a chunk: the polls that waited for it look again.
-    fn known(&mut self, log: usize, chunk: u64, now: Duration, outbox: &mut Outbox) {
-        let waiting = (log, chunk, 0, 0)..=(log, chunk, u64::MAX, usize::MAX);
-        let waiting: Vec<_> = self.polls.range(waiting).copied().collect();
-        for entry in waiting {
-            self.polls.remove(&entry);
-            let (_, _, rider, index) = entry;
-            let Some(Want::Poll { offsets, since, .. }) =
-                self.riders.get(&rider).map(|rider| &rider.want)
-            else {
-                continue;
-            };
-            let ((key, offset), since) = (offsets[index].clone(), *since);
-            match self.look(rider, index, (&key, offset), since, now, outbox) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    self.fail(rider, &error, outbox);
-                    continue;
-                }
-            }
-            if let Some(Want::Poll { missing, .. }) =
-                self.riders.get_mut(&rider).map(|rider| &mut rider.want)
-            {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.answer_poll(rider, outbox);
-                }
-            }
         }
     }
 
