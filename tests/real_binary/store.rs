@@ -269,7 +269,8 @@ fn answers_of_the_wrong_form_are_no_answers() {
     for level in LEVELS {
         for body in &wrong {
             let mut store = Store::default();
-            let mut node = impatient_counter(level);
+            let flags = ["--consistency", level, "--rpc-timeout", "20ms"];
+            let mut node = Process::initialised(G_COUNTER, &flags);
             let mut wrong_left = 2;
             node.send(&add(1));
             let message = node.serve(|request| {
