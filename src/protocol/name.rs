@@ -9,8 +9,15 @@ pub const NAME_BYTES_MAX: usize = 1 << 10;
 ///
 /// Up to 16 bytes are kept in place, so that remembering who asked costs no allocation with the ids that
 /// Maelstrom gives out.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Name(SmallVec<[u8; 16]>);
+
+// By hand, because a derived one would go through the bytes one by one.
+impl Clone for Name {
+    fn clone(&self) -> Self {
+        Name(SmallVec::from_slice(&self.0))
+    }
+}
 
 impl Name {
     /// The name as text.
