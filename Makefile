@@ -142,8 +142,10 @@ fuzz:
 deny:
 	cargo deny --config .ci/deny.toml check bans licenses sources
 
+# Benches are built for speed alone; the node among them is what a release is.
 bench:
-	cargo bench --bench end_to_end
+	cargo build --release --bin echo --target-dir target/released
+	ECHO=$(abspath target/released/release/echo) cargo bench --bench end_to_end
 	cargo bench --bench core
 	cargo bench --features workbench --bench routing
 

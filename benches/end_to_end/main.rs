@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-const ECHO: &str = env!("CARGO_BIN_EXE_echo");
+/// The node as a release builds it, if it is given; else as a bench does.
+fn echo_path() -> String {
+    std::env::var("ECHO").unwrap_or(env!("CARGO_BIN_EXE_echo").into())
+}
+
 const FLOOD_MESSAGES: usize = 500_000;
 const ROUNDS: usize = 15;
 const EXCHANGES_A_ROUND: usize = 2_000;
@@ -42,7 +46,8 @@ fn main() {
         }
     };
     let ceiling = itself_as("ceiling");
-    let echo = || Command::new(ECHO);
+    let echo_path = echo_path();
+    let echo = || Command::new(&echo_path);
     flood("echo", request, &ceiling, &echo);
     for level in ["regular", "linearizable", "sequential"] {
         flood(level, add_or_read, &ceiling, &itself_as(level));
