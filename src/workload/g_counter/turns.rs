@@ -50,6 +50,12 @@ impl Default for Turns {
 impl Turns {
     pub(super) fn init(&mut self, others: usize) {
         self.others = others;
+        self.wins_to_rest = self.wins_min();
+    }
+
+    /// The more nodes there are, the longer it may take until each has had a turn.
+    fn wins_min(&self) -> u32 {
+        WINS_MIN.max(2 * self.others as u32)
     }
 
     /// The store has answered after so long.
@@ -76,9 +82,9 @@ impl Turns {
         }
         self.wins = 0;
         if after.others_since(&self.before, node) == self.others {
-            self.wins_to_rest = WINS_MIN;
+            self.wins_to_rest = self.wins_min();
         } else if let Some(round_trip) = self.round_trip {
-            self.wins_to_rest = (2 * self.wins_to_rest).min(WINS_MAX);
+            self.wins_to_rest = (2 * self.wins_to_rest).min(WINS_MAX).max(self.wins_min());
             self.rest_until = now.saturating_add(round_trip * REST_ROUND_TRIPS);
         }
     }
@@ -86,7 +92,7 @@ impl Turns {
     /// Another node's cas came first.
     pub(super) fn lost(&mut self) {
         self.wins = 0;
-        self.wins_to_rest = WINS_MIN;
+        self.wins_to_rest = self.wins_min();
     }
 
     /// Until when this node leaves the register to others.
