@@ -1,17 +1,14 @@
-//! Named executions, and agreement with the testers of `stateright` on many random ones.
+//! Named executions, and long ones.
+
+mod agreement;
 
 use std::ops::Range;
 
-use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use stateright::semantics::{
-    ConsistencyTester, LinearizabilityTester, SequentialConsistencyTester, SequentialSpec,
-};
 
 use super::*;
 use crate::workbench::check::counter::{Answer, Call};
-use crate::workbench::check::search::{Order, Verdict};
 use crate::workbench::check::testing::*;
 use crate::workbench::history::{Operation, Outcome};
 
@@ -221,103 +218,6 @@ fn a_history_without_final_reads_is_not_called_eventually_right() {
     );
 }
 
-/// The counter, as `stateright` wants it.
-#[derive(Clone)]
-struct Reference(i64);
-
-impl SequentialSpec for Reference {
-    type Op = Call;
-    type Ret = Answer;
-
-    fn invoke(&mut self, call: &Call) -> Answer {
-        match call {
-            Call::Add(delta) => {
-                self.0 += delta;
-                Answer::Added
-            }
-            Call::Read => Answer::Value(self.0),
-        }
-    }
-}
-
-/// What an independent tester says.
-fn is_consistent(
-    mut tester: impl ConsistencyTester<usize, Reference>,
-    history: &[CounterOperation],
-) -> bool {
-    let mut events: Vec<(u128, usize, bool)> = Vec::new();
-    for (index, operation) in history.iter().enumerate() {
-        events.push((operation.invoked_at.as_nanos(), index, true));
-        if operation.outcome.is_ok() {
-            events.push((operation.completed_at.as_nanos(), index, false));
-        }
-    }
-    events.sort_unstable();
-    for (_, index, is_invocation) in events {
-        let operation = &history[index];
-        if is_invocation {
-            tester.on_invoke(operation.client, operation.call).unwrap();
-        } else if let Some(answer) = operation.outcome.answer() {
-            tester.on_return(operation.client, *answer).unwrap();
-        }
-    }
-    tester.is_consistent()
-}
-
-/// A history of a counter that is read from a random recent state and may lose or double adds, all events at
-/// different times. A client stops at its first operation of unknown outcome, as the testers demand.
-fn random_history(random: &mut Pcg64Mcg, may_decrease: bool) -> Vec<CounterOperation> {
-    let client_count = random.random_range(2..=4);
-    let staleness_max = random.random_range(0..=2usize);
-    let mut states = vec![0i64];
-    let mut history: Vec<CounterOperation> = Vec::new();
-    let mut under_way: Vec<Option<usize>> = vec![None; client_count];
-    let mut running: Vec<usize> = (0..client_count).collect();
-    let mut effects: Vec<(usize, i64)> = Vec::new();
-    for time in 0..random.random_range(6..22) {
-        let Some(&client) = running.choose(random) else {
-            break;
-        };
-        if random.random_bool(0.4) && !effects.is_empty() {
-            let (_, delta) = effects.swap_remove(random.random_range(0..effects.len()));
-            states.push(states[states.len() - 1] + delta);
-        }
-        let now = time * 10;
-        let Some(index) = under_way[client].take() else {
-            let low = if may_decrease { -3 } else { 0 };
-            let call = if random.random_bool(0.5) {
-                Call::Read
-            } else {
-                Call::Add(random.random_range(low..4))
-            };
-            if let Call::Add(delta) = call {
-                effects.push((history.len(), delta));
-            }
-            under_way[client] = Some(history.len());
-            history.push(operation(client, now..1_000_000, call, indeterminate()));
-            continue;
-        };
-        if random.random_bool(0.1) {
-            running.retain(|&other| other != client);
-            continue;
-        }
-        if let Some(at) = effects.iter().position(|(add, _)| *add == index)
-            && random.random_bool(0.9)
-        {
-            let (_, delta) = effects.swap_remove(at);
-            states.push(states[states.len() - 1] + delta);
-        }
-        let age = random.random_range(0..=staleness_max).min(states.len() - 1);
-        let answer = match history[index].call {
-            Call::Read => Answer::Value(states[states.len() - 1 - age]),
-            Call::Add(_) => Answer::Added,
-        };
-        history[index].completed_at = std::time::Duration::from_millis(now);
-        history[index].outcome = Outcome::Ok(answer);
-    }
-    history
-}
-
 /// A long history of a grow-only counter under 20 clients on 5 nodes: each operation takes a while, some adds get no
 /// answer, and reads are of the newest state or, if `is_stale`, of an older one that the client may still see.
 fn long_history(operation_count: u64, is_stale: bool, seed: u64) -> Vec<CounterOperation> {
@@ -381,61 +281,4 @@ fn long_histories_are_decided() {
         Validity::Invalid
     );
     assert_valid(&judge(&stale, Level::Sequential));
-}
-
-/// How many random histories each agreement test looks at.
-const AGREEMENT_ROUNDS: u64 = 4_000;
-
-/// Compares a level with an independent tester, and sees to it that both answers occur often.
-fn agree(level: Level, tester: fn(&[CounterOperation]) -> bool, may_decrease: bool) {
-    let mut valid = 0;
-    for seed in 0..AGREEMENT_ROUNDS {
-        let history = random_history(&mut Pcg64Mcg::seed_from_u64(seed), may_decrease);
-        let judgement = judge(&history, level);
-        let expected = tester(&history);
-        let order = if level == Level::Linearizable {
-            Order::RealTime
-        } else {
-            Order::Program
-        };
-        let is_found = matches!(order::search_order(&history, order), Verdict::Possible);
-        assert_eq!(
-            is_found, expected,
-            "seed {seed}, search alone: {history:#?}"
-        );
-        assert_eq!(
-            judgement.validity,
-            if expected {
-                Validity::Valid
-            } else {
-                Validity::Invalid
-            },
-            "seed {seed}: {history:#?} {judgement:#?}"
-        );
-        valid += u64::from(expected);
-    }
-    assert!(
-        (AGREEMENT_ROUNDS / 10..AGREEMENT_ROUNDS * 9 / 10).contains(&valid),
-        "{valid} of {AGREEMENT_ROUNDS} valid"
-    );
-}
-
-fn is_linearizable(history: &[CounterOperation]) -> bool {
-    is_consistent(LinearizabilityTester::new(Reference(0)), history)
-}
-
-fn is_sequential(history: &[CounterOperation]) -> bool {
-    is_consistent(SequentialConsistencyTester::new(Reference(0)), history)
-}
-
-#[test]
-fn linearizability_agrees_with_an_independent_tester() {
-    agree(Level::Linearizable, is_linearizable, false);
-    agree(Level::Linearizable, is_linearizable, true);
-}
-
-#[test]
-fn sequential_consistency_agrees_with_an_independent_tester() {
-    agree(Level::Sequential, is_sequential, false);
-    agree(Level::Sequential, is_sequential, true);
 }
