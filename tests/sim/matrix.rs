@@ -8,7 +8,7 @@ use std::time::Duration;
 use eddy::workbench::check::consistency::Level;
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
-use eddy::workbench::sim::matrix::{Row, Store, row};
+use eddy::workbench::sim::matrix::{Cell, Matrix, Row, Store, row};
 use eddy::workbench::world::Settings;
 use eddy::workload::g_counter::Consistency;
 
@@ -85,6 +85,32 @@ fn sequential_is_just_that_and_its_final_reads_are_right_on_lin_kv_only() {
         &level(Consistency::Sequential, Store::Linearizable),
         Level::EventuallyRight,
     );
+}
+
+#[test]
+fn columns_stay_apart_however_many_runs_there_are() {
+    let cell = |broken| Cell {
+        held: 1,
+        broken,
+        unknown: 0,
+    };
+    let row = |broken| Row {
+        level: Consistency::Sequential,
+        store: Store::Linearizable,
+        cells: [cell(broken), cell(0), cell(broken), cell(0)],
+    };
+    let table = Matrix(vec![row(0), row(1_000_000_000)]).to_string();
+    let starts = |line: &str| -> Vec<usize> {
+        let cells = line.split("  ").filter(|cell| !cell.trim().is_empty());
+        cells
+            .map(|cell| cell.trim_start().as_ptr() as usize - line.as_ptr() as usize)
+            .collect()
+    };
+    let columns = starts(table.lines().next().expect("there is a head"));
+    assert_eq!(columns.len(), 6, "{table}");
+    for line in table.lines() {
+        assert_eq!(starts(line), columns, "{table}");
+    }
 }
 
 #[test]

@@ -150,16 +150,23 @@ pub struct Matrix(pub Vec<Row>);
 
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |level: &str, store: &str, cells: [String; 4]| {
-            let [first, second, third, fourth] = cells;
-            format!("{level:<14}{store:<11}{first:<25}{second:<25}{third:<25}{fourth}")
-        };
         let guarantees = Level::ALL.map(|level| String::from(level.name()));
-        f.write_str(&line("level", "store", guarantees))?;
+        let heads = [String::from("level"), String::from("store")];
+        let mut lines: Vec<Vec<String>> = vec![heads.into_iter().chain(guarantees).collect()];
         for row in &self.0 {
+            let heads = [String::from(row.level_name()), row.store.to_string()];
             let cells = row.cells.map(|cell| cell.to_string());
-            let row = line(row.level_name(), &row.store.to_string(), cells);
-            write!(f, "\n{row}")?;
+            lines.push(heads.into_iter().chain(cells).collect());
+        }
+        let width = |column: usize| lines.iter().map(|line| line[column].len()).max();
+        let widths: Vec<usize> = (0..lines[0].len()).filter_map(width).collect();
+        for (index, line) in lines.iter().enumerate() {
+            let cells = line.iter().zip(&widths);
+            let padded: String = cells
+                .map(|(cell, width)| format!("{cell:<width$}  "))
+                .collect();
+            let end = if index > 0 { "\n" } else { "" };
+            write!(f, "{end}{}", padded.trim_end())?;
         }
         Ok(())
     }
