@@ -3,6 +3,7 @@
 #![cfg(feature = "workbench")]
 
 mod matrix;
+mod replay;
 mod wrong;
 
 use std::process::{Command, Output};

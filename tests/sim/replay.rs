@@ -1,0 +1,141 @@
+//! The same seed gives the same run to the byte: every message, its time and its fate, and every operation, in another
+//! process as in this one.
+
+use std::env;
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hasher};
+use std::process::Command;
+use std::time::Duration;
+
+use eddy::program::{self, Program};
+use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::nemesis::Fault;
+use eddy::workbench::service::SequentialStore;
+use eddy::workbench::sim::{run, start};
+use eddy::workbench::workload::{
+    Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
+    TxnListAppend, TxnRwRegister, UniqueIds, Workload,
+};
+use eddy::workbench::world::{Loss, Observer, Settings, Sighting};
+
+/// All that was seen of a run.
+#[derive(Default)]
+struct Transcript(String);
+
+impl Transcript {
+    fn note(&mut self, what: &str, message: &Sighting<'_>) {
+        let _ = writeln!(self.0, "{what}: {message:?}");
+    }
+}
+
+impl Observer for Transcript {
+    fn sent(&mut self, message: &Sighting<'_>) {
+        self.note("sent", message);
+    }
+
+    fn received(&mut self, message: &Sighting<'_>) {
+        self.note("received", message);
+    }
+
+    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+        self.note(&format!("{why:?}"), message);
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        client_count: 30,
+        rate_per_s: 100.0,
+        time_limit: Duration::from_secs(3),
+        recovery: Duration::from_secs(5),
+        latency: Latency {
+            mean: Duration::from_millis(5),
+            distribution: Distribution::Exponential,
+        },
+        sequential_store: SequentialStore::Maelstrom,
+        faults: vec![
+            Fault::Partition,
+            Fault::OneWay,
+            Fault::Kill,
+            Fault::Pause,
+            Fault::Loss,
+            Fault::Duplicate,
+            Fault::Reorder,
+            Fault::Ghost,
+        ],
+        services_suffer: true,
+        fault_interval: Duration::from_millis(500),
+        seed: 7,
+    }
+}
+
+/// One line that tells the run of this workload from any other.
+fn digest<P: Program, W: Workload>(workload: W) -> String {
+    let (record, transcript) = run(
+        workload,
+        settings(),
+        &start(P::default()),
+        Transcript::default(),
+    )
+    .expect("our nodes answer init");
+    let text = format!("{}{:?}", transcript.0, record.history);
+    assert!(record.history.len() >= 30, "{}: {text}", W::NAME);
+    // Its keys are the same in every process.
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    format!(
+        "{}: {} bytes, {:016x}\n",
+        W::NAME,
+        text.len(),
+        hasher.finish()
+    )
+}
+
+fn digests() -> String {
+    let Settings {
+        nodes,
+        client_count,
+        ..
+    } = settings();
+    let keys = KeyLimits {
+        key_count: 10,
+        max_writes_per_key: 16,
+    };
+    let limits = TxnLimits {
+        keys,
+        max_txn_length: 4,
+    };
+    [
+        digest::<program::Echo, _>(Echo),
+        digest::<program::UniqueIds, _>(UniqueIds),
+        digest::<program::Broadcast, _>(Broadcast::new(Topology::Grid, &nodes)),
+        digest::<program::GSet, _>(GSet::default()),
+        digest::<program::GCounter, _>(GCounter::default()),
+        digest::<program::PnCounter, _>(PnCounter::default()),
+        digest::<program::Kafka, _>(Kafka::new(keys)),
+        digest::<program::LinKv, _>(LinKv::new(nodes.len(), client_count)),
+        digest::<program::TxnRwRegister, _>(TxnRwRegister::new(limits, Vec::new())),
+        digest::<program::TxnListAppend, _>(TxnListAppend::new(limits, Vec::new())),
+    ]
+    .concat()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_of_every_workload_to_the_byte_in_another_process() {
+    let itself = env::current_exe().expect("this program has a path");
+    let other = Command::new(itself)
+        .args(["--ignored", "--exact", "replay::the_runs_of_this_process"])
+        .arg("--nocapture")
+        .output()
+        .expect("this program can be run");
+    let said = String::from_utf8_lossy(&other.stdout);
+    let here = digests();
+    assert!(said.contains(&here), "here:\n{here}\nthere:\n{said}");
+}
+
+#[test]
+#[ignore = "what the other process does"]
+fn the_runs_of_this_process() {
+    println!("\n{}", digests());
+}
