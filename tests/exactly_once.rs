@@ -10,13 +10,16 @@ const NODES: usize = 3;
 const CLIENTS: usize = 6;
 const FAULTS_END_MS: u64 = 8_000;
 const LAST_ADD_MS: u64 = 10_000;
-const FINAL_READ_MS: u64 = 25_000;
+/// Between the last add and the final reads: longer than an operation and a late message take.
+const REST_MS: u64 = 15_000;
 const KILLS: u64 = 4;
 
 /// A run with faults, clients that do now and then what `invoke` says, rest, and a read by every client at the end.
-fn run(options: Options, seed: u64, invoke: impl Fn(&mut World, usize)) -> World {
-    println!("{options:?}, seed {seed}");
+fn run(options: Options, network: Network, seed: u64, invoke: impl Fn(&mut World, usize)) -> World {
+    println!("{options:?}, {network:?}, seed {seed}");
     let mut world = World::new(options.clone(), NODES, CLIENTS, seed);
+    let final_read_ms = LAST_ADD_MS + REST_MS + 2 * network.late_ms.end;
+    world.network = network;
     let mut kills: Vec<u64> = (0..KILLS)
         .map(|_| world.random.below(FAULTS_END_MS))
         .collect();
@@ -36,11 +39,11 @@ fn run(options: Options, seed: u64, invoke: impl Fn(&mut World, usize)) -> World
         }
         world.step();
     }
-    world.rest_until(FINAL_READ_MS);
+    world.rest_until(final_read_ms);
     if options.consistency == Consistency::Sequential {
         // Its plain reads may be stale for ever, but a change brings its node up to date.
         (0..CLIENTS).for_each(|client| world.invoke(client, Some(0)));
-        world.rest_until(FINAL_READ_MS + 1_000);
+        world.rest_until(final_read_ms + 1_000);
     }
     let finals = world.read_everywhere();
     assert!(
@@ -69,12 +72,12 @@ fn must_follow(
 
 /// Every read lies between what was acknowledged before it began and what was asked for before it ended, no node goes
 /// back, and the final reads agree on a total that some of the indeterminate adds explain.
-fn counts_every_add_once(consistency: Consistency, seed: u64) {
+fn counts_every_add_once(consistency: Consistency, network: Network, seed: u64) {
     let options = Options {
         consistency,
         ..Options::default()
     };
-    let world = run(options, seed, |world, client| {
+    let world = run(options, network, seed, |world, client| {
         let delta = (world.random.below(2) == 0).then(|| world.random.below(5) as i64);
         world.invoke(client, delta);
     });
@@ -126,7 +129,7 @@ fn counts_every_add_and_taking_away_once(consistency: Consistency, seed: u64) {
         decrements: true,
         ..Options::default()
     };
-    let world = run(options, seed, |world, client| {
+    let world = run(options, Network::BAD, seed, |world, client| {
         match world.random.below(10) {
             0 => world.add_apart(client),
             _ => world.invoke(client, None),
@@ -159,12 +162,45 @@ fn counts_every_add_and_taking_away_once(consistency: Consistency, seed: u64) {
 
 #[test]
 fn regular_counts_every_add_once_while_messages_are_lost_doubled_and_late_and_nodes_die() {
-    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Regular, seed));
+    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Regular, Network::BAD, seed));
 }
 
 #[test]
 fn linearizable_counts_every_add_once_while_messages_are_lost_doubled_and_late_and_nodes_die() {
-    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Linearizable, seed));
+    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Linearizable, Network::BAD, seed));
+}
+
+/// Levels whose reads during the run are as right as the final ones.
+const UP_TO_DATE: [Consistency; 2] = [Consistency::Regular, Consistency::Linearizable];
+
+#[test]
+fn a_store_that_answers_after_half_a_minute_loses_and_doubles_nothing() {
+    let network = Network {
+        late_percent: 100,
+        late_ms: 15_000..15_001,
+        ..Network::good(0..20)
+    };
+    for consistency in UP_TO_DATE {
+        (0..10).for_each(|seed| counts_every_add_once(consistency, network.clone(), seed));
+    }
+}
+
+#[test]
+fn a_store_that_is_asked_and_answers_everything_twice_counts_once() {
+    let network = Network {
+        doubled_percent: 100,
+        ..Network::good(0..20)
+    };
+    for consistency in UP_TO_DATE {
+        (0..50).for_each(|seed| counts_every_add_once(consistency, network.clone(), seed));
+    }
+}
+
+#[test]
+fn questions_and_answers_may_overtake_each_other() {
+    for consistency in UP_TO_DATE {
+        (0..50).for_each(|seed| counts_every_add_once(consistency, Network::good(0..500), seed));
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub enum Outcome {
 }
 
 /// What happens to messages between nodes, and between nodes and the store.
+#[derive(Clone, Debug)]
 pub struct Network {
     pub lost_percent: u64,
     pub doubled_percent: u64,

@@ -5,6 +5,7 @@
 mod bad_input;
 mod command_line;
 mod flow;
+mod forgetful_store;
 mod operations;
 mod process;
 mod signals;

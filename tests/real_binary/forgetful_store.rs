@@ -1,0 +1,78 @@
+//! A store that has lost its keys, as one that keeps them in memory does when it is started anew.
+//!
+//! What it had is lost, and no node can bring it back: a node that still knows of it counts nothing on top, and never
+//! says less than it has said. Once the nodes are started anew, too, they count from nothing.
+
+use crate::process::LEVELS;
+use crate::store::{Store, add, assert_counts, impatient_counter, read};
+
+#[test]
+fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_acknowledged() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = impatient_counter(level);
+        node.send(&add(1));
+        assert_eq!(
+            node.serve(|body| store.handle(body))["body"]["type"],
+            "add_ok"
+        );
+        store.values.clear();
+        let mut questions = 0;
+        for msg_id in 2..5 {
+            node.send(&add(msg_id));
+            let message = node.serve(|body| {
+                questions += 1;
+                store.handle(body)
+            });
+            assert_eq!(message["body"]["type"], "error", "{level}: {message}");
+            assert!(
+                matches!(message["body"]["code"].as_i64(), Some(0 | 11)),
+                "{message}"
+            );
+        }
+        assert!(
+            questions < 2_000,
+            "{level}: {questions} questions in three operation timeouts"
+        );
+        assert!(store.values.is_empty());
+    }
+}
+
+#[test]
+fn a_node_never_says_less_than_it_said_before_its_store_forgot() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = impatient_counter(level);
+        node.send(&add(1));
+        node.serve(|body| store.handle(body));
+        assert_counts(&mut node, &mut store, 5);
+        store.values.clear();
+        for msg_id in 2..5 {
+            node.send(&read(msg_id));
+            let message = node.serve(|body| store.handle(body));
+            match level {
+                // Its reads may be of the past.
+                "sequential" => assert_eq!(message["body"]["value"], 5, "{message}"),
+                _ => assert_eq!(message["body"]["code"], 11, "{level}: {message}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_life_counts_from_nothing_when_its_store_has_forgotten() {
+    for level in LEVELS {
+        let mut store = Store::default();
+        let mut node = impatient_counter(level);
+        node.send(&add(1));
+        node.serve(|body| store.handle(body));
+        store.values.clear();
+        drop(node);
+        let mut node = impatient_counter(level);
+        assert_counts(&mut node, &mut store, 0);
+        node.send(&add(1));
+        let message = node.serve(|body| store.handle(body));
+        assert_eq!(message["body"]["type"], "add_ok", "{level}: {message}");
+        assert_counts(&mut node, &mut store, 5);
+    }
+}
