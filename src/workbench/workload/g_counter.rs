@@ -15,7 +15,8 @@ pub struct GCounter {
 }
 
 impl GCounter {
-    /// A counter to be held to these levels, beside what every counter promises.
+    /// A counter to be held to these levels, beside what every counter promises. If none but sequential consistency is
+    /// named, even its last reads may be of the past.
     pub fn new(levels: Vec<Level>) -> Self {
         GCounter { levels }
     }
@@ -110,7 +111,11 @@ pub(super) fn judge(
     kind: Kind,
     levels: &[Level],
 ) -> Judgement {
-    let mut judgement = counter::judge(history, kind);
+    let may_be_stale = !levels.is_empty() && levels.iter().all(|&level| level == Level::Sequential);
+    let mut judgement = match may_be_stale {
+        true => counter::judge_stale(history, kind),
+        false => counter::judge(history, kind),
+    };
     // That final reads are right has just been judged.
     let levels = levels
         .iter()

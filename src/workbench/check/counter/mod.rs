@@ -3,6 +3,7 @@
 //! What every consistency level promises is judged here, and no more:
 //! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
 //!   acknowledged adds and of some choice among those of unknown outcome. A client without a final answer is a fault.
+//!   Sequential consistency alone does not promise the sum: there it is not judged, see [`judge_stale`].
 //! - *Reads during the run* may be stale, but say nothing that can't be true: the sum of some choice among the adds
 //!   that were asked for before the read was answered.
 //! - *No node goes back*: of two reads of one node, one after the other, the later one of a grow-only counter is not
@@ -64,14 +65,28 @@ pub type History = [Operation<Call, Answer>];
 /// Judges a run by what every consistency level promises; see the module.
 pub fn judge(history: &History, kind: Kind) -> Judgement {
     let mut judgement = Judgement::valid();
+    judge_final_reads(history, &mut judgement);
+    judge_all_reads(history, kind, &mut judgement);
+    judgement
+}
+
+/// The same where even the last read may be of the past: how many final reads are wrong is a figure then, and no fault.
+pub fn judge_stale(history: &History, kind: Kind) -> Judgement {
+    let mut of_final_reads = Judgement::valid();
+    judge_final_reads(history, &mut of_final_reads);
+    let mut judgement = Judgement::valid();
+    judgement.facts = of_final_reads.facts;
+    judge_all_reads(history, kind, &mut judgement);
+    judgement
+}
+
+fn judge_all_reads(history: &History, kind: Kind, judgement: &mut Judgement) {
     let is_read = |call: &Call| *call == Call::Read;
     judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
-    judge_final_reads(history, &mut judgement);
     judgement.add_all("impossible_reads", impossible_reads(history));
     if kind == Kind::GrowOnly {
         judgement.add_all("reads_gone_back", reads_gone_back(history));
     }
-    judgement
 }
 
 /// What a read was answered, if it is a read and was.
