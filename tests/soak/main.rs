@@ -4,6 +4,8 @@
 //! late and refused, lines that mean nothing, and kills. `cargo test --release --test soak -- --ignored` is the long
 //! form.
 
+mod eventual;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -349,13 +351,28 @@ fn soak(messages_a_level: u64) {
     }
 }
 
+/// The same for counters that have each other and no store.
+fn soak_eventual(messages: u64) {
+    let mut cluster = eventual::Cluster::new();
+    let warm_kib = cluster.run(messages / 2);
+    let resident_kib = cluster.run(messages);
+    println!("Eventual: {warm_kib} KiB, then {resident_kib} KiB");
+    assert!(
+        resident_kib <= warm_kib + warm_kib / 20,
+        "{warm_kib} KiB grew to {resident_kib} KiB"
+    );
+    cluster.end();
+}
+
 #[test]
 fn memory_stays_flat_and_nothing_stays_pending() {
     soak(200_000);
+    soak_eventual(200_000);
 }
 
 #[test]
 #[ignore = "takes minutes: ten million messages"]
 fn memory_stays_flat_for_ten_million_messages() {
     soak(3_500_000);
+    soak_eventual(3_500_000);
 }
