@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod flow;
 mod forgetful_store;
+mod limits;
 mod operations;
 mod process;
 mod signals;

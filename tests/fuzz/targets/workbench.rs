@@ -10,7 +10,10 @@ use std::time::Duration;
 use eddy::workbench::check::consistency::Level;
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::service::SequentialStore;
-use eddy::workbench::workload::{Echo, GCounter, GSet, PnCounter, UniqueIds, Workload};
+use eddy::workbench::workload::{
+    Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
+    TxnListAppend, TxnRwRegister, UniqueIds, Workload,
+};
 use eddy::workbench::world::{Settings, World};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
@@ -63,14 +66,36 @@ fn run<W: Workload>(workload: W, mut printed: std::str::Lines<'_>) {
     }
 }
 
+/// Few keys, so that answers often are of the same one.
+const KEYS: KeyLimits = KeyLimits {
+    key_count: 2,
+    max_writes_per_key: 4,
+};
+
+const TRANSACTIONS: TxnLimits = TxnLimits {
+    keys: KEYS,
+    max_txn_length: 4,
+};
+
 fuzz_target!(|input: (u8, &str)| {
     let (workload, printed) = input;
     let lines = printed.lines();
-    match workload % 5 {
+    let Settings {
+        nodes,
+        client_count,
+        ..
+    } = settings();
+    let model = || vec!["strict-serializable".parse().expect("a model")];
+    match workload % 10 {
         0 => run(Echo, lines),
         1 => run(UniqueIds, lines),
         2 => run(GCounter::new(Level::ALL.to_vec()), lines),
         3 => run(PnCounter::new(Level::ALL.to_vec()), lines),
+        4 => run(Broadcast::new(Topology::Grid, &nodes), lines),
+        5 => run(Kafka::new(KEYS), lines),
+        6 => run(LinKv::new(nodes.len(), client_count), lines),
+        7 => run(TxnRwRegister::new(TRANSACTIONS, model()), lines),
+        8 => run(TxnListAppend::new(TRANSACTIONS, model()), lines),
         _ => run(GSet::default(), lines),
     }
 });
