@@ -156,6 +156,24 @@ fn lists_are_strict_serializable_whatever_happens() {
 }
 
 #[test]
+fn runs_that_can_not_be_decided_say_why_and_can_be_had_again() {
+    let output = eddy_sim(&format!(
+        "-w g-counter {EVERYWHERE} --seeds 200 --time-limit 1 --rate 2"
+    ));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("invalid 0, unknown "), "{said}");
+    assert!(said.contains("something was broken all the time"), "{said}");
+    let (_, again) = said.split_once("again    eddy ").expect("a command");
+    let again = again.lines().next().expect("it is a line");
+    let again = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(again.split_whitespace())
+        .output()
+        .expect("eddy is built");
+    assert_eq!(again.status.code(), Some(2), "the command decides nothing");
+}
+
+#[test]
 fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told_and_can_be_had_again() {
     let output = eddy_sim(&format!(
         "-w g-counter {EVERYWHERE} --seeds 10 --seq-kv lazy --availability 0.01 -- --consistency sequential \

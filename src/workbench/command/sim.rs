@@ -30,6 +30,9 @@ Examples:
 /// So many failing seeds are listed.
 const FAILING_SHOWN_MAX: usize = 10;
 
+/// So many seeds that could not be decided.
+const UNKNOWN_SHOWN_MAX: usize = 3;
+
 /// The flags of `eddy sim`.
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{}", super::EXIT_STATUS))]
@@ -53,7 +56,8 @@ struct Tally {
     figures: Figures,
     /// What failed, by seed, with the first thing that was wrong.
     failing: Vec<(u64, String)>,
-    unknown_count: usize,
+    /// What could not be decided, by seed, with the first reason.
+    unknown: Vec<(u64, String)>,
 }
 
 impl Task for &SimOptions {
@@ -89,17 +93,19 @@ fn simulate<W: Workload>(
         validity,
         mut figures,
         failing,
-        unknown_count,
+        unknown,
     } = tally;
     let (count, failing_count) = (options.seeds, failing.len());
     writeln!(
         out,
-        "{count} runs: invalid {failing_count}, unknown {unknown_count}; {:.0} runs a \
-         second",
+        "{count} runs: invalid {failing_count}, unknown {}; {:.0} runs a second",
+        unknown.len(),
         count as f64 / took_s
     )?;
     tell_figures(&mut figures, &mut out)?;
-    for (seed, what) in failing.iter().take(FAILING_SHOWN_MAX) {
+    let failing_shown = failing.iter().take(FAILING_SHOWN_MAX);
+    let unknown_shown = unknown.iter().take(UNKNOWN_SHOWN_MAX);
+    for (seed, what) in failing_shown.chain(unknown_shown) {
         let what = what.lines().next().unwrap_or_default();
         writeln!(out, "\n  seed {seed}: {what}")?;
         let settings = with_seed(&settings, *seed);
@@ -186,7 +192,7 @@ fn campaign<W: Workload>(
         validity: Validity::Valid,
         figures: Figures::default(),
         failing: Vec::new(),
-        unknown_count: 0,
+        unknown: Vec::new(),
     };
     let work = |seed| {
         let settings = with_seed(settings, seed);
@@ -200,7 +206,7 @@ fn campaign<W: Workload>(
         tally.figures.add(figures);
         match validity {
             Validity::Invalid => tally.failing.push((seed, what)),
-            Validity::Unknown => tally.unknown_count += 1,
+            Validity::Unknown => tally.unknown.push((seed, what)),
             Validity::Valid => {}
         }
         bar.set_message(format!("{} invalid", tally.failing.len()));
@@ -209,6 +215,7 @@ fn campaign<W: Workload>(
     });
     bar.finish_and_clear();
     tally.failing.sort_unstable();
+    tally.unknown.sort_unstable();
     tally
 }
 
