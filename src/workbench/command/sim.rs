@@ -230,6 +230,18 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// Says that something goes on whose end nobody knows, where stderr is a terminal.
+fn spinner() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{spinner} making the first of them smaller · {pos} runs tried",
+    );
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner().with_style(style)
+}
+
 /// The verdict on a run, its figures, and the first thing that was wrong.
 fn verdict<W: Workload>(
     record: Result<Record<W>, StartError>,
@@ -271,7 +283,12 @@ fn tell_smallest<W: Workload>(
     if !fails(&failing) {
         return Ok(());
     }
-    let smallest = shrink::shrink(failing, fails);
+    let spinner = spinner();
+    let smallest = shrink::shrink(failing, |settings| {
+        spinner.inc(1);
+        fails(settings)
+    });
+    spinner.finish_and_clear();
     let repeat = repeat::simulation::<W>(&smallest, &options.run);
     let (record, story) = run(
         workload(&smallest),

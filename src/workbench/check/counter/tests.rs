@@ -46,6 +46,16 @@ fn catches_a_dropped_add() {
 }
 
 #[test]
+fn where_even_the_last_read_may_be_of_the_past_a_wrong_one_is_a_figure_and_no_fault() {
+    let judgement = judge_stale(&with_final_values([7, 4]), Kind::GrowOnly);
+    assert_valid(&judgement);
+    assert_eq!(judgement.facts["wrong_final_reads"], 1);
+    let from_nowhere = [add(0, 0..1, 3), read(0, 2..3, 4)];
+    let judgement = judge_stale(&from_nowhere, Kind::GrowOnly);
+    assert_eq!(judgement.validity, Validity::Invalid);
+}
+
+#[test]
 fn catches_an_add_counted_twice() {
     let judgement = judge(&with_final_values([10, 7]), Kind::GrowOnly);
     assert_invalid(&judgement, "at most 7 was added: 3 was counted twice", &[3]);
