@@ -147,6 +147,16 @@ fn within_larger_bounds_everything_is_right() {
     });
 }
 
+#[test]
+#[ignore = "minutes"]
+fn with_an_answer_that_is_lost_and_a_message_that_comes_twice_three_operations_are_right() {
+    check(Bounds {
+        silences: 1,
+        duplicates: 1,
+        ..without_faults([&[Add, Read], &[Add]])
+    });
+}
+
 /// What `check` finds to be unreachable at the linearizable level.
 #[test]
 fn at_the_sequential_level_a_last_read_can_miss_an_acknowledged_add() {
