@@ -111,9 +111,9 @@ work:
 	cargo bench --profile release --no-default-features --bench work
 
 # Campaigns of simulated counters under every fault, the store's messages included, each held to what its level promises;
-# then ten million messages through one counter, then the larger bounds of the model checker. Under such faults a run can
-# end in which not one add succeeded; it proves nothing, and eddy calls it unknown, exit code 2. What is wrong has exit
-# code 1 and ends the soak.
+# then twenty million messages through counters in virtual time, then the larger bounds of the model checker. Under such
+# faults a run can end in which not one add succeeded; it proves nothing, and eddy calls it unknown, exit code 2. What is
+# wrong has exit code 1 and ends the soak.
 SOAK_SEEDS ?= 2000
 SOAK_UNDER = target/workbench/eddy sim -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
 	--latency 2 --latency-dist exponential --nemesis-interval 1 --nemesis-services --seeds $(SOAK_SEEDS) --nemesis
