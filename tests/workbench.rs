@@ -88,6 +88,27 @@ fn garbage_on_stdout_is_shown_escaped() {
 }
 
 #[test]
+fn nothing_that_a_node_says_reaches_the_terminal_raw() {
+    let wrong = concat!(
+        r"print('log \x1b[31m \x9b', file=sys.stderr, flush=True); ",
+        r"say(message['src'], {'type': 'error', 'code': 11, 'text': 'no \x1b[31m \x7f', ",
+        "'in_reply_to': body['msg_id']}); continue"
+    );
+    let node = program("escapes.py", &echo_node(wrong));
+    let flags = format!("{SHORT} --log-stderr --log-net-send --log-net-recv");
+    let dies = program(
+        "dies_red.sh",
+        "#!/bin/sh\nprintf '\\033[31mred\\n' >&2; exit 1",
+    );
+    for output in [test(&node, &flags), test(&dies, &flags)] {
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains(r"\u{1b}[31m"), "{said}");
+        let is_harmful = |char: char| char.is_control() && char != '\n' && char != '\t';
+        assert!(!said.contains(is_harmful), "{said:?}");
+    }
+}
+
+#[test]
 fn stdout_that_is_not_utf8_is_garbage_too() {
     let wrong = r"sys.stdout.buffer.write(b'\xff\xfe\n'); sys.stdout.flush()";
     let said = verdict_on("bytes.py", wrong);

@@ -1,5 +1,6 @@
-//! What is shown while a run goes on.
+//! What is shown while a run goes on, and how what nodes say comes to a terminal.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -96,5 +97,35 @@ fn show(what: &str, message: &Sighting<'_>) {
 
 /// Prints a line on stderr. Where nobody reads it any longer, as after `| head`, the run goes on.
 pub(super) fn say(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
+}
+
+/// Text as a terminal may have it, whoever wrote it: control characters are escaped, but for ends of lines and tabs.
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |char: char| char.is_control() && char != '\n' && char != '\t';
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::new();
+    for char in text.chars() {
+        match is_harmful(char) {
+            true => escaped.extend(char.escape_default()),
+            false => escaped.push(char),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_lines_and_tabs_and_no_other_control_characters() {
+        assert_eq!(harmless("één\t\"a\"\n"), "één\t\"a\"\n");
+        assert_eq!(
+            harmless("\u{1b}[31m\u{9b}\u{7f}\r\0\n"),
+            "\\u{1b}[31m\\u{9b}\\u{7f}\\r\\u{0}\n"
+        );
+    }
 }

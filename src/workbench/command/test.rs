@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::console::{Console, MessageLog, say};
+use super::console::{Console, MessageLog, harmless, say};
 use super::options::TestOptions;
 use super::repeat;
 use super::workloads::{self, Task};
@@ -58,7 +58,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
             if options.test_count > 1 {
                 writeln!(out, "run {} of {}", run + 1, options.test_count)?;
             }
-            writeln!(out, "{report}")?;
+            writeln!(out, "{}", harmless(&report.to_string()))?;
         }
         if report.validity() != Validity::Valid {
             return Ok(report.validity());
