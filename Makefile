@@ -115,8 +115,9 @@ work:
 # faults a run can end in which not one add succeeded; it proves nothing, and eddy calls it unknown, exit code 2. What is
 # wrong has exit code 1 and ends the soak.
 SOAK_SEEDS ?= 2000
+# Faults come and go so that enough happens in between for a level that is not kept to show.
 SOAK_UNDER = target/workbench/eddy sim -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
-	--latency 2 --latency-dist exponential --nemesis-interval 1 --nemesis-services --seeds $(SOAK_SEEDS) --nemesis
+	--latency 10 --latency-dist exponential --nemesis-interval 3 --nemesis-services --seeds $(SOAK_SEEDS) --nemesis
 # What no other node has heard yet, eventual may lose in a kill.
 SOAK_ALIVE = $(SOAK_UNDER) partition,one-way,pause,loss,duplicate,reorder,ghost
 SOAK = $(SOAK_ALIVE),kill

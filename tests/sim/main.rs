@@ -21,6 +21,10 @@ const EVERYWHERE: &str =
 /// Enough that some are free while others wait for an answer that never comes.
 const MANY_CLIENTS: &str = "--concurrency 40n";
 
+/// Faults that come and go, so that enough happens in between for a level that is not kept to show.
+const UNHURRIED: &str =
+    "--concurrency 20n --rate 100 --time-limit 20 --latency 10 --nemesis-interval 3";
+
 fn eddy_sim(more: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_eddy"))
         .arg("sim")
@@ -41,7 +45,7 @@ fn holds(more: &str) {
 /// The same for grow-only counters of a level whose histories are held to what the level promises, whatever happens.
 #[track_caller]
 fn counter_keeps(level: &str, store: &str) {
-    let run = format!("-w g-counter {MANY_CLIENTS} {EVERYWHERE} --consistency-models {level}");
+    let run = format!("-w g-counter {UNHURRIED} {EVERYWHERE} --consistency-models {level}");
     let node = format!("-- --consistency {level}");
     holds(&match store {
         "lin-kv" => format!("{run} {node} --kv lin-kv"),

@@ -5,16 +5,22 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use eddy::workbench::check::consistency::Level;
+use clap::ValueEnum;
+use eddy::program;
+use eddy::workbench::check::Validity;
+use eddy::workbench::check::consistency::{Level, judge};
 use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::nemesis::Fault;
 use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
 use eddy::workbench::sim::matrix::{Cell, Matrix, Row, Store, row};
+use eddy::workbench::sim::{run, start};
+use eddy::workbench::workload::GCounter;
 use eddy::workbench::world::Settings;
-use eddy::workload::g_counter::Consistency;
+use eddy::workload::g_counter::{Consistency, Options};
 
-/// A level on a store, without faults, over so few operations that its consistency can be decided.
-fn level(level: Consistency, store: Store) -> Row {
-    let settings = Settings {
+/// No faults, and so few operations that their consistency can be decided.
+fn settings() -> Settings {
+    Settings {
         nodes: (0..3).map(|node| format!("n{node}")).collect(),
         client_count: 6,
         rate_per_s: 50.0,
@@ -29,8 +35,11 @@ fn level(level: Consistency, store: Store) -> Row {
         services_suffer: false,
         fault_interval: Duration::from_secs(1),
         seed: 0,
-    };
-    row(level, store, &settings, 0..60, || {})
+    }
+}
+
+fn level(level: Consistency, store: Store) -> Row {
+    row(level, store, &settings(), 0..60, || {})
 }
 
 fn keeps(row: &Row, guarantee: Level) {
@@ -85,6 +94,35 @@ fn sequential_is_just_that_and_its_final_reads_are_right_on_lin_kv_only() {
         &level(Consistency::Sequential, Store::Linearizable),
         Level::EventuallyRight,
     );
+}
+
+/// Whether a history of counters of this level is found not to be linearizable within so many seeds, under every fault.
+fn is_found_out(consistency: Consistency, seeds: u64) -> bool {
+    let start = start(program::GCounter(Options {
+        consistency,
+        ..Options::default()
+    }));
+    (1..=seeds).any(|seed| {
+        let settings = Settings {
+            client_count: 60,
+            rate_per_s: 100.0,
+            time_limit: Duration::from_secs(20),
+            faults: Fault::value_variants().to_vec(),
+            services_suffer: true,
+            fault_interval: Duration::from_secs(3),
+            seed,
+            ..settings()
+        };
+        let (record, ()) =
+            run(GCounter::default(), settings, &start, ()).expect("our nodes answer init");
+        judge(&record.history, Level::Linearizable).validity == Validity::Invalid
+    })
+}
+
+#[test]
+fn faults_do_not_hide_what_a_level_breaks() {
+    assert!(is_found_out(Consistency::Regular, 20));
+    assert!(!is_found_out(Consistency::Linearizable, 20));
 }
 
 #[test]
