@@ -287,7 +287,7 @@ fn long_histories_are_decided() {
 fn what_is_too_hard_to_decide_is_unknown_and_nothing_else() {
     // No choice among them makes an odd number, and there are too many to try.
     let twice = |client: usize| 2i64 << (client / 2);
-    let sign = |client: usize| if client % 2 == 0 { 1 } else { -1 };
+    let sign = |client: usize| if client.is_multiple_of(2) { 1 } else { -1 };
     let adds = (0..40).map(|client| lost_add(client, 0..9, sign(client) * twice(client)));
     let history: Vec<_> = adds.chain([read(40, 0..9, 1)]).collect();
     let judgement = judge(&history, Level::Sequential);
