@@ -1,6 +1,6 @@
 //! Exactly as much as is allowed, and one more.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::process::{ECHO, KAFKA, NODES, Process, TXN_LIST_APPEND, request};
 
@@ -35,16 +35,8 @@ fn a_request_to_a_log_may_name_1024_keys_of_128_bytes() {
     let keys = |count: usize| (0..count).map(|key| format!("k{key}"));
     let list =
         |count| json!({"type": "list_committed_offsets", "keys": keys(count).collect::<Vec<_>>()});
-    let poll = |count| {
-        let offsets = keys(count).map(|key| (key, json!(0)));
-        json!({"type": "poll", "offsets": offsets.collect::<Map<_, _>>()})
-    };
     let send = |bytes| json!({"type": "send", "key": "k".repeat(bytes), "msg": 1});
-    for (allowed, over) in [
-        (list(1024), list(1025)),
-        (poll(1024), poll(1025)),
-        (send(128), send(129)),
-    ] {
+    for (allowed, over) in [(list(1024), list(1025)), (send(128), send(129))] {
         assert_eq!(code(KAFKA, "c1", allowed), None);
         assert_eq!(code(KAFKA, "c1", over), Some(12));
     }
