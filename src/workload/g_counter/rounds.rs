@@ -47,9 +47,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Whether a node may let others make its steps. Only if its reads are never answered from the store's own word: a
-    /// node's next life knows no more than that.
-    fn hands_over(self) -> bool {
+    /// Whether nodes see to it that none is kept out of the register: see `peers` and `turns`. A node may only let others
+    /// make its steps if its reads are never answered from the store's own word: its next life knows no more than that.
+    fn is_fair(self) -> bool {
         self.is_shared && self.reads_change
     }
 }
@@ -252,8 +252,8 @@ impl Level for Rounds {
         if !self.plan.reads_change {
             self.keys_to_look_up.push(self.key.clone());
         }
-        self.turns.init(others.len());
-        if self.plan.hands_over() {
+        if self.plan.is_fair() {
+            self.turns.init(others.len());
             self.peers.init(others);
         }
         self.node = node_id.into();

@@ -4,7 +4,8 @@
 //! register, one message, and the answer may be from the past. Adds and reads together are sequentially consistent,
 //! which is all that the store promises: each client sees its own operations in order, and everyone the same order.
 //! But nothing says how old that order's end may be, so **the final read may miss acknowledged adds** on every store
-//! that is not linearizable. It is kept because it is worth seeing fail.
+//! that is not linearizable. It is kept because it is worth seeing fail, and as it is in textbooks: where nodes fight over
+//! the register, nothing keeps the one that wins from winning again.
 
 use super::rounds::Plan;
 

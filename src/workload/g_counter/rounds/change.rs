@@ -154,7 +154,7 @@ impl Rounds {
             self.start_reading(slot);
             return self.pause(slot, now);
         }
-        if self.plan.is_shared {
+        if self.plan.is_fair() {
             let node = self.node.as_str();
             self.turns.won(node, &self.known, &self.wanted, now);
         }
