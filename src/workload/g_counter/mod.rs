@@ -16,8 +16,10 @@
 //!   grows this means that no later read of the same node has a smaller value. With decrements the value says nothing
 //!   of the age, so nothing here ever compares values.
 //!
-//! One file a level: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. What the first three share is in
-//! `rounds` and, where nodes fight over one register, `peers`; the last is made of [`replicas`] and [`gossip`].
+//! One file a level: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. The first three differ in no more than
+//! two answers: do all nodes share one register, and do reads change it. How it is changed is in `rounds`, what it holds in
+//! `tally`, and what keeps nodes that fight over one from keeping each other out in `peers` and `turns`. The last is made
+//! of [`replicas`] and [`gossip`].
 
 mod answers;
 pub mod eventual;
