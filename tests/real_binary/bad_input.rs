@@ -384,6 +384,31 @@ fn what_other_nodes_say_amiss_is_harmless_before_init_and_after_it() {
 }
 
 #[test]
+fn a_step_that_no_node_takes_is_not_carried() {
+    let steps = [
+        "[0,0,1]",
+        "[7,7,1]",
+        "[-7,7,1]",
+        "[0,-7,1]",
+        "[0,-9223372036854775808,9223372036854775807]",
+        "[-9223372036854775808,-9223372036854775808,0]",
+        "[0,7,-1]",
+        "[0,7]",
+        "[0,7,1,1]",
+        "[0,7,1.5]",
+        "{}",
+    ];
+    let mut node = Process::initialised(G_COUNTER, &["--consistency", "linearizable"]);
+    for step in steps {
+        let body = format!(r#"{{"type":"carry","step":{step},"msg_id":1}}"#);
+        node.send(&format!(r#"{{"src":"n1","dest":"n0","body":{body}}}"#));
+        let answer = node.message();
+        assert_eq!(answer["dest"], "n1", "{step}");
+        assert_eq!(answer["body"]["code"], MALFORMED, "{step}");
+    }
+}
+
+#[test]
 fn nesting_of_any_depth_is_no_trouble() {
     let depth = 200_000;
     for odd in [

@@ -12,11 +12,11 @@
 //! - `life`: the sender's. When a peer has another than before, all that was assumed of it is forgotten.
 //! - `counts`: the sender's changes after number `since` up to number `upto`, without what that life of the other side
 //!   told itself.
-//! - `known`: this side has all changes up to number 12 of the other side's life 977, if it has heard of any. This is the acknowledgement. It is
-//!   cumulative and needs no message of its own, so lost, doubled and late messages do no harm. A side says it only if
-//!   the changes came without a gap: one that has restarted gets news from too late a `since` first, merges them,
-//!   acknowledges nothing, and then gets all. (Delta intervals, as in Almeida, Shoker and Baquero, "Delta state
-//!   replicated data types", 2018.)
+//! - `known`: this side has all changes up to number 12 of the other side's life 977, if it has heard of any. This is the
+//!   acknowledgement. It is cumulative and needs no message of its own, so lost, doubled and late messages do no harm. A
+//!   side says it only if the changes came without a gap: one that has restarted gets news from too late a `since` first,
+//!   merges them, acknowledges nothing, and then gets all. (Delta intervals, as in Almeida, Shoker and Baquero, "Delta
+//!   state replicated data types", 2018.)
 //!
 //! Whoever asks sees to it that the exchange completes: a question is repeated until it is answered, so nothing that was
 //! said in an answer needs repeating. A peer is asked
@@ -147,7 +147,7 @@ impl Gossip {
             next_heartbeat: 0,
             heartbeat_at: Duration::ZERO,
             read_wait: options.read_wait,
-            rpc_timeout: options.rpc_timeout,
+            rpc_timeout: options.rpc_timeout.max(Duration::from_millis(1)),
             random,
         }
     }

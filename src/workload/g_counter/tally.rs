@@ -36,6 +36,13 @@ pub(super) struct Step {
     pub(super) delta: i64,
 }
 
+impl Step {
+    /// Whether a node could have made it: its id is new, and so is what takes its place if the delta does not fit.
+    pub(super) fn is_possible(&self) -> bool {
+        self.round_id > 0 && self.after.unsigned_abs() != self.round_id.unsigned_abs()
+    }
+}
+
 impl Tally {
     /// What has been counted.
     pub(super) fn total(&self) -> i64 {

@@ -312,16 +312,20 @@ impl Rounds {
         let Some(peer) = self.peers.index(src) else {
             return Err(Error::not_supported(&body.kind));
         };
-        let step = body.fields.step.ok_or_else(|| Error::missing("step"))?;
-        let (after, round_id, delta) = serde_json::from_str(step.get()).map_err(|error| {
-            let text = alloc::format!("malformed step: {error}");
-            Error::new(ErrorCode::MALFORMED_REQUEST, text)
-        })?;
+        let told = body.fields.step.ok_or_else(|| Error::missing("step"))?;
+        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
+        let (after, round_id, delta) = serde_json::from_str(told.get())
+            .map_err(|error| malformed(alloc::format!("malformed step: {error}")))?;
         let step = Step {
             after,
             round_id,
             delta,
         };
+        if !step.is_possible() || (delta < 0 && !self.options.decrements) {
+            return Err(malformed(alloc::format!(
+                "no node takes such a step: {step:?}"
+            )));
+        }
         let guest = Guest {
             step,
             msg_id: body.msg_id,
