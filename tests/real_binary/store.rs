@@ -252,6 +252,24 @@ fn a_value_that_no_counter_wrote_is_an_error_and_is_left_alone() {
 }
 
 #[test]
+fn a_register_of_one_kind_is_not_taken_for_the_other() {
+    let shared = json!([1, 2, "n1", "n1", 5]);
+    for (level, key, value) in [
+        ("regular", "g-counter/n0", &shared),
+        ("regular", "g-counter/n1", &shared),
+        ("linearizable", "g-counter", &json!([1, 2])),
+        ("sequential", "g-counter", &json!([1, 2])),
+    ] {
+        let mut store = Store::default();
+        store.values.insert(key.into(), value.clone());
+        let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
+        node.send(&read(1));
+        let message = node.serve(|body| store.handle(body));
+        assert_eq!(message["body"]["code"], 11, "{level}, {key}: {message}");
+    }
+}
+
+#[test]
 fn answers_of_the_wrong_form_are_no_answers() {
     let wrong = [
         json!({"type": "read_ok"}),
