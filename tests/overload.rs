@@ -133,6 +133,16 @@ impl Overload {
         let until_us = self.now_us + seconds * 1_000_000;
         let mut ask_us = self.now_us;
         while ask_us < until_us {
+            let answer_us = self.answers.front().map(|(answer_us, _)| *answer_us);
+            let next =
+                Duration::from_micros(answer_us.map_or(ask_us, |answer_us| answer_us.min(ask_us)));
+            if let Some(deadline) = self.node.deadline().filter(|deadline| *deadline <= next) {
+                let deadline_us = deadline.as_nanos().div_ceil(1000) as u64;
+                self.now_us = self.now_us.max(deadline_us);
+                self.node.wake(Duration::from_micros(self.now_us));
+                self.listen();
+                continue;
+            }
             match self.answers.front() {
                 Some((answer_us, _)) if *answer_us <= ask_us => {
                     let (answer_us, answer) = self.answers.pop_front().expect("there is one");
