@@ -1,10 +1,9 @@
 //! A browser that does as a test says: as much of the WebDriver protocol (w3c.github.io/webdriver) as that takes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::{fs, process, thread};
 
 use serde_json::{Value, json};
@@ -12,6 +11,8 @@ use serde_json::{Value, json};
 /// A browser with one window. It ends when this is dropped.
 pub struct Browser {
     driver: Child,
+    /// What it says: kept open, so that it can go on.
+    _said: Lines<BufReader<ChildStdout>>,
     port: u16,
     session: String,
     profile: PathBuf,
@@ -20,27 +21,32 @@ pub struct Browser {
 impl Browser {
     /// A browser, or `None` where chromedriver is not installed.
     pub fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = port.expect("there is a free port").port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
+        // It says which port it has taken, once it listens there.
+        let said = driver.stdout.take().expect("it is a pipe");
+        let mut said = BufReader::new(said).lines();
+        let port = said.find_map(|line| {
+            let line = line.expect("it says something");
+            line.rsplit_once("successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+        });
+        let port = port.expect("it listens");
         let profile = std::env::temp_dir().join(format!("eddy-browser-{}-{port}", process::id()));
         let mut browser = Browser {
             driver,
+            _said: said,
             port,
             session: String::new(),
             profile,
         };
-        for _ in 0..100 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
         let arguments = [
             "--headless",
             "--no-sandbox",
