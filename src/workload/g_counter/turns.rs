@@ -62,7 +62,7 @@ impl Turns {
     pub(super) fn answered(&mut self, time: Duration) {
         let round_trip = self
             .round_trip
-            .map_or(time, |before| (before * 7 + time) / 8);
+            .map_or(time, |before| before / 8 * 7 + time / 8);
         self.round_trip = Some(round_trip);
     }
 
@@ -85,7 +85,7 @@ impl Turns {
             self.wins_to_rest = self.wins_min();
         } else if let Some(round_trip) = self.round_trip {
             self.wins_to_rest = (2 * self.wins_to_rest).min(WINS_MAX).max(self.wins_min());
-            self.rest_until = now.saturating_add(round_trip * REST_ROUND_TRIPS);
+            self.rest_until = now.saturating_add(round_trip.saturating_mul(REST_ROUND_TRIPS));
         }
     }
 
@@ -151,6 +151,20 @@ mod tests {
         };
         let rests = rests(keep_out);
         assert_eq!(rests[..3], [8, 17, 27]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_as_far_as_it_can_is_survived() {
+        let mut turns = Turns::default();
+        turns.init(2);
+        for _ in 0..3 {
+            turns.answered(Duration::MAX);
+        }
+        let register = Tally::default();
+        for _ in 0..WINS_MIN {
+            turns.won("n0", &register, &register, Duration::MAX);
+        }
+        assert_eq!(turns.rest_until(), Duration::MAX);
     }
 
     #[test]

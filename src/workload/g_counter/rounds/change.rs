@@ -17,7 +17,8 @@ const NEED_RPC_TIMEOUTS: u32 = 2;
 /// For so many times the patience with the store, a carrier that was silent is left alone.
 const SILENCE_RPC_TIMEOUTS: u32 = 5;
 
-/// A carrier that has not answered after so many round trips to the store is silent.
+/// A carrier that has not answered after so many round trips to the store is silent, but not before a tenth of the
+/// patience with the store: where those take next to no time, a carrier that is merely busy would seem so.
 const CARRIER_ROUND_TRIPS: u32 = 8;
 
 impl Rounds {
@@ -116,7 +117,10 @@ impl Rounds {
         round.was_handed_over = true;
         let wait = self.patience.wait(0);
         let round_trip = self.turns.round_trip().unwrap_or(wait);
-        let deadline = now.saturating_add(wait.min(round_trip * CARRIER_ROUND_TRIPS));
+        let patience = round_trip
+            .saturating_mul(CARRIER_ROUND_TRIPS)
+            .max(wait / 10);
+        let deadline = now.saturating_add(wait.min(patience));
         self.rounds.set_deadline(slot, deadline);
         outbox
             .send(self.peers.name(carrier), "carry")
