@@ -97,9 +97,15 @@ impl fmt::Display for BadLine {
 
 impl core::error::Error for BadLine {}
 
-/// What an `init` says.
+/// What an `init` says beyond what every message does.
 #[derive(Deserialize)]
 struct Init<'a> {
+    #[serde(borrow)]
+    body: InitBody<'a>,
+}
+
+#[derive(Deserialize)]
+struct InitBody<'a> {
     #[serde(borrow)]
     node_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -138,7 +144,7 @@ impl<W: Workload> Node<W> {
         };
         let body = &message.body;
         let result = if body.kind == "init" {
-            self.init(line)
+            self.init(line, &message.src, body.msg_id)
         } else if !self.outbox.is_initialised() {
             Err(Error::new(
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
@@ -160,11 +166,11 @@ impl<W: Workload> Node<W> {
     }
 
     /// A second `init` changes nothing and is answered: the first answer may have been lost.
-    fn init(&mut self, line: &str) -> Result<(), Error> {
+    fn init(&mut self, line: &str, src: &str, msg_id: Option<i64>) -> Result<(), Error> {
         let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
-        let message = Message::<Init>::parse(line)
-            .map_err(|error| malformed(alloc::format!("malformed init: {}", error.reason)))?;
-        let Init { node_id, node_ids } = &message.body.fields;
+        let init: Init = serde_json::from_str(line)
+            .map_err(|error| malformed(alloc::format!("malformed init: {error}")))?;
+        let InitBody { node_id, node_ids } = &init.body;
         if node_id.is_empty() {
             return Err(malformed("malformed init: node_id is empty".into()));
         }
@@ -172,8 +178,7 @@ impl<W: Workload> Node<W> {
             self.outbox.init(node_id);
             self.workload.init(node_id, node_ids);
         }
-        self.outbox
-            .reply(&message.src, message.body.msg_id, "init_ok");
+        self.outbox.reply(src, msg_id, "init_ok");
         Ok(())
     }
 
