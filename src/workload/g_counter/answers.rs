@@ -1,7 +1,7 @@
 //! Operations of clients that wait, and their answers: each gets exactly one.
 
-use alloc::{collections::VecDeque, string::ToString};
-use core::time::Duration;
+use alloc::{string::ToString, vec::Drain, vec::Vec};
+use core::{mem, time::Duration};
 
 use crate::node::Outbox;
 use crate::protocol::{Error, ErrorCode, Name};
@@ -24,10 +24,22 @@ pub(super) struct Rider {
     pub(super) is_answered: bool,
 }
 
-/// Takes the oldest operation out if its time is up.
-pub(super) fn pop_expired(oldest_first: &mut VecDeque<Rider>, now: Duration) -> Option<Rider> {
-    let oldest = oldest_first.front()?;
-    (oldest.deadline <= now).then(|| oldest_first.pop_front())?
+/// Operations, oldest first.
+pub(super) type Riders = Vec<Rider>;
+
+/// Puts the oldest of those that wait on board, where nobody is yet, but no more than may ride together.
+pub(super) fn board(waiting: &mut Riders, batch_max: usize, riders: &mut Riders) {
+    if waiting.len() <= batch_max {
+        mem::swap(waiting, riders);
+    } else {
+        riders.extend(waiting.drain(..batch_max));
+    }
+}
+
+/// Takes the oldest operations out whose time is up.
+pub(super) fn expired(riders: &mut Riders, now: Duration) -> Drain<'_, Rider> {
+    let in_time = riders.iter().position(|rider| rider.deadline > now);
+    riders.drain(..in_time.unwrap_or(riders.len()))
 }
 
 /// Answers clients, and counts the answers that are still missing.
@@ -75,7 +87,7 @@ impl Answers {
 
     pub(super) fn ok(&mut self, rider: &Rider, value: i128, outbox: &mut Outbox) {
         self.missing -= 1;
-        let client = rider.client.as_str();
+        let client = &rider.client;
         match rider.want {
             Want::Add(_) => drop(outbox.reply(client, rider.msg_id, "add_ok")),
             Want::Read => {
@@ -89,7 +101,7 @@ impl Answers {
     #[cold]
     pub(super) fn error(&mut self, rider: &Rider, error: &Error, outbox: &mut Outbox) {
         self.missing -= 1;
-        outbox.error(rider.client.as_str(), rider.msg_id, error);
+        outbox.error(&rider.client, rider.msg_id, error);
     }
 
     /// Answers an operation that rides, or has ridden: if it is an add, its delta may be under way.

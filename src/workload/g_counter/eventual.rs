@@ -53,10 +53,10 @@
 //! node than it has counted itself. A peer that makes up a plausible epoch of a third one is believed: this level
 //! tolerates crashes, not treason.
 
-use alloc::{borrow::Cow, collections::VecDeque};
+use alloc::borrow::Cow;
 use core::time::Duration;
 
-use super::answers::{Answers, Rider, Want, pop_expired};
+use super::answers::{Answers, Riders, Want, board, expired};
 use super::gossip::Gossip;
 use super::{Fields, Level, Options};
 use crate::node::{Outbox, Random};
@@ -67,9 +67,9 @@ use crate::protocol::{Error, Message};
 pub(super) struct Eventual {
     gossip: Gossip,
     /// Reads that wait for the poll under way, oldest first.
-    polling: VecDeque<Rider>,
+    polling: Riders,
     /// Reads that ride on the next poll, oldest first.
-    waiting: VecDeque<Rider>,
+    waiting: Riders,
     answers: Answers,
     batch_max: usize,
     /// By then a read is answered.
@@ -80,8 +80,8 @@ impl Eventual {
     pub(super) fn new(options: Options, seed: u64) -> Self {
         Eventual {
             gossip: Gossip::new(&options, Random::new(seed)),
-            polling: VecDeque::new(),
-            waiting: VecDeque::new(),
+            polling: Riders::new(),
+            waiting: Riders::new(),
             answers: Answers::new(options.pending_max),
             batch_max: options.batch_max,
             read_wait: options.read_wait.min(options.op_timeout),
@@ -100,8 +100,7 @@ impl Eventual {
             if !self.polling.is_empty() || self.waiting.is_empty() {
                 return;
             }
-            let boarding = self.waiting.len().min(self.batch_max);
-            self.polling.extend(self.waiting.drain(..boarding));
+            board(&mut self.waiting, self.batch_max, &mut self.polling);
             self.gossip.poll(now, outbox);
         }
     }
@@ -128,7 +127,7 @@ impl Level for Eventual {
             Want::Read => {
                 let deadline = now.saturating_add(self.read_wait);
                 let rider = self.answers.admit(client, msg_id, want, deadline)?;
-                self.waiting.push_back(rider);
+                self.waiting.push(rider);
                 self.advance(now, outbox);
             }
         }
@@ -153,7 +152,7 @@ impl Level for Eventual {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let oldest = self.polling.front().or(self.waiting.front());
+        let oldest = self.polling.first().or(self.waiting.first());
         let read = oldest.map(|rider| rider.deadline);
         read.into_iter().chain(self.gossip.deadline()).min()
     }
@@ -161,7 +160,7 @@ impl Level for Eventual {
     fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
         let value = self.gossip.replicas.value();
         for reads in [&mut self.polling, &mut self.waiting] {
-            while let Some(rider) = pop_expired(reads, now) {
+            for rider in expired(reads, now) {
                 self.answers.ok(&rider, value, outbox);
             }
         }

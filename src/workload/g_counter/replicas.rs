@@ -222,7 +222,7 @@ impl Encode for Counts<'_> {
             if index > 0 {
                 out.push(b',');
             }
-            self.replicas.nodes[id.node].as_str().encode(out);
+            self.replicas.nodes[id.node].encode(out);
             out.push(b',');
             id.life.encode(out);
             out.push(b',');

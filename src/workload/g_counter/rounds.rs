@@ -22,12 +22,10 @@
 mod change;
 mod look;
 
-use alloc::{borrow::Cow, collections::VecDeque, string::String, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::time::Duration;
 
-use smallvec::SmallVec;
-
-use super::answers::{Answers, Rider, Want, pop_expired};
+use super::answers::{Answers, Rider, Riders, Want, expired};
 use super::peers::Peers;
 use super::tally::{Step, Tally};
 use super::turns::Turns;
@@ -53,8 +51,6 @@ impl Plan {
         self.is_shared && self.reads_change
     }
 }
-
-type Riders = SmallVec<[Rider; 4]>;
 
 #[derive(Debug)]
 struct Round {
@@ -103,9 +99,9 @@ pub(super) struct Rounds {
     changing: Option<usize>,
     is_looking: bool,
     /// Operations that wait for the next change, oldest first.
-    to_change: VecDeque<Rider>,
+    to_change: Riders,
     /// Reads that wait for the next look, oldest first.
-    to_look: VecDeque<Rider>,
+    to_look: Riders,
     answers: Answers,
     peers: Peers,
     turns: Turns,
@@ -143,8 +139,8 @@ impl Rounds {
             changing: None,
             peers: Peers::default(),
             is_looking: false,
-            to_change: VecDeque::new(),
-            to_look: VecDeque::new(),
+            to_change: Riders::new(),
+            to_look: Riders::new(),
             known: Tally::default(),
             is_known: false,
             others: Vec::new(),
@@ -270,8 +266,8 @@ impl Level for Rounds {
         let deadline = now.saturating_add(self.options.op_timeout);
         let rider = self.answers.admit(client, msg_id, want, deadline)?;
         match want {
-            Want::Read if !self.plan.reads_change => self.to_look.push_back(rider),
-            _ => self.to_change.push_back(rider),
+            Want::Read if !self.plan.reads_change => self.to_look.push(rider),
+            _ => self.to_change.push(rider),
         }
         self.advance(now, outbox);
         Ok(())
@@ -353,8 +349,8 @@ impl Level for Rounds {
         });
         let rest_until = self.waits_for_turn().then(|| self.turns.rest_until());
         riding
-            .chain(self.to_change.front())
-            .chain(self.to_look.front())
+            .chain(self.to_change.first())
+            .chain(self.to_look.first())
             .map(|rider| rider.deadline)
             .chain(self.rounds.deadline())
             .chain(rest_until)
@@ -362,14 +358,14 @@ impl Level for Rounds {
     }
 
     fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        while let Some(rider) = pop_expired(&mut self.to_change, now) {
+        for rider in expired(&mut self.to_change, now) {
             self.answers.error(
                 &rider,
                 &Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, LATE),
                 outbox,
             );
         }
-        while let Some(rider) = pop_expired(&mut self.to_look, now) {
+        for rider in expired(&mut self.to_look, now) {
             self.answers.give_up(&rider, LATE, outbox);
         }
         for (_, round) in self.rounds.iter_mut() {

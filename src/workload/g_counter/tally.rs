@@ -164,7 +164,7 @@ impl Encode for Tally {
         }
         for (name, round_id) in &self.rounds {
             out.push(b',');
-            name.as_str().encode(out);
+            name.encode(out);
             out.push(b',');
             round_id.encode(out);
         }

@@ -7,7 +7,7 @@ use crate::kv::{Register, Seen};
 use crate::node::Outbox;
 use crate::protocol::{Encode, Error, ErrorCode, Message};
 use crate::workload::g_counter::Fields;
-use crate::workload::g_counter::answers::{Want, out_of_range};
+use crate::workload::g_counter::answers::{Want, board, out_of_range};
 use crate::workload::g_counter::peers::Guest;
 use crate::workload::g_counter::tally::{Step, Tally};
 
@@ -53,20 +53,22 @@ impl Rounds {
         if round.step.is_some() {
             return;
         }
-        let mut delta = 0;
         let riders = &mut round.riders;
-        while riders.len() < self.options.batch_max
-            && let Some(rider) = self.to_change.pop_front()
-        {
-            if let Want::Add(more) = rider.want {
-                let Some(total) = i64::checked_add(delta, more).filter(|&total| fits(total)) else {
-                    self.answers.error(&rider, &out_of_range(), outbox);
-                    continue;
-                };
-                delta = total;
+        board(&mut self.to_change, self.options.batch_max, riders);
+        let mut delta = 0;
+        riders.retain(|rider| {
+            let Want::Add(more) = rider.want else {
+                return true;
+            };
+            match i64::checked_add(delta, more).filter(|&total| fits(total)) {
+                Some(total) => delta = total,
+                None => {
+                    self.answers.error(rider, &out_of_range(), outbox);
+                    return false;
+                }
             }
-            riders.push(rider);
-        }
+            true
+        });
         if !riders.is_empty() {
             self.last_round_id += 1;
             round.step = Some(Step {
@@ -248,11 +250,8 @@ impl Rounds {
                 // They board again, in their old order and before what came later.
                 let round = self.rounds.get(slot);
                 round.step = None;
-                while let Some(rider) = round.riders.pop() {
-                    if !rider.is_answered {
-                        self.to_change.push_front(rider);
-                    }
-                }
+                round.riders.retain(|rider| !rider.is_answered);
+                self.to_change.splice(..0, round.riders.drain(..));
                 self.go_on(slot, now, outbox);
             }
             Some(Seen::Open) | None => otherwise(self, outbox),
@@ -274,7 +273,7 @@ impl Rounds {
         let value = self.value();
         let is_enough = self.keys_to_look_up.is_empty();
         self.end_round(slot, |this, rider| match rider.want {
-            Want::Read if !is_enough => this.to_look.push_back(rider),
+            Want::Read if !is_enough => this.to_look.push(rider),
             _ => this.answers.ok(&rider, value, outbox),
         });
     }
