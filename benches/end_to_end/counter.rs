@@ -1,7 +1,7 @@
 //! A counter with a store in the same process: what a node of that level makes of a flood when nothing but the node
 //! takes time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -23,12 +23,14 @@ pub fn run(consistency: Consistency) -> io::Result<()> {
     let mut store = Store {
         sender: Sender::new("seq-kv"),
         values: HashMap::new(),
+        answers: VecDeque::new(),
     };
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
-    let (mut answers, mut stored) = (Vec::new(), Vec::new());
     loop {
         let count = input.read(reader.space())?;
         if count == 0 {
+            node.finish();
+            assert!(node.output().is_empty(), "every operation was answered");
             return Ok(());
         }
         reader.filled(count);
@@ -37,32 +39,51 @@ pub fn run(consistency: Consistency) -> io::Result<()> {
             node.receive(line, Duration::ZERO)
                 .map_err(io::Error::other)?;
         }
-        while !node.output().is_empty() {
-            let said = str::from_utf8(node.output()).map_err(io::Error::other)?;
-            for line in said.split_inclusive('\n') {
-                match line.starts_with(r#"{"src":"n0","dest":"seq-kv""#) {
-                    true => store.answer(line, &mut stored),
-                    false => answers.extend_from_slice(line.as_bytes()),
-                }
-            }
-            node.written(node.output().len());
-            let told = str::from_utf8(&stored).map_err(io::Error::other)?;
-            for line in told.lines() {
-                node.receive(line, Duration::ZERO)
-                    .map_err(io::Error::other)?;
-            }
-            stored.clear();
+        hand_out(&mut node, &mut store, &mut output)?;
+        while let Some(line) = store.answers.pop_front() {
+            node.receive(&line, Duration::ZERO)
+                .map_err(io::Error::other)?;
+            hand_out(&mut node, &mut store, &mut output)?;
         }
-        output.write_all(&answers)?;
-        output.flush()?;
-        answers.clear();
     }
+}
+
+/// Hands what the node has said to whom it is for.
+fn hand_out(
+    node: &mut Node<GCounter>,
+    store: &mut Store,
+    clients: &mut impl Write,
+) -> io::Result<()> {
+    let output = node.output();
+    let (to_clients, to_store) = output.split_at(requests_start(output));
+    clients.write_all(to_clients)?;
+    for line in str::from_utf8(to_store).map_err(io::Error::other)?.lines() {
+        store.answer(line);
+    }
+    node.written(node.output().len());
+    clients.flush()
+}
+
+/// Where the requests to the store begin: they are the last that a node says before it waits for the answers.
+fn requests_start(output: &[u8]) -> usize {
+    let mut start = output.len();
+    while let Some((_, rest)) = output[..start].split_last() {
+        let newline = rest.iter().rposition(|&byte| byte == b'\n');
+        let line_start = newline.map_or(0, |newline| newline + 1);
+        if !output[line_start..].starts_with(br#"{"src":"n0","dest":"seq-kv""#) {
+            break;
+        }
+        start = line_start;
+    }
+    start
 }
 
 /// Its swaps always find what they expect: it has no other client.
 struct Store {
     sender: Sender,
     values: HashMap<String, Box<RawValue>>,
+    /// What it has said and the node hasn't heard.
+    answers: VecDeque<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +93,7 @@ struct Fields<'a> {
 }
 
 impl Store {
-    fn answer(&mut self, line: &str, out: &mut Vec<u8>) {
+    fn answer(&mut self, line: &str) {
         let request = Message::<Fields>::parse(line).expect("nodes send messages");
         let Fields { key, to } = request.body.fields;
         let kind = match (&to, self.values.contains_key(key)) {
@@ -81,7 +102,8 @@ impl Store {
             (None, false) => "error",
         };
         let asked = request.body.msg_id.expect("it asks for an answer");
-        let answer = MessageWriter::new(out, &self.sender, &request.src, kind);
+        let mut out = Vec::new();
+        let answer = MessageWriter::new(&mut out, &self.sender, &request.src, kind);
         let answer = answer.field("in_reply_to", asked);
         match (to, self.values.get(key)) {
             (Some(to), _) => {
@@ -91,5 +113,7 @@ impl Store {
             (None, Some(value)) => drop(answer.field("value", &**value)),
             (None, None) => drop(answer.field("code", 20u64)),
         }
+        self.answers
+            .push_back(String::from_utf8(out).expect("messages are text"));
     }
 }

@@ -54,7 +54,7 @@ impl Service {
     /// Asks for the value of `key`.
     pub fn read<K: Encode + ?Sized>(&self, key: &K, message_id: i64, outbox: &mut Outbox) {
         outbox
-            .send(self.name.as_str(), "read")
+            .send(&self.name, "read")
             .field("key", key)
             .field("msg_id", message_id);
     }
@@ -70,7 +70,7 @@ impl Service {
         outbox: &mut Outbox,
     ) {
         outbox
-            .send(self.name.as_str(), "write")
+            .send(&self.name, "write")
             .field("key", key)
             .field("value", value)
             .field("msg_id", message_id);
@@ -86,7 +86,7 @@ impl Service {
         outbox: &mut Outbox,
     ) {
         let request = outbox
-            .send(self.name.as_str(), "cas")
+            .send(&self.name, "cas")
             .field("key", key)
             .field("from", from)
             .field("to", to);

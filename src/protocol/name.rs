@@ -1,6 +1,9 @@
+use alloc::vec::Vec;
 use core::fmt;
 
 use smallvec::SmallVec;
+
+use super::encode::{Encode, encode_text};
 
 /// The longest id of a sender: 1 KiB. Pending operations remember who asked, so it bounds what they take.
 pub const NAME_BYTES_MAX: usize = 1 << 10;
@@ -29,6 +32,13 @@ impl Name {
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         Name(SmallVec::from_slice(text.as_bytes()))
+    }
+}
+
+// Not by way of `as_str`, which looks through its bytes.
+impl Encode for Name {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_text(&self.0, out);
     }
 }
 

@@ -36,7 +36,7 @@ fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde
             let mut separator = b'{';
             for (name, value) in &fields {
                 out.push(separator);
-                name.as_str().encode(out);
+                name.encode(out);
                 out.push(b':');
                 encode(value, depth + 1, out)?;
                 separator = b',';

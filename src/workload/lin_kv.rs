@@ -203,10 +203,10 @@ impl LinKv {
             match answer {
                 Answer::Value(value) => {
                     outbox
-                        .reply(client.as_str(), msg_id, "read_ok")
+                        .reply(&client, msg_id, "read_ok")
                         .field("value", *value);
                 }
-                _ => outbox.error(client.as_str(), msg_id, &missing()),
+                _ => outbox.error(&client, msg_id, &missing()),
             }
         }
         self.next_read(slot, now, outbox);
@@ -221,8 +221,8 @@ impl LinKv {
             .remove(&rider)
             .expect("a change ends with its rider");
         let error = match answer {
-            Answer::Written => return drop(outbox.reply(client.as_str(), msg_id, "write_ok")),
-            Answer::Swapped => return drop(outbox.reply(client.as_str(), msg_id, "cas_ok")),
+            Answer::Written => return drop(outbox.reply(&client, msg_id, "write_ok")),
+            Answer::Swapped => return drop(outbox.reply(&client, msg_id, "cas_ok")),
             Answer::Mismatch => Error::new(
                 ErrorCode::PRECONDITION_FAILED,
                 "the value is not what from says",
@@ -230,7 +230,7 @@ impl LinKv {
             Answer::Unclear(code) => Error::new(*code, "the store answers with an error"),
             Answer::Missing | Answer::Value(_) => missing(),
         };
-        outbox.error(client.as_str(), msg_id, &error);
+        outbox.error(&client, msg_id, &error);
     }
 
     /// Answers a rider whose time is up as truly as it can be.
@@ -251,7 +251,7 @@ impl LinKv {
             }
             None => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, String::from(why)),
         };
-        outbox.error(client.as_str(), msg_id, &error);
+        outbox.error(&client, msg_id, &error);
     }
 }
 

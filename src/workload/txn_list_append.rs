@@ -167,7 +167,7 @@ impl TxnListAppend {
             values: &values,
         };
         outbox
-            .reply(rider.client.as_str(), rider.msg_id, "txn_ok")
+            .reply(&rider.client, rider.msg_id, "txn_ok")
             .field("txn", done);
     }
 
@@ -180,7 +180,7 @@ impl TxnListAppend {
                     if let Some(Rider { client, msg_id, .. }) = self.riders.remove(&rider) {
                         let text = "the store holds something that this node would not have written; who else writes there?";
                         let error = Error::new(ErrorCode::TIMEOUT, text);
-                        outbox.error(client.as_str(), msg_id, &error);
+                        outbox.error(&client, msg_id, &error);
                     }
                 }
             }
@@ -198,7 +198,7 @@ impl TxnListAppend {
                 Error::new(ErrorCode::TIMEOUT, text)
             }
         };
-        outbox.error(client.as_str(), msg_id, &error);
+        outbox.error(&client, msg_id, &error);
     }
 }
 

@@ -203,7 +203,7 @@ impl TxnRwRegister {
         entry.extend_from_slice(b"[[");
         count.encode(&mut entry);
         entry.push(b',');
-        self.node.as_str().encode(&mut entry);
+        self.node.encode(&mut entry);
         entry.push(b',');
         self.gossip.life().encode(&mut entry);
         entry.extend_from_slice(b"],[");

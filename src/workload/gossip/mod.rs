@@ -242,7 +242,7 @@ impl<R: Replica> Gossip<R> {
                 link.tell(&self.replica, self.life, &mut self.entries, times, wait)
             {
                 outbox
-                    .send(link.name.as_str(), "gossip")
+                    .send(&link.name, "gossip")
                     .field("gossip", telling.with(&self.entries));
             }
         }

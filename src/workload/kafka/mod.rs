@@ -164,7 +164,7 @@ impl Kafka {
         let keys = keys.iter().map(String::as_str);
         if let Some(offsets) = self.commits.list(keys, *since, now, outbox) {
             outbox
-                .reply(client.as_str(), *msg_id, "list_committed_offsets_ok")
+                .reply(&client, *msg_id, "list_committed_offsets_ok")
                 .field("offsets", Offsets(&offsets));
             self.lists.remove(&rider);
             self.riders.remove(&rider);
@@ -181,7 +181,7 @@ impl Kafka {
         else {
             return;
         };
-        outbox.error(client.as_str(), msg_id, error);
+        outbox.error(&client, msg_id, error);
         self.lists.remove(&rider);
         if let Want::Poll { offsets, .. } = want {
             for (index, (key, offset)) in offsets.iter().enumerate() {
@@ -223,7 +223,7 @@ impl Kafka {
                     log::Progress::Appended { rider, offset } => {
                         if let Some(Rider { client, msg_id, .. }) = self.riders.remove(&rider) {
                             outbox
-                                .reply(client.as_str(), msg_id, "send_ok")
+                                .reply(&client, msg_id, "send_ok")
                                 .field("offset", offset);
                         }
                     }
@@ -245,7 +245,7 @@ impl Kafka {
                     }
                     commits::Progress::Committed { rider } => {
                         if let Some(Rider { client, msg_id, .. }) = self.riders.remove(&rider) {
-                            outbox.reply(client.as_str(), msg_id, "commit_offsets_ok");
+                            outbox.reply(&client, msg_id, "commit_offsets_ok");
                         }
                     }
                 }

@@ -79,7 +79,7 @@ impl Kafka {
             offsets,
         };
         outbox
-            .reply(client.as_str(), msg_id, "poll_ok")
+            .reply(&client, msg_id, "poll_ok")
             .field("msgs", entries);
     }
 

@@ -89,7 +89,7 @@ impl Encode for Chunk {
             if index > 0 {
                 out.push(b',');
             }
-            name.as_str().encode(out);
+            name.encode(out);
             out.push(b':');
             round_id.encode(out);
         }
