@@ -62,6 +62,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":"c1","dest":"n0","body":null}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":"add"}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":[]}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1},"body":{"type":"x","msg_id":2}}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":[{"type":"x","msg_id":1}]}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":"1"}}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1.5}}"#, Complaint),
