@@ -1,0 +1,208 @@
+//! How serde reads a message.
+//!
+//! By hand and not with `#[serde(flatten)]`, which would buffer every field: the keys that the protocol knows are taken
+//! out as they pass by, the others go on to `F`. And what is taken out is written where it is to be: handed up from call
+//! to call, a message would cost a fifteenth more.
+
+use alloc::borrow::Cow;
+use core::{fmt, marker::PhantomData};
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+use super::{Body, Message};
+
+/// Reads all of a message into `header` but the workload's own fields, which are the answer.
+pub(super) struct MessageVisitor<'h, 'de, F> {
+    pub(super) header: &'h mut Message<'de, ()>,
+    pub(super) fields: PhantomData<F>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum MessageKey {
+    Src,
+    Dest,
+    Body,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
+    type Value = F;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message: a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
+        let header = self.header;
+        let mut fields = None;
+        while let Some(key) = map.next_key()? {
+            match key {
+                MessageKey::Src if !header.src.is_empty() => {
+                    return Err(A::Error::duplicate_field("src"));
+                }
+                MessageKey::Body if fields.is_some() => {
+                    return Err(A::Error::duplicate_field("body"));
+                }
+                MessageKey::Src => map.next_value_seed(TextInto(&mut header.src))?,
+                MessageKey::Dest => map.next_value_seed(TextInto(&mut header.dest))?,
+                MessageKey::Body => {
+                    let body = BodyVisitor {
+                        header: &mut header.body,
+                        fields: PhantomData,
+                    };
+                    fields = Some(map.next_value_seed(body)?);
+                }
+                MessageKey::Unknown => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        fields.ok_or_else(|| A::Error::missing_field("body"))
+    }
+}
+
+/// The same for a body.
+struct BodyVisitor<'h, 'de, F> {
+    header: &'h mut Body<'de, ()>,
+    fields: PhantomData<F>,
+}
+
+impl<'de, F: Deserialize<'de>> DeserializeSeed<'de> for BodyVisitor<'_, 'de, F> {
+    type Value = F;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<F, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
+    type Value = F;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a body: a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F, A::Error> {
+        let header = self.header;
+        F::deserialize(MapAccessDeserializer::new(OtherFields { map, header }))
+    }
+}
+
+impl<'de: 'a, 'a, F: Deserialize<'de>> Deserialize<'de> for Body<'a, F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut header = Body::default();
+        let body = BodyVisitor {
+            header: &mut header,
+            fields: PhantomData,
+        };
+        let fields = body.deserialize(deserializer)?;
+        Ok(header.with(fields))
+    }
+}
+
+/// Puts a string in its place, borrowed from the line unless it holds escapes.
+struct TextInto<'h, 'de>(&'h mut Cow<'de, str>);
+
+impl<'de> DeserializeSeed<'de> for TextInto<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextInto<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
+        *self.0 = Cow::Borrowed(text);
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        *self.0 = Cow::Owned(text.into());
+        Ok(())
+    }
+}
+
+/// The fields of a body without those that the protocol knows, which go to `header`.
+struct OtherFields<'h, 'de, A> {
+    map: A,
+    header: &'h mut Body<'de, ()>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        let mut seed = Some(seed);
+        loop {
+            match self.map.next_key_seed(KeySeed(&mut seed))? {
+                Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.header.kind))?,
+                Some(Key::MsgId) => self.header.msg_id = self.map.next_value()?,
+                Some(Key::InReplyTo) => self.header.in_reply_to = self.map.next_value()?,
+                Some(Key::Code) => self.header.code = self.map.next_value()?,
+                Some(Key::Other(key)) => return Ok(Some(key)),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}
+
+/// A key of a body.
+enum Key<K> {
+    Type,
+    MsgId,
+    InReplyTo,
+    Code,
+    /// One for `F`.
+    Other(K),
+}
+
+/// Tells the keys of a body apart without a copy of any. It holds what makes a key for `F`, which is used up by the
+/// first one.
+struct KeySeed<'s, S>(&'s mut Option<S>);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, S> {
+    type Value = Key<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for KeySeed<'_, S> {
+    type Value = Key<S::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(match key {
+            "type" => Key::Type,
+            "msg_id" => Key::MsgId,
+            "in_reply_to" => Key::InReplyTo,
+            "code" => Key::Code,
+            _ => {
+                let seed = self.0.take().expect("a key is asked for once");
+                Key::Other(seed.deserialize(StrDeserializer::new(key))?)
+            }
+        })
+    }
+}
