@@ -53,7 +53,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             return;
         }
         let is_final = operation.is_final;
-        match self.workload.follow_up(operation) {
+        let follow_up = self.workload.follow_up(operation);
+        match follow_up.filter(|_| !self.is_too_late(now)) {
             None => self.clients.settle(client),
             Some(FollowUp { call, after }) => {
                 self.clients.keep(client);
@@ -74,11 +75,8 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Asks what is due because of answers.
     pub(super) fn invoke_follow_ups(&mut self, now: Duration) {
-        let (is_final, until) = match self.phase {
-            Phase::Finishing { until } => (true, until),
-            _ => (false, Duration::MAX),
-        };
-        if now >= until {
+        let is_final = matches!(self.phase, Phase::Finishing { .. });
+        if self.is_too_late(now) {
             self.follow_ups.clear();
         }
         while self.next_follow_up_at().is_some_and(|at| at <= now) {
@@ -86,5 +84,10 @@ impl<W: Workload, O: Observer> World<W, O> {
                 self.invoke(client, call, is_final, now);
             }
         }
+    }
+
+    /// Whether the time for the last questions is over.
+    fn is_too_late(&self, now: Duration) -> bool {
+        matches!(self.phase, Phase::Finishing { until } if now >= until)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workbench::latency::Distribution;
-use crate::workbench::workload::{Echo, GCounter};
+use crate::workbench::workload::{Echo, GCounter, Kafka, KeyLimits};
 
 fn settings(node_count: usize) -> Settings {
     Settings {
@@ -499,4 +499,42 @@ fn a_node_reaches_the_services_under_their_addresses() {
             r#""seq-kv" "write_ok""#
         ]
     );
+}
+
+#[test]
+fn who_is_always_told_more_stops_asking_when_the_time_for_it_is_over() {
+    let limits = KeyLimits {
+        key_count: 1,
+        max_writes_per_key: 1000,
+    };
+    let settings = settings(1);
+    let ends_at = settings.time_limit + settings.recovery + phase::LAST_PHASE_LIMIT;
+    let mut world = World::new(Kafka::new(limits), settings, ());
+    let mut offset = 0;
+    let mut now = Duration::ZERO;
+    while !world.is_over() {
+        assert!(now < ends_at + Duration::from_secs(1), "it goes on");
+        world.advance(now);
+        let lines = std::mem::take(world.inbox(0));
+        let lines = lines.split(|&byte| byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            let message: Value = serde_json::from_slice(line).expect("a line of JSON");
+            let body = match message["body"]["type"].as_str() {
+                Some("send") => {
+                    offset += 1;
+                    json!({"type": "send_ok", "offset": offset})
+                }
+                // The first message, again and again.
+                Some("poll") => json!({"type": "poll_ok", "msgs": {"0": [[1, 1]]}}),
+                Some(kind) => json!({"type": format!("{kind}_ok"), "offsets": {}}),
+                None => panic!("a message has a type"),
+            };
+            world.heard(0, &reply(&message, body), now);
+        }
+        now += Duration::from_millis(10);
+    }
+    let record = world.finish().expect("a run");
+    assert!(!record.is_cut_short);
+    let asked_last = record.history.iter().map(|operation| operation.invoked_at);
+    assert!(asked_last.max() > Some(ends_at - Duration::from_secs(1)));
 }
