@@ -81,7 +81,7 @@ impl Workload for Broadcast {
         }
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
             Call::Broadcast(_) => reply.done("broadcast_ok", Answer::Accepted),
             Call::Read => reply

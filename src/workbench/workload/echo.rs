@@ -44,7 +44,7 @@ impl Workload for Echo {
         body.json_field("echo", payload)
     }
 
-    fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         Ok(Answer(reply.fields::<EchoOk>("echo_ok")?.echo))
     }
 

@@ -50,7 +50,7 @@ impl Workload for GCounter {
         write_request(call, body)
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         read_answer(call, reply)
     }
 

@@ -61,7 +61,7 @@ impl Workload for GSet {
         }
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
             Call::Add(_) => reply.done("add_ok", Answer::Added),
             Call::Read => reply

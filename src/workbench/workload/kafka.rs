@@ -4,12 +4,13 @@ use std::time::Duration;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::keys::{Access, Keys};
-use super::{FollowUp, KeyLimits, Reply, Turn, Workload};
+use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Judgement;
-use crate::workbench::check::kafka::{self, Answer, Call};
+use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries};
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::random::Random;
 
@@ -41,6 +42,7 @@ pub struct Kafka {
     highest: BTreeMap<String, i64>,
     /// How far every log is to be polled in the last phase, once that has begun.
     goals: Option<BTreeMap<String, i64>>,
+    entries: AllEntries,
 }
 
 struct Consumer {
@@ -69,6 +71,7 @@ impl Kafka {
             polled: BTreeMap::new(),
             highest: BTreeMap::new(),
             goals: None,
+            entries: AllEntries::default(),
         }
     }
 
@@ -135,7 +138,7 @@ fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
 }
 
 /// The highest offset of each log in an answer to a poll.
-fn highest_polled(messages: &BTreeMap<String, Vec<(i64, Value)>>) -> BTreeMap<String, i64> {
+fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64> {
     let highest = messages.iter().filter_map(|(key, messages)| {
         let offsets = messages.iter().map(|(offset, _)| *offset);
         Some((key.clone(), offsets.max()?))
@@ -149,8 +152,9 @@ struct SendOk {
 }
 
 #[derive(Deserialize)]
-struct PollOk {
-    msgs: BTreeMap<String, Vec<(i64, Value)>>,
+struct PollOk<'a> {
+    #[serde(borrow)]
+    msgs: BTreeMap<String, &'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -164,9 +168,7 @@ enum AnswerBody<'a> {
     #[serde(rename = "send_ok")]
     Sent { offset: i64 },
     #[serde(rename = "poll_ok")]
-    Messages {
-        msgs: &'a BTreeMap<String, Vec<(i64, Value)>>,
-    },
+    Messages { msgs: &'a BTreeMap<String, Entries> },
     #[serde(rename = "commit_offsets_ok")]
     Committed,
     #[serde(rename = "list_committed_offsets_ok")]
@@ -272,14 +274,19 @@ impl Workload for Kafka {
         }
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
             Call::Send { .. } => reply
                 .fields("send_ok")
                 .map(|SendOk { offset }| Answer::Sent(offset)),
-            Call::Poll(_) => reply
-                .fields("poll_ok")
-                .map(|PollOk { msgs }| Answer::Messages(msgs)),
+            Call::Poll(_) => {
+                let PollOk { msgs } = reply.fields("poll_ok")?;
+                let entries = msgs.into_iter();
+                let entries = entries.map(|(key, json)| Ok((key, self.entries.read(json)?)));
+                let entries: Result<_, serde_json::Error> = entries.collect();
+                let entries = entries.map_err(|error| json_error(&error))?;
+                Ok(Answer::Messages(entries))
+            }
             Call::CommitOffsets(_) => reply.done("commit_offsets_ok", Answer::Committed),
             Call::ListCommittedOffsets(_) => reply
                 .fields("list_committed_offsets_ok")

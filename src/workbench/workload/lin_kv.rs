@@ -130,7 +130,7 @@ impl Workload for LinKv {
         }
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
             Call::Read(_) => reply
                 .fields("read_ok")

@@ -87,7 +87,8 @@ pub trait Workload {
     /// # Errors
     ///
     /// What is wrong with it, when it isn't the answer to this call.
-    fn read_answer(call: &Self::Call, reply: &Reply<'_>) -> Result<Self::Answer, String>;
+    fn read_answer(&mut self, call: &Self::Call, reply: &Reply<'_>)
+    -> Result<Self::Answer, String>;
 
     /// The answer that lies in an error, if its code says something about what the nodes hold.
     fn answer_in_error(_call: &Self::Call, _code: i64) -> Option<Self::Answer> {

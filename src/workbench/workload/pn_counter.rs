@@ -48,7 +48,7 @@ impl Workload for PnCounter {
         g_counter::write_request(call, body)
     }
 
-    fn read_answer(call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         g_counter::read_answer(call, reply)
     }
 

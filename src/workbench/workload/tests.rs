@@ -16,9 +16,28 @@ fn request<W: Workload>(call: &W::Call) -> String {
     String::from_utf8(body).expect("JSON")
 }
 
-fn answer<W: Workload>(call: &W::Call, kind: &str, body: Value) -> Result<W::Answer, String> {
+fn answer<W: Workload>(
+    workload: &mut W,
+    call: &W::Call,
+    kind: &str,
+    body: Value,
+) -> Result<W::Answer, String> {
     let body = &body.to_string();
-    W::read_answer(call, &Reply { kind, body })
+    workload.read_answer(call, &Reply { kind, body })
+}
+
+const KEY_LIMITS: KeyLimits = KeyLimits {
+    key_count: 10,
+    max_writes_per_key: 16,
+};
+
+const TXN_LIMITS: TxnLimits = TxnLimits {
+    keys: KEY_LIMITS,
+    max_txn_length: 4,
+};
+
+fn entries(json: &str) -> kafka_judge::Entries {
+    kafka_judge::Entries::read(serde_json::from_str(json).expect("JSON")).expect("pairs")
 }
 
 #[test]
@@ -42,7 +61,12 @@ fn a_set_is_added_to_by_element_and_read_as_value() {
     let call = g_set::Call::Add(3);
     assert_eq!(request::<GSet>(&call), r#"{"type":"add","element":3}"#);
     assert_eq!(
-        answer::<GSet>(&g_set::Call::Read, "read_ok", json!({"value": [1]})),
+        answer(
+            &mut GSet::default(),
+            &g_set::Call::Read,
+            "read_ok",
+            json!({"value": [1]})
+        ),
         Ok(g_set::Answer::Elements(
             serde_json::from_value(json!([1])).expect("a list")
         ))
@@ -81,12 +105,18 @@ fn logs_have_strings_for_keys() {
     ] {
         assert_eq!(request::<Kafka>(&call), expected);
     }
+    let mut kafka = Kafka::new(KEY_LIMITS);
     let call = kafka_judge::Call::Poll(BTreeMap::new());
     assert_eq!(
-        answer::<Kafka>(&call, "poll_ok", json!({"msgs": {"9": [[0, 1], [1, 2]]}})),
+        answer(
+            &mut kafka,
+            &call,
+            "poll_ok",
+            json!({"msgs": {"9": [[0, 1], [1, 2]]}})
+        ),
         Ok(kafka_judge::Answer::Messages(BTreeMap::from([(
             String::from("9"),
-            vec![(0, json!(1)), (1, json!(2))]
+            entries("[[0,1],[1,2]]")
         )])))
     );
 }
@@ -134,21 +164,32 @@ fn a_transaction_is_a_list_of_steps() {
     );
     let body = json!({"txn": [["r", 9, [1, 2]], ["append", 8, 1]]});
     assert_eq!(
-        answer::<TxnListAppend>(&call, "txn_ok", body.clone()),
+        answer(
+            &mut TxnListAppend::new(TXN_LIMITS, Vec::new()),
+            &call,
+            "txn_ok",
+            body.clone()
+        ),
         Ok(vec![read(json!([1, 2])), write])
     );
-    let error = answer::<TxnRwRegister>(&call, "txn_ok", body).expect_err("no such step");
+    let error = answer(
+        &mut TxnRwRegister::new(TXN_LIMITS, Vec::new()),
+        &call,
+        "txn_ok",
+        body,
+    )
+    .expect_err("no such step");
     assert!(error.contains(r#"a step "append""#), "{error}");
 }
 
 /// Asserts that an answer is told as it was on the wire.
 #[track_caller]
-fn assert_told<W: Workload>(call: &W::Call, body: Value) {
+fn assert_told<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
     let kind = body["type"].as_str().expect("a type");
     let read = if kind == "error" {
         W::answer_in_error(call, body["code"].as_i64().expect("a code"))
     } else {
-        answer::<W>(call, kind, body.clone()).ok()
+        answer(workload, call, kind, body.clone()).ok()
     };
     let read = read.expect("an answer");
     let told = serde_json::to_value(W::answer_body(call, &read));
@@ -157,36 +198,56 @@ fn assert_told<W: Workload>(call: &W::Call, body: Value) {
 
 #[test]
 fn every_answer_is_told_as_it_was_on_the_wire() {
-    assert_told::<Echo>(
+    assert_told(
+        &mut Echo,
         &crate::workbench::check::echo::Call(json!(1)),
         json!({"type": "echo_ok", "echo": [1, "a"]}),
     );
-    assert_told::<UniqueIds>(
+    assert_told(
+        &mut UniqueIds,
         &crate::workbench::check::unique_ids::Call,
         json!({"type": "generate_ok", "id": "n1-7"}),
     );
     let send = broadcast::Call::Broadcast(3);
-    assert_told::<Broadcast>(&send, json!({"type": "broadcast_ok"}));
+    assert_told(
+        &mut Broadcast::new(Topology::Line, &[]),
+        &send,
+        json!({"type": "broadcast_ok"}),
+    );
     let messages = json!({"type": "read_ok", "messages": [1, 2]});
-    assert_told::<Broadcast>(&broadcast::Call::Read, messages);
-    assert_told::<GSet>(&g_set::Call::Add(3), json!({"type": "add_ok"}));
+    assert_told(
+        &mut Broadcast::new(Topology::Line, &[]),
+        &broadcast::Call::Read,
+        messages,
+    );
+    assert_told(
+        &mut GSet::default(),
+        &g_set::Call::Add(3),
+        json!({"type": "add_ok"}),
+    );
     let elements = json!({"type": "read_ok", "value": [1, 2]});
-    assert_told::<GSet>(&g_set::Call::Read, elements);
-    assert_told::<GCounter>(&counter::Call::Add(3), json!({"type": "add_ok"}));
+    assert_told(&mut GSet::default(), &g_set::Call::Read, elements);
+    assert_told(
+        &mut GCounter::default(),
+        &counter::Call::Add(3),
+        json!({"type": "add_ok"}),
+    );
     let total = json!({"type": "read_ok", "value": -3});
-    assert_told::<PnCounter>(&counter::Call::Read, total);
+    assert_told(&mut PnCounter::default(), &counter::Call::Read, total);
 
+    let mut kafka = Kafka::new(KEY_LIMITS);
     use kafka_judge::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
     let (key, message) = (String::from("9"), json!(5));
     let sent = json!({"type": "send_ok", "offset": 7});
-    assert_told::<Kafka>(&Send { key, message }, sent);
+    assert_told(&mut kafka, &Send { key, message }, sent);
     let polled = json!({"type": "poll_ok", "msgs": {"9": [[7, 5], [8, 6]]}});
-    assert_told::<Kafka>(&Poll(BTreeMap::new()), polled);
+    assert_told(&mut kafka, &Poll(BTreeMap::new()), polled);
     let committed = json!({"type": "commit_offsets_ok"});
-    assert_told::<Kafka>(&CommitOffsets(BTreeMap::new()), committed);
+    assert_told(&mut kafka, &CommitOffsets(BTreeMap::new()), committed);
     let listed = json!({"type": "list_committed_offsets_ok", "offsets": {"9": 7}});
-    assert_told::<Kafka>(&ListCommittedOffsets(Vec::new()), listed);
+    assert_told(&mut kafka, &ListCommittedOffsets(Vec::new()), listed);
 
+    let mut lin_kv = LinKv::new(1, 1);
     let cas = lin_kv_judge::Call::Cas {
         key: json!(0),
         from: json!(1),
@@ -194,14 +255,22 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
     };
     let read = lin_kv_judge::Call::Read(json!(0));
     let write = lin_kv_judge::Call::Write(json!(0), json!(1));
-    assert_told::<LinKv>(&read, json!({"type": "read_ok", "value": 1}));
-    assert_told::<LinKv>(&read, json!({"type": "error", "code": 20}));
-    assert_told::<LinKv>(&write, json!({"type": "write_ok"}));
-    assert_told::<LinKv>(&cas, json!({"type": "cas_ok"}));
-    assert_told::<LinKv>(&cas, json!({"type": "error", "code": 22}));
+    assert_told(&mut lin_kv, &read, json!({"type": "read_ok", "value": 1}));
+    assert_told(&mut lin_kv, &read, json!({"type": "error", "code": 20}));
+    assert_told(&mut lin_kv, &write, json!({"type": "write_ok"}));
+    assert_told(&mut lin_kv, &cas, json!({"type": "cas_ok"}));
+    assert_told(&mut lin_kv, &cas, json!({"type": "error", "code": 22}));
 
     let registers = json!({"type": "txn_ok", "txn": [["r", 1, null], ["w", 1, 6]]});
-    assert_told::<TxnRwRegister>(&Vec::new(), registers);
+    assert_told(
+        &mut TxnRwRegister::new(TXN_LIMITS, Vec::new()),
+        &Vec::new(),
+        registers,
+    );
     let lists = json!({"type": "txn_ok", "txn": [["r", 1, [1, 2]], ["append", 1, 3]]});
-    assert_told::<TxnListAppend>(&Vec::new(), lists);
+    assert_told(
+        &mut TxnListAppend::new(TXN_LIMITS, Vec::new()),
+        &Vec::new(),
+        lists,
+    );
 }

@@ -141,7 +141,7 @@ impl<K: Kind> Workload for Transactions<K> {
         body.json_field("txn", &Written { steps: call, write })
     }
 
-    fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         let TxnOk { txn } = reply.fields("txn_ok")?;
         let write = K::WRITE;
         let steps = txn.into_iter().map(|(function, key, value)| {

@@ -40,7 +40,7 @@ impl Workload for UniqueIds {
         body
     }
 
-    fn read_answer(_: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
+    fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         Ok(Answer(reply.fields::<GenerateOk>("generate_ok")?.id))
     }
 

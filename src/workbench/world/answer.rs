@@ -155,7 +155,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             };
         }
         let kind = &reply.kind;
-        match W::read_answer(call, &Reply { kind, body }) {
+        match self.workload.read_answer(call, &Reply { kind, body }) {
             Ok(answer) => Outcome::Ok(answer),
             Err(why) => {
                 let asked = W::request_kind(call);

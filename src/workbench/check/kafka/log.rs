@@ -1,10 +1,10 @@
 //! What a history tells about the logs themselves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{Answer, Call, History};
+use super::{Answer, Call, Entries, History};
 use crate::workbench::check::Finding;
 
 /// All logs, by their keys.
@@ -16,6 +16,8 @@ struct Log<'a> {
     offsets: BTreeMap<i64, Vec<Placed<'a>>>,
     /// For each message where it was seen.
     messages: HashMap<&'a Value, Seen>,
+    /// The entries that some poll has told.
+    polled: HashSet<usize>,
 }
 
 /// An acknowledged message that lies above all that was polled of its log.
@@ -61,9 +63,16 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Notes a message in an answer to a poll. Every client polls every message in the end: those that are known are
-    /// passed over quickly.
-    fn poll(&mut self, offset: i64, message: &'a Value, poll: usize) {
+    /// Notes what a poll has told. Every client polls every message in the end: what is known is passed over quickly.
+    fn poll(&mut self, entries: &'a Entries, poll: usize) {
+        if self.polled.insert(entries.id()) {
+            for (offset, message) in entries.iter() {
+                self.poll_one(*offset, message, poll);
+            }
+        }
+    }
+
+    fn poll_one(&mut self, offset: i64, message: &'a Value, poll: usize) {
         let mut here = self.offsets.get(&offset).into_iter().flatten();
         if here.any(|placed| placed.is_polled && placed.message == message) {
             return;
@@ -118,11 +127,8 @@ impl<'a> Logs<'a> {
                     }
                 }
                 (Call::Poll(_), Some(Answer::Messages(answered))) => {
-                    for (key, messages) in answered {
-                        let log = logs.entry(key).or_default();
-                        for (offset, message) in messages {
-                            log.poll(*offset, message, index);
-                        }
+                    for (key, entries) in answered {
+                        logs.entry(key).or_default().poll(entries, index);
                     }
                 }
                 _ => {}

@@ -18,6 +18,7 @@
 //! A committed offset may be lower than what was committed (a consumer then reads again), never higher (it would miss
 //! messages); and a node that told one must not tell a lower one later.
 
+mod entries;
 mod log;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,8 @@ use super::monotone::falls;
 use super::{Finding, Judgement};
 use crate::workbench::history::{Node, Operation};
 use log::{Logs, Unobserved};
+
+pub use entries::{AllEntries, Entries};
 
 /// What a client asks of the logs, which are known by their keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +58,8 @@ pub enum Call {
 pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),
-    /// To a poll: for each log offsets and their messages, ascending.
-    Messages(BTreeMap<String, Vec<(i64, Value)>>),
+    /// To a poll: for each log what it tells of it.
+    Messages(BTreeMap<String, Entries>),
     /// To a commit.
     Committed,
     /// To the question for committed offsets; a log without one may be left out.

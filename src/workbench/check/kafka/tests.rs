@@ -20,11 +20,9 @@ fn send(client: usize, time: Range<u64>, message: u32, offset: i64) -> LogOperat
 
 fn poll(client: usize, time: Range<u64>, from: i64, messages: &[(i64, u32)]) -> LogOperation {
     let call = Call::Poll(BTreeMap::from([("k".to_owned(), from)]));
-    let messages = messages
-        .iter()
-        .map(|&(offset, message)| (offset, json!(message)))
-        .collect();
-    let answer = Answer::Messages(BTreeMap::from([("k".to_owned(), messages)]));
+    let messages = serde_json::value::to_raw_value(messages).expect("JSON");
+    let entries = Entries::read(&messages).expect("pairs");
+    let answer = Answer::Messages(BTreeMap::from([("k".to_owned(), entries)]));
     operation(client, time, call, Outcome::Ok(answer))
 }
 

@@ -1,0 +1,128 @@
+//! What polls tell of logs, in little memory.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What an answer to a poll tells of one log: offsets and their messages, ascending if the node is right.
+///
+/// Two of them are equal if they are the same text.
+#[derive(Clone, Debug)]
+pub struct Entries(Arc<Told>);
+
+#[derive(Debug)]
+struct Told {
+    json: Box<RawValue>,
+    list: Vec<(i64, Value)>,
+}
+
+impl Entries {
+    /// Reads a list of pairs.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
+        let list = serde_json::from_str(json.get())?;
+        let json = json.to_owned();
+        Ok(Entries(Arc::new(Told { json, list })))
+    }
+
+    /// A number that all copies of this one share, and no other as long as it is there.
+    pub(super) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+impl Deref for Entries {
+    type Target = [(i64, Value)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.list
+    }
+}
+
+impl Borrow<str> for Entries {
+    fn borrow(&self) -> &str {
+        self.0.json.get()
+    }
+}
+
+impl PartialEq for Entries {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.json.get() == other.0.json.get()
+    }
+}
+
+impl Eq for Entries {}
+
+impl Hash for Entries {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.json.get().hash(state);
+    }
+}
+
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.json.serialize(serializer)
+    }
+}
+
+/// All that was told, each list once.
+///
+/// In the end every client polls every log from its beginning, and most are told the same. So what they are told takes
+/// the room, and to be read the time, of one of them.
+#[derive(Default)]
+pub struct AllEntries(HashSet<Entries>);
+
+impl AllEntries {
+    /// Reads a list of pairs, unless it is known.
+    ///
+    /// # Errors
+    ///
+    /// When it is none.
+    pub fn read(&mut self, json: &RawValue) -> Result<Entries, serde_json::Error> {
+        if let Some(entries) = self.0.get(json.get()) {
+            return Ok(entries.clone());
+        }
+        let entries = Entries::read(json)?;
+        self.0.insert(entries.clone());
+        Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn raw(json: &Value) -> Box<RawValue> {
+        serde_json::value::to_raw_value(json).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_told_again_is_kept_once() {
+        let mut all = AllEntries::default();
+        let list = raw(&json!([[0, 5], [2, "a"]]));
+        let entries = all.read(&list).expect("pairs");
+        assert_eq!(*entries, [(0, json!(5)), (2, json!("a"))]);
+        assert_eq!(all.read(&list).expect("pairs").id(), entries.id());
+        let other = all.read(&raw(&json!([[0, 6]]))).expect("pairs");
+        assert_ne!(other.id(), entries.id());
+    }
+
+    #[test]
+    fn what_is_no_list_of_pairs_is_refused() {
+        let mut all = AllEntries::default();
+        for wrong in [json!(5), json!([5]), json!([["a", 5]])] {
+            assert!(all.read(&raw(&wrong)).is_err(), "{wrong}");
+        }
+    }
+}
