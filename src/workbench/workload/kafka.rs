@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 
 use rand::Rng;
@@ -26,12 +27,16 @@ const LIFETIME_S: f64 = 30.0;
 /// How long a client waits in the last phase before it polls again where there was nothing to be had.
 const LAST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Of so many logs at a time a client asks in the last phase for what an answer of all logs has left out. A node that
+/// tells a little at a time would else be sent the names of all logs each time, which grows with the square of them.
+const LAST_POLL_LOGS: usize = 256;
+
 /// Nodes keep logs, which are known by their keys.
 ///
 /// Every client sends to logs and is a consumer of some, which it chooses anew now and then: it asks for their committed
 /// offsets, and polls from there. What it has polled it commits at once. A consumer dies now and then, and its client
-/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings, each until it
-/// has seen the highest offset that anyone has been told.
+/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings, and goes on with
+/// those of which it has not seen the highest offset that anyone has been told.
 pub struct Kafka {
     keys: Keys,
     consumers: HashMap<usize, Consumer>,
@@ -46,9 +51,11 @@ pub struct Kafka {
 }
 
 struct Consumer {
-    /// From where each log that it has chosen is polled next.
+    /// From where each log that it has chosen is polled next. In the last phase, those of which it has not seen all.
     offsets: BTreeMap<String, i64>,
     dies_at: Duration,
+    /// The last log of its last poll in the last phase.
+    last_polled: String,
 }
 
 impl Consumer {
@@ -57,7 +64,29 @@ impl Consumer {
         Consumer {
             offsets: BTreeMap::new(),
             dies_at: now + Duration::from_secs_f64(lifetime_s),
+            last_polled: String::new(),
         }
+    }
+
+    /// A consumer of the last phase, who has seen nothing of any of these logs.
+    fn of_all<'a>(keys: impl Iterator<Item = &'a String>) -> Self {
+        Consumer {
+            offsets: keys.map(|key| (key.clone(), 0)).collect(),
+            dies_at: Duration::MAX,
+            last_polled: String::new(),
+        }
+    }
+
+    /// The next few of the logs of which it has not seen all, in turn.
+    fn next_logs(&mut self) -> BTreeMap<String, i64> {
+        let turn = (Bound::Excluded(&*self.last_polled), Bound::Unbounded);
+        let logs = self.offsets.range::<str, _>(turn).chain(&self.offsets);
+        let logs = logs.take(LAST_POLL_LOGS.min(self.offsets.len()));
+        let logs: Vec<_> = logs.map(|(key, at)| (key.clone(), *at)).collect();
+        if let Some((last, _)) = logs.last() {
+            self.last_polled.clone_from(last);
+        }
+        logs.into_iter().collect()
     }
 }
 
@@ -116,15 +145,38 @@ impl Kafka {
         consumer.offsets = keys.iter().map(|key| (key.clone(), from(key))).collect();
     }
 
-    /// Polls the logs of which a client in the last phase has not seen all; nothing if it has.
-    fn last_poll(&mut self, client: usize, after: Duration) -> Option<FollowUp<Call>> {
-        let offsets = &mut self.consumers.get_mut(&client)?.offsets;
-        let goals = self.goals.as_ref()?;
-        offsets.retain(|key, at| goals.get(key).is_some_and(|goal| *at <= *goal));
-        (!offsets.is_empty()).then(|| FollowUp {
-            call: Call::Poll(offsets.clone()),
-            after,
-        })
+    /// A consumer has polled up to these offsets.
+    fn advance(&mut self, client: usize, polled: &BTreeMap<String, i64>) {
+        let Some(Consumer { offsets, .. }) = self.consumers.get_mut(&client) else {
+            return;
+        };
+        for (key, &offset) in polled {
+            let goal = self.goals.as_ref().map(|goals| goals.get(key));
+            match goal {
+                // The last phase: it has seen all of this log, which is not among those to be polled if there is no goal.
+                Some(goal) if goal.is_none_or(|&goal| goal <= offset) => {
+                    offsets.remove(key);
+                }
+                _ => raise(offsets, key, offset.saturating_add(1)),
+            }
+        }
+    }
+
+    /// What a client in the last phase asks next; nothing if it has seen all.
+    fn last_follow_up(&mut self, answered: &Operation<Call, Answer>) -> Option<FollowUp<Call>> {
+        let consumer = self.consumers.get_mut(&answered.client)?;
+        if consumer.offsets.is_empty() {
+            return None;
+        }
+        let (call, after) = match (&answered.call, &answered.outcome) {
+            // Who has not been answered asks again: a node has to take a poll of all logs.
+            (Call::Poll(_), Outcome::Ok(_)) => {
+                (Call::Poll(consumer.next_logs()), LAST_POLL_INTERVAL)
+            }
+            (Call::Poll(_), _) => (answered.call.clone(), LAST_POLL_INTERVAL),
+            _ => (Call::Poll(consumer.next_logs()), Duration::ZERO),
+        };
+        Some(FollowUp { call, after })
     }
 }
 
@@ -205,18 +257,14 @@ impl Workload for Kafka {
 
     fn last_call(&mut self, client: usize) -> Option<Call> {
         let goals = self.goals.get_or_insert_with(|| self.highest.clone());
-        let offsets: BTreeMap<_, _> = goals.keys().map(|key| (key.clone(), 0)).collect();
-        let consumer = Consumer {
-            offsets: offsets.clone(),
-            dies_at: Duration::MAX,
-        };
+        let consumer = Consumer::of_all(goals.keys());
+        let offsets = consumer.offsets.clone();
         self.consumers.insert(client, consumer);
         (!offsets.is_empty()).then_some(Call::Poll(offsets))
     }
 
     fn follow_up(&mut self, answered: &Operation<Call, Answer>) -> Option<FollowUp<Call>> {
         let client = answered.client;
-        let mut polled = BTreeMap::new();
         match (&answered.call, &answered.outcome) {
             (Call::Send { key, .. }, Outcome::Ok(Answer::Sent(offset))) => {
                 self.note_sent(key, *offset);
@@ -225,31 +273,23 @@ impl Workload for Kafka {
                 self.assign(client, keys, committed);
             }
             (Call::Poll(_), Outcome::Ok(Answer::Messages(messages))) => {
-                polled = highest_polled(messages);
-                self.note_polled(&polled);
-                if let Some(consumer) = self.consumers.get_mut(&client) {
-                    for (key, offset) in &polled {
-                        raise(&mut consumer.offsets, key, offset.saturating_add(1));
-                    }
+                let polled = highest_polled(messages);
+                if !answered.is_final {
+                    self.note_polled(&polled);
+                }
+                self.advance(client, &polled);
+                if !polled.is_empty() {
+                    return Some(FollowUp {
+                        call: Call::CommitOffsets(polled),
+                        after: Duration::ZERO,
+                    });
                 }
             }
             _ => {}
         }
-        if !polled.is_empty() {
-            return Some(FollowUp {
-                call: Call::CommitOffsets(polled),
-                after: Duration::ZERO,
-            });
-        }
-        let is_poll = matches!(answered.call, Call::Poll(_));
-        let after = if is_poll {
-            LAST_POLL_INTERVAL
-        } else {
-            Duration::ZERO
-        };
         answered
             .is_final
-            .then(|| self.last_poll(client, after))
+            .then(|| self.last_follow_up(answered))
             .flatten()
     }
 
@@ -305,5 +345,82 @@ impl Workload for Kafka {
 
     fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
         kafka::judge(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+    use crate::workbench::check::testing::{failed, operation};
+
+    const LOGS: i64 = 3 * LAST_POLL_LOGS as i64;
+
+    /// Clients have been told of so many logs with a message each.
+    fn many_logs() -> Kafka {
+        let mut kafka = Kafka::new(KeyLimits {
+            key_count: 1,
+            max_writes_per_key: 1,
+        });
+        for log in 0..LOGS {
+            kafka.note_sent(&log.to_string(), 0);
+        }
+        kafka
+    }
+
+    /// What a client asks when its last poll had such an outcome, and its commit has been acknowledged.
+    fn next(kafka: &mut Kafka, poll: Call, outcome: Outcome<Answer>) -> Option<Call> {
+        let mut answered = operation(0, 0..1, poll, outcome);
+        answered.is_final = true;
+        let mut call = kafka.follow_up(&answered)?.call;
+        if matches!(call, Call::CommitOffsets(_)) {
+            let mut committed = operation(0, 1..2, call, Outcome::Ok(Answer::Committed));
+            committed.is_final = true;
+            call = kafka.follow_up(&committed)?.call;
+        }
+        Some(call)
+    }
+
+    fn asked(call: &Call) -> Vec<&String> {
+        match call {
+            Call::Poll(offsets) => offsets.keys().collect(),
+            _ => panic!("no poll: {call:?}"),
+        }
+    }
+
+    /// An answer with the message of each of these logs.
+    fn told<'a>(logs: impl IntoIterator<Item = &'a String>) -> Outcome<Answer> {
+        let json = to_raw_value(&[(0, 1)]).expect("JSON");
+        let entries = Entries::read(&json).expect("pairs");
+        let logs = logs.into_iter().map(|log| (log.clone(), entries.clone()));
+        Outcome::Ok(Answer::Messages(logs.collect()))
+    }
+
+    #[test]
+    fn last_a_client_asks_for_all_logs_until_that_is_answered_and_then_for_what_it_lacks_in_turn() {
+        let mut kafka = many_logs();
+        let all = kafka.last_call(0).expect("there are logs");
+        assert_eq!(asked(&all).len(), LOGS as usize);
+        let again = next(&mut kafka, all.clone(), failed()).expect("it has seen nothing");
+        assert_eq!(again, all);
+
+        let half = asked(&all).into_iter().step_by(2);
+        let poll = next(&mut kafka, again, told(half)).expect("half is left");
+        let rest: Vec<_> = asked(&all).into_iter().skip(1).step_by(2).collect();
+        assert_eq!(asked(&poll), rest[..LAST_POLL_LOGS]);
+
+        // It is told nothing, so others have their turn.
+        let poll = next(&mut kafka, poll, told([])).expect("all of these are left");
+        let (others, first) = (&rest[LAST_POLL_LOGS..], &rest[..LAST_POLL_LOGS / 2]);
+        let mut expected = [first, others].concat();
+        expected.sort();
+        assert_eq!(asked(&poll), expected);
+
+        let all_of_it = told(asked(&poll));
+        let poll = next(&mut kafka, poll, all_of_it).expect("some are left");
+        assert_eq!(asked(&poll), rest[LAST_POLL_LOGS / 2..LAST_POLL_LOGS]);
+        let all_of_it = told(asked(&poll));
+        assert_eq!(next(&mut kafka, poll, all_of_it), None);
     }
 }
