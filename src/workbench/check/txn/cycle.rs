@@ -5,7 +5,7 @@
 //! after must not follow each other in a cycle that snapshot isolation forbids; so there each transaction stands in two
 //! places, one for having been reached that way, and only the other one leads on that way.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -20,10 +20,9 @@ const STARTS_MAX: usize = 20;
 
 /// Looks for cycles that any of the models forbids, the worst first; a transaction is shown in one of them only.
 pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
-    let suspects = suspects(graph, models);
-    if suspects.is_empty() {
+    let Some(suspects) = suspects(graph, models) else {
         return;
-    }
+    };
     let mut shown: BTreeSet<NodeIndex> = BTreeSet::new();
     for order in [Order::Data, Order::Session, Order::RealTime] {
         for cycles in [
@@ -56,22 +55,21 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
     }
 }
 
-/// All transactions and moments that are in any cycle of any kind that the models forbid: none, if all is right. A cycle
-/// that is looked for is among these alone, which are few.
-fn suspects(graph: &Graph<'_>, models: &[Model]) -> HashSet<NodeIndex> {
-    let cycles = models.iter().map(|model| model.cycles).max();
-    let order = models.iter().map(|model| model.order).max();
-    let (Some(cycles), Some(order)) = (cycles, order) else {
-        return HashSet::new();
-    };
+/// Which transactions and moments are in any cycle of any kind that the models forbid, by their nodes; `None` if none is,
+/// and all is right. A cycle that is looked for is among these alone, which are few.
+fn suspects(graph: &Graph<'_>, models: &[Model]) -> Option<Vec<bool>> {
+    let cycles = models.iter().map(|model| model.cycles).max()?;
+    let order = models.iter().map(|model| model.order).max()?;
     let held = EdgeFiltered::from_fn(&graph.edges, |edge| {
         is_held(edge.weight().kind, cycles, order)
     });
+    let mut suspects = None;
     let components = kosaraju_scc(&held).into_iter();
-    components
-        .filter(|component| component.len() > 1)
-        .flatten()
-        .collect()
+    for node in components.filter(|component| component.len() > 1).flatten() {
+        let suspects = suspects.get_or_insert_with(|| vec![false; graph.edges.node_count()]);
+        suspects[node.index()] = true;
+    }
+    suspects
 }
 
 /// Whether such cycles, in such an order, can have a dependency of that kind.
@@ -93,22 +91,44 @@ struct Candidates<'g, 'a> {
     places: DiGraph<NodeIndex, EdgeIndex>,
 }
 
+/// What a search for a way needs. It is as large as the graph, where most ways are short, so it is used again.
+struct Search {
+    /// Where each place was reached from; `NodeIndex::end()` if it was not.
+    before: Vec<NodeIndex>,
+    reached: Vec<NodeIndex>,
+    queue: VecDeque<(NodeIndex, NodeIndex)>,
+}
+
+impl Search {
+    fn new(place_count: usize) -> Self {
+        Search {
+            before: vec![NodeIndex::end(); place_count],
+            reached: Vec::new(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        for place in self.reached.drain(..) {
+            self.before[place.index()] = NodeIndex::end();
+        }
+    }
+}
+
 impl<'g, 'a> Candidates<'g, 'a> {
-    fn of(
-        graph: &'g Graph<'a>,
-        suspects: &HashSet<NodeIndex>,
-        cycles: Cycles,
-        order: Order,
-    ) -> Self {
+    fn of(graph: &'g Graph<'a>, suspects: &[bool], cycles: Cycles, order: Order) -> Self {
         let mut places = DiGraph::new();
-        let mut place_of: HashMap<(NodeIndex, bool), NodeIndex> = HashMap::new();
+        let mut places_of = vec![[NodeIndex::end(); 2]; suspects.len()];
         let mut place = |places: &mut DiGraph<NodeIndex, EdgeIndex>, node, is_after_read| {
-            *place_of
-                .entry((node, is_after_read))
-                .or_insert_with(|| places.add_node(node))
+            let place = &mut places_of[NodeIndex::index(node)][usize::from(is_after_read)];
+            if *place == NodeIndex::end() {
+                *place = places.add_node(node);
+            }
+            *place
         };
         let edges = graph.edges.edge_references();
-        let among = |node| suspects.contains(&node);
+        let among = |node: NodeIndex| suspects[node.index()];
         for edge in edges.filter(|edge| among(edge.source()) && among(edge.target())) {
             let kind = edge.weight().kind;
             if !is_held(kind, cycles, order) {
@@ -129,26 +149,45 @@ impl<'g, 'a> Candidates<'g, 'a> {
 
     /// The shortest cycle of each component, nearly.
     fn cycles(&self) -> Vec<Cycle<'a>> {
-        let components = kosaraju_scc(&self.places);
-        let cycles = components
-            .into_iter()
-            .filter(|component| component.len() > 1)
-            .filter_map(|component| {
-                let members: BTreeSet<NodeIndex> = component.iter().copied().collect();
-                let is_start =
-                    |place: &&NodeIndex| self.graph.transaction(self.places[**place]).is_some();
-                let starts = members.iter().filter(is_start).take(STARTS_MAX);
-                let cycles = starts.filter_map(|&start| self.shortest_from(start, &members));
-                cycles.min_by_key(Vec::len)
-            });
-        let mut cycles: Vec<Cycle<'a>> = cycles.collect();
+        let mut components = kosaraju_scc(&self.places);
+        components.retain(|component| component.len() > 1);
+        let mut component_of = vec![None; self.places.node_count()];
+        for (number, component) in components.iter_mut().enumerate() {
+            component.sort_unstable();
+            for place in component {
+                component_of[place.index()] = Some(number);
+            }
+        }
+        let mut search = Search::new(self.places.node_count());
+        let mut cycles = Vec::new();
+        for component in &components {
+            let is_start =
+                |place: &&NodeIndex| self.graph.transaction(self.places[**place]).is_some();
+            let starts = component.iter().filter(is_start).take(STARTS_MAX);
+            let mut shortest: Option<Cycle<'a>> = None;
+            for &start in starts {
+                let cycle = self.shortest_from(start, &component_of, &mut search);
+                let all = shortest.into_iter().chain(cycle);
+                shortest = all.min_by_key(Vec::len);
+                // None is shorter.
+                if shortest.as_ref().is_some_and(|cycle| cycle.len() == 2) {
+                    break;
+                }
+            }
+            cycles.extend(shortest);
+        }
         cycles.sort_by_key(|cycle| cycle.first().map(|(node, _)| *node));
         cycles
     }
 
     /// The shortest way from a place back to itself.
-    fn shortest_from(&self, start: NodeIndex, members: &BTreeSet<NodeIndex>) -> Option<Cycle<'a>> {
-        let way = self.shortest_way(start, members)?;
+    fn shortest_from(
+        &self,
+        start: NodeIndex,
+        component_of: &[Option<usize>],
+        search: &mut Search,
+    ) -> Option<Cycle<'a>> {
+        let way = self.shortest_way(start, component_of, search)?;
         let steps = way.iter().zip(way.iter().cycle().skip(1));
         let steps = steps.map(|(&from, &to)| {
             // Of several reasons the gravest: that is the one after which the cycle is named.
@@ -166,35 +205,39 @@ impl<'g, 'a> Candidates<'g, 'a> {
     }
 
     /// The places on that way: a breadth-first search in which steps from moment to moment are free, so that they are
-    /// taken first.
+    /// taken first. No way back leads out of the component.
     fn shortest_way(
         &self,
         start: NodeIndex,
-        members: &BTreeSet<NodeIndex>,
+        component_of: &[Option<usize>],
+        search: &mut Search,
     ) -> Option<Vec<NodeIndex>> {
-        let mut reached: HashMap<NodeIndex, NodeIndex> = HashMap::new();
-        let mut queue = VecDeque::from([(start, start)]);
-        while let Some((place, before)) = queue.pop_front() {
-            if place == start && !reached.is_empty() {
-                let back = std::iter::successors(Some(before), |place| reached.get(place).copied());
+        search.clear();
+        search.queue.push_back((start, start));
+        while let Some((place, before)) = search.queue.pop_front() {
+            if place == start && !search.reached.is_empty() {
+                let back =
+                    std::iter::successors(Some(before), |place| Some(search.before[place.index()]));
                 let mut way: Vec<NodeIndex> = back.take_while(|place| *place != start).collect();
                 way.push(start);
                 way.reverse();
                 return Some(way);
             }
-            if reached.contains_key(&place) {
+            let reached_from = &mut search.before[place.index()];
+            if *reached_from != NodeIndex::end() {
                 continue;
             }
-            reached.insert(place, before);
-            for edge in self
-                .places
-                .edges(place)
-                .filter(|edge| members.contains(&edge.target()))
-            {
+            *reached_from = before;
+            search.reached.push(place);
+            let component = component_of[start.index()];
+            for edge in self.places.edges(place) {
+                if component_of[edge.target().index()] != component {
+                    continue;
+                }
                 if self.graph.edges[*edge.weight()].kind == Kind::Time {
-                    queue.push_front((edge.target(), place));
+                    search.queue.push_front((edge.target(), place));
                 } else {
-                    queue.push_back((edge.target(), place));
+                    search.queue.push_back((edge.target(), place));
                 }
             }
         }
