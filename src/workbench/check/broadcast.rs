@@ -106,9 +106,18 @@ mod tests {
         history[2] = read(0, 49..50, &[1, 2]);
         assert_invalid(
             &judge(&history),
-            "2 was lost: a read returned it",
-            &[1, 2, 4],
+            "2 was lost: a read of node 0 returned it, and a later one no longer did",
+            &[1, 2, 3],
         );
+    }
+
+    #[test]
+    fn a_message_that_is_missed_only_where_it_never_was_is_not_said_to_have_gone() {
+        let mut history = with_final_reads(&[1, 2], &[1]);
+        history[4].invoked_at = history[3].invoked_at;
+        let judgement = judge(&history);
+        assert_invalid(&judgement, "2 never reached node 1", &[1, 3, 4]);
+        assert_eq!(judgement.facts["lost"], 1, "by upstream's measure it is");
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
         assert_valid(&judgement);
         assert_eq!(judgement.facts["never_read"], 1);
         history[2] = read(0, 49..50, &[1, 2]);
-        assert_invalid(&judge(&history), "2 was lost", &[1, 2, 4]);
+        assert_invalid(&judge(&history), "2 was lost", &[1, 2, 3]);
     }
 
     #[test]

@@ -326,26 +326,69 @@ impl<'a> Set<'a> {
 
     /// Elements that the last read of all missed.
     fn lost(&self) -> Vec<Finding> {
-        let lost = self
-            .elements
-            .iter()
-            .filter(|element| element.fate() == Fate::Lost);
-        let finding = |element: &Element| {
-            let absent = element.last_absent?;
-            let (value, mut proof) = (element.value, vec![element.index]);
-            let what = match element.last_present {
-                Some(present) => {
-                    proof.push(present.index);
-                    format!("{value} was lost: a read returned it, and a later one no longer did.")
+        let elements = self.elements.iter().enumerate();
+        let lost: Vec<(usize, &Element)> = elements
+            .filter(|(_, element)| element.fate() == Fate::Lost)
+            .collect();
+        if lost.is_empty() {
+            return Vec::new();
+        }
+        let last_held = self.last_held_by_node();
+        let finding = |(position, element): (usize, &Element)| {
+            let (value, add) = (element.value, element.index);
+            // From the latest back, all that missed it after the last that held it.
+            let mut missed = self
+                .reads
+                .iter()
+                .take_while(|read| Some(read.sighting) > element.last_present)
+                .filter(|read| read.completed_at >= element.invoked_at);
+            let last = missed.clone().next()?;
+            let Some(present) = element.last_present else {
+                let what =
+                    format!("{value} was lost: it was acknowledged, but no read ever returned it.");
+                return Some(Finding::invalid(what, [add, last.sighting.index]));
+            };
+            let lost_it = missed.find_map(|read| Some((read, last_held[read.node][position]?)));
+            Some(match lost_it {
+                Some((read, held)) => {
+                    let what = format!(
+                        "{value} was lost: a read of node {} returned it, and a later one no longer did.",
+                        read.node
+                    );
+                    Finding::invalid(what, [add, held, read.sighting.index])
                 }
                 None => {
-                    format!("{value} was lost: it was acknowledged, but no read ever returned it.")
+                    let what = format!(
+                        "{value} never reached node {0}: a read of another node returned it, but none of {0} did.",
+                        last.node
+                    );
+                    Finding::invalid(what, [add, present.index, last.sighting.index])
                 }
-            };
-            proof.push(absent.index);
-            Some(Finding::invalid(what, proof))
+            })
         };
-        lost.filter_map(finding).collect()
+        lost.into_iter().filter_map(finding).collect()
+    }
+
+    /// The last read of each node that held each element.
+    fn last_held_by_node(&self) -> BTreeMap<&Node, Vec<Option<usize>>> {
+        let count = self.elements.len();
+        let mut by_node: BTreeMap<&Node, (Open, Vec<Option<usize>>)> = BTreeMap::new();
+        // From the latest back.
+        for read in &self.reads {
+            let (not_seen, last_held) = by_node
+                .entry(read.node)
+                .or_insert_with(|| (Open::new(count), vec![None; count]));
+            for held in read.held.iter().cloned() {
+                not_seen.offer(held, |position| {
+                    last_held[position] = Some(read.sighting.index);
+                    true
+                });
+            }
+        }
+        let by_node = by_node.into_iter();
+        by_node
+            .map(|(node, (_, last_held))| (node, last_held))
+            .collect()
     }
 
     /// Elements that others have, but that a final read of some node misses: each once for each such node.
