@@ -154,6 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn only_where_no_message_was_ever_read_there_is_nothing_to_judge() {
+        let is_said = |judgement: &Judgement| {
+            let mut findings = judgement.findings.iter();
+            findings.any(|finding| finding.what.contains("nothing to judge"))
+        };
+        let all_lost = judge(&with_final_reads(&[], &[]));
+        assert_eq!(all_lost.facts["lost"], 2);
+        assert!(!is_said(&all_lost), "{all_lost:#?}");
+        let never_read = judge(&[send(0, 0..1, 1)]);
+        assert!(is_said(&never_read), "{never_read:#?}");
+    }
+
+    #[test]
     fn a_message_of_unknown_outcome_may_be_missing_until_it_was_seen() {
         let mut history = with_final_reads(&[1], &[1]);
         history[1].outcome = indeterminate();

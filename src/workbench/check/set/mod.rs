@@ -63,26 +63,23 @@ pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement 
     judgement.add_all("duplicated", set.repeated);
     judgement.add_all("never_added", set.never_added);
 
-    let stable: Vec<&Element> = set
-        .elements
-        .iter()
-        .filter(|element| element.fate() == Fate::Stable)
-        .collect();
-    if stable.is_empty() {
+    let elements = &set.elements;
+    let with_fate = |fate| {
+        elements
+            .iter()
+            .filter(move |element| element.fate() == fate)
+    };
+    let stable: Vec<&Element> = with_fate(Fate::Stable).collect();
+    let never_read = with_fate(Fate::NeverRead).count();
+    if never_read == elements.len() {
         judgement.add(Finding::unknown(
             "Nothing that was added was ever read, so there is nothing to judge.",
             [],
         ));
     }
-    judgement.fact("attempts", set.elements.len());
+    judgement.fact("attempts", elements.len());
     judgement.fact("stable", stable.len());
-    judgement.fact(
-        "never_read",
-        set.elements
-            .iter()
-            .filter(|element| element.fate() == Fate::NeverRead)
-            .count(),
-    );
+    judgement.fact("never_read", never_read);
     let mut stale: Vec<&Element> = stable
         .iter()
         .copied()
