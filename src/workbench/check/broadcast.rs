@@ -135,7 +135,7 @@ mod tests {
         assert_invalid(
             &judge(&with_final_reads(&[1, 2], &[1, 2, 1])),
             "holds 1 more than once",
-            &[4],
+            &[0, 4],
         );
     }
 

@@ -66,6 +66,10 @@ mod tests {
     #[test]
     fn catches_a_lost_and_a_doubled_element() {
         assert_invalid(&judge(&history(&[1])), "2 was lost", &[1, 2]);
-        assert_invalid(&judge(&history(&[1, 2, 2])), "holds 2 more than once", &[2]);
+        assert_invalid(
+            &judge(&history(&[1, 2, 2])),
+            "holds 2 more than once",
+            &[1, 2],
+        );
     }
 }

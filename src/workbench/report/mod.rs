@@ -192,8 +192,15 @@ fn reported_fault(window: &FaultWindow) -> ReportedFault {
 
 impl ReportedFinding {
     fn new<W: Workload>(finding: Finding, history: &[Operation<W::Call, W::Answer>]) -> Self {
+        // What shows something of an element begins with its add.
+        let first = finding.operations.first();
+        let element = first.and_then(|&index| words::element::<W>(&history[index].call));
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
+            let outcome = match element {
+                Some(element) => words::outcome_around::<W>(operation, element),
+                None => words::outcome::<W>(operation),
+            };
             let took = operation.completed_at - operation.invoked_at;
             format!(
                 "#{index} at {:.3} s, c{} to {}: {} → {}, after {}",
@@ -201,7 +208,7 @@ impl ReportedFinding {
                 operation.client,
                 operation.node,
                 words::call::<W>(&operation.call),
-                words::outcome::<W>(operation),
+                outcome,
                 Milliseconds(milliseconds(took)),
             )
         });

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
@@ -10,6 +10,9 @@ use crate::workbench::workload::Workload;
 
 /// What is longer is cut off: an answer may hold thousands of values.
 const CHARS_MAX: usize = 160;
+
+/// So many neighbours of an element are shown on either side.
+const NEIGHBOURS: usize = 3;
 
 /// What was asked: `add {"delta":3}`.
 pub(super) fn call<W: Workload>(call: &W::Call) -> String {
@@ -31,6 +34,50 @@ pub(super) fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) ->
         Outcome::Failed(why) => format!("failed, {}", clipped(why.as_bytes())),
         Outcome::Indeterminate(why) => format!("unknown, {}", clipped(why.as_bytes())),
     }
+}
+
+/// The number that a call asks for, if it does: the element to add to a set.
+pub(super) fn element<W: Workload>(call: &W::Call) -> Option<u64> {
+    let mut body = Vec::new();
+    drop(W::write_request(call, BodyWriter::new(&mut body, "")));
+    let fields: Map<String, Value> = serde_json::from_slice(&body).ok()?;
+    fields.values().find_map(Value::as_u64)
+}
+
+/// What came of it, with a set shown around where an element is or would be: `read_ok {"value":[… 6, 8 …]}`.
+pub(super) fn outcome_around<W: Workload>(
+    operation: &Operation<W::Call, W::Answer>,
+    element: u64,
+) -> String {
+    let answer = operation.outcome.answer();
+    let body = answer.map(|answer| serde_json::to_value(W::answer_body(&operation.call, answer)));
+    if let Some(Ok(Value::Object(fields))) = body
+        && let Some((name, list)) = fields
+            .iter()
+            .find_map(|(name, value)| Some((name, value.as_array()?)))
+    {
+        let kind = fields.get("type").and_then(Value::as_str);
+        return format!(
+            "{} {{\"{name}\":{}}}",
+            kind.unwrap_or_default(),
+            clipped(around(list, element).as_bytes())
+        );
+    }
+    outcome::<W>(operation)
+}
+
+/// The part of a list around an element: numbers from the lowest up, then whatever else.
+fn around(list: &[Value], element: u64) -> String {
+    let before =
+        |end: u64| list.partition_point(|value| value.as_u64().is_some_and(|number| number < end));
+    let from = before(element).saturating_sub(NEIGHBOURS);
+    let to = list
+        .len()
+        .min(before(element.saturating_add(1)) + NEIGHBOURS);
+    let shown: Vec<String> = list[from..to].iter().map(Value::to_string).collect();
+    let less = if from > 0 { "… " } else { "" };
+    let more = if to < list.len() { " …" } else { "" };
+    format!("[{less}{}{more}]", shown.join(", "))
 }
 
 /// A body, or the beginning of one, with its type in front. The type comes first in it and holds no escapes.
@@ -97,8 +144,8 @@ mod tests {
 
     use super::*;
     use crate::workbench::check::testing::operation;
-    use crate::workbench::check::{counter, echo};
-    use crate::workbench::workload::{Echo, GCounter};
+    use crate::workbench::check::{counter, echo, g_set};
+    use crate::workbench::workload::{Echo, GCounter, GSet};
 
     fn told(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
         super::outcome::<GCounter>(&operation(0, 0..1, call, outcome))
@@ -115,6 +162,32 @@ mod tests {
         );
         assert_eq!(told(Call::Add(3), Outcome::Ok(Answer::Added)), "add_ok");
         assert_eq!(told(Call::Read, Outcome::Failed("no".into())), "failed, no");
+    }
+
+    #[test]
+    fn a_set_is_shown_around_the_element_in_question() {
+        use g_set::{Answer, Call};
+        let told = |elements: Vec<u64>, element| {
+            let elements = serde_json::from_value(json!(elements)).expect("a list");
+            let outcome = Outcome::Ok(Answer::Elements(elements));
+            outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), element)
+        };
+        let without = (0..30_000).filter(|&element| element != 25_207);
+        assert_eq!(
+            told(without.collect(), 25_207),
+            r#"read_ok {"value":[… 25204, 25205, 25206, 25208, 25209, 25210 …]}"#
+        );
+        assert_eq!(
+            told((0..5).collect(), 1),
+            r#"read_ok {"value":[0, 1, 2, 3, 4]}"#
+        );
+        assert_eq!(
+            told(vec![1, 2, 3, 4, 4, 5], 4),
+            r#"read_ok {"value":[1, 2, 3, 4, 4, 5]}"#
+        );
+        assert_eq!(told(vec![], 1), r#"read_ok {"value":[]}"#);
+        assert_eq!(element::<GSet>(&Call::Add(7)), Some(7));
+        assert_eq!(element::<GSet>(&Call::Read), None);
     }
 
     #[test]

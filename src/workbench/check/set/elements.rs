@@ -85,15 +85,16 @@ impl<'de> Deserialize<'de> for Elements {
     }
 }
 
-/// A list of all of them: numbers from the lowest up, then the repeated, then the strange.
+/// A list of all of them: numbers from the lowest up, then the strange.
 impl Serialize for Elements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
+        let mut repeated = self.repeated.iter().peekable();
         for number in self.ranges.iter().cloned().flatten() {
             list.serialize_element(&number)?;
-        }
-        for number in &self.repeated {
-            list.serialize_element(number)?;
+            while let Some(again) = repeated.next_if_eq(&&number) {
+                list.serialize_element(again)?;
+            }
         }
         for element in &self.strange {
             list.serialize_element(element)?;
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(elements.strange(), [json!("x"), json!(1.5)]);
         assert_eq!(
             serde_json::to_value(&elements).expect("JSON"),
-            json!([1, 2, 3, 7, u64::MAX, 2, "x", 1.5])
+            json!([1, 2, 2, 3, 7, u64::MAX, "x", 1.5])
         );
     }
 

@@ -11,6 +11,8 @@
 //!
 //! Beyond upstream, every node's final read is held to this, not only the last of all; and a set must not hold what
 //! nobody added, or what was refused with a definite error.
+//!
+//! The operations of a finding begin with the add of the element in question, if there was one.
 
 mod elements;
 mod open;
@@ -258,7 +260,12 @@ impl<'a> Set<'a> {
         }
         if let Some(value) = told.repeated().first() {
             let what = format!("{reader} a set that holds {value} more than once.");
-            self.repeated.push(Finding::invalid(what, [index]));
+            let add = self
+                .elements
+                .binary_search_by_key(value, |element| element.value);
+            let add = add.ok().map(|position| self.elements[position].index);
+            let proof: Vec<usize> = add.into_iter().chain([index]).collect();
+            self.repeated.push(Finding::invalid(what, proof));
         }
         self.reads.push(Read {
             sighting: Sighting {
