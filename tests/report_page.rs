@@ -45,11 +45,17 @@ fn page(name: &str) -> String {
     let wrong =
         "if count == 5: body['echo'] = \"</script><script>document.title='owned'</script>\"";
     let node = program(&format!("{name}.py"), &echo_node(wrong));
+    page_of(name, "-w echo --node-count 2", &node)
+}
+
+/// The page of a short run.
+fn page_of(name: &str, flags: &str, node: &Path) -> String {
     let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&store);
     Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args("test -w echo --seed 1 --node-count 2 --rate 100 --time-limit 1 --bin".split(' '))
+        .args("test --seed 1 --rate 100 --time-limit 1 --bin".split(' '))
         .arg(node)
+        .args(flags.split(' '))
         .arg("--store")
         .arg(&store)
         .output()
@@ -114,6 +120,25 @@ fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused(
             is_found,
             "no click into the diagram has chosen an operation"
         );
+    }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
+fn the_page_lists_what_was_broken_and_when() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let node = Path::new(env!("CARGO_BIN_EXE_broadcast"));
+    let flags = "-w broadcast --node-count 3 --nemesis partition,pause --recovery 1";
+    open(&mut browser, &page_of("faults", flags, node));
+    browser.click("#faults summary");
+    let told = browser.run("return document.getElementById('fault-list').innerText");
+    let told = told.as_str().expect("a text");
+    for fault in ["partition: ", "paused: "] {
+        let mut lines = told.lines();
+        let is_told = |line: &str| line.starts_with("0.00 s to ") && line.contains(fault);
+        assert!(lines.any(is_told), "no line for {fault:?} in {told:?}");
     }
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }

@@ -93,28 +93,19 @@ class Plot {
     context.clip();
   }
 
-  /** Where something was broken: one shade, however much of it, and names where there is room for them. */
-  shadeFaults(context, isNamed = false) {
+  /** Adds the stretch of a fault to the path. */
+  addFault(context, fault, top, height) {
+    const from = this.x(fault.from);
+    context.rect(from, top, Math.max(this.x(Math.min(fault.to, whole.to)) - from, 1), height);
+  }
+
+  /** Where something was broken: one shade, however much of it. */
+  shadeFaults(context, top = 0) {
     this.clip(context);
-    const spans = faults.map((fault) => {
-      const [from, to] = [this.x(fault.from), this.x(Math.min(fault.to, whole.to))];
-      return { what: fault.what, from, to };
-    });
     context.fillStyle = colours.fault;
     context.beginPath();
-    for (const { from, to } of spans) context.rect(from, 0, Math.max(to - from, 1), this.bottom);
+    for (const fault of faults) this.addFault(context, fault, top, this.bottom - top);
     context.fill();
-    context.fillStyle = colours["fault-ink"];
-    context.textAlign = "left";
-    // Faults that begin together are named one below the other.
-    const free = [-Infinity, -Infinity, -Infinity];
-    for (const { what, from, to } of isNamed ? spans : []) {
-      const width = context.measureText(what).width + 8;
-      const row = free.findIndex((end) => end <= from);
-      if (row < 0 || width > to - from) continue;
-      context.fillText(what, from + 4, 8 + row * 14);
-      free[row] = from + width;
-    }
     context.restore();
   }
 

@@ -10,9 +10,13 @@ const outcomes = ["ok", "failed", "indeterminate"];
 
 const faults = report.faults.map((fault) => ({
   what: fault.what,
+  // "killed: n0, n3" is of the kind "killed".
+  kind: fault.what.split(":")[0],
   from: fault.began_s * 1e6,
   to: fault.ended_s === null ? Infinity : fault.ended_s * 1e6,
 }));
+
+const faultKinds = [...new Set(faults.map((fault) => fault.kind))].sort();
 
 /** The whole run, microseconds. */
 const whole = { from: 0, to: 1 };

@@ -12,12 +12,17 @@ const latencyRange = (() => {
   return { from: Math.floor(from * 3) / 3, to: Math.max(Math.ceil(to * 3) / 3, from + 1) };
 })();
 
-const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 260 : 320), wholeTime, (context, plot) => {
-  const top = 18;
+/** Each kind of fault has a strip above the plot, below its name. */
+const FAULT_STRIP = 20;
+const faultStrips = faultKinds.length * FAULT_STRIP;
+
+const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 250 : 310) + faultStrips, wholeTime, (context, plot) => {
+  const top = faultStrips + 8;
   const y = (us) => plot.bottom - (Math.log10(Math.max(us, 1)) - latencyRange.from)
     / (latencyRange.to - latencyRange.from) * (plot.bottom - top);
   plot.y = y;
-  plot.shadeFaults(context, true);
+  plot.shadeFaults(context, faultStrips);
+  drawFaultStrips(context, plot);
   context.lineWidth = 1;
   context.textAlign = "right";
   for (let power = Math.ceil(latencyRange.from - 1e-9); power <= latencyRange.to; power++) {
@@ -46,7 +51,7 @@ const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 260 : 320), wh
   }
   context.restore();
   nameLines(context, plot, [["p99", p99_us], ["p95", p95_us], ["p50", p50_us]], y);
-  frameWindow(context, plot, 0);
+  frameWindow(context, plot, faultStrips);
   if (state.operation !== null) {
     context.strokeStyle = colours.ink;
     context.lineWidth = 1.5;
@@ -84,6 +89,23 @@ new Plot("rate", 130, wholeTime, (context, plot) => {
   frameWindow(context, plot, 0);
   plot.timeAxis(context);
 });
+
+/** When each kind of fault was there. */
+function drawFaultStrips(context, plot) {
+  plot.clip(context);
+  context.textAlign = "left";
+  faultKinds.forEach((kind, row) => {
+    const y = row * FAULT_STRIP;
+    context.fillStyle = colours["fault-ink"];
+    context.fillText(kind, plot.left, y + 7);
+    context.beginPath();
+    for (const fault of faults) if (fault.kind === kind) plot.addFault(context, fault, y + 14, 3);
+    context.fill();
+    context.fillStyle = colours.rule;
+    context.fillRect(plot.left, y + 17, plot.right - plot.left, 1);
+  });
+  context.restore();
+}
 
 /** A line through the middles of all stretches that have a value. */
 function strokeBins(context, plot, values, y) {

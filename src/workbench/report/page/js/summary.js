@@ -9,8 +9,9 @@ const verdicts = {
 function summarize() {
   const [style, word, meaning] = verdicts[report.valid];
   document.title = `${word} · ${report.workload}`;
+  const faultCount = `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
   byId("subject").textContent = `${report.workload} on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}, `
-    + `${report.clients} clients, ${report.time_limit_s} s, ${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
+    + `${report.clients} clients, ${report.time_limit_s} s, ${faultCount}`;
   byId("verdict").className = style;
   byId("verdict").append(`${word}: ${meaning}`);
   byId("command").append(element("code", {}, report.repeat));
@@ -41,6 +42,11 @@ function summarize() {
     element("dt", {}, name), element("dd", {}, value, element("small", {}, more)))));
   const { findings, faults: _, repeat, ...rest } = report;
   byId("facts").textContent = JSON.stringify(rest, null, 2);
+
+  byId("faults").hidden = faults.length === 0;
+  byId("fault-count").textContent = faultCount;
+  byId("fault-list").append(...faults.map(({ what, from, to }) => element("tr", {},
+    element("td", {}, `${moment(from, 2)} to ${to === Infinity ? "the end" : moment(to, 2)}`), element("td", {}, what))));
 
   byId("latency-note").textContent = "One point an operation, and the latency that half, 95 % and 99 % of those begun at the time kept within"
     + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
