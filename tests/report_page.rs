@@ -125,6 +125,29 @@ fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused(
 }
 
 #[test]
+fn the_page_tells_the_figures_of_a_challenge() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let node = Path::new(env!("CARGO_BIN_EXE_broadcast"));
+    let flags = "-w broadcast --node-count 3 --recovery 1";
+    open(&mut browser, &page_of("figures", flags, node));
+    browser.click("details summary");
+    let told = |id| format!("return document.getElementById('{id}').innerText");
+    let first = browser.run(&told("figures"));
+    let first = first.as_str().expect("a text");
+    assert!(first.contains("median stable latency"), "{first}");
+    let all = browser.run(&told("facts"));
+    let all = all.as_str().expect("a text");
+    let begin = all.find("stable latencies ms").expect("a line of its own");
+    let line = all[begin..].lines().next().expect("a line");
+    let quantiles = [" 0.5: ", " 0.95: ", " 0.99: ", " 1: "];
+    let places = quantiles.map(|name| line.find(name).expect("it is told"));
+    assert!(places.is_sorted(), "{line}");
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
 fn the_page_lists_what_was_broken_and_when() {
     let Some(mut browser) = browser() else {
         return;

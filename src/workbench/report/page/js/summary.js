@@ -6,6 +6,26 @@ const verdicts = {
   unknown: ["unknown", "? Unknown", "this run could not be decided"],
 };
 
+const spaced = (name) => name.replaceAll("_", " ");
+
+/** Of a list of figures so many are shown. */
+const LISTED_MAX = 5;
+
+/** A figure in words: quantiles in rising order, and each member of an object by its name. */
+function told(value) {
+  if (Array.isArray(value)) {
+    // A list in a list is a range.
+    const words = (part) => (Array.isArray(part) ? part.map(told).join(" to ") : told(part));
+    const listed = value.slice(0, LISTED_MAX).map(words).join("; ");
+    return value.length > LISTED_MAX ? `${listed}; … (${value.length} in results.json)` : listed;
+  }
+  if (typeof value === "number") return value.toLocaleString("en-US", { maximumFractionDigits: 4 });
+  if (typeof value !== "object") return String(value);
+  // Names that are no numbers stay as they are.
+  const members = Object.entries(value ?? {}).sort(([a], [b]) => a - b);
+  return members.map(([name, part]) => `${spaced(name)}: ${told(part)}`).join(", ");
+}
+
 function summarize() {
   const [style, word, meaning] = verdicts[report.valid];
   document.title = `${word} · ${report.workload}`;
@@ -27,7 +47,7 @@ function summarize() {
     }, words)),
   )));
 
-  const { operations: counts, latency_ms: latency, messages: traffic } = report;
+  const { operations: counts, latency_ms: latency, messages: traffic, facts } = report;
   const total = counts.ok + counts.failed + counts.indeterminate;
   const figures = [
     ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`],
@@ -38,10 +58,18 @@ function summarize() {
     figures.splice(1, 0, ["median latency", duration(latency.p50 * 1e3),
       `p99 ${duration(latency.p99 * 1e3)}, max ${duration(latency.max * 1e3)}`]);
   }
+  // What a challenge asks of broadcast.
+  const stable = facts.stable_latencies_ms;
+  if (stable?.["0.5"] !== undefined) {
+    figures.splice(-2, 0, ["median stable latency", duration(stable["0.5"] * 1e3),
+      `max ${duration(stable["1"] * 1e3)} to reach all nodes`]);
+  }
   byId("figures").append(...figures.map(([name, value, more]) => element("div", {},
     element("dt", {}, name), element("dd", {}, value, element("small", {}, more)))));
-  const { findings, faults: _, repeat, ...rest } = report;
-  byId("facts").textContent = JSON.stringify(rest, null, 2);
+  const byType = Object.entries(report.operations_by_type).map(([type, counts]) => [`of these ${type}`, counts]);
+  const all = [["operations", counts], ...byType, ["latency_ms", latency], ["messages", traffic], ...Object.entries(facts)];
+  byId("facts").append(...all.map(([name, value]) => [spaced(name), told(value)]).filter(([, words]) => words !== "")
+    .map(([name, words]) => element("tr", {}, element("td", {}, name), element("td", {}, words))));
 
   byId("faults").hidden = faults.length === 0;
   byId("fault-count").textContent = faultCount;
