@@ -167,6 +167,45 @@ fn the_page_lists_what_was_broken_and_when() {
 }
 
 #[test]
+fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let url = page("cut");
+    let path = url.strip_prefix("file://").expect("a file");
+    let html = fs::read_to_string(path).expect("there is a page");
+    let (before, rest) = html.split_once("id=\"data\">").expect("it has data");
+    let (data, after) = rest.split_once("</script>").expect("they end");
+    let mut data: Value = serde_json::from_str(data).expect("JSON");
+    let messages = data["messages"].as_object_mut().expect("columns");
+    let held = messages["id"].as_array().expect("a column").len();
+    for column in messages.values_mut().filter_map(Value::as_array_mut) {
+        if column.len() == held {
+            column.clear();
+        }
+    }
+    for (omitted, last_us, words) in [
+        (0, 2_000_000, "messages.jsonl has them"),
+        (held, 0, "are nowhere"),
+        (1, 2_000_000, "messages.jsonl has them"),
+    ] {
+        data["messages"]["omitted"] = json!(omitted);
+        data["messages"]["last_us"] = json!(last_us);
+        // What a node says could end the script.
+        let data = data.to_string().replace('<', "\\u003c");
+        let page = format!("{before}id=\"data\">{data}</script>{after}");
+        fs::write(path, page).expect("the test's folder can be written to");
+        open(&mut browser, &url);
+        let note = browser.run("return document.querySelector('#selection .note').textContent");
+        assert!(
+            note.as_str().is_some_and(|note| note.contains(words)),
+            "{note}"
+        );
+    }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
 fn a_link_leads_to_the_operation_that_was_chosen_however_many_were_before() {
     let Some(mut browser) = browser() else {
         return;

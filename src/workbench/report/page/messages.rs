@@ -68,6 +68,8 @@ pub(super) struct MessageColumns {
     total: u64,
     /// How many of them `messages.jsonl` lacks.
     omitted: u64,
+    /// When the last that it has came to its end.
+    last_us: i64,
     /// The stretches of time from which all are here.
     stretches_us: Vec<[i64; 2]>,
     names: Vec<String>,
@@ -120,9 +122,11 @@ struct Tables {
 impl MessageColumns {
     /// Reads these blocks.
     pub(super) fn read(messages: &Messages, blocks: &[usize]) -> io::Result<Self> {
+        let last_block = messages.block_count().checked_sub(1);
         let mut columns = MessageColumns {
             total: messages.count(),
             omitted: messages.omitted_count(),
+            last_us: last_block.map_or(0, |last| messages.block_time_us(last).end - 1),
             ..MessageColumns::default()
         };
         let mut tables = Tables::default();

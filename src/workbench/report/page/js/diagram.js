@@ -140,7 +140,7 @@ function showSelection() {
     ? operationLines(state.operation).join(" · ")
     : messageLines(state.message).slice(0, 2).join(" · ");
   place.append(element("header", {}, element("h3", {}, title), clear));
-  if (state.operation !== null) place.append(element("p", { class: "note" }, causesNote(rows.length)));
+  if (state.operation !== null) place.append(element("p", { class: "note" }, causesNote(state.operation, rows.length)));
   const start_us = state.operation !== null ? operations.invoked_us[state.operation] : messages.sent_us[rows[0][0]];
   // One that was delivered twice is listed twice.
   const told = new Set();
@@ -157,7 +157,10 @@ function showSelection() {
   place.append(element("ol", { class: "messages" }, ...rows.map(row)));
 }
 
-function causesNote(count) {
+function causesNote(o, count) {
+  if (count === 0 && messages.omitted > 0 && operations.invoked_us[o] > messages.last_us) {
+    return "Its messages are nowhere: messages.jsonl had reached its limit.";
+  }
   if (count === 0) return "Its messages are not among those that this page holds; messages.jsonl has them.";
   if (count <= 2) return "";
   return "Sent meanwhile: after the node heard the request and before it answered. Other operations that it was at may have caused some of these.";
