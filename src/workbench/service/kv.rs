@@ -8,18 +8,18 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Call;
-use crate::protocol::{Error, ErrorCode};
+use crate::protocol::{Error, ErrorCode, present};
 
-/// The fields that any service's request may have.
+/// The fields that any service's request may have. `null` is a value as any other.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     key: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     from: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     to: Option<&'a RawValue>,
     create_if_not_exists: Option<bool>,
 }
@@ -49,7 +49,8 @@ impl<'a> Request<'a> {
                 value: needed(fields.value, "value")?,
             },
             "cas" => Request::CompareAndSet {
-                from: needed(fields.from, "from")?,
+                // As upstream: who creates a key has nothing to compare with.
+                from: fields.from.unwrap_or(RawValue::NULL),
                 to: needed(fields.to, "to")?,
                 create: fields.create_if_not_exists.unwrap_or(false),
             },

@@ -59,10 +59,36 @@ mod tests {
     }
 
     #[test]
+    fn null_is_a_value_and_a_key_and_what_an_absent_from_is() {
+        let mut store = Store::new("lin-kv");
+        let set = r#""type":"write","key":null,"value":null"#;
+        assert_eq!(store.ask(0, set), "write_ok");
+        let read = r#""type":"read","key":null"#;
+        assert_eq!(store.ask(0, read), "read_ok null");
+        let swap = r#""type":"cas","key":null,"from":null,"to":1"#;
+        assert_eq!(store.ask(0, swap), "cas_ok");
+        assert_eq!(store.ask(0, swap), "error 22");
+        let clear = r#""type":"cas","key":null,"from":1,"to":null"#;
+        assert_eq!(store.ask(0, clear), "cas_ok");
+        let without_from = r#""type":"cas","key":null,"to":2"#;
+        assert_eq!(store.ask(0, without_from), "cas_ok");
+        let create = r#""type":"cas","key":"new","to":3,"create_if_not_exists":true"#;
+        assert_eq!(store.ask(0, create), "cas_ok");
+        assert_eq!(store.ask(0, r#""type":"read","key":"new""#), "read_ok 3");
+    }
+
+    #[test]
     fn a_request_that_it_does_not_understand_gets_a_true_error() {
         let mut store = Store::new("lin-kv");
         assert_eq!(store.ask(0, r#""type":"swap","key":"a""#), "error 10");
-        assert_eq!(store.ask(0, r#""type":"write","key":"a""#), "error 12");
-        assert_eq!(store.ask(0, r#""type":"read""#), "error 12");
+        for (request, missing) in [
+            (r#""type":"write","key":"a""#, "value"),
+            (r#""type":"cas","key":"a","from":1"#, "to"),
+            (r#""type":"read""#, "key"),
+        ] {
+            assert_eq!(store.ask(0, request), "error 12");
+            let said = store.last_answer();
+            assert!(said.contains(&format!(r#"no \"{missing}\""#)), "{said}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A service to ask in tests.
 
+use std::fmt::Display;
+
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
@@ -65,18 +67,22 @@ pub(super) fn read(key: &str) -> String {
     format!(r#""type":"read","key":"{key}""#)
 }
 
-pub(super) fn write(key: &str, value: u64) -> String {
+pub(super) fn write(key: &str, value: impl Display) -> String {
     format!(r#""type":"write","key":"{key}","value":{value}"#)
 }
 
-pub(super) fn cas(key: &str, from: u64, to: u64, create: bool) -> String {
+pub(super) fn cas(key: &str, from: impl Display, to: impl Display, create: bool) -> String {
     format!(r#""type":"cas","key":"{key}","from":{from},"to":{to},"create_if_not_exists":{create}"#)
 }
 
 /// Something to ask of one of few keys, with few values, so that requests meet.
 pub(super) fn draw(random: &mut Random) -> String {
     let key = ["a", "b"].choose(random).expect("there are two");
-    let mut value = || random.random_range(0..4);
+    let mut value = || {
+        ["null", "1", "2", "3"]
+            .choose(random)
+            .expect("there are four")
+    };
     let (from, to) = (value(), value());
     match random.random_range(0..5) {
         0 => write(key, to),
