@@ -161,8 +161,10 @@ fn register<'a>(
             continue;
         }
         let step = match (&operation.call, operation.outcome.answer()) {
+            // Nobody writes null: who reads it was told that there is no key, if not by an error.
+            (Call::Read(_), Some(Answer::Value(Value::Null)))
+            | (Call::Read(_) | Call::Cas { .. }, Some(Answer::Missing)) => Step::Read(None),
             (Call::Read(_), Some(Answer::Value(value))) => Step::Read(Some(number(value))),
-            (Call::Read(_) | Call::Cas { .. }, Some(Answer::Missing)) => Step::Read(None),
             (Call::Read(_), _) => continue,
             (Call::Write(_, value), _) => Step::Write(number(value)),
             (Call::Cas { from, .. }, Some(Answer::Different)) => {

@@ -64,6 +64,17 @@ fn accepts_a_right_history() {
 }
 
 #[test]
+fn a_read_of_null_is_one_of_a_key_that_is_not_there() {
+    let null = |time| {
+        let answer = Answer::Value(json!(null));
+        operation(1, time, Call::Read(json!("x")), Outcome::Ok(answer))
+    };
+    assert_valid(&judge(&[null(0..1), write(0, 2..3, 1)]));
+    let judgement = judge(&[write(0, 0..1, 1), null(2..3)]);
+    assert_invalid(&judgement, "read that gave null", &[0, 1]);
+}
+
+#[test]
 fn catches_a_stale_read_and_shows_the_write() {
     let judgement = judge(&[
         write(0, 0..1, 1),
