@@ -308,7 +308,8 @@ struct Skips;
 
 impl Tamper for Skips {
     fn output(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
-        let logs = message["body"]["msgs"].as_object_mut();
+        let logs = message.pointer_mut("/body/msgs");
+        let logs = logs.and_then(Value::as_object_mut);
         for log in logs.into_iter().flat_map(|logs| logs.values_mut()) {
             let polled = log.as_array_mut().expect("messages are in a list");
             if polled.len() >= 3 {

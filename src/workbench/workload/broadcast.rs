@@ -27,6 +27,7 @@ impl Broadcast {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReadOk {
     messages: Elements,
 }

@@ -12,6 +12,7 @@ use crate::workbench::history::Operation;
 pub struct Echo;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct EchoOk {
     echo: Value,
 }

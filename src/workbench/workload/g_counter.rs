@@ -64,6 +64,7 @@ impl Workload for GCounter {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReadOk {
     value: i64,
 }

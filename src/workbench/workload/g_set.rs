@@ -15,6 +15,7 @@ pub struct GSet {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReadOk {
     value: Elements,
 }

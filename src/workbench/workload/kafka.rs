@@ -199,17 +199,20 @@ fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64>
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SendOk {
     offset: i64,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PollOk<'a> {
     #[serde(borrow)]
     msgs: BTreeMap<String, &'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ListCommittedOffsetsOk {
     offsets: BTreeMap<String, i64>,
 }

@@ -73,6 +73,7 @@ fn value(random: &mut Random) -> Value {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ReadOk {
     value: Value,
 }

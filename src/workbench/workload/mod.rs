@@ -28,6 +28,7 @@ use super::body::BodyWriter;
 use super::check::Judgement;
 use super::history::Operation;
 use super::random::Random;
+use crate::protocol::Body;
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
@@ -147,29 +148,62 @@ pub struct Reply<'a> {
 
 /// A reply that says no more than that it was done.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Done {}
 
 impl<'a> Reply<'a> {
-    /// The fields of a reply that is to be of type `kind`.
+    /// Expects a reply of type `kind`.
     ///
     /// # Errors
     ///
-    /// What is wrong, when it is of another type or lacks a field.
-    pub fn fields<F: Deserialize<'a>>(&self, kind: &str) -> Result<F, String> {
+    /// What is wrong, when it is of another type.
+    pub fn check_kind(&self, kind: &str) -> Result<(), String> {
         if self.kind != kind {
             return Err(format!("its type is {:?}, not {kind:?}", self.kind));
         }
-        serde_json::from_str(self.body).map_err(|error| json_error(&error))
+        Ok(())
+    }
+
+    /// The fields of a reply that is to be of type `kind`. Upstream checks replies against closed schemas: `F` is to
+    /// deny fields that it doesn't know.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, when it is of another type, lacks a field or has one too many.
+    pub fn fields<F: Deserialize<'a>>(&self, kind: &str) -> Result<F, String> {
+        self.check_kind(kind)?;
+        let body: Body<'a, F> =
+            serde_json::from_str(self.body).map_err(|error| reply_error(&error, kind))?;
+        // The only field that the protocol itself has for errors alone.
+        match body.code {
+            Some(_) => Err(undeclared("code", kind)),
+            None => Ok(body.fields),
+        }
     }
 
     /// Expects a reply of type `kind`, and gives `answer` for it.
     ///
     /// # Errors
     ///
-    /// What is wrong, when it is of another type.
-    fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
+    /// What is wrong, when it is of another type or has fields of its own.
+    pub fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
         self.fields(kind).map(|Done {}| answer)
     }
+}
+
+fn reply_error(error: &serde_json::Error, kind: &str) -> String {
+    let what = json_error(error);
+    let unknown = what.strip_prefix("unknown field `");
+    match unknown.and_then(|rest| rest.split_once("`, ")) {
+        Some((name, _)) => undeclared(name, kind),
+        None => what,
+    }
+}
+
+fn undeclared(name: &str, kind: &str) -> String {
+    format!(
+        "it has a field {name:?}, and Maelstrom refuses {kind} with fields that are not declared"
+    )
 }
 
 /// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of

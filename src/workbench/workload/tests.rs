@@ -182,6 +182,26 @@ fn a_transaction_is_a_list_of_steps() {
     assert!(error.contains(r#"a step "append""#), "{error}");
 }
 
+#[test]
+fn an_answer_has_the_declared_fields_and_no_other() {
+    let mut workload = Broadcast::new(Topology::Line, &[]);
+    let call = broadcast::Call::Broadcast(3);
+    let good = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": 9});
+    assert!(answer(&mut workload, &call, "broadcast_ok", good).is_ok());
+    for field in ["message", "code"] {
+        let mut body = json!({"type": "broadcast_ok", "in_reply_to": 1});
+        body[field] = json!(3);
+        let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("a copied body");
+        let named = format!("a field {field:?}, and Maelstrom refuses broadcast_ok");
+        assert!(error.contains(&named), "{error}");
+    }
+    let body = json!({"type": "read_ok", "in_reply_to": 1, "key": 0, "value": 3});
+    let read = lin_kv_judge::Call::Read(json!(0));
+    let error = answer(&mut LinKv::new(1, 1), &read, "read_ok", body);
+    let error = error.expect_err("a copied body");
+    assert!(error.contains(r#"a field "key""#), "{error}");
+}
+
 /// Asserts that an answer is told as it was on the wire.
 #[track_caller]
 fn assert_told<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {

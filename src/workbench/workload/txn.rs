@@ -100,6 +100,7 @@ impl Serialize for Written<'_> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TxnOk {
     txn: Vec<(String, Value, Value)>,
 }

@@ -11,6 +11,7 @@ use crate::workbench::history::Operation;
 pub struct UniqueIds;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GenerateOk {
     id: Value,
 }

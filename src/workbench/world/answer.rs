@@ -103,9 +103,11 @@ impl<W: Workload, O: Observer> World<W, O> {
         if !self.lives.is_current(node, init_msg_id) {
             return;
         }
-        if reply.kind == "init_ok" {
+        // Upstream looks at nothing but the type of this one.
+        let kind = &reply.kind;
+        let Err(why) = Reply { kind, body }.check_kind("init_ok") else {
             return self.lives.ready(node);
-        }
+        };
         let answer = shown(body);
         if matches!(self.phase, Phase::Starting) {
             let node = self.directory.nodes()[node].clone();
@@ -114,6 +116,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 node,
                 asked,
                 answer,
+                why,
             });
         } else {
             self.faults.note(node, Misdeed::RefusedInit, None, || {
@@ -129,14 +132,18 @@ impl<W: Workload, O: Observer> World<W, O> {
         else {
             return;
         };
-        if reply.kind == introduction.answer_kind {
-            return unready.retain(|&other| other != node);
+        let kind = &reply.kind;
+        match (Reply { kind, body }).done(introduction.answer_kind, ()) {
+            Ok(()) => unready.retain(|&other| other != node),
+            Err(why) => {
+                self.phase = Phase::Failed(StartError::Refused {
+                    node: self.directory.nodes()[node].clone(),
+                    asked: introduction.kind,
+                    answer: shown(body),
+                    why,
+                });
+            }
         }
-        self.phase = Phase::Failed(StartError::Refused {
-            node: self.directory.nodes()[node].clone(),
-            asked: introduction.kind,
-            answer: shown(body),
-        });
     }
 
     fn outcome(

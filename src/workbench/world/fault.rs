@@ -23,7 +23,7 @@ pub enum StartError {
         instead: String,
     },
     /// A node answered with something else.
-    #[error("{node} answered {asked} with {answer}; only {asked}_ok is an answer to that")]
+    #[error("{node} answered {asked} with what is no answer to it ({why}): {answer}")]
     Refused {
         /// Its name.
         node: String,
@@ -31,6 +31,8 @@ pub enum StartError {
         asked: &'static str,
         /// What it said.
         answer: String,
+        /// What is wrong with that, for a person.
+        why: String,
     },
     /// Someone wanted it to end.
     #[error("interrupted before the run began; all nodes have been ended")]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workbench::latency::Distribution;
-use crate::workbench::workload::{Echo, GCounter, Kafka, KeyLimits};
+use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, Topology};
 
 fn settings(node_count: usize) -> Settings {
     Settings {
@@ -280,6 +280,24 @@ fn a_run_does_not_begin_without_every_init_ok() {
 }
 
 #[test]
+fn a_run_does_not_begin_where_upstream_refuses_the_answer_to_the_introduction() {
+    let broadcast = Broadcast::new(Topology::Grid, &settings(1).nodes);
+    let refused = run(broadcast, settings(1), |_, message| {
+        let mut body = message["body"].clone();
+        let kind = body["type"].as_str().expect("a type");
+        body["type"] = Value::from(format!("{kind}_ok"));
+        vec![reply(message, body)]
+    });
+    let said = refused.err().expect("an error").to_string();
+    assert!(
+        said.contains(
+            r#"answered topology with what is no answer to it (it has a field "topology""#
+        ),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_a_node_said_instead_of_init_ok_is_told() {
     let mistaken = run(Echo, settings(2), |node, message| {
         let answer = reply(message, json!({"type": "init_ok"}));
@@ -526,7 +544,10 @@ fn who_is_always_told_more_stops_asking_when_the_time_for_it_is_over() {
                 }
                 // The first message, again and again.
                 Some("poll") => json!({"type": "poll_ok", "msgs": {"0": [[1, 1]]}}),
-                Some(kind) => json!({"type": format!("{kind}_ok"), "offsets": {}}),
+                Some("list_committed_offsets") => {
+                    json!({"type": "list_committed_offsets_ok", "offsets": {}})
+                }
+                Some(kind) => json!({"type": format!("{kind}_ok")}),
                 None => panic!("a message has a type"),
             };
             world.heard(0, &reply(&message, body), now);
