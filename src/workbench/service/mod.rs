@@ -51,7 +51,7 @@ pub trait Service {
 /// What a client asks of a service.
 pub struct Call<'a> {
     client: Endpoint,
-    msg_id: i64,
+    msg_id: Option<i64>,
     kind: &'a str,
     fields: &'a Fields<'a>,
 }
@@ -94,7 +94,8 @@ impl Services {
         self.0.iter().map(|&(address, _)| address)
     }
 
-    /// Handles one message. Writes the body of the answer to `out`; there is none to a message without `msg_id`.
+    /// Handles one message. Writes the body of the answer to `out`. As upstream, a message without `msg_id` is answered
+    /// too, with `in_reply_to` null.
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl Services {
         let body: Body<'_, Fields<'_>> = serde_json::from_str(body)?;
         let call = Call {
             client,
-            msg_id: body.msg_id.unwrap_or(0),
+            msg_id: body.msg_id,
             kind: &body.kind,
             fields: &body.fields,
         };
@@ -118,10 +119,7 @@ impl Services {
             BodyWriter::new(out, "error")
                 .field("code", error.code.0)
                 .field("text", &*error.text)
-                .field("in_reply_to", call.msg_id);
-        }
-        if body.msg_id.is_none() {
-            out.clear();
+                .json_field("in_reply_to", &call.msg_id);
         }
         Ok(())
     }
@@ -151,7 +149,7 @@ fn answer(
             _ => BodyWriter::new(out, "cas_ok"),
         },
     };
-    body.field("in_reply_to", call.msg_id);
+    body.json_field("in_reply_to", &call.msg_id);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ impl Service for TimestampOracle {
         self.next += 1;
         BodyWriter::new(out, "ts_ok")
             .field("ts", timestamp)
-            .field("in_reply_to", call.msg_id);
+            .json_field("in_reply_to", &call.msg_id);
         Ok(())
     }
 }

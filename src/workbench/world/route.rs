@@ -199,8 +199,6 @@ impl<W: Workload, O: Observer> World<W, O> {
         let client = Endpoint::Node(node);
         match self.services.handle(service, client, body, &mut answer) {
             Err(error) => self.heard_garbage(node, body.as_bytes(), &json_error(&error)),
-            // It asked without a msg_id, and so for no answer.
-            Ok(()) if answer.is_empty() => {}
             Ok(()) => self.send(Endpoint::Service(service), client, text(&answer), now),
         }
         self.scratch = answer;

@@ -501,8 +501,9 @@ fn a_node_reaches_the_services_under_their_addresses() {
                 ask("lww-kv", json!({"type": "write", "key": 1, "value": 2})),
             ];
         }
-        if message["body"]["in_reply_to"].is_number() {
-            answered.push(format!("{} {}", message["src"], message["body"]["type"]));
+        if let Some(in_reply_to) = message["body"].get("in_reply_to") {
+            let (service, kind) = (&message["src"], &message["body"]["type"]);
+            answered.push(format!("{service} {kind} {in_reply_to}"));
             return vec![];
         }
         vec![echo(message)]
@@ -512,9 +513,10 @@ fn a_node_reaches_the_services_under_their_addresses() {
     assert_eq!(
         answered,
         [
-            r#""lin-kv" "error""#,
-            r#""lin-tso" "ts_ok""#,
-            r#""seq-kv" "write_ok""#
+            r#""lin-kv" "error" 2"#,
+            r#""lin-tso" "ts_ok" 3"#,
+            r#""lww-kv" "write_ok" null"#,
+            r#""seq-kv" "write_ok" 1"#
         ]
     );
 }
