@@ -62,7 +62,11 @@ impl Replica {
 
 impl Service for LastWriteWins {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        let (key, request) = Request::new(call)?;
+        let (key, mut request) = Request::new(call)?;
+        if let Request::CompareAndSet { create, .. } = &mut request {
+            // As upstream: of all stores this one doesn't know create_if_not_exists.
+            *create = false;
+        }
         self.gossip();
         let index = self.random.random_range(0..self.replicas.len());
         let replica = &mut self.replicas[index];
@@ -82,7 +86,7 @@ impl Service for LastWriteWins {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Store;
+    use super::super::testing::{Store, cas};
 
     #[test]
     fn a_write_reaches_every_reader_in_the_end() {
@@ -94,6 +98,12 @@ mod tests {
         for client in 0..10 {
             assert_eq!(store.ask(client, r#""type":"read","key":"a""#), "read_ok 1");
         }
+    }
+
+    #[test]
+    fn a_cas_creates_no_key() {
+        let mut store = Store::new("lww-kv");
+        assert_eq!(store.ask(0, &cas("a", 0, 1, true)), "error 20");
     }
 
     #[test]
