@@ -116,6 +116,17 @@ fn stdout_that_is_not_utf8_is_garbage_too() {
 }
 
 #[test]
+fn a_line_that_is_too_long_is_shown_by_its_beginning() {
+    let wrong = "if count == 2: print('all of it', 'x' * (17 << 20), flush=True)";
+    let said = verdict_on("long.py", wrong);
+    assert!(said.contains("the line is longer than"), "{said}");
+    assert!(
+        said.contains("all of it xxx") && said.contains("xxx…"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_operation_that_is_answered_twice_is_found() {
     let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
     let said = verdict_on("twice.py", wrong);

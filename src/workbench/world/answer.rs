@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::fault::{Misdeed, StartError, shown};
 use super::phase::Phase;
 use super::route::Asker;
-use super::{Observer, World};
+use super::{Observer, World, malformed};
 use crate::protocol::{Body, ErrorCode};
 use crate::workbench::client::Heard;
 use crate::workbench::history::Outcome;
@@ -41,10 +41,12 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub fn heard(&mut self, node: usize, line: &str, now: Duration) {
         let printed: Printed<'_> = match serde_json::from_str(line) {
             Ok(printed) => printed,
-            Err(error) => return self.heard_garbage(node, line.as_bytes(), &json_error(&error)),
+            Err(error) => return self.heard_no_message(node, line, &error),
         };
         if !printed.body.get().starts_with('{') {
-            return self.heard_garbage(node, line.as_bytes(), "its body is no JSON object");
+            let why = malformed::wrong_field(line);
+            let why = why.as_deref().unwrap_or("its body is no object");
+            return self.heard_wrong_field(node, line, why);
         }
         if printed.src != self.directory.nodes()[node] {
             return self.faults.note(node, Misdeed::UsedForeignName, None, || {
@@ -71,10 +73,35 @@ impl<W: Workload, O: Observer> World<W, O> {
         });
     }
 
+    fn heard_no_message(&mut self, node: usize, line: &str, error: &serde_json::Error) {
+        if line.trim().is_empty() {
+            return self.faults.note(node, Misdeed::PrintedNoMessage, None, || {
+                String::from("printed an empty line on stdout. Only messages belong there.")
+            });
+        }
+        match malformed::wrong_field(line) {
+            Some(why) => self.heard_wrong_field(node, line, &why),
+            None => self.heard_garbage(node, line.as_bytes(), &json_error(error)),
+        }
+    }
+
+    /// A node has sent a body that can't be read by whom it is for.
+    pub(super) fn heard_wrong_body(&mut self, node: usize, body: &str, error: &serde_json::Error) {
+        let why = malformed::wrong_field_of_body(body).unwrap_or_else(|| json_error(error));
+        self.heard_wrong_field(node, body, &why);
+    }
+
+    fn heard_wrong_field(&mut self, node: usize, text: &str, why: &str) {
+        self.faults.note(node, Misdeed::WroteWrongField, None, || {
+            let text = shown(text);
+            format!("sent a message with a wrong field ({why}): {text}")
+        });
+    }
+
     pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &str, now: Duration) {
         let reply: AnyReply<'_> = match serde_json::from_str(body) {
             Ok(reply) => reply,
-            Err(error) => return self.heard_garbage(node, body.as_bytes(), &json_error(&error)),
+            Err(error) => return self.heard_wrong_body(node, body, &error),
         };
         let Some(in_reply_to) = reply.in_reply_to else {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");

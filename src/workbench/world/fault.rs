@@ -55,6 +55,7 @@ pub(super) enum Misdeed {
     StayedUnready,
     RefusedInit,
     PrintedNoMessage,
+    WroteWrongField,
     UsedForeignName,
     WroteToNobody,
     AnsweredTwice,

@@ -13,6 +13,7 @@ mod answer;
 mod ask;
 mod fault;
 mod lives;
+mod malformed;
 mod observer;
 mod phase;
 mod route;

@@ -8,7 +8,7 @@ use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
-use crate::workbench::workload::{Workload, json_error};
+use crate::workbench::workload::Workload;
 
 /// What a client is there for.
 pub(super) enum Asker {
@@ -198,7 +198,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         answer.clear();
         let client = Endpoint::Node(node);
         match self.services.handle(service, client, body, &mut answer) {
-            Err(error) => self.heard_garbage(node, body.as_bytes(), &json_error(&error)),
+            Err(error) => self.heard_wrong_body(node, body, &error),
             Ok(()) => self.send(Endpoint::Service(service), client, text(&answer), now),
         }
         self.scratch = answer;

@@ -220,14 +220,47 @@ fn what_no_node_may_do_is_found_and_named() {
         said.starts_with("n0 printed on stdout what is no message"),
         "{said}"
     );
-    let said = finding(|_| String::from(r#"{"src": "n0", "dest": "n0", "body": 3}"#));
-    assert!(said.contains("its body is no JSON object"), "{said}");
+    let said = finding(|_| String::from(" "));
+    assert!(said.contains("printed an empty line"), "{said}");
+    for (line, expected) in [
+        (r#"{"src": "n0", "dest": "n0", "body": 3}"#, "its body is 3"),
+        (
+            r#"{"src": null, "dest": "n0", "body": {}}"#,
+            "its src is null",
+        ),
+        (r#"{"src": "n0", "body": {}}"#, "it has no dest"),
+    ] {
+        let said = finding(|_| String::from(line));
+        assert!(said.contains("a message with a wrong field"), "{said}");
+        assert!(
+            said.contains(expected) && !said.contains("stderr"),
+            "{said}"
+        );
+    }
     let said = finding(|_| String::from(r#"{"src": "n1", "dest": "n0", "body": {}}"#));
     assert!(said.contains(r#"not its own id but "n1""#), "{said}");
     let said = finding(|_| String::from(r#"{"src": "n0", "dest": "n7", "body": {}}"#));
     assert!(said.contains(r#"to "n7", which is no node"#), "{said}");
     let said = finding(echo);
     assert!(said.contains("had its answer already"), "{said}");
+    for (body, expected) in [
+        (
+            json!({"type": "echo_ok", "in_reply_to": "1"}),
+            "its in_reply_to is \"1\"",
+        ),
+        (json!({"type": 5, "in_reply_to": 1}), "its type is 5"),
+    ] {
+        let said = finding(to_client(body));
+        assert!(
+            said.contains(expected) && !said.contains("stderr"),
+            "{said}"
+        );
+    }
+    let said = finding(|_| {
+        json!({"src": "n0", "dest": "lin-kv", "body": {"type": "read", "key": 1, "msg_id": "1"}})
+            .to_string()
+    });
+    assert!(said.contains("its msg_id is \"1\""), "{said}");
     let said = finding(to_client(json!({"type": "echo_ok", "echo": 1})));
     assert!(said.contains("it has no in_reply_to"), "{said}");
     let said = finding(to_client(
