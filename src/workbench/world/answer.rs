@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::fault::{Misdeed, StartError, shown};
 use super::phase::Phase;
-use super::route::Asker;
+use super::route::{Asker, INTRODUCTION_MSG_ID};
 use super::{Observer, World, malformed};
 use crate::protocol::{Body, ErrorCode};
 use crate::workbench::client::Heard;
@@ -107,8 +107,18 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");
         };
         let client = match self.asker(client) {
-            Asker::Initializer(node) => return self.answer_init(node, in_reply_to, &reply, body),
-            Asker::Introducer(node) => return self.answer_introduction(node, &reply, body),
+            Asker::Initializer(asked) => {
+                if !self.lives.has_init(asked, in_reply_to) {
+                    return self.answered_nothing(node, client, body, "no init had that msg_id");
+                }
+                return self.answer_init(asked, in_reply_to, &reply, body);
+            }
+            Asker::Introducer(asked) => {
+                if in_reply_to != INTRODUCTION_MSG_ID {
+                    return self.answered_nothing(node, client, body, "nobody sent that msg_id");
+                }
+                return self.answer_introduction(asked, &reply, body);
+            }
             Asker::Client(client) => client,
         };
         match self.clients.hear(client, in_reply_to) {

@@ -102,6 +102,11 @@ impl Lives {
         }
     }
 
+    /// Whether that is the `init` of this life or of an earlier one.
+    pub(super) fn has_init(&self, node: usize, init_msg_id: i64) -> bool {
+        (1..=self.nodes[node].init_msg_id).contains(&init_msg_id)
+    }
+
     /// Whether that is the `init` of this life.
     pub(super) fn is_current(&self, node: usize, init_msg_id: i64) -> bool {
         self.nodes[node].init_msg_id == init_msg_id

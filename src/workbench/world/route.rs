@@ -10,6 +10,9 @@ use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
 use crate::workbench::workload::Workload;
 
+/// The message id of what a node is told once before clients begin.
+pub(super) const INTRODUCTION_MSG_ID: i64 = 1;
+
 /// What a client is there for.
 pub(super) enum Asker {
     /// To ask that node to get ready.
@@ -58,7 +61,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let (name, value) = introduction.field;
         BodyWriter::new(&mut body, introduction.kind)
             .json_field(name, &value)
-            .field("msg_id", 1u64);
+            .field("msg_id", INTRODUCTION_MSG_ID);
         let node_count = self.directory.nodes().len();
         for node in 0..node_count {
             let introducer = Endpoint::Client(node_count + node);
