@@ -243,6 +243,7 @@ fn what_no_node_may_do_is_found_and_named() {
     assert!(said.contains(r#"to "n7", which is no node"#), "{said}");
     let said = finding(echo);
     assert!(said.contains("had its answer already"), "{said}");
+    assert!(said.contains("Maelstrom lets that pass"), "{said}");
     for (body, expected) in [
         (
             json!({"type": "echo_ok", "in_reply_to": "1"}),
