@@ -131,6 +131,7 @@ fn an_interrupted_run_is_stored_as_far_as_it_came() {
         .arg(node)
         .arg("--store")
         .arg(&store)
+        .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("eddy is built");

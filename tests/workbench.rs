@@ -252,22 +252,33 @@ fn what_a_node_did_in_place_of_init_ok_is_told() {
 }
 
 #[test]
-fn an_interrupt_ends_the_nodes_and_is_no_verdict() {
-    assert_ended_by("INT");
+fn an_interrupt_ends_the_nodes_and_is_no_verdict_but_tells_what_is_known() {
+    let said = ended_by("INT", "");
+    assert!(said.starts_with("unknown"), "{said}");
+    assert!(said.contains("The run was interrupted after"), "{said}");
+    let report: Value = serde_json::from_str(&ended_by("INT", "--json")).expect("one JSON object");
+    assert_eq!(report["valid"], "unknown");
+    let what = report["findings"][0]["what"].as_str().expect("a text");
+    assert!(what.starts_with("The run was interrupted after"), "{what}");
 }
 
 #[test]
 fn so_does_the_end_of_the_terminal() {
-    assert_ended_by("HUP");
+    ended_by("HUP", "");
 }
 
-fn assert_ended_by(signal: &str) {
+/// What a run prints that is ended by that signal.
+fn ended_by(signal: &str, more: &str) -> String {
     let wrong = "print('my process is', os.getpid(), file=sys.stderr, flush=True)";
-    let path = program(&format!("interrupted-{signal}.py"), &echo_node(wrong));
-    let mut eddy = eddy(&path, "--rate 100 --log-stderr --node-count 1")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
+    let path = program(&format!("interrupted-{signal}{more}.py"), &echo_node(wrong));
+    let mut eddy = eddy(
+        &path,
+        &format!("--rate 100 --log-stderr --node-count 1 {more}"),
+    )
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("eddy is built");
     let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
     let line = lines.next().expect("a line").expect("UTF-8");
     let node = line.split(' ').next_back().expect("a number");
@@ -275,11 +286,13 @@ fn assert_ended_by(signal: &str) {
     kill([&format!("-{signal}"), &eddy.id().to_string()]);
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert!(last.contains("interrupted"), "{last}");
-    assert_eq!(eddy.wait().expect("it ends").code(), Some(3));
+    let output = eddy.wait_with_output().expect("it ends");
+    assert_ends_with(3, &output);
     assert!(
         !kill(["-0", node]).status.success(),
         "the node is still there"
     );
+    stdout(&output)
 }
 
 #[test]

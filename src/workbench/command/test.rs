@@ -49,7 +49,8 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
             settings: &settings,
             args,
         };
-        let report = workloads::perform(options.run.workload, &options.run.load, run_once)?;
+        let (report, is_interrupted) =
+            workloads::perform(options.run.workload, &options.run.load, run_once)?;
         let mut out = io::stdout().lock();
         if options.output.json {
             let json = serde_json::to_string(&report).map_err(io::Error::from)?;
@@ -59,6 +60,12 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
                 writeln!(out, "run {} of {}", run + 1, options.test_count)?;
             }
             writeln!(out, "{}", harmless(&report.to_string()))?;
+        }
+        if is_interrupted {
+            let kept = report.store().map_or_else(String::new, |folder| {
+                format!(". What is known of the run is in {}", folder.display())
+            });
+            return Err(TestError::Interrupted(kept));
         }
         if report.validity() != Validity::Valid {
             return Ok(report.validity());
@@ -75,12 +82,13 @@ struct Run<'a> {
 }
 
 impl Task for Run<'_> {
-    type Done = Report;
+    /// What is known of the run, and whether someone ended it.
+    type Done = (Report, bool);
 
     fn with<P: node::Program, W: Workload>(
         self,
         workload: impl Fn(&Settings) -> W + Sync,
-    ) -> Result<Report, TestError> {
+    ) -> Result<Self::Done, TestError> {
         let Run {
             options,
             settings,
@@ -111,13 +119,7 @@ impl Task for Run<'_> {
                 say(format_args!("eddy: not all of the run is stored: {error}"));
             }
         }
-        if record.is_interrupted {
-            let kept = report.store().map_or_else(String::new, |folder| {
-                format!(". What is known of the run is in {}", folder.display())
-            });
-            return Err(TestError::Interrupted(kept));
-        }
-        Ok(report)
+        Ok((report, record.is_interrupted))
     }
 }
 
