@@ -1,10 +1,12 @@
 //! The flags of `eddy test`: names, defaults and meaning are Maelstrom's where it has them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, Args, Command};
 
 use super::examples::{CHALLENGES, EXIT_STATUS};
 use super::load::LoadOptions;
@@ -83,6 +85,7 @@ pub(super) struct RunOptions {
     #[arg(
         long,
         value_name = "NAMES",
+        value_parser = Trimmed(StringValueParser::new()),
         value_delimiter = ',',
         default_value = "n1,n2,n3,n4,n5"
     )]
@@ -115,7 +118,12 @@ pub(super) struct RunOptions {
 
     /// Which faults to inject, separated by commas. A killed node that is started again gets init and nothing else: what
     /// it was told once before the run, such as topology, it has lost, as upstream.
-    #[arg(long, value_name = "FAULTS", value_enum, value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "FAULTS",
+        value_parser = Trimmed(EnumValueParser::<Fault>::new()),
+        value_delimiter = ','
+    )]
     pub nemesis: Vec<Fault>,
 
     /// Let faults hit messages to and from services too, and partitions cut services off. Upstream never does.
@@ -238,6 +246,28 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
 }
 
+/// Takes a value with spaces around it: upstream lets them stand beside the commas of a list.
+#[derive(Clone)]
+struct Trimmed<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        let value = value.to_str().map_or(value, |text| OsStr::new(text.trim()));
+        self.0.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -275,5 +305,25 @@ mod tests {
         assert!(load.words().is_empty() && load.consistency_models.is_empty());
         assert_eq!((load.key_count, load.max_txn_length), (10, 4));
         assert_eq!(load.max_writes_per_key, 16);
+    }
+
+    #[test]
+    fn lists_may_have_spaces_beside_their_commas() {
+        let (faults, names) = ("partition, kill", "a ,b");
+        let words = [
+            "test",
+            "--bin",
+            "node",
+            "--nemesis",
+            faults,
+            "--nodes",
+            names,
+        ];
+        let Ok(line) = Line::try_parse_from(words) else {
+            panic!("they are good lists");
+        };
+        let run = line.options.run;
+        assert_eq!(run.nemesis, [Fault::Partition, Fault::Kill]);
+        assert_eq!(run.nodes, ["a", "b"]);
     }
 }
