@@ -333,7 +333,9 @@ fn wrong_flags_are_told_and_are_no_verdict() {
     for (more, told) in [
         ("--rate -1", "expected a number from 0"),
         ("--time-limit -1", "expected a number from 0"),
-        ("--latency -1", "--latency"),
+        ("--latency -5", "expected a whole number from 0"),
+        ("--consistency linearizable", "after --"),
+        ("stray", "goes last, after --"),
         ("--concurrency 0", "such as 4n"),
         ("--nemesis dragons", "partition"),
         ("--nemesis-interval 0", "more than no time"),

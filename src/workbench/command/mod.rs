@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -63,6 +64,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Where it can't be printed, the exit code still tells.
             let _ = error.print();
+            if may_be_the_nodes_own(&error, &args) {
+                say(format_args!(
+                    "\nWhat is meant for the node goes last, after --."
+                ));
+            }
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
@@ -84,4 +90,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(COULD_NOT_RUN)
         }
     }
+}
+
+/// Whether the command line holds what may be meant for the node: upstream gives it all that is no flag.
+fn may_be_the_nodes_own(error: &clap::Error, args: &[OsString]) -> bool {
+    let has_node_args = args
+        .get(1)
+        .is_some_and(|name| name == "test" || name == "sim");
+    has_node_args && error.kind() == ErrorKind::UnknownArgument
 }

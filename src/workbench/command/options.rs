@@ -108,6 +108,7 @@ pub(super) struct RunOptions {
         long,
         value_name = "MILLISECONDS",
         default_value = "0",
+        value_parser = milliseconds,
         allow_negative_numbers = true
     )]
     pub latency: u64,
@@ -223,6 +224,13 @@ pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
         _ => Err(String::from("expected a number from 0 to 1e9")),
+    }
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number <= 1_000_000_000 => Ok(number),
+        _ => Err(String::from("expected a whole number from 0 to 1e9")),
     }
 }
 
