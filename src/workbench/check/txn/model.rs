@@ -77,14 +77,66 @@ pub const MODELS: [Model; 12] = [
 ];
 
 /// Other names for the same.
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 11] = [
     ("PL-1", "read-uncommitted"),
     ("PL-2", "read-committed"),
     ("PL-SI", "snapshot-isolation"),
     ("PL-2.99", "repeatable-read"),
     ("PL-3", "serializable"),
     ("PL-SS", "strict-serializable"),
+    ("strong-session-PL-1", "strong-session-read-uncommitted"),
+    ("strong-session-PL-2", "strong-session-read-committed"),
+    ("strong-PL-2", "strong-read-committed"),
+    ("conflict-serializable", "serializable"),
     ("strong-serializable", "strict-serializable"),
+];
+
+/// Those that Elle knows and that can't be judged, by the weakest model above that is stronger, as Elle orders them.
+const WEAKER: [(&str, &[&str]); 4] = [
+    (
+        "snapshot-isolation",
+        &[
+            "causal-cerone",
+            "consistent-view",
+            "cursor-stability",
+            "forward-consistent-view",
+            "monotonic-atomic-view",
+            "monotonic-snapshot-read",
+            "monotonic-view",
+            "parallel-snapshot-isolation",
+            "PL-2+",
+            "PL-2L",
+            "PL-CS",
+            "PL-FCV",
+            "PL-MSR",
+            "prefix",
+            "read-atomic",
+            "update-atomic",
+        ],
+    ),
+    (
+        "serializable",
+        &["PL-3U", "update-serializable", "view-serializable"],
+    ),
+    (
+        "strong-read-committed",
+        &["strong-PL-1", "strong-read-uncommitted"],
+    ),
+    (
+        "strict-serializable",
+        &[
+            "1SR",
+            "causal",
+            "linearizable",
+            "monotonic-reads",
+            "monotonic-writes",
+            "PRAM",
+            "read-your-writes",
+            "sequential",
+            "session-serializable",
+            "writes-follow-reads",
+        ],
+    ),
 ];
 
 impl Model {
@@ -125,8 +177,12 @@ impl FromStr for Model {
             .find(|model| model.name == canonical)
             .ok_or_else(|| {
                 let names: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+                let stronger = WEAKER.iter().find(|(_, weaker)| weaker.contains(&name));
+                let stronger = stronger.map_or_else(String::new, |(stronger, _)| {
+                    format!(". The nearest that is stronger is {stronger}")
+                });
                 format!(
-                    "{name:?} is no consistency model that can be judged; these can: {}",
+                    "{name:?} is no consistency model that can be judged; these can: {}{stronger}",
                     names.join(", ")
                 )
             })
@@ -152,5 +208,18 @@ mod tests {
                 .unwrap_err()
                 .contains("strict-serializable")
         );
+    }
+
+    #[test]
+    fn a_model_that_only_elle_knows_is_told_with_the_nearest_that_is_stronger() {
+        for (stronger, weaker) in WEAKER {
+            assert!(stronger.parse::<Model>().is_ok());
+            for name in weaker {
+                let said = name.parse::<Model>().unwrap_err();
+                let expected = format!("The nearest that is stronger is {stronger}");
+                assert!(said.ends_with(&expected), "{said}");
+            }
+        }
+        assert!(!"dragons".parse::<Model>().unwrap_err().contains("nearest"));
     }
 }
