@@ -181,3 +181,24 @@ fn a_store_that_can_not_be_is_told_in_one_line_and_the_verdict_stands() {
         "{said}"
     );
 }
+
+#[test]
+fn every_file_that_can_not_be_written_is_named_and_the_others_are_whole() {
+    let store = store("in_the_way");
+    let wrong = format!(
+        "for name in ('history.jsonl', 'report.html'): os.makedirs('{}/latest/' + name, exist_ok=True)",
+        store.display()
+    );
+    let output = run(&store, &wrong);
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("not all of the run is stored"), "{said}");
+    assert!(
+        said.contains("history.jsonl:") && said.contains("report.html:"),
+        "{said}"
+    );
+    let results = read(&store.join("latest/results.json"));
+    let results: Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!(results["valid"], true);
+    assert!(!lines(&store.join("latest/messages.jsonl")).is_empty());
+}

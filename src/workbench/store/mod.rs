@@ -13,9 +13,11 @@ mod file;
 mod history;
 mod logs;
 mod messages;
+mod room;
 #[cfg(test)]
 mod testing;
 
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::symlink;
@@ -30,6 +32,7 @@ use super::report::page::Page;
 use super::workload::Workload;
 use super::world::Record;
 use file::OutFile;
+use room::Room;
 
 pub use logs::NodeLogs;
 pub use messages::Messages;
@@ -58,9 +61,27 @@ impl StoreError {
     }
 }
 
+/// All that was not stored.
+#[derive(Debug)]
+pub struct StoreErrors(Vec<StoreError>);
+
+impl fmt::Display for StoreErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for StoreErrors {}
+
 /// The folder of a run.
 pub struct Store {
     folder: PathBuf,
+    /// For the results, which are small and tell most, when messages have filled the disk.
+    room: Option<Room>,
     /// Watches messages.
     pub messages: Messages,
     /// Listens to nodes.
@@ -83,6 +104,7 @@ impl Store {
         let log_folder = folder.join("node-logs");
         fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
         Ok(Store {
+            room: Room::keep(&folder).ok(),
             messages: Messages::create(folder.join("messages.jsonl"))?,
             logs: NodeLogs::create(&log_folder, nodes)?,
             folder,
@@ -98,19 +120,21 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The first thing that went wrong.
+    /// All that went wrong.
     pub fn finish<W: Workload>(
         mut self,
         record: &Record<W>,
         report: &Report,
-    ) -> Result<(), StoreError> {
-        let messages = self.messages.finish();
-        let logs = self.logs.finish();
+    ) -> Result<(), StoreErrors> {
         let (folder, operations) = (&*self.folder, &record.history);
+        // Before anything else can take its room.
+        drop(self.room);
         let results = write(folder, "results.json", |out| {
             serde_json::to_writer_pretty(&mut *out, report)?;
             out.write_all(b"\n")
         });
+        let messages = self.messages.finish();
+        let logs = self.logs.finish();
         // The two that take long, side by side.
         let (history, page) = thread::scope(|scope| {
             let history = scope.spawn(|| {
@@ -124,7 +148,12 @@ impl Store {
             let history = history.join().expect("writing a history does not panic");
             (history, page)
         });
-        messages.and(logs).and(history).and(results).and(page)
+        let results = [results, messages, history, page].into_iter();
+        let errors: Vec<_> = results.filter_map(Result::err).chain(logs).collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(StoreErrors(errors)),
+        }
     }
 }
 
