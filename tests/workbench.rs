@@ -218,6 +218,10 @@ fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
     assert!(said(&plain).contains("chmod +x"));
     let lost = program("no_interpreter", "#!/no/such/interpreter\n");
     assert!(said(&lost).contains("interpreter"));
+    let returns = program("returns.py", "#!/usr/bin/env python3\r\nprint()\r\n");
+    assert!(said(&returns).contains("carriage return"));
+    let lost = program("lost_by_env", "#!/usr/bin/env no-such-python\n");
+    assert!(said(&lost).contains("asks for no-such-python"));
     let text = program("no_first_line", "print('hello')\n");
     assert!(said(&text).contains("#!/usr/bin/env"));
     let foreign = program("foreign", "MZ\u{1}");
@@ -235,6 +239,22 @@ fn a_node_that_never_answers_init_is_named() {
         "{said}"
     );
     assert!(said.contains("waiting for a bus"), "{said}");
+}
+
+#[test]
+fn a_node_that_closes_its_stdout_before_it_is_ready_is_told_at_once() {
+    let script = "#!/bin/sh\necho shy >&2\nexec >&-\nexec sleep 1000\n";
+    let output = test(&program("closes.sh", script), SHORT);
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(
+        said.contains("closed its stdout before the run began"),
+        "{said}"
+    );
+    assert!(
+        said.contains("shy") && !said.contains("within 10 s"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Why the operating system won't start a file that is there and may be run, judged by how it begins.
 
+use std::borrow::Cow;
+use std::env;
 use std::env::consts::ARCH;
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,15 +9,27 @@ use std::path::Path;
 
 /// What to do about a program that can't be started.
 pub(super) fn hint(path: &Path, error: &io::Error) -> String {
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut head));
-    match (read, error.raw_os_error()) {
+    match (read_head(path), error.raw_os_error()) {
         // ENOEXEC
-        (Ok(_), Some(8)) => wrong_kind(&head),
+        (Ok(head), Some(8)) => wrong_kind(&head),
         // ENOENT, though the file is there
-        (Ok(_), Some(2)) => lost_interpreter(&head),
+        (Ok(head), Some(2)) => lost_interpreter(&head),
         _ => String::from("Try to run it by hand"),
     }
+}
+
+/// What to do about a program that `env` was started for and could not start.
+pub(super) fn hint_for_env(path: &Path) -> Option<String> {
+    let search_path = env::var_os("PATH").unwrap_or_default();
+    let is_there =
+        |name: &str| env::split_paths(&search_path).any(|folder| folder.join(name).is_file());
+    lost_by_env(&read_head(path).ok()?, is_there)
+}
+
+fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(256).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// What is wrong with a file that is no program for this machine.
@@ -60,20 +74,41 @@ fn architecture(head: &[u8]) -> Option<&'static str> {
 
 /// What is wrong with a file whose interpreter is not there.
 fn lost_interpreter(head: &[u8]) -> String {
-    let Some(first_line) = head.strip_prefix(b"#!") else {
+    let Some(first_line) = first_line(head) else {
         return String::from(
             "It is a binary for other system libraries than this machine's; build it here, or link it statically",
         );
     };
-    let first_line = first_line.split(|&byte| byte == b'\n').next();
-    let first_line = String::from_utf8_lossy(first_line.unwrap_or_default());
     if first_line.ends_with('\r') {
-        return String::from(
-            "Its first line ends like those of Windows, with a carriage return; take these out: sed -i 's/\\r$//' FILE",
-        );
+        return String::from(CARRIAGE_RETURN);
     }
     let interpreter = first_line.split_whitespace().next().unwrap_or_default();
     format!("Its first line names the interpreter {interpreter}, which does not exist")
+}
+
+/// What is wrong with a file whose interpreter is `env`, which did not find what it is to start.
+fn lost_by_env(head: &[u8], is_there: impl Fn(&str) -> bool) -> Option<String> {
+    let first_line = first_line(head)?;
+    let mut words = first_line.split_whitespace();
+    let is_env = Path::new(words.next()?).ends_with("env");
+    let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
+    if !is_env {
+        return None;
+    }
+    if first_line.ends_with('\r') {
+        return Some(String::from(CARRIAGE_RETURN));
+    }
+    (!is_there(name)).then(|| format!("Its first line asks for {name}, which is not on the PATH"))
+}
+
+const CARRIAGE_RETURN: &str = "Its first line ends like those of Windows, with a carriage return; take these out: sed -i 's/\\r$//' FILE";
+
+/// The first line of a script, behind its `#!`.
+fn first_line(head: &[u8]) -> Option<Cow<'_, str>> {
+    let rest = head.strip_prefix(b"#!")?;
+    rest.split(|&byte| byte == b'\n')
+        .next()
+        .map(String::from_utf8_lossy)
 }
 
 #[cfg(test)]
@@ -113,6 +148,30 @@ mod tests {
         ] {
             let told = lost_interpreter(head);
             assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_env_did_not_find_is_named() {
+        for (head, expected) in [
+            (
+                "#!/usr/bin/env -S python9 -u\n",
+                Some("asks for python9, which"),
+            ),
+            (
+                "#!/usr/bin/env A=b python9\n",
+                Some("asks for python9, which"),
+            ),
+            ("#!/usr/bin/env python3\r\n", Some("carriage return")),
+            ("#!/usr/bin/env python3\n", None),
+            ("#!/bin/sh -e python9\n", None),
+            ("\u{7f}ELF", None),
+        ] {
+            let told = lost_by_env(head.as_bytes(), |name| name == "python3");
+            match expected {
+                Some(part) => assert!(told.is_some_and(|told| told.contains(part)), "{head}"),
+                None => assert_eq!(told, None, "{head}"),
+            }
         }
     }
 }

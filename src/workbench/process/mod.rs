@@ -21,7 +21,7 @@ use node::NodeProcess;
 
 pub use program::{Program, ProgramError};
 
-/// How long nodes may take to end by themselves when their input has ended.
+/// How long nodes may take to end by themselves when their input has ended, or when they have closed their output.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// How often progress is shown.
@@ -126,7 +126,9 @@ pub fn run<W: Workload, O: Observer>(
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
             StartError::Exited { .. } | StartError::Interrupted => String::new(),
-            StartError::NoAnswer { .. } | StartError::Refused { .. } => last_words,
+            StartError::NoAnswer { .. }
+            | StartError::Refused { .. }
+            | StartError::ClosedStdout { .. } => last_words,
         },
         error,
     })
@@ -263,8 +265,12 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 }
             })
             .map_err(refused("read a node's stdout"))?;
-            if let Some(how) = node.how_it_ended().map_err(refused("ask after a node"))? {
+            let how = node.how_it_ended(&self.program);
+            if let Some(how) = how.map_err(refused("ask after a node"))? {
                 self.world.exited(index, &how, now);
+            }
+            if node.has_closed_stdout(now) {
+                self.world.closed_stdout(index);
             }
         }
         Ok(())

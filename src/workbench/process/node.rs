@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::process::Child;
+use std::time::Duration;
 
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Interest, Registry, Token};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::Audience;
+use super::{Audience, GRACE, Program};
 use crate::protocol::{LineError, LineReader};
 
 /// The longest line that a node may print. Ours is generous: a read of a large set is one line.
@@ -31,6 +32,8 @@ pub(super) struct NodeProcess {
     stdin: Option<Input>,
     stdout: Option<Output>,
     stderr: Option<Output>,
+    /// When it was first seen that the node prints nothing any longer, by the driver's time.
+    silent_since: Option<Duration>,
     log: VecDeque<String>,
 }
 
@@ -91,6 +94,7 @@ impl NodeProcess {
             stdin: None,
             stdout: None,
             stderr: None,
+            silent_since: None,
             log: VecDeque::new(),
         };
         let pipe = Sender::from(stdin);
@@ -210,13 +214,19 @@ impl NodeProcess {
         })
     }
 
+    /// Whether the node has closed its stdout, and not because it is about to end.
+    pub(super) fn has_closed_stdout(&mut self, now: Duration) -> bool {
+        let is_silent = self.stdout.is_none() && !self.is_gone;
+        is_silent && now >= *self.silent_since.get_or_insert(now) + GRACE
+    }
+
     /// Whether the process has been ended and waited for.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
     }
 
-    /// How the process ended, for a person, once it has and all that it printed has been read.
-    pub(super) fn how_it_ended(&mut self) -> io::Result<Option<String>> {
+    /// How the process, which runs that program, ended, for a person, once it has and all that it printed has been read.
+    pub(super) fn how_it_ended(&mut self, program: &Program) -> io::Result<Option<String>> {
         if self.is_gone || !self.has_child_event || self.has_more() {
             return Ok(None);
         }
@@ -228,10 +238,11 @@ impl NodeProcess {
         }
         self.kill();
         let status = self.child.wait()?;
-        let last_words = self.last_words();
-        Ok(Some(match last_words {
-            Some(words) => format!("{status}\n{words}"),
-            None => format!("{status}, with nothing on stderr"),
+        let hint = program.hint(status);
+        let hint = hint.map_or_else(String::new, |hint| format!(". {hint}"));
+        Ok(Some(match self.last_words() {
+            Some(words) => format!("{status}{hint}\n{words}"),
+            None => format!("{status}, with nothing on stderr{hint}"),
         }))
     }
 

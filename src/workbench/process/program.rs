@@ -2,7 +2,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use thiserror::Error;
 
@@ -70,6 +70,12 @@ impl Program {
             path: canonical,
             args,
         })
+    }
+
+    /// What to do about it, where a node ended like that because something that it needs to start was not found.
+    pub(super) fn hint(&self, status: ExitStatus) -> Option<String> {
+        // What env and shells end with then.
+        (status.code() == Some(127)).then(|| executable::hint_for_env(&self.path))?
     }
 
     /// Starts one node in the temporary folder, in a process group of its own: a shell script's children end with it.

@@ -34,6 +34,14 @@ pub enum StartError {
         /// What is wrong with that, for a person.
         why: String,
     },
+    /// A node can answer nothing any longer.
+    #[error("{node} closed its stdout before the run began, and can't answer{instead}")]
+    ClosedStdout {
+        /// Its name.
+        node: String,
+        /// What it did wrong before, each on a line of its own.
+        instead: String,
+    },
     /// Someone wanted it to end.
     #[error("interrupted before the run began; all nodes have been ended")]
     Interrupted,

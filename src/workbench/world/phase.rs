@@ -96,6 +96,16 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.end_without(node, Misdeed::Exited, "ended by itself", how, now);
     }
 
+    /// A node goes on, but has closed its stdout. If that is before the run began, it never will.
+    pub fn closed_stdout(&mut self, node: usize) {
+        if let Phase::Starting | Phase::Introducing { .. } = self.phase {
+            self.phase = Phase::Failed(StartError::ClosedStdout {
+                node: self.directory.nodes()[node].clone(),
+                instead: self.faults.of_one(&[node], self.directory.nodes()),
+            });
+        }
+    }
+
     /// A node leaves more unread than is kept for it. The run ends there, before the memory does.
     pub(super) fn stopped_reading(&mut self, node: usize, now: Duration) {
         let how = format!(
