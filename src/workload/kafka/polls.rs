@@ -30,13 +30,26 @@ impl Kafka {
         };
         let (offsets, since) = (offsets.clone(), *since);
         let (mut unknown, mut refused) = (0, 0);
+        let mut no_room = None;
         for (index, (key, offset)) in offsets.iter().enumerate() {
+            // Where there was none for one log, there is none for another.
+            if no_room.is_some() && self.logs.find(key).is_none() {
+                refused += 1;
+                continue;
+            }
             match self.look(rider, index, (key, *offset), since, now, outbox) {
                 Ok(is_known) => unknown += usize::from(!is_known),
-                // It may leave out what there is no room for, if that is not all.
-                Err(error) if refused + 1 == offsets.len() => return Err(error),
-                Err(_) => refused += 1,
+                Err(error) => {
+                    refused += 1;
+                    no_room = Some(error);
+                }
             }
+        }
+        // It may leave out what there is no room for, if that is not all.
+        if refused == offsets.len()
+            && let Some(error) = no_room
+        {
+            return Err(error);
         }
         match self.riders.get_mut(&rider).map(|rider| &mut rider.want) {
             Some(Want::Poll { missing, .. }) if unknown > 0 => *missing = unknown,
