@@ -175,8 +175,8 @@ impl Commits {
         let Some((known, _)) = self.registers.known(own) else {
             return self.registers.read(own, now, outbox);
         };
-        let mut wanted = known.clone();
-        wanted.version += 1;
+        // Copied once there is something to change.
+        let mut wanted = Cow::Borrowed(known);
         for raise in self.waiting.drain(..) {
             let is_new = |(key, _): &&(String, u64)| !wanted.offsets.contains_key(key);
             let new_keys = raise.offsets.iter().filter(is_new).count();
@@ -186,11 +186,13 @@ impl Commits {
                 continue;
             }
             for (key, offset) in &raise.offsets {
-                wanted.raise(key, *offset);
+                wanted.to_mut().raise(key, *offset);
             }
             self.riders.push(raise);
         }
         if !self.riders.is_empty() {
+            let mut wanted = wanted.into_owned();
+            wanted.version += 1;
             self.registers.change(own, wanted, now, outbox);
         }
     }
