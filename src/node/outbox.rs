@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::protocol::{Encode, Error, MessageWriter, Sender};
+use crate::protocol::{Error, Id, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
 ///
@@ -38,8 +38,9 @@ impl Outbox {
     }
 
     /// Begins a message to `dest`. It is complete when the writer is dropped.
+    // Inlined for the reason that `MessageWriter` is.
     #[inline(always)]
-    pub fn send(&mut self, dest: &(impl Encode + ?Sized), kind: &'static str) -> MessageWriter<'_> {
+    pub fn send(&mut self, dest: &(impl Id + ?Sized), kind: &'static str) -> MessageWriter<'_> {
         let sender = self.sender.as_ref();
         let sender = sender.expect("a workload hears nothing, so says nothing, before init");
         MessageWriter::new(&mut self.bytes, sender, dest, kind)
@@ -49,7 +50,7 @@ impl Outbox {
     #[inline(always)]
     pub fn reply(
         &mut self,
-        dest: &(impl Encode + ?Sized),
+        dest: &(impl Id + ?Sized),
         msg_id: Option<i64>,
         kind: &'static str,
     ) -> MessageWriter<'_> {
@@ -60,7 +61,7 @@ impl Outbox {
     }
 
     /// Answers a request with an error, if it has a `msg_id`. A text beyond 500 bytes is cut off.
-    pub fn error(&mut self, dest: &(impl Encode + ?Sized), msg_id: Option<i64>, error: &Error) {
+    pub fn error(&mut self, dest: &(impl Id + ?Sized), msg_id: Option<i64>, error: &Error) {
         let text_bytes = error.text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
         self.reply(dest, msg_id, "error")
             .field("code", error.code.0)

@@ -2,6 +2,8 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use serde_json::value::RawValue;
 
+use super::Id;
+
 /// Something that can be written as JSON at the end of a buffer.
 pub trait Encode {
     /// Appends the JSON of this value to `out`.
@@ -42,7 +44,7 @@ impl<'a> MessageWriter<'a> {
     pub fn new(
         out: &'a mut Vec<u8>,
         sender: &Sender,
-        dest: &(impl Encode + ?Sized),
+        dest: &(impl Id + ?Sized),
         kind: &'static str,
     ) -> Self {
         out.extend_from_slice(&sender.0);

@@ -16,4 +16,4 @@ pub use encode::{Encode, MessageWriter, Sender};
 pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
 pub use message::{Body, Malformed, Message, Text, Unanswered, present};
-pub use name::{NAME_BYTES_MAX, Name};
+pub use name::{Id, NAME_BYTES_MAX, Name};

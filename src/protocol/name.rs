@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
 use smallvec::SmallVec;
@@ -34,6 +34,17 @@ impl From<&str> for Name {
         Name(SmallVec::from_slice(text.as_bytes()))
     }
 }
+
+/// What a message can be addressed to: an id, however it is kept.
+pub trait Id: Encode {}
+
+impl Id for Name {}
+
+impl Id for str {}
+
+impl Id for String {}
+
+impl Id for Cow<'_, str> {}
 
 // Not by way of `as_str`, which looks through its bytes.
 impl Encode for Name {

@@ -56,6 +56,8 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":["c1"],"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":"\ud800","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":"c1","src":"c2","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":"","src":"c1","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
+    (br#"{"src":"c1","dest":"n0","dest":"n1","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":"","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
     // No body, or none that says what to reply to.
     (br#"{"src":"c1","dest":"n0"}"#, Complaint),

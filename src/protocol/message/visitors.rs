@@ -5,7 +5,7 @@
 //! to call, a message would cost a fifteenth more.
 
 use alloc::borrow::Cow;
-use core::{fmt, marker::PhantomData};
+use core::{fmt, marker::PhantomData, mem};
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
@@ -38,18 +38,19 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
         let header = self.header;
-        let mut fields = None;
+        let (mut has_src, mut has_dest, mut fields) = (false, false, None);
         while let Some(key) = map.next_key()? {
             match key {
-                MessageKey::Src if !header.src.is_empty() => {
-                    return Err(A::Error::duplicate_field("src"));
+                MessageKey::Src => {
+                    once("src", mem::replace(&mut has_src, true))?;
+                    map.next_value_seed(TextInto(&mut header.src))?;
                 }
-                MessageKey::Body if fields.is_some() => {
-                    return Err(A::Error::duplicate_field("body"));
+                MessageKey::Dest => {
+                    once("dest", mem::replace(&mut has_dest, true))?;
+                    map.next_value_seed(TextInto(&mut header.dest))?;
                 }
-                MessageKey::Src => map.next_value_seed(TextInto(&mut header.src))?,
-                MessageKey::Dest => map.next_value_seed(TextInto(&mut header.dest))?,
                 MessageKey::Body => {
+                    once("body", fields.is_some())?;
                     let body = BodyVisitor {
                         header: &mut header.body,
                         fields: PhantomData,
@@ -62,6 +63,13 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
             }
         }
         fields.ok_or_else(|| A::Error::missing_field("body"))
+    }
+}
+
+fn once<E: Error>(name: &'static str, is_known: bool) -> Result<(), E> {
+    match is_known {
+        true => Err(E::duplicate_field(name)),
+        false => Ok(()),
     }
 }
 

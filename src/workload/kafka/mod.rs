@@ -164,7 +164,7 @@ impl Kafka {
         let keys = keys.iter().map(String::as_str);
         if let Some(offsets) = self.commits.list(keys, *since, now, outbox) {
             outbox
-                .reply(&client, *msg_id, "list_committed_offsets_ok")
+                .reply(client, *msg_id, "list_committed_offsets_ok")
                 .field("offsets", Offsets(&offsets));
             self.lists.remove(&rider);
             self.riders.remove(&rider);
