@@ -27,8 +27,9 @@ pub(super) struct Rider {
 /// Operations, oldest first.
 pub(super) type Riders = Vec<Rider>;
 
-/// Puts the oldest of those that wait on board, where nobody is yet, but no more than may ride together.
-pub(super) fn board(waiting: &mut Riders, batch_max: usize, riders: &mut Riders) {
+/// Moves the oldest of those that wait to the empty `riders`, but no more than may ride together.
+pub(super) fn take_batch(waiting: &mut Riders, batch_max: usize, riders: &mut Riders) {
+    debug_assert!(riders.is_empty(), "nobody boards what is under way");
     if waiting.len() <= batch_max {
         mem::swap(waiting, riders);
     } else {

@@ -56,7 +56,7 @@
 use alloc::borrow::Cow;
 use core::time::Duration;
 
-use super::answers::{Answers, Riders, Want, board, expired};
+use super::answers::{Answers, Riders, Want, expired, take_batch};
 use super::gossip::Gossip;
 use super::{Fields, Level, Options};
 use crate::node::{Outbox, Random};
@@ -100,7 +100,7 @@ impl Eventual {
             if !self.polling.is_empty() || self.waiting.is_empty() {
                 return;
             }
-            board(&mut self.waiting, self.batch_max, &mut self.polling);
+            take_batch(&mut self.waiting, self.batch_max, &mut self.polling);
             self.gossip.poll(now, outbox);
         }
     }

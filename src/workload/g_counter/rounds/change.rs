@@ -7,7 +7,7 @@ use crate::kv::{Register, Seen};
 use crate::node::Outbox;
 use crate::protocol::{Encode, Error, ErrorCode, Message};
 use crate::workload::g_counter::Fields;
-use crate::workload::g_counter::answers::{Want, board, out_of_range};
+use crate::workload::g_counter::answers::{Want, out_of_range, take_batch};
 use crate::workload::g_counter::peers::Guest;
 use crate::workload::g_counter::tally::{Step, Tally};
 
@@ -54,7 +54,7 @@ impl Rounds {
             return;
         }
         let riders = &mut round.riders;
-        board(&mut self.to_change, self.options.batch_max, riders);
+        take_batch(&mut self.to_change, self.options.batch_max, riders);
         let mut delta = 0;
         riders.retain(|rider| {
             let Want::Add(more) = rider.want else {

@@ -5,13 +5,13 @@ use core::{mem, time::Duration};
 use super::{Rounds, State, foreign_value};
 use crate::kv::Register;
 use crate::node::Outbox;
-use crate::workload::g_counter::answers::board;
+use crate::workload::g_counter::answers::take_batch;
 
 impl Rounds {
     pub(super) fn start_looking(&mut self, slot: usize) {
         let round = self.rounds.get(slot);
         round.state = State::Looking;
-        board(&mut self.to_look, self.options.batch_max, &mut round.riders);
+        take_batch(&mut self.to_look, self.options.batch_max, &mut round.riders);
         self.looked_for.clear();
         for _ in &self.keys_to_look_up {
             self.looked_for.push(Some(self.rounds.message_id(slot)));
