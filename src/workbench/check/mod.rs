@@ -60,6 +60,8 @@ pub struct Finding {
     pub what: String,
     /// The few operations that show it, as indices into the history.
     pub operations: Vec<usize>,
+    /// Which element of a set it is about, if it is: that is what to show of the set.
+    pub element: Option<u64>,
 }
 
 impl Finding {
@@ -69,6 +71,7 @@ impl Finding {
             validity: Validity::Invalid,
             what: what.into(),
             operations: operations.into(),
+            element: None,
         }
     }
 
@@ -78,7 +81,14 @@ impl Finding {
             validity: Validity::Unknown,
             what: what.into(),
             operations: operations.into(),
+            element: None,
         }
+    }
+
+    /// The same, about an element of a set.
+    pub fn of_element(mut self, element: u64) -> Self {
+        self.element = Some(element);
+        self
     }
 }
 
@@ -114,6 +124,7 @@ impl Judgement {
                 validity,
                 what: format!("... and {hidden} more like that."),
                 operations: Vec::new(),
+                element: None,
             });
         }
     }

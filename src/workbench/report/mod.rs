@@ -192,12 +192,9 @@ fn reported_fault(window: &FaultWindow) -> ReportedFault {
 
 impl ReportedFinding {
     fn new<W: Workload>(finding: Finding, history: &[Operation<W::Call, W::Answer>]) -> Self {
-        // What shows something of an element begins with its add.
-        let first = finding.operations.first();
-        let element = first.and_then(|&index| words::element::<W>(&history[index].call));
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
-            let outcome = match element {
+            let outcome = match finding.element {
                 Some(element) => words::outcome_around::<W>(operation, element),
                 None => words::outcome::<W>(operation),
             };

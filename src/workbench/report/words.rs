@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
@@ -34,14 +34,6 @@ pub(super) fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) ->
         Outcome::Failed(why) => format!("failed, {}", clipped(why.as_bytes())),
         Outcome::Indeterminate(why) => format!("unknown, {}", clipped(why.as_bytes())),
     }
-}
-
-/// The number that a call asks for, if it does: the element to add to a set.
-pub(super) fn element<W: Workload>(call: &W::Call) -> Option<u64> {
-    let mut body = Vec::new();
-    drop(W::write_request(call, BodyWriter::new(&mut body, "")));
-    let fields: Map<String, Value> = serde_json::from_slice(&body).ok()?;
-    fields.values().find_map(Value::as_u64)
 }
 
 /// What came of it, with a set shown around where an element is or would be: `read_ok {"value":[… 6, 8 …]}`.
@@ -186,8 +178,6 @@ mod tests {
             r#"read_ok {"value":[1, 2, 3, 4, 4, 5]}"#
         );
         assert_eq!(told(vec![], 1), r#"read_ok {"value":[]}"#);
-        assert_eq!(element::<GSet>(&Call::Add(7)), Some(7));
-        assert_eq!(element::<GSet>(&Call::Read), None);
     }
 
     #[test]

@@ -11,8 +11,6 @@
 //!
 //! Beyond upstream, every node's final read is held to this, not only the last of all; and a set must not hold what
 //! nobody added, or what was refused with a definite error.
-//!
-//! The operations of a finding begin with the add of the element in question, if there was one.
 
 mod elements;
 mod open;
@@ -234,19 +232,19 @@ impl<'a> Set<'a> {
                     .binary_search_by_key(&value, |element| element.value),
             };
             let Ok(position) = position else {
-                self.never_added
-                    .push(unexpected(&value, "which nobody ever sent", None));
+                let finding = unexpected(&value, "which nobody ever sent", None);
+                self.never_added.push(finding.of_element(value));
                 continue;
             };
             let element = &self.elements[position];
             if element.is_refused {
                 let why = "which it had refused to add with a definite error";
-                self.never_added
-                    .push(unexpected(&value, why, Some(element.index)));
+                let finding = unexpected(&value, why, Some(element.index));
+                self.never_added.push(finding.of_element(value));
             } else if element.invoked_at > operation.completed_at {
                 let why = "before anybody sent that";
-                self.never_added
-                    .push(unexpected(&value, why, Some(element.index)));
+                let finding = unexpected(&value, why, Some(element.index));
+                self.never_added.push(finding.of_element(value));
             } else {
                 match held.last_mut() {
                     Some(range) if range.end == position => range.end += 1,
@@ -265,7 +263,8 @@ impl<'a> Set<'a> {
                 .binary_search_by_key(value, |element| element.value);
             let add = add.ok().map(|position| self.elements[position].index);
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
-            self.repeated.push(Finding::invalid(what, proof));
+            self.repeated
+                .push(Finding::invalid(what, proof).of_element(*value));
         }
         self.reads.push(Read {
             sighting: Sighting {
@@ -350,10 +349,11 @@ impl<'a> Set<'a> {
             let Some(present) = element.last_present else {
                 let what =
                     format!("{value} was lost: it was acknowledged, but no read ever returned it.");
-                return Some(Finding::invalid(what, [add, last.sighting.index]));
+                let finding = Finding::invalid(what, [add, last.sighting.index]);
+                return Some(finding.of_element(value));
             };
             let lost_it = missed.find_map(|read| Some((read, last_held[read.node][position]?)));
-            Some(match lost_it {
+            let finding = match lost_it {
                 Some((read, held)) => {
                     let what = format!(
                         "{value} was lost: a read of node {} returned it, and a later one no longer did.",
@@ -368,7 +368,8 @@ impl<'a> Set<'a> {
                     );
                     Finding::invalid(what, [add, present.index, last.sighting.index])
                 }
-            })
+            };
+            Some(finding.of_element(value))
         };
         lost.into_iter().filter_map(finding).collect()
     }
@@ -415,7 +416,7 @@ impl<'a> Set<'a> {
             let element = &self.elements[position];
             let value = element.value;
             let what = format!("{value} never reached node {node}: its final read lacks it.");
-            Finding::invalid(what, [element.index, read])
+            Finding::invalid(what, [element.index, read]).of_element(value)
         });
         findings.collect()
     }

@@ -111,6 +111,7 @@ const WEAKER: [(&str, &[&str]); 4] = [
             "PL-MSR",
             "prefix",
             "read-atomic",
+            "ROLA",
             "update-atomic",
         ],
     ),
