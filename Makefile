@@ -180,6 +180,6 @@ help:
 	@echo 'make fuzz        coverage-guided fuzzing (FUZZ_SECONDS=$(FUZZ_SECONDS) a target)'
 	@echo 'make deny        licences and duplicates of dependencies'
 	@echo 'make bench       echo against a straight loop and against cat, as ratios; the core, part by part;'
-	@echo '                 the workbench, in messages a second and seconds over the time limit'
+	@echo '                 the workbench, in messages a second and seconds over its time'
 	@echo 'make growth      what a counter costs as nodes, clients and latency grow, as a table'
 	@echo 'make small       a g-counter for where there is little room'

@@ -48,7 +48,8 @@ pub fn run(consistency: Consistency) -> io::Result<()> {
     }
 }
 
-/// Hands what the node has said to whom it is for.
+/// Hands what the node has said to whom it is for. At the end of the input it shows if a request went to the clients: it is
+/// never answered.
 fn hand_out(
     node: &mut Node<GCounter>,
     store: &mut Store,

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -97,5 +97,6 @@ fn may_be_the_nodes_own(error: &clap::Error, args: &[OsString]) -> bool {
     let has_node_args = args
         .get(1)
         .is_some_and(|name| name == "test" || name == "sim");
-    has_node_args && error.kind() == ErrorKind::UnknownArgument
+    let is_told = error.get(ContextKind::Suggested).is_some();
+    has_node_args && error.kind() == ErrorKind::UnknownArgument && !is_told
 }

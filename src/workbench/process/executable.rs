@@ -90,14 +90,16 @@ fn lost_interpreter(head: &[u8]) -> String {
 fn lost_by_env(head: &[u8], is_there: impl Fn(&str) -> bool) -> Option<String> {
     let first_line = first_line(head)?;
     let mut words = first_line.split_whitespace();
-    let is_env = Path::new(words.next()?).ends_with("env");
-    let name = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
-    if !is_env {
+    if !Path::new(words.next()?).ends_with("env") {
         return None;
     }
     if first_line.ends_with('\r') {
         return Some(String::from(CARRIAGE_RETURN));
     }
+    // Other options may take the word that follows.
+    let mut words =
+        words.skip_while(|word| ["-S", "-i", "-v"].contains(word) || word.contains('='));
+    let name = words.next().filter(|word| !word.starts_with('-'))?;
     (!is_there(name)).then(|| format!("Its first line asks for {name}, which is not on the PATH"))
 }
 
@@ -163,6 +165,8 @@ mod tests {
                 Some("asks for python9, which"),
             ),
             ("#!/usr/bin/env python3\r\n", Some("carriage return")),
+            ("#!/usr/bin/env -Spython3\r\n", Some("carriage return")),
+            ("#!/usr/bin/env -S -u FOO python3\n", None),
             ("#!/usr/bin/env python3\n", None),
             ("#!/bin/sh -e python9\n", None),
             ("\u{7f}ELF", None),

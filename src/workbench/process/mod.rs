@@ -259,10 +259,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 .map_err(refused("read a node's stderr"))?;
             node.read_stdout(|line| match line {
                 Ok(line) => self.world.heard(index, line, now),
-                Err((error, beginning)) => {
-                    self.world
-                        .heard_garbage(index, beginning, &error.to_string());
-                }
+                Err(error) => self.world.heard_garbage(index, b"", &error.to_string()),
             })
             .map_err(refused("read a node's stdout"))?;
             let how = node.how_it_ended(&self.program);

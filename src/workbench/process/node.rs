@@ -52,16 +52,8 @@ struct Input {
 struct Output {
     pipe: Receiver,
     reader: LineReader,
-    /// How the line begins whose end has not been read.
-    beginning: Vec<u8>,
     has_more: bool,
 }
-
-/// So much is kept of the beginning of a line.
-const BEGINNING_BYTES_MAX: usize = 1 << 10;
-
-/// Why a line can't be given out, and how it begins if it is too long.
-type Unreadable<'a> = (LineError, &'a [u8]);
 
 /// Each node has three tokens, in the order of file descriptors.
 fn token(index: usize, descriptor: usize) -> Token {
@@ -197,7 +189,7 @@ impl NodeProcess {
     /// Reads some of what the node has printed.
     pub(super) fn read_stdout(
         &mut self,
-        hear: impl FnMut(Result<&str, Unreadable<'_>>),
+        hear: impl FnMut(Result<&str, LineError>),
     ) -> io::Result<()> {
         read(&mut self.stdout, hear)
     }
@@ -205,7 +197,7 @@ impl NodeProcess {
     /// Reads some of what the node has logged.
     pub(super) fn read_stderr(&mut self, audience: &mut dyn Audience) -> io::Result<()> {
         read(&mut self.stderr, |line| {
-            let line = line.map_or_else(|(error, _)| format!("({error})"), String::from);
+            let line = line.map_or_else(|error| format!("({error})"), String::from);
             audience.logged(&self.name, &line);
             if self.log.len() == LOG_LINES_MAX {
                 self.log.pop_front();
@@ -333,7 +325,6 @@ impl Output {
         Ok(Output {
             pipe,
             reader: LineReader::new(line_bytes_max),
-            beginning: Vec::new(),
             has_more: false,
         })
     }
@@ -342,12 +333,11 @@ impl Output {
 /// Reads once, so that a node that prints without end does not keep the others waiting. At the end, drops the pipe.
 fn read(
     output: &mut Option<Output>,
-    mut hear: impl FnMut(Result<&str, Unreadable<'_>>),
+    mut hear: impl FnMut(Result<&str, LineError>),
 ) -> io::Result<()> {
     let Some(Output {
         pipe,
         reader,
-        beginning,
         has_more,
     }) = output
     else {
@@ -356,41 +346,20 @@ fn read(
     if !*has_more {
         return Ok(());
     }
-    let space = reader.space();
-    match pipe.read(space) {
+    match pipe.read(reader.space()) {
         Ok(0) => {
             if let Some(line) = reader.rest() {
-                hear(line.map_err(|error| unreadable(error, beginning)));
+                hear(line);
             }
             *output = None;
         }
         Ok(count) => {
-            // A line that is too long began in an earlier read, as this one holds less.
-            let newline = space[..count].iter().rposition(|&byte| byte == b'\n');
-            let unfinished = &space[newline.map_or(0, |newline| newline + 1)..count];
-            let kept = unfinished.len().min(BEGINNING_BYTES_MAX);
-            let next = newline.map(|_| Vec::from(&unfinished[..kept]));
-            if next.is_none() {
-                let room = BEGINNING_BYTES_MAX - beginning.len();
-                beginning.extend_from_slice(&unfinished[..kept.min(room)]);
-            }
             reader.filled(count);
-            let lines = reader.lines();
-            lines.for_each(|line| hear(line.map_err(|error| unreadable(error, beginning))));
-            if let Some(next) = next {
-                *beginning = next;
-            }
+            reader.lines().for_each(hear);
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => *has_more = false,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}
         Err(error) => return Err(error),
     }
     Ok(())
-}
-
-fn unreadable(error: LineError, beginning: &[u8]) -> Unreadable<'_> {
-    match error {
-        LineError::TooLong(_) => (error, beginning),
-        LineError::NotUtf8 => (error, b""),
-    }
 }

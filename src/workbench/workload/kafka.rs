@@ -277,6 +277,7 @@ impl Workload for Kafka {
             }
             (Call::Poll(_), Outcome::Ok(Answer::Messages(messages))) => {
                 let polled = highest_polled(messages);
+                // It is for choosing logs and for setting goals, which is over in the last phase.
                 if !answered.is_final {
                     self.note_polled(&polled);
                 }

@@ -23,12 +23,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::body::BodyWriter;
 use super::check::Judgement;
 use super::history::Operation;
 use super::random::Random;
-use crate::protocol::Body;
+use crate::protocol::{Body, present};
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
@@ -151,6 +152,15 @@ pub struct Reply<'a> {
 #[serde(deny_unknown_fields)]
 struct Done {}
 
+/// What may be null where it should not be there at all.
+#[derive(Deserialize)]
+struct ProtocolIds<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    msg_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    code: Option<&'a RawValue>,
+}
+
 impl<'a> Reply<'a> {
     /// Expects a reply of type `kind`.
     ///
@@ -175,10 +185,23 @@ impl<'a> Reply<'a> {
         let body: Body<'a, F> =
             serde_json::from_str(self.body).map_err(|error| reply_error(&error, kind))?;
         // The only field that the protocol itself has for errors alone.
-        match body.code {
-            Some(_) => Err(undeclared("code", kind)),
-            None => Ok(body.fields),
+        if body.code.is_some() {
+            return Err(undeclared("code", kind));
         }
+        // A null is no number, and upstream takes it for none.
+        if body.msg_id.is_none() && self.body.contains("null") {
+            let ids: ProtocolIds<'_> =
+                serde_json::from_str(self.body).map_err(|error| json_error(&error))?;
+            if ids.code.is_some() {
+                return Err(undeclared("code", kind));
+            }
+            if ids.msg_id.is_some() {
+                return Err(format!(
+                    "its msg_id is null, and Maelstrom refuses {kind} with one that is no whole number"
+                ));
+            }
+        }
+        Ok(body.fields)
     }
 
     /// Expects a reply of type `kind`, and gives `answer` for it.

@@ -188,13 +188,20 @@ fn an_answer_has_the_declared_fields_and_no_other() {
     let call = broadcast::Call::Broadcast(3);
     let good = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": 9});
     assert!(answer(&mut workload, &call, "broadcast_ok", good).is_ok());
-    for field in ["message", "code"] {
+    for (field, value) in [
+        ("message", json!(3)),
+        ("code", json!(3)),
+        ("code", json!(null)),
+    ] {
         let mut body = json!({"type": "broadcast_ok", "in_reply_to": 1});
-        body[field] = json!(3);
+        body[field] = value;
         let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("a copied body");
         let named = format!("a field {field:?}, and Maelstrom refuses broadcast_ok");
         assert!(error.contains(&named), "{error}");
     }
+    let body = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": null});
+    let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("no number");
+    assert!(error.contains("its msg_id is null"), "{error}");
     let body = json!({"type": "read_ok", "in_reply_to": 1, "key": 0, "value": 3});
     let read = lin_kv_judge::Call::Read(json!(0));
     let error = answer(&mut LinKv::new(1, 1), &read, "read_ok", body);

@@ -94,7 +94,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     fn heard_wrong_field(&mut self, node: usize, text: &str, why: &str) {
         self.faults.note(node, Misdeed::WroteWrongField, None, || {
             let text = shown(text);
-            format!("sent a message with a wrong field ({why}): {text}")
+            format!("sent a malformed message ({why}): {text}")
         });
     }
 

@@ -35,7 +35,9 @@ pub enum StartError {
         why: String,
     },
     /// A node can answer nothing any longer.
-    #[error("{node} closed its stdout before the run began, and can't answer{instead}")]
+    #[error(
+        "{node} closed its stdout before the run began, and can't answer. Messages go there; does it, or what starts it, close or redirect it?{instead}"
+    )]
     ClosedStdout {
         /// Its name.
         node: String,

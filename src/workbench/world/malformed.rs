@@ -9,7 +9,9 @@ type Form = (&'static str, fn(&Value) -> bool);
 
 const TEXT: Form = ("a string", Value::is_string);
 const TEXT_OR_NULL: Form = ("a string", |value| value.is_null() || value.is_string());
-const NUMBER_OR_NULL: Form = ("a whole number", |value| value.is_null() || value.is_i64());
+const NUMBER_OR_NULL: Form = ("a whole number below 2^63", |value| {
+    value.is_null() || value.is_i64()
+});
 const FLAG_OR_NULL: Form = ("true or false", |value| {
     value.is_null() || value.is_boolean()
 });
@@ -79,7 +81,7 @@ mod tests {
             (r#"{"type":5}"#, Some("its type is 5, not a string")),
             (
                 r#"{"type":"a","msg_id":null,"in_reply_to":"1"}"#,
-                Some(r#"its in_reply_to is "1", not a whole number"#),
+                Some(r#"its in_reply_to is "1", not a whole number below 2^63"#),
             ),
             (r#"{"type":"a","code":null,"text":null}"#, None),
         ] {

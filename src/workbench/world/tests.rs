@@ -231,7 +231,7 @@ fn what_no_node_may_do_is_found_and_named() {
         (r#"{"src": "n0", "body": {}}"#, "it has no dest"),
     ] {
         let said = finding(|_| String::from(line));
-        assert!(said.contains("a message with a wrong field"), "{said}");
+        assert!(said.contains("a malformed message"), "{said}");
         assert!(
             said.contains(expected) && !said.contains("stderr"),
             "{said}"
