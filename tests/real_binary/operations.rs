@@ -139,16 +139,19 @@ fn two_requests_with_one_message_id_are_two_requests() {
 
 #[test]
 fn a_total_that_would_overflow_is_refused_for_good_and_what_fits_still_counts() {
-    for level in ALL_LEVELS {
+    let batches = ["1024", "1"];
+    let all = ALL_LEVELS.map(|level| batches.map(|batch_max| (level, batch_max)));
+    for (level, batch_max) in all.into_iter().flatten() {
         let mut store = Store::default();
-        let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
+        let flags = ["--consistency", level, "--max-batch", batch_max];
+        let mut node = Process::initialised(G_COUNTER, &flags);
         let add = |delta: i64, msg_id: i64| {
             request(
                 "c1",
                 json!({"type": "add", "delta": delta, "msg_id": msg_id}),
             )
         };
-        // All but the first wait for it and ride together.
+        // All but the first wait for it and ride together, or one by one.
         let deltas = [1, i64::MAX, i64::MAX - 1, i64::MAX, 0, 1];
         let lines: Vec<String> = (1i64..)
             .zip(deltas)
@@ -184,7 +187,7 @@ fn a_total_that_would_overflow_is_refused_for_good_and_what_fits_still_counts() 
                 json!("ok"),
                 json!(14)
             ],
-            "{level}"
+            "{level}, --max-batch {batch_max}"
         );
         assert_counts(&mut node, &mut store, i64::MAX);
     }
