@@ -34,6 +34,14 @@ pub fn finally<C, R>(mut operation: Operation<C, R>) -> Operation<C, R> {
     operation
 }
 
+/// The verdict of a judge that tells right from wrong.
+pub fn verdict(is_right: bool) -> Validity {
+    match is_right {
+        true => Validity::Valid,
+        false => Validity::Invalid,
+    }
+}
+
 /// A definite error.
 pub fn failed<R>() -> Outcome<R> {
     Outcome::Failed("11 temporarily-unavailable".to_owned())

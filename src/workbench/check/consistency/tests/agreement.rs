@@ -154,11 +154,7 @@ fn agree(level: Level, tester: fn(&[CounterOperation]) -> bool, may_decrease: bo
         }
         assert_eq!(
             judgement.validity,
-            if expected {
-                Validity::Valid
-            } else {
-                Validity::Invalid
-            },
+            verdict(expected),
             "seed {seed}: {history:#?} {judgement:#?}"
         );
         valid += u64::from(expected);

@@ -6,7 +6,6 @@ use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::*;
-use crate::workbench::check::Validity;
 
 /// A history on two keys that a serial store has answered, except that a transaction may have been run on an older
 /// state, or seen one of two keys as it was; the last reads everything.
@@ -114,11 +113,7 @@ fn agrees_with_brute_force() {
             let judgement = list_append::judge(&history, &models([model]));
             assert_eq!(
                 judgement.validity,
-                if expected {
-                    Validity::Valid
-                } else {
-                    Validity::Invalid
-                },
+                verdict(expected),
                 "seed {seed}: {history:#?} {judgement:#?}"
             );
             valid += u32::from(expected);
