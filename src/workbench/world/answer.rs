@@ -221,10 +221,8 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.faults
             .note(node, Misdeed::AnsweredTwice, operation, || {
                 let body = shown(body);
-                format!(
-                "answered a request that had its answer already: {body}\nMaelstrom lets that pass, for its clients don't \
-                 hear a second answer."
-            )
+                let upstream = "Maelstrom lets that pass: its clients hear the first answer only.";
+                format!("answered a request that had its answer already: {body}\n{upstream}")
             });
     }
 
