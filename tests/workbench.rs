@@ -130,7 +130,7 @@ fn a_node_that_refuses_everything_is_invalid() {
 }
 
 #[test]
-fn availability_is_judged_when_it_is_asked_for() {
+fn availability_is_checked_when_it_is_asked_for() {
     let refuse = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
     let wrong = format!("if count == 5: {refuse}");
     let path = program("unavailable.py", &echo_node(&wrong));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use eddy::program;
 use eddy::workbench::check::Validity;
-use eddy::workbench::check::consistency::{Level, judge};
+use eddy::workbench::check::consistency::{Level, check};
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::nemesis::Fault;
 use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
@@ -115,7 +115,7 @@ fn is_found_out(consistency: Consistency, seeds: u64) -> bool {
         };
         let (record, ()) =
             run(GCounter::default(), settings, &start, ()).expect("our nodes answer init");
-        judge(&record.history, Level::Linearizable).validity == Validity::Invalid
+        check(&record.history, Level::Linearizable).validity == Validity::Invalid
     })
 }
 

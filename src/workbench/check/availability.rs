@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 
 /// How many operations must succeed, as `--availability` takes it.
@@ -45,13 +45,13 @@ const EXAMPLES_MAX: usize = 5;
 /// demand this only tells the fraction.
 ///
 /// `is_success` tells apart an answer that lay in an error, such as that there is no such key.
-pub fn judge<C, R>(
+pub fn check<C, R>(
     history: &[Operation<C, R>],
     is_success: impl Fn(&R) -> bool,
     demand: Option<Availability>,
-) -> Judgement {
+) -> Verdict {
     let is_ok = |operation: &Operation<C, R>| operation.outcome.answer().is_some_and(&is_success);
-    let mut judgement = Judgement::valid();
+    let mut verdict = Verdict::valid();
     let ok_count = history.iter().filter(|operation| is_ok(operation)).count();
     // A run without operations has refused nothing.
     let fraction = if history.is_empty() {
@@ -59,7 +59,7 @@ pub fn judge<C, R>(
     } else {
         ok_count as f64 / history.len() as f64
     };
-    judgement.fact("ok_fraction", fraction);
+    verdict.fact("ok_fraction", fraction);
     let is_enough = match demand {
         None => true,
         Some(Availability::Total) => ok_count == history.len(),
@@ -78,12 +78,12 @@ pub fn judge<C, R>(
             history.len()
         );
         let unsuccessful = (0..history.len()).filter(|&index| !is_ok(&history[index]));
-        judgement.add(Finding::invalid(
+        verdict.add(Finding::invalid(
             what,
             unsuccessful.take(EXAMPLES_MAX).collect::<Vec<_>>(),
         ));
     }
-    judgement
+    verdict
 }
 
 #[cfg(test)]
@@ -101,13 +101,13 @@ mod tests {
     #[test]
     fn a_refused_operation_is_not_available() {
         assert_invalid(
-            &judge(&three_of_four(), |()| true, Some(Availability::Total)),
+            &check(&three_of_four(), |()| true, Some(Availability::Total)),
             "3 of 4 operations succeeded; --availability total wants all",
             &[1],
         );
         let too_much = Some(Availability::Fraction(0.76));
         assert_invalid(
-            &judge(&three_of_four(), |()| true, too_much),
+            &check(&three_of_four(), |()| true, too_much),
             "at least 76.0%",
             &[1],
         );
@@ -116,16 +116,16 @@ mod tests {
     #[test]
     fn a_fraction_that_is_met_will_do() {
         let met = Some(Availability::Fraction(0.75));
-        assert_valid(&judge(&three_of_four(), |()| true, met));
-        let judgement = judge(&three_of_four(), |()| true, None);
-        assert_valid(&judgement);
-        assert_eq!(judgement.facts["ok_fraction"], 0.75);
+        assert_valid(&check(&three_of_four(), |()| true, met));
+        let verdict = check(&three_of_four(), |()| true, None);
+        assert_valid(&verdict);
+        assert_eq!(verdict.facts["ok_fraction"], 0.75);
     }
 
     #[test]
     fn nothing_asked_is_nothing_refused() {
         let nothing: &[Operation<(), ()>] = &[];
-        assert_valid(&judge(nothing, |()| true, Some(Availability::Total)));
+        assert_valid(&check(nothing, |()| true, Some(Availability::Total)));
     }
 
     #[test]

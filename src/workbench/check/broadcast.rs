@@ -1,6 +1,6 @@
 //! `broadcast`: every message reaches every node, and stays there.
 
-use super::{Elements, Judgement, set};
+use super::{Elements, Verdict, set};
 use crate::workbench::history::Operation;
 
 /// What a client asks of a node.
@@ -22,7 +22,7 @@ pub enum Answer {
 }
 
 /// Messages lost, doubled, or out of nowhere, and how long until all had them.
-pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let view = set::View {
         call: |call| match call {
             Call::Broadcast(message) => set::Call::Add(*message),
@@ -33,7 +33,7 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
             Answer::Messages(messages) => Some(messages),
         },
     };
-    set::judge(history, &view)
+    set::check(history, &view)
 }
 
 #[cfg(test)]
@@ -81,16 +81,16 @@ mod tests {
 
     #[test]
     fn accepts_what_arrives_late_and_says_how_late() {
-        let judgement = judge(&with_final_reads(&[1, 2], &[2, 1]));
-        assert_valid(&judgement);
+        let verdict = check(&with_final_reads(&[1, 2], &[2, 1]));
+        assert_valid(&verdict);
         let latencies = json!({"0": 0, "0.5": 47, "0.95": 47, "0.99": 47, "1": 47});
-        assert_eq!(judgement.facts["stable_latencies_ms"], latencies);
+        assert_eq!(verdict.facts["stable_latencies_ms"], latencies);
         assert_eq!(
-            judgement.facts["worst_stale"],
+            verdict.facts["worst_stale"],
             json!([{"element": 2, "latency_ms": 47}])
         );
         assert_eq!(
-            (&judgement.facts["attempts"], &judgement.facts["stable"]),
+            (&verdict.facts["attempts"], &verdict.facts["stable"]),
             (&json!(2), &json!(2))
         );
     }
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn catches_a_lost_message() {
         assert_invalid(
-            &judge(&with_final_reads(&[1], &[1])),
+            &check(&with_final_reads(&[1], &[1])),
             "2 was lost: it was acknowledged",
             &[1, 4],
         );
         let mut history = with_final_reads(&[1], &[1]);
         history[2] = read(0, 49..50, &[1, 2]);
         assert_invalid(
-            &judge(&history),
+            &check(&history),
             "2 was lost: a read of node 0 returned it, and a later one no longer did",
             &[1, 2, 3],
         );
@@ -115,17 +115,17 @@ mod tests {
     fn a_message_that_is_missed_only_where_it_never_was_is_not_said_to_have_gone() {
         let mut history = with_final_reads(&[1, 2], &[1]);
         history[4].invoked_at = history[3].invoked_at;
-        let judgement = judge(&history);
-        assert_invalid(&judgement, "2 never reached node 1", &[1, 3, 4]);
-        assert_eq!(judgement.facts["lost"], 1, "by upstream's measure it is");
+        let verdict = check(&history);
+        assert_invalid(&verdict, "2 never reached node 1", &[1, 3, 4]);
+        assert_eq!(verdict.facts["lost"], 1, "by upstream's measure it is");
     }
 
     #[test]
     fn catches_a_message_that_reached_only_one_node() {
-        let judgement = judge(&with_final_reads(&[1], &[1, 2]));
-        assert_invalid(&judgement, "2 never reached node 0", &[1, 3]);
+        let verdict = check(&with_final_reads(&[1], &[1, 2]));
+        assert_invalid(&verdict, "2 never reached node 0", &[1, 3]);
         assert_eq!(
-            judgement.facts["lost"], 0,
+            verdict.facts["lost"], 0,
             "upstream's measure does not see it"
         );
     }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn catches_a_doubled_message() {
         assert_invalid(
-            &judge(&with_final_reads(&[1, 2], &[1, 2, 1])),
+            &check(&with_final_reads(&[1, 2], &[1, 2, 1])),
             "holds 1 more than once",
             &[0, 4],
         );
@@ -142,27 +142,27 @@ mod tests {
     #[test]
     fn catches_a_message_that_nobody_sent() {
         assert_invalid(
-            &judge(&with_final_reads(&[1, 2, 3], &[1, 2])),
+            &check(&with_final_reads(&[1, 2, 3], &[1, 2])),
             "3, which nobody ever sent",
             &[3],
         );
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[2] = read(0, 0..0, &[2]);
-        assert_invalid(&judge(&history), "2, before anybody sent that", &[1, 2]);
+        assert_invalid(&check(&history), "2, before anybody sent that", &[1, 2]);
         history[1].outcome = failed();
-        assert_invalid(&judge(&history), "2, which it had refused", &[1, 4]);
+        assert_invalid(&check(&history), "2, which it had refused", &[1, 4]);
     }
 
     #[test]
-    fn only_where_no_message_was_ever_read_there_is_nothing_to_judge() {
-        let is_said = |judgement: &Judgement| {
-            let mut findings = judgement.findings.iter();
-            findings.any(|finding| finding.what.contains("nothing to judge"))
+    fn only_where_no_message_was_ever_read_there_is_nothing_to_check() {
+        let is_said = |verdict: &Verdict| {
+            let mut findings = verdict.findings.iter();
+            findings.any(|finding| finding.what.contains("nothing to check"))
         };
-        let all_lost = judge(&with_final_reads(&[], &[]));
+        let all_lost = check(&with_final_reads(&[], &[]));
         assert_eq!(all_lost.facts["lost"], 2);
         assert!(!is_said(&all_lost), "{all_lost:#?}");
-        let never_read = judge(&[send(0, 0..1, 1)]);
+        let never_read = check(&[send(0, 0..1, 1)]);
         assert!(is_said(&never_read), "{never_read:#?}");
     }
 
@@ -170,11 +170,11 @@ mod tests {
     fn a_message_of_unknown_outcome_may_be_missing_until_it_was_seen() {
         let mut history = with_final_reads(&[1], &[1]);
         history[1].outcome = indeterminate();
-        let judgement = judge(&history);
-        assert_valid(&judgement);
-        assert_eq!(judgement.facts["never_read"], 1);
+        let verdict = check(&history);
+        assert_valid(&verdict);
+        assert_eq!(verdict.facts["never_read"], 1);
         history[2] = read(0, 49..50, &[1, 2]);
-        assert_invalid(&judge(&history), "2 was lost", &[1, 2, 3]);
+        assert_invalid(&check(&history), "2 was lost", &[1, 2, 3]);
     }
 
     #[test]
@@ -184,17 +184,17 @@ mod tests {
             read(0, 10..60, &[]),
             finally(read(0, 90..91, &[1])),
         ];
-        let judgement = judge(&history);
-        assert_valid(&judgement);
-        assert_eq!(judgement.facts["stale"], 0);
+        let verdict = check(&history);
+        assert_valid(&verdict);
+        assert_eq!(verdict.facts["stale"], 0);
     }
 
     #[test]
     fn a_message_that_only_concurrent_reads_missed_is_not_lost() {
         let history = [send(0, 0..50, 1), read(0, 10..60, &[])];
-        let judgement = judge(&history);
+        let verdict = check(&history);
         assert_eq!(
-            (&judgement.facts["lost"], &judgement.facts["never_read"]),
+            (&verdict.facts["lost"], &verdict.facts["never_read"]),
             (&json!(0), &json!(1))
         );
     }
@@ -206,7 +206,7 @@ mod tests {
             read(1, 5..6, &[]),
             send(1, 10..11, 1),
         ];
-        assert_eq!(judge(&history).facts["stable"], 1);
+        assert_eq!(check(&history).facts["stable"], 1);
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
         assert_invalid(
-            &judge(&history),
+            &check(&history),
             "Node 0 never told its final state to client c0",
             &[3],
         );
@@ -223,6 +223,6 @@ mod tests {
     #[test]
     fn a_run_without_messages_is_unknown() {
         let history = [finally(read(0, 0..1, &[]))];
-        assert_eq!(judge(&history).validity, Validity::Unknown);
+        assert_eq!(check(&history).validity, Validity::Unknown);
     }
 }

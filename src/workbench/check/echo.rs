@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 
 /// "Send this back": any JSON value.
@@ -14,8 +14,8 @@ pub struct Call(pub Value);
 pub struct Answer(pub Value);
 
 /// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.
-pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
-    let mut judgement = Judgement::valid();
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
+    let mut verdict = Verdict::valid();
     let mut altered = Vec::new();
     for (index, operation) in history.iter().enumerate() {
         let Some(Answer(answer)) = operation.outcome.answer() else {
@@ -30,8 +30,8 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
             altered.push(Finding::invalid(what, [index]));
         }
     }
-    judgement.add_all("altered", altered);
-    judgement
+    verdict.add_all("altered", altered);
+    verdict
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn accepts_what_was_sent_and_what_got_no_answer() {
         let same = json!({"a": [1, null, "\u{1F300}"], "b": 1.5});
-        assert_valid(&judge(&[
+        assert_valid(&check(&[
             operation(0, 0..1, Call(same.clone()), Outcome::Ok(Answer(same))),
             operation(1, 0..1, Call(json!("lost")), indeterminate()),
             operation(2, 0..1, Call(json!("refused")), failed()),
@@ -59,7 +59,7 @@ mod tests {
             operation(0, 1..2, Call(json!(7)), Outcome::Ok(Answer(json!("7")))),
         ];
         assert_invalid(
-            &judge(&history),
+            &check(&history),
             "sent 7 to node 0 and got back \"7\"",
             &[1],
         );
@@ -68,12 +68,9 @@ mod tests {
     #[test]
     fn shows_a_few_of_many_and_counts_them_all() {
         let history = vec![operation(0, 0..1, Call(json!(1)), Outcome::Ok(Answer(json!(2)))); 100];
-        let judgement = judge(&history);
-        assert_eq!(judgement.facts["altered"], 100);
-        assert_eq!(
-            judgement.findings.len(),
-            super::super::FINDINGS_SHOWN_MAX + 1
-        );
-        assert_invalid(&judgement, "97 more", &[]);
+        let verdict = check(&history);
+        assert_eq!(verdict.facts["altered"], 100);
+        assert_eq!(verdict.findings.len(), super::super::FINDINGS_SHOWN_MAX + 1);
+        assert_invalid(&verdict, "97 more", &[]);
     }
 }

@@ -1,6 +1,6 @@
 //! `g-set`: what was added stays, on every node.
 
-use super::{Elements, Judgement, set};
+use super::{Elements, Verdict, set};
 use crate::workbench::history::Operation;
 
 /// What a client asks of a node.
@@ -22,7 +22,7 @@ pub enum Answer {
 }
 
 /// Elements lost, doubled, or out of nowhere, and how long until all had them.
-pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let view = set::View {
         call: |call| match call {
             Call::Add(element) => set::Call::Add(*element),
@@ -33,7 +33,7 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
             Answer::Elements(elements) => Some(elements),
         },
     };
-    set::judge(history, &view)
+    set::check(history, &view)
 }
 
 #[cfg(test)]
@@ -60,14 +60,14 @@ mod tests {
 
     #[test]
     fn accepts_a_right_set() {
-        assert_valid(&judge(&history(&[2, 1])));
+        assert_valid(&check(&history(&[2, 1])));
     }
 
     #[test]
     fn catches_a_lost_and_a_doubled_element() {
-        assert_invalid(&judge(&history(&[1])), "2 was lost", &[1, 2]);
+        assert_invalid(&check(&history(&[1])), "2 was lost", &[1, 2]);
         assert_invalid(
-            &judge(&history(&[1, 2, 2])),
+            &check(&history(&[1, 2, 2])),
             "holds 2 more than once",
             &[1, 2],
         );

@@ -1,11 +1,11 @@
-//! The judges: each reads a history and says whether it is right, and why not.
+//! The checkers: each reads a history and says whether it is right, and why not.
 //!
-//! One module a question. A judge is a function from operations to a [`Judgement`]; it knows nothing of networks,
+//! One module a question. A checker is a function from operations to a [`Verdict`]; it knows nothing of networks,
 //! nodes or time beyond what the history says. Operations are named by their index in the history, so that a report
 //! can show them.
 //!
 //! Two operations are in order if one completed before the other was invoked. At the very same instant they count as
-//! concurrent: a judge never accuses a node on the strength of a tie.
+//! concurrent: a checker never accuses a node on the strength of a tie.
 
 pub mod availability;
 pub mod broadcast;
@@ -40,9 +40,9 @@ pub enum Validity {
     Invalid,
 }
 
-/// What a judge says.
+/// What a checker says.
 #[derive(Clone, Debug)]
-pub struct Judgement {
+pub struct Verdict {
     /// The worst of the findings; [`Validity::Valid`] if there are none.
     pub validity: Validity,
     /// What is wrong or undecided.
@@ -95,10 +95,10 @@ impl Finding {
 /// How many findings of one kind are shown. The rest are counted: nobody reads the thousandth lost value.
 pub const FINDINGS_SHOWN_MAX: usize = 3;
 
-impl Judgement {
+impl Verdict {
     /// Nothing found yet.
     pub fn valid() -> Self {
-        Judgement {
+        Verdict {
             validity: Validity::Valid,
             findings: Vec::new(),
             facts: Map::new(),

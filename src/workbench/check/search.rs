@@ -82,7 +82,7 @@ pub enum Order {
 }
 
 /// What a search found.
-pub enum Verdict<T> {
+pub enum SearchResult<T> {
     /// There is such an order.
     Possible,
     /// There is none.
@@ -102,7 +102,11 @@ pub struct Stuck<T> {
 }
 
 /// Looks for an order of `actions`, which are in the order in which they were asked for.
-pub fn search<M: Model>(model: &M, actions: &[Action<M::Step>], order: Order) -> Verdict<M::State> {
+pub fn search<M: Model>(
+    model: &M,
+    actions: &[Action<M::Step>],
+    order: Order,
+) -> SearchResult<M::State> {
     let mut search = Search {
         model,
         order,
@@ -217,17 +221,17 @@ struct Frame<T> {
 }
 
 impl<M: Model> Search<'_, M> {
-    fn run(mut self) -> Verdict<M::State> {
+    fn run(mut self) -> SearchResult<M::State> {
         let cost_bytes = 64 + 4 * self.lanes.len() + size_of::<M::State>();
         let mut path: Vec<Frame<M::State>> = Vec::new();
         let mut entering = Some((None, self.model.start()));
         loop {
             if let Some((lane, state)) = entering.take() {
                 if self.is_done() {
-                    return Verdict::Possible;
+                    return SearchResult::Possible;
                 }
                 if self.effort > EFFORT_MAX || self.seen_count * cost_bytes > MEMORY_MAX_BYTES {
-                    return Verdict::Undecided;
+                    return SearchResult::Undecided;
                 }
                 self.effort += 1;
                 let next = self.next(&state);
@@ -243,7 +247,7 @@ impl<M: Model> Search<'_, M> {
             }
         }
         let deepest = self.deepest.expect("a search that ends has begun");
-        Verdict::Impossible(deepest.stuck)
+        SearchResult::Impossible(deepest.stuck)
     }
 
     fn head(&self, lane: usize) -> Option<&Action<M::Step>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Judgement, Validity};
+use super::{Validity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
 /// An operation of `client` on the node of the same number, under way during `time` (milliseconds).
@@ -34,8 +34,8 @@ pub fn finally<C, R>(mut operation: Operation<C, R>) -> Operation<C, R> {
     operation
 }
 
-/// The verdict of a judge that tells right from wrong.
-pub fn verdict(is_right: bool) -> Validity {
+/// The verdict of a checker that tells right from wrong.
+pub fn validity(is_right: bool) -> Validity {
     match is_right {
         true => Validity::Valid,
         false => Validity::Invalid,
@@ -54,21 +54,21 @@ pub fn indeterminate<R>() -> Outcome<R> {
 
 /// Asserts that nothing was found.
 #[track_caller]
-pub fn assert_valid(judgement: &Judgement) {
-    assert_eq!(judgement.validity, Validity::Valid, "{judgement:#?}");
-    assert!(judgement.findings.is_empty(), "{judgement:#?}");
+pub fn assert_valid(verdict: &Verdict) {
+    assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
+    assert!(verdict.findings.is_empty(), "{verdict:#?}");
 }
 
 /// Asserts that the history was called wrong, in these words and by these operations.
 #[track_caller]
-pub fn assert_invalid(judgement: &Judgement, words: &str, operations: &[usize]) {
-    assert_eq!(judgement.validity, Validity::Invalid, "{judgement:#?}");
+pub fn assert_invalid(verdict: &Verdict, words: &str, operations: &[usize]) {
+    assert_eq!(verdict.validity, Validity::Invalid, "{verdict:#?}");
     assert!(
-        judgement.findings.iter().any(|finding| {
+        verdict.findings.iter().any(|finding| {
             finding.validity == Validity::Invalid
                 && finding.what.contains(words)
                 && finding.operations == operations
         }),
-        "no finding says {words:?} of {operations:?}: {judgement:#?}"
+        "no finding says {words:?} of {operations:?}: {verdict:#?}"
     );
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 
 /// "Give me an id."
@@ -16,16 +16,16 @@ pub struct Call;
 pub struct Answer(pub Value);
 
 /// No two answers hold the same id, as JSON values are compared.
-pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
-    let mut judgement = Judgement::valid();
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
+    let mut verdict = Verdict::valid();
     let mut holders: HashMap<&Value, Vec<usize>> = HashMap::new();
     for (index, operation) in history.iter().enumerate() {
         if let Some(Answer(id)) = operation.outcome.answer() {
             holders.entry(id).or_default().push(index);
         }
     }
-    judgement.fact("attempted", history.len());
-    judgement.fact(
+    verdict.fact("attempted", history.len());
+    verdict.fact(
         "acknowledged",
         holders.values().map(Vec::len).sum::<usize>(),
     );
@@ -44,8 +44,8 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
         );
         Finding::invalid(what, &given[..2])
     });
-    judgement.add_all("duplicated", findings.collect());
-    judgement
+    verdict.add_all("duplicated", findings.collect());
+    verdict
 }
 
 #[cfg(test)]
@@ -74,13 +74,10 @@ mod tests {
         let mut history: Vec<_> = (0..).zip(ids).map(|(at, id)| generate(0, at, id)).collect();
         history.push(operation(1, 0..5, Call, indeterminate()));
         history.push(operation(1, 5..9, Call, indeterminate()));
-        let judgement = judge(&history);
-        assert_valid(&judgement);
+        let verdict = check(&history);
+        assert_valid(&verdict);
         assert_eq!(
-            (
-                &judgement.facts["attempted"],
-                &judgement.facts["acknowledged"]
-            ),
+            (&verdict.facts["attempted"], &verdict.facts["acknowledged"]),
             (&json!(9), &json!(7))
         );
     }
@@ -93,13 +90,13 @@ mod tests {
             generate(2, 3, json!(["n0", 1])),
             generate(1, 9, json!(["n0", 1])),
         ];
-        let judgement = judge(&history);
+        let verdict = check(&history);
         assert_invalid(
-            &judgement,
+            &verdict,
             "[\"n0\",1] was given out 3 times: first by node 0, then by node 2",
             &[0, 2],
         );
-        assert_eq!(judgement.facts["duplicated"], 1);
+        assert_eq!(verdict.facts["duplicated"], 1);
     }
 
     #[test]
@@ -109,6 +106,6 @@ mod tests {
             generate(0, 0, parse(r#"{"node": "n0", "count": 1}"#)),
             generate(1, 0, parse(r#"{"count": 1, "node": "n0"}"#)),
         ];
-        assert_invalid(&judge(&history), "2 times", &[0, 1]);
+        assert_invalid(&check(&history), "2 times", &[0, 1]);
     }
 }

@@ -33,4 +33,4 @@ Exit status:
   0  valid
   1  invalid
   2  unknown: it could not be decided
-  3  nothing to judge: wrong flags, or the nodes did not get ready";
+  3  nothing to check: wrong flags, or the nodes did not get ready";

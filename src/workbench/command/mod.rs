@@ -26,10 +26,10 @@ use matrix::MatrixOptions;
 use options::TestOptions;
 use sim::SimOptions;
 
-/// What the command ends with when there is nothing to judge. Upstream and the judges have the codes below it.
+/// What the command ends with when there is nothing to check. Upstream and the checkers have the codes below it.
 const COULD_NOT_RUN: u8 = 3;
 
-/// A workbench for Maelstrom nodes: their network, services, clients, faults and judges in one native program.
+/// A workbench for Maelstrom nodes: their network, services, clients, faults and checkers in one native program.
 #[derive(Parser)]
 #[command(name = "eddy", version, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
 struct Cli {
@@ -39,7 +39,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tests a node: runs it as real processes, and judges what clients saw.
+    /// Tests a node: runs it as real processes, and checks what clients saw.
     Test(Box<TestOptions>),
     /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
     Sim(Box<SimOptions>),

@@ -12,7 +12,7 @@ use super::test::TestError;
 use super::workloads::{self, Task};
 use crate::program::{self, Program};
 use crate::workbench::audit::Counts;
-use crate::workbench::check::{Judgement, Validity, availability};
+use crate::workbench::check::{Validity, Verdict, availability};
 use crate::workbench::report::{Figures, Report};
 use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
 use crate::workbench::workload::Workload;
@@ -20,7 +20,7 @@ use crate::workbench::world::{Record, Settings, StartError};
 
 const EXAMPLES: &str = "\
 Examples:
-  One run, judged and told:
+  One run, checked and told:
     eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --nemesis partition
   A thousand, in which the store's messages are lost, doubled and late and nodes die:
     eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --seeds 1000 --latency 10 \\
@@ -272,12 +272,12 @@ fn tell_smallest<W: Workload>(
         Err(_) => true,
         Ok((record, ())) => {
             let history = &record.history;
-            let judges = [
-                record.workload.judge(history),
-                availability::judge(history, W::is_success, availability),
+            let checkers = [
+                record.workload.check(history),
+                availability::check(history, W::is_success, availability),
             ];
-            let is_wrong = |judgement: &Judgement| judgement.validity == Validity::Invalid;
-            !record.findings.is_empty() || judges.iter().any(is_wrong)
+            let is_wrong = |verdict: &Verdict| verdict.validity == Validity::Invalid;
+            !record.findings.is_empty() || checkers.iter().any(is_wrong)
         }
     };
     if !fails(&failing) {

@@ -1,4 +1,4 @@
-//! Why the operating system won't start a file that is there and may be run, judged by how it begins.
+//! Why the operating system won't start a file that is there and may be run, as far as its first bytes tell.
 
 use std::borrow::Cow;
 use std::env;

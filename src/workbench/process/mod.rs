@@ -79,7 +79,7 @@ impl<A: Audience, B: Audience> Audience for (A, B) {
     }
 }
 
-/// Why there is nothing to judge.
+/// Why there is nothing to check.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The program can't be run.
@@ -112,7 +112,7 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 ///
 /// # Errors
 ///
-/// When there is nothing to judge.
+/// When there is nothing to check.
 pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     names: &[String],

@@ -98,7 +98,7 @@ fn as_upstream<S: Serializer>(validity: &Validity, serializer: S) -> Result<S::O
 }
 
 impl Report {
-    /// Judges a run. `repeat` is the command that does it again.
+    /// Checks a run. `repeat` is the command that does it again.
     pub fn new<W: Workload>(
         record: &Record<W>,
         settings: &Settings,
@@ -117,10 +117,10 @@ impl Report {
                 &by_kind,
                 &record.fault_windows,
             ));
-            let availability = availability::judge(history, W::is_success, availability);
-            for judgement in [availability, record.workload.judge(history)] {
-                findings.extend(judgement.findings);
-                facts.extend(judgement.facts);
+            let availability = availability::check(history, W::is_success, availability);
+            for verdict in [availability, record.workload.check(history)] {
+                findings.extend(verdict.findings);
+                facts.extend(verdict.facts);
             }
         }
         let valid = findings.iter().map(|finding| finding.validity).max();

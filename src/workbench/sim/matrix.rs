@@ -108,7 +108,7 @@ pub fn row(
         };
         let (record, ()) =
             run(GCounter::default(), settings, &start, ()).expect("our nodes answer init");
-        consistency::classify(&record.history).map(|(_, judgement)| judgement.validity)
+        consistency::classify(&record.history).map(|(_, verdict)| verdict.validity)
     };
     let mut cells = [Cell::default(); 4];
     campaign::each_seed(

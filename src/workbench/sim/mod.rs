@@ -1,6 +1,6 @@
 //! The simulator: this crate's own nodes in virtual time, in one process, from a seed.
 //!
-//! The engine, the network, the services, the faults and the judges are those that test real processes, and the nodes
+//! The engine, the network, the services, the faults and the checkers are those that test real processes, and the nodes
 //! are the very state machines that the binaries run. Only time is made up: it jumps to whenever something is due next.
 //! A node takes no time to think, so all that it does happens at the instant at which it was given something. Nothing
 //! here reads a clock or draws randomness that is not from the seed, so the same settings give the same run to the byte,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Introduction, Reply, Topology, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Elements;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::broadcast::{self, Answer, Call};
 use crate::workbench::history::Operation;
 
@@ -98,7 +98,7 @@ impl Workload for Broadcast {
         }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        broadcast::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        broadcast::check(history)
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::echo::{self, Answer, Call};
 use crate::workbench::history::Operation;
 
@@ -53,7 +53,7 @@ impl Workload for Echo {
         AnswerBody::EchoOk { echo }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        echo::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        echo::check(history)
     }
 }

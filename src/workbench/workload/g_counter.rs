@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::{self, Answer, Call, Kind};
 use crate::workbench::history::Operation;
@@ -58,8 +58,8 @@ impl Workload for GCounter {
         answer_body(answer)
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        judge(history, Kind::GrowOnly, &self.levels)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        check(history, Kind::GrowOnly, &self.levels)
     }
 }
 
@@ -106,27 +106,23 @@ pub(super) fn answer_body(answer: &Answer) -> AnswerBody {
     }
 }
 
-/// Judges what every counter promises, and these levels.
-pub(super) fn judge(
-    history: &[Operation<Call, Answer>],
-    kind: Kind,
-    levels: &[Level],
-) -> Judgement {
+/// Checks what every counter promises, and these levels.
+pub(super) fn check(history: &[Operation<Call, Answer>], kind: Kind, levels: &[Level]) -> Verdict {
     let may_be_stale = !levels.is_empty() && levels.iter().all(|&level| level == Level::Sequential);
-    let mut judgement = match may_be_stale {
-        true => counter::judge_stale(history, kind),
-        false => counter::judge(history, kind),
+    let mut verdict = match may_be_stale {
+        true => counter::check_stale(history, kind),
+        false => counter::check(history, kind),
     };
-    // That final reads are right has just been judged.
+    // That final reads are right has just been checked.
     let levels = levels
         .iter()
         .filter(|&&level| level != Level::EventuallyRight);
     for &level in levels {
-        let of_level = consistency::judge(history, level);
+        let of_level = consistency::check(history, level);
         for finding in of_level.findings {
-            judgement.add(finding);
+            verdict.add(finding);
         }
-        judgement.facts.extend(of_level.facts);
+        verdict.facts.extend(of_level.facts);
     }
-    judgement
+    verdict
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Elements;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::g_set::{self, Answer, Call};
 use crate::workbench::history::Operation;
 
@@ -78,7 +78,7 @@ impl Workload for GSet {
         }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        g_set::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        g_set::check(history)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::keys::{Access, Keys};
 use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries};
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::random::Random;
@@ -347,8 +347,8 @@ impl Workload for Kafka {
         }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        kafka::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        kafka::check(history)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Reply, Turn, Workload};
 use crate::protocol::ErrorCode;
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::lin_kv::{self, Answer, Call};
 use crate::workbench::history::Operation;
 use crate::workbench::random::Random;
@@ -163,7 +163,7 @@ impl Workload for LinKv {
         matches!(answer, Answer::Value(_) | Answer::Done)
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        lin_kv::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        lin_kv::check(history)
     }
 }

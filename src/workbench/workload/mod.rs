@@ -1,4 +1,4 @@
-//! The workloads: what clients ask, what a good answer looks like, and who judges it.
+//! The workloads: what clients ask, what a good answer looks like, and who checks it.
 //!
 //! One module a workload. Requests and answers are those of upstream's `doc/workloads.md`, and so is the mix in which
 //! they are asked.
@@ -26,7 +26,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::body::BodyWriter;
-use super::check::Judgement;
+use super::check::Verdict;
 use super::history::Operation;
 use super::random::Random;
 use crate::protocol::{Body, present};
@@ -106,7 +106,7 @@ pub trait Workload {
     }
 
     /// Says whether the answers are right.
-    fn judge(&self, history: &[Operation<Self::Call, Self::Answer>]) -> Judgement;
+    fn check(&self, history: &[Operation<Self::Call, Self::Answer>]) -> Verdict;
 }
 
 /// A client's turn to ask.

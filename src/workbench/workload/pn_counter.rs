@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use super::{Reply, Turn, Workload, g_counter};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::counter::{Answer, Call, Kind};
 use crate::workbench::history::Operation;
@@ -56,7 +56,7 @@ impl Workload for PnCounter {
         g_counter::answer_body(answer)
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        g_counter::judge(history, Kind::PositiveNegative, &self.levels)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        g_counter::check(history, Kind::PositiveNegative, &self.levels)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workbench::check::{
-    broadcast, counter, g_set, kafka as kafka_judge, lin_kv as lin_kv_judge, txn as txn_judge,
+    broadcast, counter, g_set, kafka as kafka_checker, lin_kv as lin_kv_checker, txn as txn_checker,
 };
 
 fn request<W: Workload>(call: &W::Call) -> String {
@@ -36,8 +36,8 @@ const TXN_LIMITS: TxnLimits = TxnLimits {
     max_txn_length: 4,
 };
 
-fn entries(json: &str) -> kafka_judge::Entries {
-    kafka_judge::Entries::read(serde_json::from_str(json).expect("JSON")).expect("pairs")
+fn entries(json: &str) -> kafka_checker::Entries {
+    kafka_checker::Entries::read(serde_json::from_str(json).expect("JSON")).expect("pairs")
 }
 
 #[test]
@@ -84,29 +84,29 @@ fn logs_have_strings_for_keys() {
     let offsets = BTreeMap::from([(String::from("9"), 3)]);
     for (call, expected) in [
         (
-            kafka_judge::Call::Send {
+            kafka_checker::Call::Send {
                 key: String::from("9"),
                 message: json!(1),
             },
             r#"{"type":"send","key":"9","msg":1}"#,
         ),
         (
-            kafka_judge::Call::Poll(BTreeMap::new()),
+            kafka_checker::Call::Poll(BTreeMap::new()),
             r#"{"type":"poll","offsets":{}}"#,
         ),
         (
-            kafka_judge::Call::CommitOffsets(offsets),
+            kafka_checker::Call::CommitOffsets(offsets),
             r#"{"type":"commit_offsets","offsets":{"9":3}}"#,
         ),
         (
-            kafka_judge::Call::ListCommittedOffsets(vec![String::from("9")]),
+            kafka_checker::Call::ListCommittedOffsets(vec![String::from("9")]),
             r#"{"type":"list_committed_offsets","keys":["9"]}"#,
         ),
     ] {
         assert_eq!(request::<Kafka>(&call), expected);
     }
     let mut kafka = Kafka::new(KEY_LIMITS);
-    let call = kafka_judge::Call::Poll(BTreeMap::new());
+    let call = kafka_checker::Call::Poll(BTreeMap::new());
     assert_eq!(
         answer(
             &mut kafka,
@@ -114,7 +114,7 @@ fn logs_have_strings_for_keys() {
             "poll_ok",
             json!({"msgs": {"9": [[0, 1], [1, 2]]}})
         ),
-        Ok(kafka_judge::Answer::Messages(BTreeMap::from([(
+        Ok(kafka_checker::Answer::Messages(BTreeMap::from([(
             String::from("9"),
             entries("[[0,1],[1,2]]")
         )])))
@@ -123,7 +123,7 @@ fn logs_have_strings_for_keys() {
 
 #[test]
 fn a_store_has_numbers_for_keys_and_tells_by_errors_what_it_holds() {
-    let cas = lin_kv_judge::Call::Cas {
+    let cas = lin_kv_checker::Call::Cas {
         key: json!(0),
         from: json!(2),
         to: json!(4),
@@ -132,24 +132,24 @@ fn a_store_has_numbers_for_keys_and_tells_by_errors_what_it_holds() {
         request::<LinKv>(&cas),
         r#"{"type":"cas","key":0,"from":2,"to":4}"#
     );
-    let write = lin_kv_judge::Call::Write(json!(0), json!(3));
+    let write = lin_kv_checker::Call::Write(json!(0), json!(3));
     assert_eq!(
         request::<LinKv>(&write),
         r#"{"type":"write","key":0,"value":3}"#
     );
     let different = LinKv::answer_in_error(&cas, 22).expect("an answer");
-    assert_eq!(different, lin_kv_judge::Answer::Different);
+    assert_eq!(different, lin_kv_checker::Answer::Different);
     assert!(!LinKv::is_success(&different));
     assert_eq!(LinKv::answer_in_error(&write, 22), None);
 }
 
 #[test]
 fn a_transaction_is_a_list_of_steps() {
-    let read = |value| txn_judge::Step::Read {
+    let read = |value| txn_checker::Step::Read {
         key: json!(9),
         value,
     };
-    let write = txn_judge::Step::Write {
+    let write = txn_checker::Step::Write {
         key: json!(8),
         value: json!(1),
     };
@@ -203,7 +203,7 @@ fn an_answer_has_the_declared_fields_and_no_other() {
     let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("no number");
     assert!(error.contains("its msg_id is null"), "{error}");
     let body = json!({"type": "read_ok", "in_reply_to": 1, "key": 0, "value": 3});
-    let read = lin_kv_judge::Call::Read(json!(0));
+    let read = lin_kv_checker::Call::Read(json!(0));
     let error = answer(&mut LinKv::new(1, 1), &read, "read_ok", body);
     let error = error.expect_err("a copied body");
     assert!(error.contains(r#"a field "key""#), "{error}");
@@ -263,7 +263,7 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
     assert_told(&mut PnCounter::default(), &counter::Call::Read, total);
 
     let mut kafka = Kafka::new(KEY_LIMITS);
-    use kafka_judge::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
+    use kafka_checker::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
     let (key, message) = (String::from("9"), json!(5));
     let sent = json!({"type": "send_ok", "offset": 7});
     assert_told(&mut kafka, &Send { key, message }, sent);
@@ -275,13 +275,13 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
     assert_told(&mut kafka, &ListCommittedOffsets(Vec::new()), listed);
 
     let mut lin_kv = LinKv::new(1, 1);
-    let cas = lin_kv_judge::Call::Cas {
+    let cas = lin_kv_checker::Call::Cas {
         key: json!(0),
         from: json!(1),
         to: json!(2),
     };
-    let read = lin_kv_judge::Call::Read(json!(0));
-    let write = lin_kv_judge::Call::Write(json!(0), json!(1));
+    let read = lin_kv_checker::Call::Read(json!(0));
+    let write = lin_kv_checker::Call::Write(json!(0), json!(1));
     assert_told(&mut lin_kv, &read, json!({"type": "read_ok", "value": 1}));
     assert_told(&mut lin_kv, &read, json!({"type": "error", "code": 20}));
     assert_told(&mut lin_kv, &write, json!({"type": "write_ok"}));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::keys::{Access, Keys};
 use super::{KeyLimits, Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::txn::{self, Answer, Call, Model, Step};
 use crate::workbench::history::Operation;
 
@@ -31,7 +31,7 @@ pub trait Kind {
     const WRITE: &'static str;
 
     /// Says whether the answers are right by those models.
-    fn judge(history: &txn::History, models: &[Model]) -> Judgement;
+    fn check(history: &txn::History, models: &[Model]) -> Verdict;
 }
 
 /// Nodes do transactions of a kind, which are held to consistency models.
@@ -55,8 +55,8 @@ impl Kind for RwRegister {
     const NAME: &'static str = "txn-rw-register";
     const WRITE: &'static str = "w";
 
-    fn judge(history: &txn::History, models: &[Model]) -> Judgement {
-        txn::rw_register::judge(history, models)
+    fn check(history: &txn::History, models: &[Model]) -> Verdict {
+        txn::rw_register::check(history, models)
     }
 }
 
@@ -67,8 +67,8 @@ impl Kind for ListAppend {
     const NAME: &'static str = "txn-list-append";
     const WRITE: &'static str = "append";
 
-    fn judge(history: &txn::History, models: &[Model]) -> Judgement {
-        txn::list_append::judge(history, models)
+    fn check(history: &txn::History, models: &[Model]) -> Verdict {
+        txn::list_append::check(history, models)
     }
 }
 
@@ -165,7 +165,7 @@ impl<K: Kind> Workload for Transactions<K> {
         AnswerBody::TxnOk { txn }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        K::judge(history, &self.models)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        K::check(history, &self.models)
     }
 }

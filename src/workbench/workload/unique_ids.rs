@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 use crate::workbench::check::unique_ids::{self, Answer, Call};
 use crate::workbench::history::Operation;
 
@@ -49,7 +49,7 @@ impl Workload for UniqueIds {
         AnswerBody::GenerateOk { id }
     }
 
-    fn judge(&self, history: &[Operation<Call, Answer>]) -> Judgement {
-        unique_ids::judge(history)
+    fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
+        unique_ids::check(history)
     }
 }

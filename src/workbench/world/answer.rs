@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fault::{Misdeed, StartError, shown};
 use super::phase::Phase;
 use super::route::{Asker, INTRODUCTION_MSG_ID};
+use super::start_error::StartError;
+use super::violations::{ProtocolViolation, shown};
 use super::{Observer, World, malformed};
 use crate::protocol::{Body, ErrorCode};
 use crate::workbench::client::Heard;
@@ -49,23 +50,29 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.heard_wrong_field(node, line, why);
         }
         if printed.src != self.directory.nodes()[node] {
-            return self.faults.note(node, Misdeed::UsedForeignName, None, || {
-                let (src, line) = (printed.src, shown(line));
-                format!("sent a message whose src is not its own id but {src:?}: {line}")
-            });
+            return self
+                .violations
+                .note(node, ProtocolViolation::UsedForeignName, None, || {
+                    let (src, line) = (printed.src, shown(line));
+                    format!("sent a message whose src is not its own id but {src:?}: {line}")
+                });
         }
         let Some(dest) = self.directory.find(&printed.dest) else {
-            return self.faults.note(node, Misdeed::WroteToNobody, None, || {
-                let (dest, line) = (printed.dest, shown(line));
-                format!("sent a message to {dest:?}, which is no node, client or service: {line}")
-            });
+            return self
+                .violations
+                .note(node, ProtocolViolation::WroteToNobody, None, || {
+                    let (dest, line) = (printed.dest, shown(line));
+                    format!(
+                        "sent a message to {dest:?}, which is no node, client or service: {line}"
+                    )
+                });
         };
         self.send(Endpoint::Node(node), dest, printed.body.get(), now);
     }
 
     /// A node has printed what is no message. `why` is for a person.
     pub fn heard_garbage(&mut self, node: usize, line: &[u8], why: &str) {
-        self.faults.note(node, Misdeed::PrintedNoMessage, None, || {
+        self.violations.note(node, ProtocolViolation::PrintedNoMessage, None, || {
             let line = shown(&String::from_utf8_lossy(line));
             format!(
                 "printed on stdout what is no message ({why}): {line}\nOnly messages belong there; logs go to stderr."
@@ -75,9 +82,11 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn heard_no_message(&mut self, node: usize, line: &str, error: &serde_json::Error) {
         if line.trim().is_empty() {
-            return self.faults.note(node, Misdeed::PrintedNoMessage, None, || {
-                String::from("printed an empty line on stdout. Only messages belong there.")
-            });
+            return self
+                .violations
+                .note(node, ProtocolViolation::PrintedNoMessage, None, || {
+                    String::from("printed an empty line on stdout. Only messages belong there.")
+                });
         }
         match malformed::wrong_field(line) {
             Some(why) => self.heard_wrong_field(node, line, &why),
@@ -92,10 +101,11 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn heard_wrong_field(&mut self, node: usize, text: &str, why: &str) {
-        self.faults.note(node, Misdeed::WroteWrongField, None, || {
-            let text = shown(text);
-            format!("sent a malformed message ({why}): {text}")
-        });
+        self.violations
+            .note(node, ProtocolViolation::WroteWrongField, None, || {
+                let text = shown(text);
+                format!("sent a malformed message ({why}): {text}")
+            });
     }
 
     pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &str, now: Duration) {
@@ -156,9 +166,10 @@ impl<W: Workload, O: Observer> World<W, O> {
                 why,
             });
         } else {
-            self.faults.note(node, Misdeed::RefusedInit, None, || {
-                format!("was killed and started again, and answered its new init with {answer}")
-            });
+            self.violations
+                .note(node, ProtocolViolation::RefusedInit, None, || {
+                    format!("was killed and started again, and answered its new init with {answer}")
+                });
         }
     }
 
@@ -203,8 +214,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             Ok(answer) => Outcome::Ok(answer),
             Err(why) => {
                 let asked = W::request_kind(call);
-                let misdeed = Misdeed::AnsweredWrongly;
-                self.faults.note(node, misdeed, Some(operation), || {
+                let violation = ProtocolViolation::AnsweredWrongly;
+                self.violations.note(node, violation, Some(operation), || {
                     let body = shown(body);
                     format!("answered {asked:?} with what is no answer to it ({why}): {body}")
                 });
@@ -218,8 +229,8 @@ impl<W: Workload, O: Observer> World<W, O> {
         let client = self.joined(client);
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
         let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
-        self.faults
-            .note(node, Misdeed::AnsweredTwice, operation, || {
+        self.violations
+            .note(node, ProtocolViolation::AnsweredTwice, operation, || {
                 let body = shown(body);
                 let upstream = "Maelstrom lets that pass: its clients hear the first answer only.";
                 format!("answered a request that had its answer already: {body}\n{upstream}")
@@ -227,11 +238,12 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn answered_nothing(&mut self, node: usize, client: usize, body: &str, why: &str) {
-        self.faults.note(node, Misdeed::AnsweredNothing, None, || {
-            let client = self.directory.name(Endpoint::Client(client));
-            let body = shown(body);
-            format!("sent {client} a message that answers nothing ({why}): {body}")
-        });
+        self.violations
+            .note(node, ProtocolViolation::AnsweredNothing, None, || {
+                let client = self.directory.name(Endpoint::Client(client));
+                let body = shown(body);
+                format!("sent {client} a message that answers nothing ({why}): {body}")
+            });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::shown;
+use super::violations::shown;
 
 /// What a field has to be, and whether a value is.
 type Form = (&'static str, fn(&Value) -> bool);

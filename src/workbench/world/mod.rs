@@ -11,14 +11,15 @@
 
 mod answer;
 mod ask;
-mod fault;
 mod lives;
 mod malformed;
 mod observer;
 mod phase;
 mod route;
+mod start_error;
 #[cfg(test)]
 mod tests;
+mod violations;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,13 +35,13 @@ use super::pace::Pace;
 use super::random::{Random, Stream};
 use super::service::{SequentialStore, Services};
 use super::workload::Workload;
-use fault::NodeFaults;
 use lives::Lives;
 use phase::Phase;
+use violations::ProtocolViolations;
 
-pub use fault::StartError;
 pub use lives::Order;
 pub use observer::{Loss, Observer, Sighting};
+pub use start_error::StartError;
 
 /// So many bytes are kept for a node that doesn't read them.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
@@ -95,7 +96,7 @@ pub struct World<W: Workload, O = ()> {
     /// When the last node had answered `init`: zero in the history.
     started_at: Duration,
     history: Vec<Operation<W::Call, W::Answer>>,
-    faults: NodeFaults,
+    violations: ProtocolViolations,
     /// When someone ended it, since the start of the run.
     interrupted_at: Option<Duration>,
     lives: Lives,
@@ -169,7 +170,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             phase: Phase::Starting,
             started_at: Duration::ZERO,
             history: Vec::new(),
-            faults: NodeFaults::default(),
+            violations: ProtocolViolations::default(),
             interrupted_at: None,
             lives: Lives::new(node_count),
             inboxes: vec![Vec::new(); node_count],
@@ -232,7 +233,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Over { is_cut_short } => is_cut_short,
             _ => true,
         };
-        let mut findings = self.faults.into_findings(self.directory.nodes());
+        let mut findings = self.violations.into_findings(self.directory.nodes());
         findings.extend(self.interrupted_at.map(|at| {
             let after_s = at.as_secs_f64();
             Finding::unknown(format!("The run was interrupted after {after_s:.1} s."), [])

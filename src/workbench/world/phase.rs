@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::fault::{Misdeed, StartError};
+use super::start_error::StartError;
+use super::violations::ProtocolViolation;
 use super::{INIT_TIMEOUT, Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
@@ -93,7 +94,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// The run ends there: with a node less, nothing that follows says anything about the system under test.
     pub fn exited(&mut self, node: usize, how: &str, now: Duration) {
-        self.end_without(node, Misdeed::Exited, "ended by itself", how, now);
+        self.end_without(node, ProtocolViolation::Exited, "ended by itself", how, now);
     }
 
     /// A node goes on, but has closed its stdout. If that is before the run began, it never will.
@@ -101,7 +102,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         if let Phase::Starting | Phase::Introducing { .. } = self.phase {
             self.phase = Phase::Failed(StartError::ClosedStdout {
                 node: self.directory.nodes()[node].clone(),
-                instead: self.faults.of_one(&[node], self.directory.nodes()),
+                instead: self.violations.of_one(&[node], self.directory.nodes()),
             });
         }
     }
@@ -114,14 +115,21 @@ impl<W: Workload, O: Observer> World<W, O> {
         );
         self.end_without(
             node,
-            Misdeed::StoppedReading,
+            ProtocolViolation::StoppedReading,
             "had stopped reading",
             &how,
             now,
         );
     }
 
-    fn end_without(&mut self, node: usize, misdeed: Misdeed, what: &str, how: &str, now: Duration) {
+    fn end_without(
+        &mut self,
+        node: usize,
+        violation: ProtocolViolation,
+        what: &str,
+        how: &str,
+        now: Duration,
+    ) {
         match self.phase {
             Phase::Failed(_) | Phase::Over { .. } => {}
             Phase::Starting | Phase::Introducing { .. } => {
@@ -129,13 +137,13 @@ impl<W: Workload, O: Observer> World<W, O> {
                     node: self.directory.nodes()[node].clone(),
                     how: format!(
                         "{how}{}",
-                        self.faults.of_one(&[node], self.directory.nodes())
+                        self.violations.of_one(&[node], self.directory.nodes())
                     ),
                 });
             }
             _ => {
                 let after_s = (now - self.started_at).as_secs_f64();
-                self.faults.note(node, misdeed, None, || {
+                self.violations.note(node, violation, None, || {
                     format!("{what} after {after_s:.1} s: {how}")
                 });
                 self.phase = Phase::Over { is_cut_short: true };
@@ -229,7 +237,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         answer: &'static str,
     ) -> Phase {
         let names = nodes.iter().map(|&node| &*self.directory.nodes()[node]);
-        let instead = self.faults.of_one(nodes, self.directory.nodes());
+        let instead = self.violations.of_one(nodes, self.directory.nodes());
         let nodes = names.collect::<Vec<_>>().join(", ");
         Phase::Failed(StartError::NoAnswer {
             nodes,
@@ -246,7 +254,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn note_unready(&mut self) {
         for node in self.lives.unready() {
-            self.faults.note(node, Misdeed::StayedUnready, None, || {
+            self.violations.note(node, ProtocolViolation::StayedUnready, None, || {
                 String::from(
                     "was killed and started again, and did not answer its new init within 10 s.",
                 )

@@ -1,4 +1,4 @@
-//! The workbench's reading of what nodes print: whatever a node answers, the run ends and is judged without a panic.
+//! The workbench's reading of what nodes print: whatever a node answers, the run ends and is checked without a panic.
 //!
 //! A line of input is what the node prints next. In it `@` stands for the id of the message that the node has got
 //! last, and `#` for who sent that, so that an answer can reach a client or a service.
@@ -62,7 +62,7 @@ fn run<W: Workload>(workload: W, mut printed: std::str::Lines<'_>) {
         now = world.next_deadline().unwrap_or(now);
     }
     if let Ok(record) = world.finish() {
-        record.workload.judge(&record.history);
+        record.workload.check(&record.history);
     }
 }
 

@@ -31,7 +31,7 @@ mod regular;
 mod tests;
 
 use super::counter::{self, History};
-use super::{Finding, Judgement, Validity};
+use super::{Finding, Validity, Verdict};
 
 /// A consistency level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,32 +67,32 @@ impl Level {
 }
 
 /// Whether a history keeps `level`; what is found says why not.
-pub fn judge(history: &History, level: Level) -> Judgement {
-    let mut judgement = Judgement::valid();
+pub fn check(history: &History, level: Level) -> Verdict {
+    let mut verdict = Verdict::valid();
     match level {
-        Level::EventuallyRight => judge_final_reads(history, &mut judgement),
-        Level::Regular => judgement.add_all("not_regular", regular::findings(history)),
-        Level::Sequential => order::judge_sequential(history, &mut judgement),
+        Level::EventuallyRight => check_final_reads(history, &mut verdict),
+        Level::Regular => verdict.add_all("not_regular", regular::findings(history)),
+        Level::Sequential => order::check_sequential(history, &mut verdict),
         Level::Linearizable => {
-            judgement.add_all("not_regular", regular::findings(history));
-            if judgement.validity != Validity::Invalid {
-                order::judge_linearizable(history, &mut judgement);
+            verdict.add_all("not_regular", regular::findings(history));
+            if verdict.validity != Validity::Invalid {
+                order::check_linearizable(history, &mut verdict);
             }
         }
     }
-    judgement
+    verdict
 }
 
 /// Which levels a history keeps, the weakest first.
-pub fn classify(history: &History) -> [(Level, Judgement); 4] {
-    Level::ALL.map(|level| (level, judge(history, level)))
+pub fn classify(history: &History) -> [(Level, Verdict); 4] {
+    Level::ALL.map(|level| (level, check(history, level)))
 }
 
-fn judge_final_reads(history: &History, judgement: &mut Judgement) {
+fn check_final_reads(history: &History, verdict: &mut Verdict) {
     let mut final_reads = history.iter().filter(|operation| operation.is_final);
     if final_reads.any(|operation| counter::value_read(operation).is_some()) {
-        counter::judge_final_reads(history, judgement);
+        counter::check_final_reads(history, verdict);
     } else {
-        judgement.add(Finding::unknown("No final read was answered.", []));
+        verdict.add(Finding::unknown("No final read was answered.", []));
     }
 }

@@ -4,47 +4,47 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::workbench::check::counter::{Answer, Call, History, delta, value_read};
-use crate::workbench::check::search::{Action, Model, Order, Stuck, Verdict, search};
+use crate::workbench::check::search::{Action, Model, Order, SearchResult, Stuck, search};
 use crate::workbench::check::sums::Sums;
-use crate::workbench::check::{Finding, Judgement, Validity};
+use crate::workbench::check::{Finding, Validity, Verdict};
 use crate::workbench::history::Operation;
 
 /// Looks for an order that every client agrees with.
-pub fn judge_sequential(history: &History, judgement: &mut Judgement) {
-    judge(history, Order::Program, judgement);
+pub fn check_sequential(history: &History, verdict: &mut Verdict) {
+    check(history, Order::Program, verdict);
 }
 
 /// Looks for an order that time agrees with.
-pub fn judge_linearizable(history: &History, judgement: &mut Judgement) {
-    judge(history, Order::RealTime, judgement);
+pub fn check_linearizable(history: &History, verdict: &mut Verdict) {
+    check(history, Order::RealTime, verdict);
 }
 
-fn judge(history: &History, order: Order, judgement: &mut Judgement) {
+fn check(history: &History, order: Order, verdict: &mut Verdict) {
     if is_growing(history) {
-        judgement.add_all("without_order", reads_without_room(history, order));
+        verdict.add_all("without_order", reads_without_room(history, order));
     }
-    if judgement.validity == Validity::Invalid {
+    if verdict.validity == Validity::Invalid {
         return;
     }
     match search_order(history, order) {
-        Verdict::Possible => {}
-        Verdict::Impossible(stuck) => judgement.add(explain(history, &stuck)),
-        Verdict::Undecided => {
+        SearchResult::Possible => {}
+        SearchResult::Impossible(stuck) => verdict.add(explain(history, &stuck)),
+        SearchResult::Undecided => {
             let what = "Whether one order explains all answers would take too long to find out.";
-            judgement.add(Finding::unknown(what, []));
+            verdict.add(Finding::unknown(what, []));
         }
     }
 }
 
 /// The search alone.
-pub(super) fn search_order(history: &History, order: Order) -> Verdict<i128> {
+pub(super) fn search_order(history: &History, order: Order) -> SearchResult<i128> {
     let total = Total {
         is_growing: is_growing(history),
     };
     let actions = actions(history);
     // Time is the best guide to an order, and an order that time agrees with is also one that every client agrees with.
     match search(&total, &actions, Order::RealTime) {
-        Verdict::Impossible(_) | Verdict::Undecided if order == Order::Program => {
+        SearchResult::Impossible(_) | SearchResult::Undecided if order == Order::Program => {
             search(&total, &actions, order)
         }
         verdict => verdict,

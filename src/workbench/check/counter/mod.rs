@@ -1,9 +1,9 @@
 //! `g-counter` and `pn-counter`: nothing lost, nothing counted twice.
 //!
-//! What every consistency level promises is judged here, and no more:
+//! What every consistency level promises is checked here, and no more:
 //! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
 //!   acknowledged adds and of some choice among those of unknown outcome. A client without a final answer is a fault.
-//!   Sequential consistency alone does not promise the sum: there it is not judged, see [`judge_stale`].
+//!   Sequential consistency alone does not promise the sum: there it is not checked, see [`check_stale`].
 //! - *Reads during the run* may be stale, but say nothing that can't be true: the sum of some choice among the adds
 //!   that were asked for before the read was answered.
 //! - *No node goes back*: of two reads of one node, one after the other, the later one of a grow-only counter is not
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::finals::{by_clients, missing_final_reads};
 use super::monotone::falls;
 use super::sums::Sums;
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
 /// What a client asks of a counter.
@@ -62,30 +62,30 @@ pub enum Kind {
 /// A history of a counter.
 pub type History = [Operation<Call, Answer>];
 
-/// Judges a run by what every consistency level promises; see the module.
-pub fn judge(history: &History, kind: Kind) -> Judgement {
-    let mut judgement = Judgement::valid();
-    judge_final_reads(history, &mut judgement);
-    judge_all_reads(history, kind, &mut judgement);
-    judgement
+/// Checks a run by what every consistency level promises; see the module.
+pub fn check(history: &History, kind: Kind) -> Verdict {
+    let mut verdict = Verdict::valid();
+    check_final_reads(history, &mut verdict);
+    check_all_reads(history, kind, &mut verdict);
+    verdict
 }
 
 /// The same where even the last read may be of the past: how many final reads are wrong is a figure then, and no fault.
-pub fn judge_stale(history: &History, kind: Kind) -> Judgement {
-    let mut of_final_reads = Judgement::valid();
-    judge_final_reads(history, &mut of_final_reads);
-    let mut judgement = Judgement::valid();
-    judgement.facts = of_final_reads.facts;
-    judge_all_reads(history, kind, &mut judgement);
-    judgement
+pub fn check_stale(history: &History, kind: Kind) -> Verdict {
+    let mut of_final_reads = Verdict::valid();
+    check_final_reads(history, &mut of_final_reads);
+    let mut verdict = Verdict::valid();
+    verdict.facts = of_final_reads.facts;
+    check_all_reads(history, kind, &mut verdict);
+    verdict
 }
 
-fn judge_all_reads(history: &History, kind: Kind, judgement: &mut Judgement) {
+fn check_all_reads(history: &History, kind: Kind, verdict: &mut Verdict) {
     let is_read = |call: &Call| *call == Call::Read;
-    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
-    judgement.add_all("impossible_reads", impossible_reads(history));
+    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    verdict.add_all("impossible_reads", impossible_reads(history));
     if kind == Kind::GrowOnly {
-        judgement.add_all("reads_gone_back", reads_gone_back(history));
+        verdict.add_all("reads_gone_back", reads_gone_back(history));
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
 }
 
 /// Final reads against all acknowledged adds and any choice among the indeterminate ones.
-pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
+pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
     let sum_of = |wanted: fn(&Outcome<Answer>) -> bool| {
         let adds = history
             .iter()
@@ -158,12 +158,12 @@ pub(super) fn judge_final_reads(history: &History, judgement: &mut Judgement) {
         };
         wrong.push(Finding::invalid(what, &reads[..1]));
     }
-    judgement.add_all("wrong_final_reads", wrong);
-    judgement.fact("acknowledged_sum", figure(acknowledged));
-    judgement.fact("indeterminate_adds", indeterminate_count);
+    verdict.add_all("wrong_final_reads", wrong);
+    verdict.fact("acknowledged_sum", figure(acknowledged));
+    verdict.fact("indeterminate_adds", indeterminate_count);
     let ranges = possible.ranges().take(FACT_RANGES_MAX);
     let ranges = ranges.map(|(low, high)| json!([figure(low), figure(high)]));
-    judgement.fact("acceptable", ranges.collect::<Vec<_>>());
+    verdict.fact("acceptable", ranges.collect::<Vec<_>>());
 }
 
 /// Final reads by their node and what it said, each as an index into the history.

@@ -29,38 +29,38 @@ fn with_final_values(values: [i64; 2]) -> Vec<Operation<Call, Answer>> {
 
 #[test]
 fn accepts_a_right_counter() {
-    let judgement = judge(&with_final_values([7, 7]), Kind::GrowOnly);
-    assert_valid(&judgement);
-    assert_eq!(judgement.facts["acceptable"], json!([[7, 7]]));
+    let verdict = check(&with_final_values([7, 7]), Kind::GrowOnly);
+    assert_valid(&verdict);
+    assert_eq!(verdict.facts["acceptable"], json!([[7, 7]]));
 }
 
 #[test]
 fn catches_a_dropped_add() {
-    let judgement = judge(&with_final_values([7, 4]), Kind::GrowOnly);
+    let verdict = check(&with_final_values([7, 4]), Kind::GrowOnly);
     assert_invalid(
-        &judgement,
+        &verdict,
         "says 4, but at least 7 was added: 3 is missing",
         &[4],
     );
-    assert_eq!(judgement.findings.len(), 1);
+    assert_eq!(verdict.findings.len(), 1);
 }
 
 #[test]
 fn where_even_the_last_read_may_be_of_the_past_a_wrong_one_is_a_figure_and_no_fault() {
-    let judgement = judge_stale(&with_final_values([7, 4]), Kind::GrowOnly);
-    assert_valid(&judgement);
-    assert_eq!(judgement.facts["wrong_final_reads"], 1);
+    let verdict = check_stale(&with_final_values([7, 4]), Kind::GrowOnly);
+    assert_valid(&verdict);
+    assert_eq!(verdict.facts["wrong_final_reads"], 1);
     let from_nowhere = [add(0, 0..1, 3), read(0, 2..3, 4)];
-    let judgement = judge_stale(&from_nowhere, Kind::GrowOnly);
-    assert_eq!(judgement.validity, Validity::Invalid);
+    let verdict = check_stale(&from_nowhere, Kind::GrowOnly);
+    assert_eq!(verdict.validity, Validity::Invalid);
 }
 
 #[test]
 fn catches_an_add_counted_twice() {
-    let judgement = judge(&with_final_values([10, 7]), Kind::GrowOnly);
-    assert_invalid(&judgement, "at most 7 was added: 3 was counted twice", &[3]);
+    let verdict = check(&with_final_values([10, 7]), Kind::GrowOnly);
+    assert_invalid(&verdict, "at most 7 was added: 3 was counted twice", &[3]);
     assert_eq!(
-        judgement.findings.len(),
+        verdict.findings.len(),
         1,
         "a wrong final read is reported once"
     );
@@ -76,8 +76,8 @@ fn an_add_of_unknown_outcome_counts_once_or_not_at_all() {
     ] {
         let mut history = with_final_values([value, 7]);
         history.insert(2, lost_add(0, 1..50, 10));
-        let judgement = judge(&history, Kind::GrowOnly);
-        assert_eq!(judgement.validity, validity, "{value}: {judgement:#?}");
+        let verdict = check(&history, Kind::GrowOnly);
+        assert_eq!(verdict.validity, validity, "{value}: {verdict:#?}");
     }
 }
 
@@ -86,22 +86,22 @@ fn a_failed_add_must_not_count() {
     let mut history = with_final_values([17, 7]);
     history.insert(2, operation(0, 1..50, Call::Add(10), failed()));
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "at most 7 was added",
         &[4],
     );
 }
 
 #[test]
-fn thousands_of_unknown_outcomes_are_judged_exactly() {
+fn thousands_of_unknown_outcomes_are_checked_exactly() {
     let mut history: Vec<_> = (0..2000)
         .map(|i| lost_add(0, i..i + 1, -6 + 12 * (i as i64 % 2)))
         .collect();
     history.push(finally(read(0, 9000..9001, 2994)));
-    assert_valid(&judge(&history, Kind::PositiveNegative));
+    assert_valid(&check(&history, Kind::PositiveNegative));
     history[2000] = finally(read(0, 9000..9001, 2995));
     assert_invalid(
-        &judge(&history, Kind::PositiveNegative),
+        &check(&history, Kind::PositiveNegative),
         "no choice among the 2000",
         &[2000],
     );
@@ -113,7 +113,7 @@ fn a_sum_too_hard_to_tell_is_unknown() {
         .map(|i| lost_add(0, i..i + 1, 3i64.pow(i as u32)))
         .collect();
     history.push(finally(read(0, 90..91, 2)));
-    assert_eq!(judge(&history, Kind::GrowOnly).validity, Validity::Unknown);
+    assert_eq!(check(&history, Kind::GrowOnly).validity, Validity::Unknown);
 }
 
 #[test]
@@ -121,15 +121,15 @@ fn catches_a_missing_final_read() {
     let mut history = with_final_values([7, 7]);
     history[4].outcome = indeterminate();
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "Node 1 never told its final state to client c1",
         &[4],
     );
     history.push(finally(read(1, 100..101, 7)));
-    assert_valid(&judge(&history, Kind::GrowOnly));
+    assert_valid(&check(&history, Kind::GrowOnly));
     history.truncate(4);
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "Node 1 was never asked for its final state by client c1",
         &[],
     );
@@ -139,8 +139,8 @@ fn catches_a_missing_final_read() {
 fn a_node_without_clients_owes_nothing() {
     let mut history = with_final_values([7, 7]);
     history.retain(|operation| operation.node == node(0));
-    let judgement = judge(&history, Kind::PositiveNegative);
-    assert_eq!(judgement.facts["missing_final_reads"], 0);
+    let verdict = check(&history, Kind::PositiveNegative);
+    assert_eq!(verdict.facts["missing_final_reads"], 0);
 }
 
 #[test]
@@ -149,14 +149,14 @@ fn a_client_that_was_replaced_owes_no_final_read() {
     let mut lost = lost_add(0, 90..91, 0);
     lost.client = 9;
     history.insert(0, lost);
-    assert_valid(&judge(&history, Kind::GrowOnly));
+    assert_valid(&check(&history, Kind::GrowOnly));
 }
 
 #[test]
 fn a_stale_read_during_the_run_is_no_fault() {
     let mut history = with_final_values([7, 7]);
     history[2] = read(1, 2..3, 0);
-    assert_valid(&judge(&history, Kind::GrowOnly));
+    assert_valid(&check(&history, Kind::GrowOnly));
 }
 
 #[test]
@@ -165,14 +165,14 @@ fn catches_a_read_of_what_was_not_yet_asked_for() {
     history[2] = read(1, 2..3, 8);
     history.insert(3, add(0, 4..5, 1));
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "all adds asked for by then make only 7",
         &[2],
     );
     history[3] = add(0, 3..5, 1);
-    let judgement = judge(&history, Kind::GrowOnly);
+    let verdict = check(&history, Kind::GrowOnly);
     assert_eq!(
-        judgement.facts["impossible_reads"], 0,
+        verdict.facts["impossible_reads"], 0,
         "an add asked for in the same instant may be seen"
     );
 }
@@ -182,12 +182,12 @@ fn catches_a_read_that_no_adds_make() {
     let mut history = with_final_values([7, 7]);
     history[2] = read(1, 2..3, 5);
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "no choice among the adds",
         &[2],
     );
     history[2] = read(1, 2..3, -1);
-    assert_invalid(&judge(&history, Kind::GrowOnly), "make less than 0", &[2]);
+    assert_invalid(&check(&history, Kind::GrowOnly), "make less than 0", &[2]);
 }
 
 #[test]
@@ -196,16 +196,16 @@ fn catches_a_node_that_goes_back() {
     history[2] = read(1, 2..3, 7);
     history.insert(3, read(1, 4..5, 4));
     assert_invalid(
-        &judge(&history, Kind::GrowOnly),
+        &check(&history, Kind::GrowOnly),
         "it answered 7, and later 4",
         &[2, 3],
     );
-    assert_valid(&judge(&history, Kind::PositiveNegative));
+    assert_valid(&check(&history, Kind::PositiveNegative));
     history[3] = read(2, 3..5, 4);
     history[3].node = node(1);
-    let judgement = judge(&history, Kind::GrowOnly);
+    let verdict = check(&history, Kind::GrowOnly);
     assert_eq!(
-        judgement.facts["reads_gone_back"], 0,
+        verdict.facts["reads_gone_back"], 0,
         "concurrent reads have no order"
     );
 }
@@ -214,5 +214,5 @@ fn catches_a_node_that_goes_back() {
 fn totals_beyond_64_bits_do_not_overflow() {
     let mut history = with_final_values([7, 7]);
     history.extend((0..3).map(|i| lost_add(0, i..90, i64::MAX)));
-    assert_valid(&judge(&history, Kind::GrowOnly));
+    assert_valid(&check(&history, Kind::GrowOnly));
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::monotone::falls;
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::{Node, Operation};
 use log::{Logs, Unobserved};
 
@@ -69,27 +69,27 @@ pub enum Answer {
 /// A history of logs.
 pub type History = [Operation<Call, Answer>];
 
-/// Judges a history by what the module names.
-pub fn judge(history: &History) -> Judgement {
+/// Checks a history by what the module names.
+pub fn check(history: &History) -> Verdict {
     let logs = Logs::of(history);
-    let mut judgement = Judgement::valid();
-    judgement.add_all("lost_write", logs.lost_writes());
-    judgement.add_all("inconsistent_offset", logs.inconsistent_offsets());
-    judgement.add_all("duplicate", logs.duplicates());
-    judgement.add_all("aborted_read", logs.aborted_reads(history));
+    let mut verdict = Verdict::valid();
+    verdict.add_all("lost_write", logs.lost_writes());
+    verdict.add_all("inconsistent_offset", logs.inconsistent_offsets());
+    verdict.add_all("duplicate", logs.duplicates());
+    verdict.add_all("aborted_read", logs.aborted_reads(history));
     let polls = polls_out_of_order(history, &logs);
-    judgement.add_all("external_nonmonotonic_poll", polls.external_nonmonotonic);
-    judgement.add_all("internal_nonmonotonic_poll", polls.internal_nonmonotonic);
-    judgement.add_all("external_poll_skip", polls.external_skip);
-    judgement.add_all("internal_poll_skip", polls.internal_skip);
-    judgement.add_all("nonmonotonic_send", nonmonotonic_sends(history));
+    verdict.add_all("external_nonmonotonic_poll", polls.external_nonmonotonic);
+    verdict.add_all("internal_nonmonotonic_poll", polls.internal_nonmonotonic);
+    verdict.add_all("external_poll_skip", polls.external_skip);
+    verdict.add_all("internal_poll_skip", polls.internal_skip);
+    verdict.add_all("nonmonotonic_send", nonmonotonic_sends(history));
     let (gone_back, too_high) = wrong_committed_offsets(history);
-    judgement.add_all("committed_offset_gone_back", gone_back);
-    judgement.add_all("committed_offset_too_high", too_high);
+    verdict.add_all("committed_offset_gone_back", gone_back);
+    verdict.add_all("committed_offset_too_high", too_high);
     let unobserved = logs.unobserved();
-    judgement.fact("unobserved", unobserved.len());
-    judgement.add_all("unseen", unseen(history, &unobserved));
-    judgement
+    verdict.fact("unobserved", unobserved.len());
+    verdict.add_all("unseen", unseen(history, &unobserved));
+    verdict
 }
 
 /// Those of the unobserved messages that were still asked for in the end.

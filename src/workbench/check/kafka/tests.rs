@@ -50,15 +50,15 @@ fn log() -> Vec<LogOperation> {
     ]
 }
 
-fn log_and(operations: impl IntoIterator<Item = LogOperation>) -> Judgement {
+fn log_and(operations: impl IntoIterator<Item = LogOperation>) -> Verdict {
     let mut history = log();
     history.extend(operations);
-    judge(&history)
+    check(&history)
 }
 
 #[test]
 fn accepts_logs_with_gaps_read_in_order() {
-    let judgement = log_and([
+    let verdict = log_and([
         poll(0, 6..7, 0, &[(0, 10), (1, 11)]),
         commit(0, 8..9, 1),
         committed(1, 10..11, 1),
@@ -67,15 +67,15 @@ fn accepts_logs_with_gaps_read_in_order() {
         committed(1, 16..17, 3),
         send(1, 18..19, 13, 4),
     ]);
-    assert_valid(&judgement);
-    assert_eq!(judgement.facts["unobserved"], 1);
+    assert_valid(&verdict);
+    assert_eq!(verdict.facts["unobserved"], 1);
 }
 
 #[test]
 fn catches_a_lost_write() {
-    let judgement = log_and([poll(0, 6..7, 0, &[(0, 10), (3, 12)])]);
+    let verdict = log_and([poll(0, 6..7, 0, &[(0, 10), (3, 12)])]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Message 11 at offset 1 of log \"k\" was lost: offset 3 was polled",
         &[1, 3],
     );
@@ -92,13 +92,13 @@ fn catches_what_the_last_polls_do_not_return() {
         last.is_final = true;
         last
     };
-    let judgement = log_and([last(&[(0, 10), (1, 11)])]);
+    let verdict = log_and([last(&[(0, 10), (1, 11)])]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Message 12 was acknowledged at offset 3 of log \"k\", but no poll ever returned it",
         &[2, 3],
     );
-    assert_eq!(judgement.facts["unseen"], 1);
+    assert_eq!(verdict.facts["unseen"], 1);
     let mut refused = last(&[]);
     refused.outcome = failed();
     assert_invalid(
@@ -111,24 +111,24 @@ fn catches_what_the_last_polls_do_not_return() {
 
 #[test]
 fn catches_an_internal_and_an_external_skip() {
-    let judgement = log_and([
+    let verdict = log_and([
         poll(0, 6..7, 0, &[(0, 10), (3, 12)]),
         poll(1, 6..7, 0, &[(1, 11)]),
     ]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "goes from offset 0 to 3 within one answer: it skips the message at 1",
         &[1, 3],
     );
     assert_invalid(
-        &judgement,
+        &verdict,
         "was to begin at offset 0 and begins at 1: it skips the message at 0",
         &[0, 4],
     );
     assert_eq!(
         (
-            &judgement.facts["internal_poll_skip"],
-            &judgement.facts["external_poll_skip"]
+            &verdict.facts["internal_poll_skip"],
+            &verdict.facts["external_poll_skip"]
         ),
         (&json!(1), &json!(1))
     );
@@ -136,17 +136,13 @@ fn catches_an_internal_and_an_external_skip() {
 
 #[test]
 fn catches_polls_that_go_back() {
-    let judgement = log_and([
+    let verdict = log_and([
         poll(0, 6..7, 0, &[(0, 10), (1, 11), (1, 11)]),
         poll(0, 8..9, 2, &[(1, 11)]),
     ]);
-    assert_invalid(
-        &judgement,
-        "goes from offset 1 to 1 within one answer",
-        &[3],
-    );
-    assert_invalid(&judgement, "was to begin at offset 2 and begins at 1", &[4]);
-    let facts = &judgement.facts;
+    assert_invalid(&verdict, "goes from offset 1 to 1 within one answer", &[3]);
+    assert_invalid(&verdict, "was to begin at offset 2 and begins at 1", &[4]);
+    let facts = &verdict.facts;
     assert_eq!(
         (
             &facts["internal_nonmonotonic_poll"],
@@ -168,14 +164,14 @@ fn catches_a_send_that_goes_back() {
 
 #[test]
 fn catches_two_messages_at_one_offset_and_one_message_at_two() {
-    let judgement = log_and([poll(0, 6..7, 0, &[(0, 10), (1, 12)])]);
+    let verdict = log_and([poll(0, 6..7, 0, &[(0, 10), (1, 12)])]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Offset 1 of log \"k\" held both 11 and 12",
         &[1, 3],
     );
     assert_invalid(
-        &judgement,
+        &verdict,
         "Message 12 stands twice in log \"k\": at 3 and at 1",
         &[2, 3],
     );
@@ -186,30 +182,30 @@ fn catches_messages_that_were_refused_or_never_sent() {
     let mut history = log();
     history[0].outcome = failed();
     history.push(poll(0, 6..7, 0, &[(0, 10), (1, 11), (2, 99)]));
-    let judgement = judge(&history);
+    let verdict = check(&history);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Message 10 of log \"k\" was polled, but its send was refused",
         &[0, 3],
     );
     assert_invalid(
-        &judgement,
+        &verdict,
         "Message 99 of log \"k\" was polled, but nobody ever sent it",
         &[3],
     );
     history[0].outcome = indeterminate();
-    assert_eq!(judge(&history).facts["aborted_read"], 1);
+    assert_eq!(check(&history).facts["aborted_read"], 1);
 }
 
 #[test]
 fn catches_committed_offsets_that_go_back_or_come_from_nowhere() {
-    let judgement = log_and([
+    let verdict = log_and([
         commit(0, 6..7, 1),
         committed(0, 8..9, 1),
         committed(0, 10..11, 0),
     ]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "told 1 as committed in log \"k\", later 0",
         &[4, 5],
     );
@@ -218,18 +214,18 @@ fn catches_committed_offsets_that_go_back_or_come_from_nowhere() {
         committed(0, 8..9, 1),
         committed(1, 10..11, 0),
     ]));
-    let judgement = log_and([
+    let verdict = log_and([
         committed(0, 5..6, 1),
         commit(0, 7..8, 1),
         committed(0, 9..10, 2),
     ]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "told 1 as committed in log \"k\", where the most was nothing",
         &[3],
     );
     assert_invalid(
-        &judgement,
+        &verdict,
         "told 2 as committed in log \"k\", where the most was 1",
         &[5],
     );

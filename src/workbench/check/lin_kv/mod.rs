@@ -10,8 +10,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::search::{Action, Model, Order, Stuck, Verdict, search};
-use super::{Finding, Judgement};
+use super::search::{Action, Model, Order, SearchResult, Stuck, search};
+use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 
 /// What a client asks of the store. Keys and values are any JSON.
@@ -67,15 +67,15 @@ pub enum Answer {
     Different,
 }
 
-/// Judges every key.
-pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
-    let mut judgement = Judgement::valid();
+/// Checks every key.
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
+    let mut verdict = Verdict::valid();
     let mut keys: HashMap<&Value, Vec<usize>> = HashMap::new();
     for (index, operation) in history.iter().enumerate() {
         keys.entry(operation.call.key()).or_default().push(index);
     }
-    judgement.fact("keys", keys.len());
-    // In the order of their first use, so that equal histories get equal judgements.
+    verdict.fact("keys", keys.len());
+    // In the order of their first use, so that equal histories get equal verdicts.
     let keys: BTreeMap<usize, (&Value, Vec<usize>)> = keys
         .into_iter()
         .map(|(key, indices)| (indices[0], (key, indices)))
@@ -84,17 +84,19 @@ pub fn judge(history: &[Operation<Call, Answer>]) -> Judgement {
     for (key, indices) in keys.values() {
         let (register, actions) = register(history, indices);
         match search(&register, &actions, Order::RealTime) {
-            Verdict::Possible => {}
-            Verdict::Impossible(stuck) => findings.push(explain(history, key, &register, &stuck)),
-            Verdict::Undecided => {
+            SearchResult::Possible => {}
+            SearchResult::Impossible(stuck) => {
+                findings.push(explain(history, key, &register, &stuck))
+            }
+            SearchResult::Undecided => {
                 let what =
                     format!("Whether key {key} is linearizable would take too long to find out.");
                 findings.push(Finding::unknown(what, []));
             }
         }
     }
-    judgement.add_all("not_linearizable", findings);
-    judgement
+    verdict.add_all("not_linearizable", findings);
+    verdict
 }
 
 /// One key. Values are numbered, so that a state is small.

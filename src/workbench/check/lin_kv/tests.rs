@@ -52,7 +52,7 @@ fn cas(client: usize, time: Range<u64>, from: u32, to: u32, answer: Answer) -> S
 
 #[test]
 fn accepts_a_right_history() {
-    assert_valid(&judge(&[
+    assert_valid(&check(&[
         missing(0, 0..1),
         write(0, 1..2, 1),
         read(1, 3..4, 1),
@@ -69,21 +69,21 @@ fn a_read_of_null_is_one_of_a_key_that_is_not_there() {
         let answer = Answer::Value(json!(null));
         operation(1, time, Call::Read(json!("x")), Outcome::Ok(answer))
     };
-    assert_valid(&judge(&[null(0..1), write(0, 2..3, 1)]));
-    let judgement = judge(&[write(0, 0..1, 1), null(2..3)]);
-    assert_invalid(&judgement, "read that gave null", &[0, 1]);
+    assert_valid(&check(&[null(0..1), write(0, 2..3, 1)]));
+    let verdict = check(&[write(0, 0..1, 1), null(2..3)]);
+    assert_invalid(&verdict, "read that gave null", &[0, 1]);
 }
 
 #[test]
 fn catches_a_stale_read_and_shows_the_write() {
-    let judgement = judge(&[
+    let verdict = check(&[
         write(0, 0..1, 1),
         write(0, 2..3, 2),
         read(1, 4..5, 1),
         read(1, 9..10, 2),
     ]);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Key \"x\" is not linearizable: no order that time allows explains its answers up to 0.005 s. At best the \
          value is 2 when it is the turn of client c1's read that gave 1",
         &[0, 1, 2],
@@ -92,23 +92,23 @@ fn catches_a_stale_read_and_shows_the_write() {
 
 #[test]
 fn catches_a_lost_update() {
-    let judgement = judge(&[
+    let verdict = check(&[
         write(0, 0..1, 1),
         cas(0, 2..9, 1, 2, Answer::Done),
         cas(1, 2..9, 1, 3, Answer::Done),
     ]);
-    assert_invalid(&judgement, "cas from 1 to 3", &[0, 1, 2]);
+    assert_invalid(&verdict, "cas from 1 to 3", &[0, 1, 2]);
 }
 
 #[test]
 fn catches_a_value_out_of_nowhere_and_a_key_that_vanished() {
     assert_invalid(
-        &judge(&[write(0, 0..1, 1), read(0, 2..3, 7)]),
+        &check(&[write(0, 0..1, 1), read(0, 2..3, 7)]),
         "read that gave 7",
         &[0, 1],
     );
     assert_invalid(
-        &judge(&[write(0, 0..1, 1), missing(0, 2..3)]),
+        &check(&[write(0, 0..1, 1), missing(0, 2..3)]),
         "read that found no key",
         &[0, 1],
     );
@@ -122,7 +122,7 @@ fn catches_a_cas_that_failed_on_a_stale_value() {
         cas(1, 4..5, 2, 3, Answer::Different),
     ];
     assert_invalid(
-        &judge(&history),
+        &check(&history),
         "cas from 2 to 3 that found another value",
         &[0, 1, 2],
     );
@@ -138,7 +138,7 @@ fn a_write_of_unknown_outcome_may_take_effect_late_or_never_and_a_failed_one_mus
             read(1, 9..10, late),
         ];
         history[1].outcome = outcome;
-        judge(&history).validity
+        check(&history).validity
     };
     assert_eq!(history(indeterminate(), 1), Validity::Valid);
     assert_eq!(history(indeterminate(), 2), Validity::Valid);
@@ -148,7 +148,7 @@ fn a_write_of_unknown_outcome_may_take_effect_late_or_never_and_a_failed_one_mus
 }
 
 #[test]
-fn keys_are_judged_one_by_one() {
+fn keys_are_checked_one_by_one() {
     let mut history = vec![
         write(0, 0..1, 1),
         read(1, 2..3, 1),
@@ -157,10 +157,10 @@ fn keys_are_judged_one_by_one() {
     ];
     history[2].call = Call::Write(json!(["y"]), json!(1));
     history[3].call = Call::Read(json!(["y"]));
-    let judgement = judge(&history);
-    assert_invalid(&judgement, "Key [\"y\"] is not linearizable", &[2, 3]);
+    let verdict = check(&history);
+    assert_invalid(&verdict, "Key [\"y\"] is not linearizable", &[2, 3]);
     assert_eq!(
-        (judgement.findings.len(), &judgement.facts["keys"]),
+        (verdict.findings.len(), &verdict.facts["keys"]),
         (1, &json!(2))
     );
 }
@@ -272,13 +272,13 @@ fn agrees_with_an_independent_tester() {
             }
         }
         let expected = tester.is_consistent();
-        let judgement = judge(&history);
+        let verdict = check(&history);
         assert_eq!(
-            judgement.validity == Validity::Valid,
+            verdict.validity == Validity::Valid,
             expected,
-            "seed {seed}: {history:#?} {judgement:#?}"
+            "seed {seed}: {history:#?} {verdict:#?}"
         );
-        assert_ne!(judgement.validity, Validity::Unknown);
+        assert_ne!(verdict.validity, Validity::Unknown);
         valid += u32::from(expected);
     }
     assert!((200..1_800).contains(&valid), "{valid} valid");
@@ -300,12 +300,12 @@ fn ten_thousand_operations_are_decided() {
         history.extend(of_key);
     }
     history.sort_by_key(|operation| operation.invoked_at);
-    assert_valid(&judge(&history));
+    assert_valid(&check(&history));
     let is_read =
         |operation: &StoreOperation| matches!(operation.outcome.answer(), Some(Answer::Value(_)));
     let last = history.iter().rposition(is_read).unwrap();
     history[last].outcome = Outcome::Ok(Answer::Value(json!("never written")));
-    let judgement = judge(&history);
-    assert_eq!(judgement.validity, Validity::Invalid, "{judgement:#?}");
-    assert!(judgement.findings[0].operations.contains(&last));
+    let verdict = check(&history);
+    assert_eq!(verdict.validity, Validity::Invalid, "{verdict:#?}");
+    assert!(verdict.findings[0].operations.contains(&last));
 }

@@ -24,13 +24,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::finals::missing_final_reads;
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::{Node, Operation};
 use open::Open;
 
 pub use elements::Elements;
 
-/// What a set's judge sees of a call.
+/// What a set's checker sees of a call.
 pub enum Call {
     /// Add this element.
     Add(u64),
@@ -52,16 +52,16 @@ const QUANTILES: [f64; 5] = [0.0, 0.5, 0.95, 0.99, 1.0];
 /// How many elements a fact lists by name.
 const ELEMENTS_LISTED_MAX: usize = 32;
 
-/// Judges a run.
-pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement {
+/// Checks a run.
+pub fn check<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Verdict {
     let set = Set::of(history, view);
-    let mut judgement = Judgement::valid();
+    let mut verdict = Verdict::valid();
     let is_read = |call: &C| matches!((view.call)(call), Call::Read);
-    judgement.add_all("missing_final_reads", missing_final_reads(history, is_read));
-    judgement.add_all("lost", set.lost());
-    judgement.add_all("missing_at_a_node", set.missing_at_a_node());
-    judgement.add_all("duplicated", set.repeated);
-    judgement.add_all("never_added", set.never_added);
+    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    verdict.add_all("lost", set.lost());
+    verdict.add_all("missing_at_a_node", set.missing_at_a_node());
+    verdict.add_all("duplicated", set.repeated);
+    verdict.add_all("never_added", set.never_added);
 
     let elements = &set.elements;
     let with_fate = |fate| {
@@ -72,32 +72,32 @@ pub fn judge<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Judgement 
     let stable: Vec<&Element> = with_fate(Fate::Stable).collect();
     let never_read = with_fate(Fate::NeverRead).count();
     if never_read == elements.len() {
-        judgement.add(Finding::unknown(
-            "Nothing that was added was ever read, so there is nothing to judge.",
+        verdict.add(Finding::unknown(
+            "Nothing that was added was ever read, so there is nothing to check.",
             [],
         ));
     }
-    judgement.fact("attempts", elements.len());
-    judgement.fact("stable", stable.len());
-    judgement.fact("never_read", never_read);
+    verdict.fact("attempts", elements.len());
+    verdict.fact("stable", stable.len());
+    verdict.fact("never_read", never_read);
     let mut stale: Vec<&Element> = stable
         .iter()
         .copied()
         .filter(|element| element.stable_latency_ms() > 0)
         .collect();
     stale.sort_by_key(|element| std::cmp::Reverse(element.stable_latency_ms()));
-    judgement.fact("stale", stale.len());
+    verdict.fact("stale", stale.len());
     let worst = stale.iter().take(ELEMENTS_LISTED_MAX);
     let worst = worst.map(
         |element| json!({ "element": element.value, "latency_ms": element.stable_latency_ms() }),
     );
-    judgement.fact("worst_stale", worst.collect::<Vec<_>>());
+    verdict.fact("worst_stale", worst.collect::<Vec<_>>());
     let latencies_ms: Vec<u64> = stable
         .iter()
         .map(|element| element.stable_latency_ms())
         .collect();
-    judgement.fact("stable_latencies_ms", quantiles(latencies_ms));
-    judgement
+    verdict.fact("stable_latencies_ms", quantiles(latencies_ms));
+    verdict
 }
 
 /// Numbers at [`QUANTILES`], by the quantile's name.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::{Fate, Model, Step, Transaction};
-use crate::workbench::check::{Finding, Judgement};
+use crate::workbench::check::{Finding, Verdict};
 
 /// A kind of anomaly that one transaction or two show by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +107,7 @@ impl Anomalies {
     }
 
     /// Reports what any of the models forbids, and names what they all tolerate as a fact.
-    pub fn report(self, models: &[Model], judgement: &mut Judgement) {
+    pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
             kinds.entry(kind).or_default().push(finding);
@@ -115,15 +115,15 @@ impl Anomalies {
         let mut tolerated = serde_json::Map::new();
         for (kind, findings) in kinds {
             if models.iter().any(|model| kind.is_forbidden(*model)) {
-                judgement.add_all(kind.name(), findings);
+                verdict.add_all(kind.name(), findings);
             } else {
                 tolerated.insert(kind.name().to_owned(), findings.len().into());
             }
         }
         for (name, findings) in self.cycles {
-            judgement.add_all(&name, findings);
+            verdict.add_all(&name, findings);
         }
-        judgement.fact("tolerated", tolerated);
+        verdict.fact("tolerated", tolerated);
     }
 }
 

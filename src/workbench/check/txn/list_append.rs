@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::graph::{Graph, Kind};
 use super::{Fate, History, Model, Step, Transaction};
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 
-/// Judges a history by all of the models.
-pub fn judge(history: &History, models: &[Model]) -> Judgement {
-    super::judge(history, models, infer)
+/// Checks a history by all of the models.
+pub fn check(history: &History, models: &[Model]) -> Verdict {
+    super::check(history, models, infer)
 }
 
 /// An append: by which transaction, as its position, and whether it was that one's last to the key.
@@ -52,7 +52,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// All keys, in the order of their first use, so that equal histories get equal judgements.
+/// All keys, in the order of their first use, so that equal histories get equal verdicts.
 #[derive(Default)]
 struct Keys<'a> {
     numbers: HashMap<&'a Value, usize>,
@@ -81,7 +81,7 @@ fn infer<'a>(
         }
         for (key, read) in external_reads(transaction, anomalies) {
             let known = &keys.known[keys.numbers[key]];
-            judge_read(transactions, known, position, read, anomalies);
+            check_read(transactions, known, position, read, anomalies);
             if known.order.starts_with(read) {
                 add_read(transactions, known, position, read, graph);
             }
@@ -182,7 +182,7 @@ fn external_reads<'a>(
 }
 
 /// Whether what was read is there, committed, complete, and grew as all others saw it grow.
-fn judge_read(
+fn check_read(
     transactions: &[Transaction<'_>],
     known: &Key<'_>,
     reader: usize,

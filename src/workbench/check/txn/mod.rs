@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, Judgement};
+use super::{Finding, Verdict};
 use crate::workbench::history::{Operation, Outcome};
 use anomaly::Anomalies;
 use graph::Graph;
@@ -143,16 +143,16 @@ fn unfit_answers(history: &History) -> Vec<Finding> {
 }
 
 /// What both workloads do, once they know their dependencies.
-fn judge(
+fn check(
     history: &History,
     models: &[Model],
     infer: for<'a> fn(&'a [Transaction<'a>], &mut Graph<'a>, &mut Anomalies),
-) -> Judgement {
-    let mut judgement = Judgement::valid();
-    judgement.add_all("unfit_answers", unfit_answers(history));
-    judgement.fact("transactions", history.len());
-    if !judgement.findings.is_empty() {
-        return judgement;
+) -> Verdict {
+    let mut verdict = Verdict::valid();
+    verdict.add_all("unfit_answers", unfit_answers(history));
+    verdict.fact("transactions", history.len());
+    if !verdict.findings.is_empty() {
+        return verdict;
     }
     let transactions = transactions(history);
     let mut graph = Graph::new(&transactions);
@@ -160,6 +160,6 @@ fn judge(
     infer(&transactions, &mut graph, &mut anomalies);
     anomalies.add_lost_updates(&transactions);
     cycle::find(&graph, models, &mut anomalies);
-    anomalies.report(models, &mut judgement);
-    judgement
+    anomalies.report(models, &mut verdict);
+    verdict
 }

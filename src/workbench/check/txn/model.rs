@@ -40,7 +40,7 @@ pub struct Model {
     pub order: Order,
 }
 
-/// Every model that can be judged. A model with two names stands here under the first.
+/// Every model that can be checked. A model with two names stands here under the first.
 pub const MODELS: [Model; 12] = [
     Model::new("read-uncommitted", Cycles::Writes, Order::Data),
     Model::new("read-committed", Cycles::Information, Order::Data),
@@ -91,7 +91,7 @@ const ALIASES: [(&str, &str); 11] = [
     ("strong-serializable", "strict-serializable"),
 ];
 
-/// Those that Elle knows and that can't be judged, by the weakest model above that is stronger, as Elle orders them.
+/// Those that Elle knows and that can't be checked, by the weakest model above that is stronger, as Elle orders them.
 const WEAKER: [(&str, &[&str]); 4] = [
     (
         "snapshot-isolation",
@@ -183,7 +183,7 @@ impl FromStr for Model {
                     format!(". The nearest that is stronger is {stronger}")
                 });
                 format!(
-                    "{name:?} is no consistency model that can be judged; these can: {}{stronger}",
+                    "{name:?} is no consistency model that can be checked; these can: {}{stronger}",
                     names.join(", ")
                 )
             })

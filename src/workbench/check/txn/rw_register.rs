@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::graph::{Graph, Kind};
 use super::{Fate, History, Model, Step, Transaction};
-use crate::workbench::check::Judgement;
+use crate::workbench::check::Verdict;
 
-/// Judges a history by all of the models.
-pub fn judge(history: &History, models: &[Model]) -> Judgement {
-    super::judge(history, models, infer)
+/// Checks a history by all of the models.
+pub fn check(history: &History, models: &[Model]) -> Verdict {
+    super::check(history, models, infer)
 }
 
 /// A key and a value of it; `null` is what it was before anybody wrote it.
@@ -69,7 +69,7 @@ fn infer<'a>(
         if value.is_null() {
             continue;
         }
-        judge_read(
+        check_read(
             transactions,
             versions.writes.get(&version),
             reader,
@@ -151,7 +151,7 @@ fn external_reads<'a>(
 }
 
 /// Whether what was read was written, committed, and meant to last.
-fn judge_read(
+fn check_read(
     transactions: &[Transaction<'_>],
     write: Option<&Write>,
     reader: usize,

@@ -1,8 +1,8 @@
 //! Whole runs in virtual time, with nodes that are a few lines each.
 
 mod faults;
-mod misdeeds;
 mod start;
+mod violations;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use stateright::semantics::{
 };
 
 use super::*;
-use crate::workbench::check::search::{Order, Verdict};
+use crate::workbench::check::search::{Order, SearchResult};
 
 /// The counter, as `stateright` wants it.
 #[derive(Clone)]
@@ -138,7 +138,7 @@ fn agree(level: Level, tester: fn(&[CounterOperation]) -> bool, may_decrease: bo
     for seed in 0..AGREEMENT_ROUNDS {
         let mut history = random_history(&mut Pcg64Mcg::seed_from_u64(seed), may_decrease);
         end_on_reads(&mut history);
-        let judgement = judge(&history, level);
+        let verdict = check(&history, level);
         let expected = tester(&history);
         let order = match level {
             Level::Linearizable => Some(Order::RealTime),
@@ -146,16 +146,16 @@ fn agree(level: Level, tester: fn(&[CounterOperation]) -> bool, may_decrease: bo
             Level::Regular | Level::EventuallyRight => None,
         };
         if let Some(order) = order {
-            let is_found = matches!(order::search_order(&history, order), Verdict::Possible);
+            let is_found = matches!(order::search_order(&history, order), SearchResult::Possible);
             assert_eq!(
                 is_found, expected,
                 "seed {seed}, search alone: {history:#?}"
             );
         }
         assert_eq!(
-            judgement.validity,
-            verdict(expected),
-            "seed {seed}: {history:#?} {judgement:#?}"
+            verdict.validity,
+            validity(expected),
+            "seed {seed}: {history:#?} {verdict:#?}"
         );
         valid += u64::from(expected);
     }

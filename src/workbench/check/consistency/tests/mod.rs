@@ -28,9 +28,9 @@ fn read(client: usize, time: Range<u64>, value: i64) -> CounterOperation {
 
 /// Which levels hold, from the weakest: eventually right, regular, sequential, linearizable.
 fn held(history: &[CounterOperation]) -> [bool; 4] {
-    classify(history).map(|(_, judgement)| {
-        assert_ne!(judgement.validity, Validity::Unknown);
-        judgement.validity == Validity::Valid
+    classify(history).map(|(_, verdict)| {
+        assert_ne!(verdict.validity, Validity::Unknown);
+        verdict.validity == Validity::Valid
     })
 }
 
@@ -57,12 +57,12 @@ fn a_final_read_that_misses_an_acknowledged_add_is_legal_under_sequential_consis
     ];
     assert_eq!(held(&history), [false, false, true, false]);
     assert_invalid(
-        &judge(&history, Level::Regular),
+        &check(&history, Level::Regular),
         "make at least 3: 1 is missing",
         &[1, 3],
     );
     assert_invalid(
-        &judge(&history, Level::EventuallyRight),
+        &check(&history, Level::EventuallyRight),
         "1 is missing",
         &[3],
     );
@@ -94,7 +94,7 @@ fn each_of_two_clients_missing_the_other_is_no_order_at_all() {
     ];
     assert_eq!(held(&history), [true, false, false, false]);
     assert_invalid(
-        &judge(&history, Level::Sequential),
+        &check(&history, Level::Sequential),
         "in any one order at least 3 was added before",
         &[1, 3],
     );
@@ -110,7 +110,7 @@ fn a_new_then_old_read_by_two_nodes_during_an_add_is_not_linearizable() {
     ];
     assert_eq!(held(&history), [true, true, true, false]);
     assert_invalid(
-        &judge(&history, Level::Linearizable),
+        &check(&history, Level::Linearizable),
         "the total fell",
         &[1, 2],
     );
@@ -153,7 +153,7 @@ fn an_add_of_unknown_outcome_comes_after_what_its_client_did_before() {
         read(1, 0..1, 1),
         read(0, 4..5, 0),
     ];
-    let sequential = |history: &[CounterOperation]| judge(history, Level::Sequential).validity;
+    let sequential = |history: &[CounterOperation]| check(history, Level::Sequential).validity;
     assert_eq!(sequential(&history), Validity::Valid);
     let history = [add(0, 0..1, 5), lost_add(0, 2..3, 1), read(1, 0..1, 1)];
     assert_eq!(sequential(&history), Validity::Invalid);
@@ -169,7 +169,7 @@ fn decrements_are_searched() {
             read(2, 4..5, last),
         ]
     };
-    let linearizable = |last| judge(&history(last), Level::Linearizable).validity;
+    let linearizable = |last| check(&history(last), Level::Linearizable).validity;
     assert_eq!(linearizable(2), Validity::Valid);
     assert_eq!(linearizable(5), Validity::Valid);
     assert_eq!(linearizable(-3), Validity::Invalid);
@@ -180,7 +180,7 @@ fn decrements_are_searched() {
         read(2, 4..5, 5),
     ];
     assert_invalid(
-        &judge(&history, Level::Linearizable),
+        &check(&history, Level::Linearizable),
         "ends with a total of 2",
         &[0, 1, 2, 3],
     );
@@ -189,8 +189,8 @@ fn decrements_are_searched() {
 #[test]
 fn at_the_same_instant_nothing_comes_first() {
     let is_kept = |history: &[CounterOperation]| {
-        assert_valid(&judge(history, Level::Regular));
-        assert_valid(&judge(history, Level::Linearizable));
+        assert_valid(&check(history, Level::Regular));
+        assert_valid(&check(history, Level::Linearizable));
     };
     is_kept(&[add(0, 0..5, 1), read(1, 5..6, 0)]);
     is_kept(&[read(1, 4..5, 1), add(0, 5..6, 1)]);
@@ -204,7 +204,7 @@ fn at_the_same_instant_nothing_comes_first() {
 fn a_read_that_needs_what_its_client_added_later_has_no_room() {
     let history = [add(1, 0..1, 2), read(0, 0..1, 1), add(0, 2..3, 1)];
     assert_invalid(
-        &judge(&history, Level::Sequential),
+        &check(&history, Level::Sequential),
         "in no one order do the adds before make that",
         &[1],
     );
@@ -213,7 +213,7 @@ fn a_read_that_needs_what_its_client_added_later_has_no_room() {
 #[test]
 fn a_history_without_final_reads_is_not_called_eventually_right() {
     assert_eq!(
-        judge(&[add(0, 0..1, 5)], Level::EventuallyRight).validity,
+        check(&[add(0, 0..1, 5)], Level::EventuallyRight).validity,
         Validity::Unknown
     );
 }
@@ -271,16 +271,16 @@ fn long_history(operation_count: u64, is_stale: bool, seed: u64) -> Vec<CounterO
 #[test]
 fn long_histories_are_decided() {
     let fresh = long_history(3_000, false, 1);
-    assert_valid(&judge(&fresh, Level::Regular));
-    assert_valid(&judge(&fresh, Level::Linearizable));
-    assert_valid(&judge(&fresh, Level::Sequential));
+    assert_valid(&check(&fresh, Level::Regular));
+    assert_valid(&check(&fresh, Level::Linearizable));
+    assert_valid(&check(&fresh, Level::Sequential));
     let stale = long_history(500, true, 2);
-    assert_eq!(judge(&stale, Level::Regular).validity, Validity::Invalid);
+    assert_eq!(check(&stale, Level::Regular).validity, Validity::Invalid);
     assert_eq!(
-        judge(&stale, Level::Linearizable).validity,
+        check(&stale, Level::Linearizable).validity,
         Validity::Invalid
     );
-    assert_valid(&judge(&stale, Level::Sequential));
+    assert_valid(&check(&stale, Level::Sequential));
 }
 
 #[test]
@@ -290,10 +290,7 @@ fn what_is_too_hard_to_decide_is_unknown_and_nothing_else() {
     let sign = |client: usize| if client.is_multiple_of(2) { 1 } else { -1 };
     let adds = (0..40).map(|client| lost_add(client, 0..9, sign(client) * twice(client)));
     let history: Vec<_> = adds.chain([read(40, 0..9, 1)]).collect();
-    let judgement = judge(&history, Level::Sequential);
-    assert_eq!(judgement.validity, Validity::Unknown);
-    assert!(
-        judgement.findings[0].what.contains("too long"),
-        "{judgement:?}"
-    );
+    let verdict = check(&history, Level::Sequential);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    assert!(verdict.findings[0].what.contains("too long"), "{verdict:?}");
 }

@@ -110,11 +110,11 @@ fn agrees_with_brute_force() {
         for seed in 0..600 {
             let history = random_history(&mut Pcg64Mcg::seed_from_u64(seed), staleness);
             let expected = is_explained(&history, &mut Vec::new(), in_time);
-            let judgement = list_append::judge(&history, &models([model]));
+            let verdict = list_append::check(&history, &models([model]));
             assert_eq!(
-                judgement.validity,
-                verdict(expected),
-                "seed {seed}: {history:#?} {judgement:#?}"
+                verdict.validity,
+                validity(expected),
+                "seed {seed}: {history:#?} {verdict:#?}"
             );
             valid += u32::from(expected);
         }

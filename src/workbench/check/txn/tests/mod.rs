@@ -61,15 +61,15 @@ fn models<const N: usize>(names: [&str; N]) -> Vec<Model> {
 /// Asserts that the strongest of the models that a history keeps is `kept` and that `broken` finds this.
 #[track_caller]
 fn assert_between(
-    judge: fn(&History, &[Model]) -> Judgement,
+    check: fn(&History, &[Model]) -> Verdict,
     history: &History,
     kept: &str,
     broken: &str,
     words: &str,
     operations: &[usize],
 ) {
-    assert_valid(&judge(history, &models([kept])));
-    assert_invalid(&judge(history, &models([broken])), words, operations);
+    assert_valid(&check(history, &models([kept])));
+    assert_invalid(&check(history, &models([broken])), words, operations);
 }
 
 #[test]
@@ -88,13 +88,13 @@ fn accepts_right_transactions() {
         ),
         committed(1, 10..11, [r("x", json!([1, 2])), r("y", json!([1, 2]))]),
     ];
-    assert_valid(&list_append::judge(&history, &MODELS));
+    assert_valid(&list_append::check(&history, &MODELS));
     let history = [
         committed(0, 0..1, [r("x", json!(null)), w("x", 1), r("x", json!(1))]),
         committed(1, 2..9, [w("x", 2), w("y", 1)]),
         committed(0, 10..11, [r("x", json!(2)), r("y", json!(1)), w("y", 2)]),
     ];
-    assert_valid(&rw_register::judge(&history, &MODELS));
+    assert_valid(&rw_register::check(&history, &MODELS));
 }
 
 #[test]
@@ -104,17 +104,13 @@ fn catches_writes_that_overtake_each_other() {
         &[w("x", 2), w("y", 2)],
         &[r("x", json!([1, 2])), r("y", json!([2, 1]))],
     ]);
-    let judgement = list_append::judge(&history, &models(["read-uncommitted"]));
+    let verdict = list_append::check(&history, &models(["read-uncommitted"]));
     assert_invalid(
-        &judgement,
+        &verdict,
         "(G0): T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it.",
         &[0, 1],
     );
-    assert_invalid(
-        &judgement,
-        "So T0 would have to come before itself.",
-        &[0, 1],
-    );
+    assert_invalid(&verdict, "So T0 would have to come before itself.", &[0, 1]);
 }
 
 #[test]
@@ -122,7 +118,7 @@ fn catches_a_dirty_read() {
     let mut history = concurrent([&[w("x", 1)], &[r("x", json!([1]))]]);
     history[0].outcome = failed();
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -132,7 +128,7 @@ fn catches_a_dirty_read() {
     let mut history = concurrent([&[w("x", 1)], &[r("x", json!(1))]]);
     history[0].outcome = failed();
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -140,14 +136,14 @@ fn catches_a_dirty_read() {
         &[0, 1],
     );
     history[0].outcome = indeterminate();
-    assert_valid(&rw_register::judge(&history, &MODELS));
+    assert_valid(&rw_register::check(&history, &MODELS));
 }
 
 #[test]
 fn catches_a_read_of_something_unfinished() {
     let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!([1]))]]);
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -156,7 +152,7 @@ fn catches_a_read_of_something_unfinished() {
     );
     let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!(1))]]);
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -173,7 +169,7 @@ fn catches_information_that_flows_in_a_circle() {
     ]);
     let words = "(G1c): T0 comes before T1, because T1 read 1 in key \"x\", which T0 wrote.";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -185,7 +181,7 @@ fn catches_information_that_flows_in_a_circle() {
         &[w("y", 1), r("x", json!(1))],
     ]);
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -203,7 +199,7 @@ fn catches_read_skew() {
     ]);
     let words = "T1 comes before T0, because T1 read key \"x\" without T0's 1.";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-committed",
         "snapshot-isolation",
@@ -215,15 +211,15 @@ fn catches_read_skew() {
         &[r("x", json!(null)), r("y", json!(1))],
     ]);
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-committed",
         "snapshot-isolation",
         words,
         &[0, 1],
     );
-    let judgement = rw_register::judge(&history, &models(["snapshot-isolation"]));
-    assert_eq!(judgement.facts["G-single"], 1);
+    let verdict = rw_register::check(&history, &models(["snapshot-isolation"]));
+    assert_eq!(verdict.facts["G-single"], 1);
 }
 
 #[test]
@@ -237,7 +233,7 @@ fn catches_a_long_fork() {
     ]);
     let words = "(G-nonadjacent): T0 comes before T2";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-committed",
         "snapshot-isolation",
@@ -254,7 +250,7 @@ fn catches_write_skew() {
     ]);
     let words = "(G2-item): T0 comes before T1, because T0 read key \"y\" without T1's 1.";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "snapshot-isolation",
         "serializable",
@@ -262,7 +258,7 @@ fn catches_write_skew() {
         &[0, 1],
     );
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "snapshot-isolation",
         "serializable",
@@ -280,7 +276,7 @@ fn catches_a_lost_update() {
     ]);
     let words = "Lost update: T1 and T2 both read 1 in key \"x\" and both wrote that key";
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-committed",
         "snapshot-isolation",
@@ -288,7 +284,7 @@ fn catches_a_lost_update() {
         &[1, 2],
     );
     assert_eq!(
-        rw_register::judge(&history, &models(["read-committed"])).facts["tolerated"],
+        rw_register::check(&history, &models(["read-committed"])).facts["tolerated"],
         json!({"lost-update": 1})
     );
 }
@@ -298,7 +294,7 @@ fn catches_a_transaction_that_misses_its_own_writes() {
     let history = concurrent([&[w("x", 1), r("x", json!(null))]]);
     let words = "Contradiction within a transaction: T0 read null in key \"x\"";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-committed",
         "serializable",
@@ -306,7 +302,7 @@ fn catches_a_transaction_that_misses_its_own_writes() {
         &[0],
     );
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-committed",
         "serializable",
@@ -315,7 +311,7 @@ fn catches_a_transaction_that_misses_its_own_writes() {
     );
     let history = concurrent([&[r("x", json!([1])), w("x", 1)]]);
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-committed",
         "serializable",
@@ -324,7 +320,7 @@ fn catches_a_transaction_that_misses_its_own_writes() {
     );
     let history = concurrent([&[r("x", json!(1)), w("x", 1)]]);
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &history,
         "read-committed",
         "serializable",
@@ -343,7 +339,7 @@ fn catches_reads_that_did_not_grow_into_each_other() {
     ]);
     let words = "Incompatible orders: T3 read [2] in key \"x\", and T2 read [1,2]";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "read-uncommitted",
         "read-committed",
@@ -355,18 +351,18 @@ fn catches_reads_that_did_not_grow_into_each_other() {
 #[test]
 fn catches_garbage_under_every_model() {
     let weakest = models(["read-uncommitted"]);
-    let judge_read =
-        |value: Value| list_append::judge(&concurrent([&[w("x", 1)], &[r("x", value)]]), &weakest);
+    let check_read =
+        |value: Value| list_append::check(&concurrent([&[w("x", 1)], &[r("x", value)]]), &weakest);
     assert_invalid(
-        &judge_read(json!([1, 7])),
+        &check_read(json!([1, 7])),
         "Out of nowhere: T1 read 7 in key \"x\", which nobody appended",
         &[1],
     );
-    assert_invalid(&judge_read(json!([1, 1])), "holds 1 twice", &[1]);
-    assert_invalid(&judge_read(json!(1)), "which is no list", &[1]);
-    let judgement = rw_register::judge(&concurrent([&[w("x", 1)], &[r("x", json!(7))]]), &weakest);
+    assert_invalid(&check_read(json!([1, 1])), "holds 1 twice", &[1]);
+    assert_invalid(&check_read(json!(1)), "which is no list", &[1]);
+    let verdict = rw_register::check(&concurrent([&[w("x", 1)], &[r("x", json!(7))]]), &weakest);
     assert_invalid(
-        &judgement,
+        &verdict,
         "Out of nowhere: T1 read 7 in key \"x\", which nobody wrote",
         &[1],
     );
@@ -382,7 +378,7 @@ fn catches_an_answer_to_another_transaction() {
     ] {
         let history = [operation(0, 0..1, vec![w("x", 1)], Outcome::Ok(answer))];
         assert_invalid(
-            &rw_register::judge(&history, &MODELS),
+            &rw_register::check(&history, &MODELS),
             "The answer to T0 is not the transaction",
             &[0],
         );
@@ -394,7 +390,7 @@ fn catches_an_answer_to_another_transaction() {
         Outcome::Ok(vec![w("x", 1)]),
     )];
     assert_invalid(
-        &rw_register::judge(&history, &MODELS),
+        &rw_register::check(&history, &MODELS),
         "The answer to T0 is not the transaction",
         &[0],
     );

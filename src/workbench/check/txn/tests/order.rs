@@ -10,7 +10,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
     ];
     let words = "(G-single-process): T0 comes before T1, because the same client ran T1 later.";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "serializable",
         "strong-session-serializable",
@@ -24,7 +24,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
     let words =
         "(G-single-realtime): T0 comes before T1, because it was answered before T1 was asked for.";
     assert_between(
-        list_append::judge,
+        list_append::check,
         &history,
         "strong-session-serializable",
         "strict-serializable",
@@ -35,7 +35,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(0, 0..2, [w("x", 1)]),
         committed(1, 2..3, [r("x", json!(null))]),
     ];
-    assert_valid(&list_append::judge(&history, &MODELS));
+    assert_valid(&list_append::check(&history, &MODELS));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_transaction_of_unknown_outcome_may_take_effect_after_what_its_client_did_ne
         committed(1, 4..5, [r("x", json!([1]))]),
     ];
     history[0].outcome = indeterminate();
-    assert_valid(&list_append::judge(&history, &MODELS));
+    assert_valid(&list_append::check(&history, &MODELS));
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn many_moments_are_one_step() {
     let mut history = vec![committed(0, 0..1, [w("x", 1)])];
     history.extend((1..50).map(|i| committed(i as usize, 2 * i..2 * i + 1, [w("y", i as u32)])));
     history.push(committed(50, 200..201, [r("x", json!(null))]));
-    let judgement = list_append::judge(&history, &models(["strict-serializable"]));
+    let verdict = list_append::check(&history, &models(["strict-serializable"]));
     assert_invalid(
-        &judgement,
+        &verdict,
         "T0 comes before T50, because it was answered before T50 was asked for.",
         &[0, 50],
     );
@@ -75,7 +75,7 @@ fn two_keys(y: Value, x: Value) -> [TransactionOperation; 4] {
 #[test]
 fn a_read_that_misses_another_clients_earlier_write_is_sequentially_consistent() {
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &two_keys(json!(null), json!(1)),
         "strong-session-serializable",
         "strict-serializable",
@@ -91,7 +91,7 @@ fn two_clients_that_each_miss_the_others_write_are_a_cycle_and_not_sequentially_
         T1 comes before T3, because the same client ran T3 later.\n\
         T3 comes before T0, because T3 read key \"x\" without T0's 1.\nSo T0 would have to come before itself.";
     assert_between(
-        rw_register::judge,
+        rw_register::check,
         &two_keys(json!(null), json!(null)),
         "serializable",
         "strong-session-serializable",

@@ -1,0 +1,136 @@
+//! What nodes do against the protocol, whatever the workload.
+
+use crate::workbench::check::Finding;
+
+/// What a node does against the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ProtocolViolation {
+    Exited,
+    StoppedReading,
+    StayedUnready,
+    RefusedInit,
+    PrintedNoMessage,
+    WroteWrongField,
+    UsedForeignName,
+    WroteToNobody,
+    AnsweredTwice,
+    AnsweredNothing,
+    AnsweredWrongly,
+}
+
+/// The protocol violations of a run: for each node and kind the first, and how many there were.
+#[derive(Default)]
+pub(super) struct ProtocolViolations(Vec<Group>);
+
+/// The violations of one kind by one node.
+struct Group {
+    node: usize,
+    violation: ProtocolViolation,
+    /// What the first one was, for a person.
+    first: String,
+    count: u64,
+    /// The first few operations that show it.
+    operations: Vec<usize>,
+}
+
+/// How many operations are kept to show a violation.
+const OPERATIONS_SHOWN_MAX: usize = 2;
+
+impl ProtocolViolations {
+    /// Notes a violation. `describe` gives what follows the node's name.
+    pub(super) fn note(
+        &mut self,
+        node: usize,
+        violation: ProtocolViolation,
+        operation: Option<usize>,
+        describe: impl FnOnce() -> String,
+    ) {
+        let known = self
+            .0
+            .iter()
+            .position(|group| group.node == node && group.violation == violation);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(Group {
+                node,
+                violation,
+                first: describe(),
+                count: 0,
+                operations: Vec::new(),
+            });
+            self.0.len() - 1
+        });
+        let group = &mut self.0[index];
+        group.count += 1;
+        if group.operations.len() < OPERATIONS_SHOWN_MAX {
+            group.operations.extend(operation);
+        }
+    }
+
+    /// The violations of the first of these nodes that has any, each kind on a line of its own.
+    pub(super) fn of_one(&self, nodes: &[usize], names: &[String]) -> String {
+        let mut violators = self.0.iter().map(|group| group.node);
+        let Some(node) = violators.find(|node| nodes.contains(node)) else {
+            return String::new();
+        };
+        let own = self.0.iter().filter(|group| group.node == node);
+        own.map(|group| format!("\n{} {}", names[node], group.first))
+            .collect()
+    }
+
+    pub(super) fn into_findings(mut self, nodes: &[String]) -> Vec<Finding> {
+        self.0.sort_by_key(|group| group.node);
+        let findings = self.0.into_iter().map(|group| {
+            let more = match group.count {
+                1 => String::new(),
+                count => format!("\nIt did such a thing {count} times; this was the first."),
+            };
+            let what = format!("{} {}{more}", nodes[group.node], group.first);
+            Finding::invalid(what, group.operations)
+        });
+        findings.collect()
+    }
+}
+
+/// A line as it can be shown: control characters escaped, and not too long.
+pub(super) fn shown(line: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 200;
+    let mut shown = String::new();
+    for char in line.chars().take(SHOWN_CHARS_MAX) {
+        if char.is_control() {
+            shown.extend(char.escape_debug());
+        } else {
+            shown.push(char);
+        }
+    }
+    if line.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_line_is_short_and_has_no_control_characters() {
+        assert_eq!(shown("a\u{1b}[31m\t\"b\""), "a\\u{1b}[31m\\t\"b\"");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 201);
+    }
+
+    #[test]
+    fn violations_of_one_kind_are_counted_and_the_first_is_told() {
+        let mut violations = ProtocolViolations::default();
+        for line in ["one", "two"] {
+            violations.note(1, ProtocolViolation::PrintedNoMessage, None, || {
+                format!("printed {line}.")
+            });
+        }
+        let findings = violations.into_findings(&[String::from("n0"), String::from("n1")]);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(
+            findings[0].what,
+            "n1 printed one.\nIt did such a thing 2 times; this was the first."
+        );
+    }
+}
