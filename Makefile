@@ -71,7 +71,7 @@ maelstrom:
 ifeq ($(MAELSTROM),)
 	@$(MAKE) --no-print-directory -j2 node-release eddy-quick
 	@echo 'Running on eddy; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom.'
-	target/quick/eddy test --recovery $(RECOVERY) $(TEST_FLAGS)
+	target/quick/eddy test --strict --recovery $(RECOVERY) $(TEST_FLAGS)
 else
 	@$(MAKE) --no-print-directory node-release
 	@echo 'Running on $(MAELSTROM); for eddy give MAELSTROM= (nothing).'
@@ -116,7 +116,7 @@ work:
 # wrong has exit code 1 and ends the soak.
 SOAK_SEEDS ?= 2000
 # Faults come and go so that enough happens in between for a level that is not kept to show.
-SOAK_UNDER = target/workbench/eddy sim -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
+SOAK_UNDER = target/workbench/eddy sim --strict -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
 	--latency 10 --latency-dist exponential --nemesis-interval 3 --nemesis-services --seeds $(SOAK_SEEDS) --nemesis
 # What no other node has heard yet, eventual may lose in a kill.
 SOAK_ALIVE = $(SOAK_UNDER) partition,one-way,pause,loss,duplicate,reorder,ghost

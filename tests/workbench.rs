@@ -116,10 +116,27 @@ fn stdout_that_is_not_utf8_is_garbage_too() {
 }
 
 #[test]
-fn an_operation_that_is_answered_twice_is_found() {
+fn warnings_are_shown_like_findings_and_count_with_strict_alone() {
     let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
-    let said = verdict_on("twice.py", wrong);
-    assert!(said.contains("had its answer already"), "{said}");
+    let path = program("twice.py", &echo_node(wrong));
+    let output = test(&path, SHORT);
+    assert_ends_with(0, &output);
+    let said = stdout(&output);
+    assert!(said.starts_with("valid with warnings: "), "{said}");
+    let (_, warnings) = said
+        .split_once("\nWarnings: Maelstrom lets these pass\n")
+        .expect("a heading");
+    assert!(warnings.contains("had its answer already"), "{said}");
+    assert!(warnings.contains("\n      #0 at "), "{said}");
+
+    let output = test(&path, &format!("{SHORT} --strict --json"));
+    assert_ends_with(1, &output);
+    let report: Value = serde_json::from_str(&stdout(&output)).expect("one JSON object");
+    assert_eq!(report["findings"], Value::Array(Vec::new()));
+    let warning = &report["warnings"][0];
+    assert_eq!(warning["valid"], false);
+    let what = warning["what"].as_str().expect("a text");
+    assert!(what.contains("had its answer already"), "{what}");
 }
 
 #[test]

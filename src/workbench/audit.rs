@@ -3,10 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::check::Finding;
+use super::check::availability::Availability;
 use super::client::CLIENT_TIMEOUT;
 use super::history::{Operation, Outcome};
 use super::nemesis::FaultWindow;
 use super::workload::Workload;
+
+/// What a run is held to besides what its workload promises.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Demands {
+    /// How many operations must succeed.
+    pub availability: Option<Availability>,
+    /// Whether warnings make a run invalid.
+    pub is_strict: bool,
+}
 
 /// What became of operations.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
@@ -77,7 +87,7 @@ pub fn never_succeeded<W: Workload>(
         if examples.is_empty() {
             let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
             let what = format!("{what}, and something was broken all the time.");
-            return Finding::unknown(what, examples);
+            return Finding::undecided(what, examples);
         }
         // Each was refused with a reason that may hold, such as another value than a cas expected.
         let has_reasons = all.clone().all(|index| history[index].outcome.is_ok());
@@ -87,7 +97,7 @@ pub fn never_succeeded<W: Workload>(
         } else {
             ""
         };
-        Finding::invalid(format!("{what}{why}."), examples)
+        Finding::violation(format!("{what}{why}."), examples)
     });
     findings.collect()
 }
@@ -107,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::workbench::check::Validity;
+    use crate::workbench::check::Severity;
     use crate::workbench::check::counter::{Answer, Call};
     use crate::workbench::check::testing::*;
     use crate::workbench::workload::GCounter;
@@ -136,7 +146,7 @@ mod tests {
         let findings = findings(&[fault_until(3_000)]);
         assert_eq!(findings.len(), 1);
         assert!(findings[0].what.contains("add"));
-        assert_eq!(findings[0].validity, Validity::Invalid);
+        assert_eq!(findings[0].severity, Severity::Violation);
         assert_eq!(findings[0].operations, [0]);
     }
 
@@ -153,13 +163,13 @@ mod tests {
         let history = [operation(0, 0..1, call, Outcome::Ok(Answer::Different))];
         let by_kind = Counts::by_kind::<LinKv>(&history);
         let findings = never_succeeded::<LinKv>(&history, &by_kind, &[]);
-        assert_eq!(findings[0].validity, Validity::Invalid);
+        assert_eq!(findings[0].severity, Severity::Violation);
         assert!(findings[0].what.contains("higher --rate"));
     }
 
     #[test]
     fn it_is_not_the_nodes_fault_if_something_was_broken_all_the_time() {
         let findings = findings(&[fault_until(5_000)]);
-        assert_eq!(findings[0].validity, Validity::Unknown);
+        assert_eq!(findings[0].severity, Severity::Undecided);
     }
 }

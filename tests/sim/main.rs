@@ -8,8 +8,8 @@ mod wrong;
 
 use std::process::{Command, Output};
 
-const SIZE: &str = "--node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 --latency-dist exponential \
-                    --nemesis-interval 0.5";
+const SIZE: &str = "--strict --node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 \
+                    --latency-dist exponential --nemesis-interval 0.5";
 
 /// All that can happen to messages between nodes, for nodes that have nothing but each other.
 const BETWEEN_NODES: &str = "--nemesis partition,one-way,pause,loss,duplicate,reorder,ghost";
@@ -78,7 +78,7 @@ fn sequential_counters_are_sequentially_consistent_on_every_store_whatever_happe
 #[track_caller]
 fn nobody_is_kept_out(flags: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args("sim -w g-counter --seeds 20 --rate 100 --time-limit 20".split(' '))
+        .args("sim --strict -w g-counter --seeds 20 --rate 100 --time-limit 20".split(' '))
         .args(flags.split(' '))
         .args("-- --consistency linearizable".split(' '))
         .output()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use eddy::node::Node;
 use eddy::program::{self, Program};
+use eddy::workbench::audit::Demands;
 use eddy::workbench::check::Validity;
 use eddy::workbench::check::consistency::Level;
 use eddy::workbench::check::txn::Model;
@@ -136,7 +137,11 @@ fn settings(faults: &[Fault]) -> Settings {
 fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Report {
     let record = run(workload, settings.clone(), start, ());
     let (record, ()) = record.expect("these nodes answer init");
-    Report::new(&record, settings, None, String::new())
+    let demands = Demands {
+        is_strict: true,
+        ..Demands::default()
+    };
+    Report::new(&record, settings, demands, String::new())
 }
 
 /// Within ten seeds the wrong nodes are caught in those words, and right ones are not.

@@ -64,7 +64,7 @@ impl Kind {
     fn run(&self, name: &str, wrong: &str, more: &str) -> (i32, String) {
         let name = format!("{}-{name}.py", self.workload);
         let path = program(&name, &node(self.state, wrong, self.right));
-        let flags = format!("{} --recovery 0 {more}", self.flags);
+        let flags = format!("{} --recovery 0 --strict {more}", self.flags);
         let output = eddy(self.workload, &path, &flags).output();
         let output = output.expect("eddy is built");
         assert_eq!(stderr(&output), "");

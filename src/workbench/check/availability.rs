@@ -78,7 +78,7 @@ pub fn check<C, R>(
             history.len()
         );
         let unsuccessful = (0..history.len()).filter(|&index| !is_ok(&history[index]));
-        verdict.add(Finding::invalid(
+        verdict.add(Finding::violation(
             what,
             unsuccessful.take(EXAMPLES_MAX).collect::<Vec<_>>(),
         ));

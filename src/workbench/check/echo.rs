@@ -27,7 +27,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
                 "Client c{} sent {sent} to node {} and got back {answer}.",
                 operation.client, operation.node
             );
-            altered.push(Finding::invalid(what, [index]));
+            altered.push(Finding::violation(what, [index]));
         }
     }
     verdict.add_all("altered", altered);

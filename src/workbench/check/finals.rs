@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::Finding;
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// Nodes that owe clients an answer to their final read.
+/// Nodes that owe clients an answer to their final read: a warning each.
 ///
-/// A node that can't be read in the end can't be shown to be right, so this is a fault. A node that no client works with
-/// is never asked anything, which is no fault of its own.
+/// A node that can't be read in the end can't be shown to be right; upstream checks the final reads that were answered.
+/// A node that no client works with is never asked anything, which is no fault of its own.
 pub fn missing_final_reads<C, R>(
     history: &[Operation<C, R>],
     is_read: impl Fn(&C) -> bool,
@@ -46,13 +46,18 @@ pub fn missing_final_reads<C, R>(
         if let [first, ..] = owed.attempts[..] {
             let clients = owed.attempts.iter().map(|&index| history[index].client);
             let clients = names(clients);
-            let what = format!("Node {node} never told its final state to {clients}.");
-            findings.push(Finding::invalid(what, [first]));
+            let what = format!(
+                "Node {node} never told its final state to {clients}: whether it is right in the end is not known."
+            );
+            findings.push(Finding::warning(what, [first]));
         }
         if !owed.never_asked.is_empty() {
             let clients = names(owed.never_asked.into_iter());
-            let what = format!("Node {node} was never asked for its final state by {clients}.");
-            findings.push(Finding::invalid(what, []));
+            let what = format!(
+                "Node {node} was never asked for its final state by {clients}: whether it is right in the end is not \
+                 known."
+            );
+            findings.push(Finding::warning(what, []));
         }
     }
     findings

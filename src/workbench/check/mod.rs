@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 
 pub use set::Elements;
 
-/// Whether a history is right.
+/// Whether a history or a run is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Validity {
     /// Nothing is wrong.
@@ -40,22 +40,45 @@ pub enum Validity {
     Invalid,
 }
 
+/// What a finding says of a history.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Maelstrom does not check this, and most would call it a fault all the same.
+    Warning,
+    /// It could not be decided whether this is right.
+    Undecided,
+    /// This is wrong.
+    Violation,
+}
+
+impl Severity {
+    /// What a run is if this is the worst that was found. Warnings make it invalid only if `is_strict`.
+    pub fn validity(self, is_strict: bool) -> Validity {
+        match self {
+            Severity::Warning if is_strict => Validity::Invalid,
+            Severity::Warning => Validity::Valid,
+            Severity::Undecided => Validity::Unknown,
+            Severity::Violation => Validity::Invalid,
+        }
+    }
+}
+
 /// What a checker says.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The worst of the findings; [`Validity::Valid`] if there are none.
+    /// The worst of the findings; [`Validity::Valid`] if there are none but warnings.
     pub validity: Validity,
-    /// What is wrong or undecided.
+    /// What is wrong, undecided or worth a warning.
     pub findings: Vec<Finding>,
     /// Figures worth showing, such as how many values were lost.
     pub facts: Map<String, Value>,
 }
 
-/// One thing that is wrong or could not be decided.
+/// One thing that was found.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Whether this makes the history invalid or leaves it unknown.
-    pub validity: Validity,
+    /// What it says of the history.
+    pub severity: Severity,
     /// What it is, in words that someone new to the field understands.
     pub what: String,
     /// The few operations that show it, as indices into the history.
@@ -65,24 +88,33 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Something that is wrong, and the operations that show it.
-    pub fn invalid(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+    /// A finding about the history as a whole, and the operations that show it.
+    pub fn new(
+        severity: Severity,
+        what: impl Into<String>,
+        operations: impl Into<Vec<usize>>,
+    ) -> Self {
         Finding {
-            validity: Validity::Invalid,
+            severity,
             what: what.into(),
             operations: operations.into(),
             element: None,
         }
     }
 
+    /// Something that is wrong.
+    pub fn violation(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+        Finding::new(Severity::Violation, what, operations)
+    }
+
     /// Something that could not be decided.
-    pub fn unknown(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
-        Finding {
-            validity: Validity::Unknown,
-            what: what.into(),
-            operations: operations.into(),
-            element: None,
-        }
+    pub fn undecided(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+        Finding::new(Severity::Undecided, what, operations)
+    }
+
+    /// Something that Maelstrom lets pass. `what` says why it does.
+    pub fn warning(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
+        Finding::new(Severity::Warning, what, operations)
     }
 
     /// The same, about an element of a set.
@@ -107,7 +139,7 @@ impl Verdict {
 
     /// Adds a finding.
     pub fn add(&mut self, finding: Finding) {
-        self.validity = self.validity.max(finding.validity);
+        self.validity = self.validity.max(finding.severity.validity(false));
         self.findings.push(finding);
     }
 
@@ -115,17 +147,13 @@ impl Verdict {
     pub fn add_all(&mut self, kind: &str, findings: Vec<Finding>) {
         self.fact(kind, findings.len());
         let hidden = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
-        let worst = findings.iter().map(|finding| finding.validity).max();
+        let worst = findings.iter().map(|finding| finding.severity).max();
         for finding in findings.into_iter().take(FINDINGS_SHOWN_MAX) {
             self.add(finding);
         }
-        if let (Some(validity), 1..) = (worst, hidden) {
-            self.add(Finding {
-                validity,
-                what: format!("... and {hidden} more like that."),
-                operations: Vec::new(),
-                element: None,
-            });
+        if let (Some(severity), 1..) = (worst, hidden) {
+            let what = format!("... and {hidden} more like that.");
+            self.add(Finding::new(severity, what, []));
         }
     }
 

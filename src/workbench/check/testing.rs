@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Validity, Verdict};
+use super::{Severity, Validity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
 /// An operation of `client` on the node of the same number, under way during `time` (milliseconds).
@@ -65,10 +65,22 @@ pub fn assert_invalid(verdict: &Verdict, words: &str, operations: &[usize]) {
     assert_eq!(verdict.validity, Validity::Invalid, "{verdict:#?}");
     assert!(
         verdict.findings.iter().any(|finding| {
-            finding.validity == Validity::Invalid
+            finding.severity == Severity::Violation
                 && finding.what.contains(words)
                 && finding.operations == operations
         }),
         "no finding says {words:?} of {operations:?}: {verdict:#?}"
     );
+}
+
+/// Asserts that the history was called right but for these warnings, each by its words and its operations.
+#[track_caller]
+pub fn assert_warned(verdict: &Verdict, warnings: &[(&str, &[usize])]) {
+    assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
+    assert_eq!(verdict.findings.len(), warnings.len(), "{verdict:#?}");
+    for (finding, (words, operations)) in verdict.findings.iter().zip(warnings) {
+        assert_eq!(finding.severity, Severity::Warning, "{verdict:#?}");
+        assert!(finding.what.contains(words), "{words:?}: {verdict:#?}");
+        assert_eq!(finding.operations, *operations, "{verdict:#?}");
+    }
 }

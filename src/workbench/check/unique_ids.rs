@@ -42,7 +42,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
             first.node,
             second.node
         );
-        Finding::invalid(what, &given[..2])
+        Finding::violation(what, &given[..2])
     });
     verdict.add_all("duplicated", findings.collect());
     verdict

@@ -11,6 +11,7 @@ use clap::{Arg, Args, Command};
 use super::examples::{CHALLENGES, EXIT_STATUS};
 use super::load::LoadOptions;
 use super::workloads::WorkloadName;
+use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
@@ -143,6 +144,10 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
 
+    /// Let warnings make a run invalid: what Maelstrom lets pass, and most would call a fault.
+    #[arg(long)]
+    pub strict: bool,
+
     /// Where all chance comes from. With real processes it repeats what is asked and what breaks, not the timing.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -163,6 +168,14 @@ pub(super) enum Concurrency {
 }
 
 impl RunOptions {
+    /// What a run is held to besides what its workload promises.
+    pub(super) fn demands(&self) -> Demands {
+        Demands {
+            availability: self.availability,
+            is_strict: self.strict,
+        }
+    }
+
     /// What the run with that seed is like.
     ///
     /// # Errors

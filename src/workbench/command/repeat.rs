@@ -46,6 +46,9 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     if let Some(availability) = options.availability {
         words.push(format!("--availability {availability}"));
     }
+    if options.strict {
+        words.push(String::from("--strict"));
+    }
     words.push(format!("--seed {seed}"));
     words.extend(options.load.words());
     let node_args = &options.node_args;

@@ -12,7 +12,7 @@ use super::test::TestError;
 use super::workloads::{self, Task};
 use crate::program::{self, Program};
 use crate::workbench::audit::Counts;
-use crate::workbench::check::{Validity, Verdict, availability};
+use crate::workbench::check::{Validity, availability};
 use crate::workbench::report::{Figures, Report};
 use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
 use crate::workbench::workload::Workload;
@@ -170,7 +170,7 @@ fn simulate_one<W: Workload>(
     )?;
     let story = story.with_faults(&record.fault_windows);
     let repeat = repeat::simulation::<W>(&settings, options);
-    let report = Report::new(&record, &settings, options.availability, repeat);
+    let report = Report::new(&record, &settings, options.demands(), repeat);
     let mut out = io::stdout().lock();
     if report.validity() == Validity::Invalid {
         writeln!(out, "{story}")?;
@@ -252,7 +252,7 @@ fn verdict<W: Workload>(
         Err(error) => (Validity::Invalid, Figures::default(), error.to_string()),
         Ok(record) => {
             let figures = Figures::new(&record, settings);
-            let report = Report::new(&record, settings, options.availability, String::new());
+            let report = Report::new(&record, settings, options.demands(), String::new());
             (report.validity(), figures, report.first_finding())
         }
     }
@@ -266,18 +266,21 @@ fn tell_smallest<W: Workload>(
     options: &SimOptions,
     out: &mut impl Write,
 ) -> Result<(), TestError> {
-    let availability = options.run.availability;
+    let demands = options.run.demands();
     // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
     let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {
         Err(_) => true,
         Ok((record, ())) => {
             let history = &record.history;
-            let checkers = [
+            let verdicts = [
                 record.workload.check(history),
-                availability::check(history, W::is_success, availability),
+                availability::check(history, W::is_success, demands.availability),
             ];
-            let is_wrong = |verdict: &Verdict| verdict.validity == Validity::Invalid;
-            !record.findings.is_empty() || checkers.iter().any(is_wrong)
+            let findings = verdicts.iter().flat_map(|verdict| &verdict.findings);
+            let mut validities = findings
+                .chain(&record.findings)
+                .map(|finding| finding.severity.validity(demands.is_strict));
+            validities.any(|validity| validity == Validity::Invalid)
         }
     };
     if !fails(&failing) {
@@ -297,7 +300,7 @@ fn tell_smallest<W: Workload>(
         Story::default(),
     )?;
     let story = story.with_faults(&record.fault_windows);
-    let report = Report::new(&record, &smallest, availability, repeat);
+    let report = Report::new(&record, &smallest, demands, repeat);
     writeln!(
         out,
         "\nThe smallest run found that still fails:\n\n{story}\n{report}"

@@ -112,7 +112,7 @@ impl Task for Run<'_> {
         console.clear();
         let record = record?;
         let repeat = repeat::command(args, settings.seed);
-        let mut report = Report::new(&record, settings, options.run.availability, repeat);
+        let mut report = Report::new(&record, settings, options.run.demands(), repeat);
         if let Some(store) = store {
             report.set_store(store.folder());
             if let Err(error) = store.finish(&record, &report) {

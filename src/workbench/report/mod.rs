@@ -12,9 +12,9 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::audit::{Counts, never_succeeded};
-use super::check::availability::{self, Availability};
-use super::check::{Finding, Validity};
+use super::audit::{Counts, Demands, never_succeeded};
+use super::check::availability;
+use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
 use super::network::Traffic;
@@ -33,7 +33,10 @@ pub struct Report {
     clients: usize,
     seed: u64,
     time_limit_s: f64,
+    /// What is wrong or undecided.
     findings: Vec<ReportedFinding>,
+    /// What Maelstrom lets pass.
+    warnings: Vec<ReportedFinding>,
     operations: Counts,
     operations_by_type: BTreeMap<&'static str, Counts>,
     latency_ms: Option<Quantiles>,
@@ -102,7 +105,7 @@ impl Report {
     pub fn new<W: Workload>(
         record: &Record<W>,
         settings: &Settings,
-        availability: Option<Availability>,
+        demands: Demands,
         repeat: String,
     ) -> Self {
         let history = &record.history;
@@ -117,24 +120,34 @@ impl Report {
                 &by_kind,
                 &record.fault_windows,
             ));
-            let availability = availability::check(history, W::is_success, availability);
+            let availability = availability::check(history, W::is_success, demands.availability);
             for verdict in [availability, record.workload.check(history)] {
                 findings.extend(verdict.findings);
                 facts.extend(verdict.facts);
             }
         }
-        let valid = findings.iter().map(|finding| finding.validity).max();
-        let reported = findings
+        let validities = findings
+            .iter()
+            .map(|finding| finding.severity.validity(demands.is_strict));
+        let valid = validities.max().unwrap_or(Validity::Valid);
+        let (warnings, findings): (Vec<_>, Vec<_>) = findings
             .into_iter()
-            .map(|finding| ReportedFinding::new::<W>(finding, history));
+            .partition(|finding| finding.severity == Severity::Warning);
+        let reported = |findings: Vec<Finding>| {
+            let findings = findings.into_iter();
+            findings
+                .map(|finding| ReportedFinding::new::<W>(finding, history, demands.is_strict))
+                .collect()
+        };
         Report {
-            valid: valid.unwrap_or(Validity::Valid),
+            valid,
             workload: W::NAME,
             nodes: settings.nodes.clone(),
             clients: settings.client_count,
             seed: settings.seed,
             time_limit_s: settings.time_limit.as_secs_f64(),
-            findings: reported.collect(),
+            findings: reported(findings),
+            warnings: reported(warnings),
             operations,
             operations_by_type: by_kind,
             latency_ms: Quantiles::of(&mut figures::latencies(history)),
@@ -149,8 +162,7 @@ impl Report {
     /// The first thing that is wrong or undecided, in words; empty if there is none.
     pub fn first_finding(&self) -> String {
         let worst = self
-            .findings
-            .iter()
+            .all_findings()
             .find(|finding| finding.valid == self.valid);
         worst.map_or_else(String::new, |finding| finding.what.clone())
     }
@@ -167,8 +179,13 @@ impl Report {
 
     /// The operations that show what was found, as indices into the history.
     pub fn evidence(&self) -> impl Iterator<Item = usize> {
-        let findings = self.findings.iter();
-        findings.flat_map(|finding| finding.operation_indices.iter().copied())
+        self.all_findings()
+            .flat_map(|finding| finding.operation_indices.iter().copied())
+    }
+
+    /// The findings, then the warnings.
+    fn all_findings(&self) -> impl Iterator<Item = &ReportedFinding> {
+        self.findings.iter().chain(&self.warnings)
     }
 
     /// The names of the nodes.
@@ -191,7 +208,11 @@ fn reported_fault(window: &FaultWindow) -> ReportedFault {
 }
 
 impl ReportedFinding {
-    fn new<W: Workload>(finding: Finding, history: &[Operation<W::Call, W::Answer>]) -> Self {
+    fn new<W: Workload>(
+        finding: Finding,
+        history: &[Operation<W::Call, W::Answer>],
+        is_strict: bool,
+    ) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
             let outcome = match finding.element {
@@ -210,7 +231,7 @@ impl ReportedFinding {
             )
         });
         ReportedFinding {
-            valid: finding.validity,
+            valid: finding.severity.validity(is_strict),
             operations: operations.collect(),
             operation_indices: finding.operations.clone(),
             what: finding.what,
@@ -271,6 +292,20 @@ impl fmt::Display for Milliseconds {
     }
 }
 
+impl fmt::Display for ReportedFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.what.lines();
+        writeln!(f, "\n  - {}", lines.next().unwrap_or_default())?;
+        for line in lines {
+            writeln!(f, "    {line}")?;
+        }
+        for operation in &self.operations {
+            writeln!(f, "      {operation}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
@@ -279,20 +314,29 @@ impl fmt::Display for Report {
             time_limit_s,
             ..
         } = self;
-        match self.valid {
-            Validity::Valid => writeln!(f, "valid: nothing is wrong with this run")?,
-            Validity::Invalid => writeln!(f, "INVALID: this run shows what must not happen")?,
-            Validity::Unknown => writeln!(f, "unknown: this run could not be decided")?,
-        }
+        writeln!(
+            f,
+            "{}",
+            match self.valid {
+                Validity::Valid if self.warnings.is_empty() =>
+                    "valid: nothing is wrong with this run",
+                Validity::Valid => "valid with warnings: Maelstrom lets this run pass",
+                Validity::Invalid => "INVALID: this run shows what must not happen",
+                Validity::Unknown => "unknown: this run could not be decided",
+            }
+        )?;
         for finding in &self.findings {
-            let mut lines = finding.what.lines();
-            writeln!(f, "\n  - {}", lines.next().unwrap_or_default())?;
-            for line in lines {
-                writeln!(f, "    {line}")?;
-            }
-            for operation in &finding.operations {
-                writeln!(f, "      {operation}")?;
-            }
+            write!(f, "{finding}")?;
+        }
+        if let Some(warning) = self.warnings.first() {
+            let strict = match warning.valid {
+                Validity::Valid => "",
+                _ => ", but --strict does not",
+            };
+            writeln!(f, "\nWarnings: Maelstrom lets these pass{strict}")?;
+        }
+        for warning in &self.warnings {
+            write!(f, "{warning}")?;
         }
         writeln!(
             f,

@@ -49,14 +49,17 @@ impl<W: Workload, O: Observer> World<W, O> {
             let why = why.as_deref().unwrap_or("its body is no object");
             return self.heard_wrong_field(node, line, why);
         }
-        if printed.src != self.directory.nodes()[node] {
+        let src = self.directory.find(&printed.src);
+        let Some(src) = src else {
             return self
                 .violations
-                .note(node, ProtocolViolation::UsedForeignName, None, || {
+                .note(node, ProtocolViolation::UsedUnknownName, None, || {
                     let (src, line) = (printed.src, shown(line));
-                    format!("sent a message whose src is not its own id but {src:?}: {line}")
+                    format!(
+                        "sent a message whose src is {src:?}, which is no node, client or service: {line}"
+                    )
                 });
-        }
+        };
         let Some(dest) = self.directory.find(&printed.dest) else {
             return self
                 .violations
@@ -67,7 +70,17 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         };
-        self.send(Endpoint::Node(node), dest, printed.body.get(), now);
+        if src != Endpoint::Node(node) {
+            self.violations
+                .note(node, ProtocolViolation::UsedForeignName, None, || {
+                    let (src, line) = (printed.src, shown(line));
+                    format!(
+                        "sent a message whose src is not its own id but {src:?}: {line}\n\
+                         Maelstrom lets a message have any known src."
+                    )
+                });
+        }
+        self.send(src, dest, printed.body.get(), now);
     }
 
     /// A node has printed what is no message. `why` is for a person.
@@ -108,7 +121,24 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
     }
 
-    pub(super) fn answer_client(&mut self, client: usize, node: usize, body: &str, now: Duration) {
+    /// A client has got a message. As upstream, an answer counts whoever gave it.
+    pub(super) fn answer_client(
+        &mut self,
+        client: usize,
+        src: Endpoint,
+        body: &str,
+        now: Duration,
+    ) {
+        let asker = self.asker(client);
+        let asked = match asker {
+            Asker::Initializer(node) | Asker::Introducer(node) => node,
+            Asker::Client(client) => self.clients.node(client),
+        };
+        let node = match src {
+            Endpoint::Node(node) => node,
+            // Some node said it in another's name.
+            _ => asked,
+        };
         let reply: AnyReply<'_> = match serde_json::from_str(body) {
             Ok(reply) => reply,
             Err(error) => return self.heard_wrong_body(node, body, &error),
@@ -116,14 +146,14 @@ impl<W: Workload, O: Observer> World<W, O> {
         let Some(in_reply_to) = reply.in_reply_to else {
             return self.answered_nothing(node, client, body, "it has no in_reply_to");
         };
-        let client = match self.asker(client) {
-            Asker::Initializer(asked) => {
+        let client = match asker {
+            Asker::Initializer(_) => {
                 if !self.lives.has_init(asked, in_reply_to) {
                     return self.answered_nothing(node, client, body, "no init had that msg_id");
                 }
                 return self.answer_init(asked, in_reply_to, &reply, body);
             }
-            Asker::Introducer(asked) => {
+            Asker::Introducer(_) => {
                 if in_reply_to != INTRODUCTION_MSG_ID {
                     return self.answered_nothing(node, client, body, "nobody sent that msg_id");
                 }
@@ -232,7 +262,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.violations
             .note(node, ProtocolViolation::AnsweredTwice, operation, || {
                 let body = shown(body);
-                let upstream = "Maelstrom lets that pass: its clients hear the first answer only.";
+                let upstream = "Maelstrom's clients hear the first answer only.";
                 format!("answered a request that had its answer already: {body}\n{upstream}")
             });
     }
@@ -242,7 +272,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             .note(node, ProtocolViolation::AnsweredNothing, None, || {
                 let client = self.directory.name(Endpoint::Client(client));
                 let body = shown(body);
-                format!("sent {client} a message that answers nothing ({why}): {body}")
+                let upstream = "Maelstrom's clients drop such a message.";
+                format!("sent {client} a message that answers nothing ({why}): {body}\n{upstream}")
             });
     }
 }

@@ -236,7 +236,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let mut findings = self.violations.into_findings(self.directory.nodes());
         findings.extend(self.interrupted_at.map(|at| {
             let after_s = at.as_secs_f64();
-            Finding::unknown(format!("The run was interrupted after {after_s:.1} s."), [])
+            Finding::undecided(format!("The run was interrupted after {after_s:.1} s."), [])
         }));
         let record = Record {
             workload: self.workload,

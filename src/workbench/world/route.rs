@@ -185,24 +185,22 @@ impl<W: Workload, O: Observer> World<W, O> {
                     self.stopped_reading(node, now);
                 }
             }
-            (Endpoint::Service(service), Endpoint::Node(node)) => {
-                self.serve(service, node, body, now);
-            }
-            (Endpoint::Client(client), Endpoint::Node(node)) => {
-                self.answer_client(client, node, body, now);
-            }
-            // Clients and services talk to nodes only.
-            (Endpoint::Client(_) | Endpoint::Service(_), _) => {}
+            (Endpoint::Service(service), client) => self.serve(service, client, body, now),
+            (Endpoint::Client(client), _) => self.answer_client(client, src, body, now),
         }
     }
 
-    fn serve(&mut self, service: usize, node: usize, body: &str, now: Duration) {
+    fn serve(&mut self, service: usize, client: Endpoint, body: &str, now: Duration) {
         let mut answer = mem::take(&mut self.scratch);
         answer.clear();
-        let client = Endpoint::Node(node);
-        match self.services.handle(service, client, body, &mut answer) {
-            Err(error) => self.heard_wrong_body(node, body, &error),
-            Ok(()) => self.send(Endpoint::Service(service), client, text(&answer), now),
+        match (
+            self.services.handle(service, client, body, &mut answer),
+            client,
+        ) {
+            (Ok(()), _) => self.send(Endpoint::Service(service), client, text(&answer), now),
+            (Err(error), Endpoint::Node(node)) => self.heard_wrong_body(node, body, &error),
+            // Some node said it in another's name, which is noted already.
+            (Err(_), _) => {}
         }
         self.scratch = answer;
     }

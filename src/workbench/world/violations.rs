@@ -1,6 +1,6 @@
 //! What nodes do against the protocol, whatever the workload.
 
-use crate::workbench::check::Finding;
+use crate::workbench::check::{Finding, Severity};
 
 /// What a node does against the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,10 +12,31 @@ pub(super) enum ProtocolViolation {
     PrintedNoMessage,
     WroteWrongField,
     UsedForeignName,
+    UsedUnknownName,
     WroteToNobody,
     AnsweredTwice,
     AnsweredNothing,
     AnsweredWrongly,
+}
+
+impl ProtocolViolation {
+    /// Maelstrom lets some of it pass. The rest ends its run, or silences the node.
+    fn severity(self) -> Severity {
+        match self {
+            Self::UsedForeignName | Self::AnsweredTwice | Self::AnsweredNothing => {
+                Severity::Warning
+            }
+            Self::Exited
+            | Self::StoppedReading
+            | Self::StayedUnready
+            | Self::RefusedInit
+            | Self::PrintedNoMessage
+            | Self::WroteWrongField
+            | Self::UsedUnknownName
+            | Self::WroteToNobody
+            | Self::AnsweredWrongly => Severity::Violation,
+        }
+    }
 }
 
 /// The protocol violations of a run: for each node and kind the first, and how many there were.
@@ -85,7 +106,7 @@ impl ProtocolViolations {
                 count => format!("\nIt did such a thing {count} times; this was the first."),
             };
             let what = format!("{} {}{more}", nodes[group.node], group.first);
-            Finding::invalid(what, group.operations)
+            Finding::new(group.violation.severity(), what, group.operations)
         });
         findings.collect()
     }

@@ -93,6 +93,6 @@ fn check_final_reads(history: &History, verdict: &mut Verdict) {
     if final_reads.any(|operation| counter::value_read(operation).is_some()) {
         counter::check_final_reads(history, verdict);
     } else {
-        verdict.add(Finding::unknown("No final read was answered.", []));
+        verdict.add(Finding::undecided("No final read was answered.", []));
     }
 }

@@ -31,7 +31,7 @@ fn check(history: &History, order: Order, verdict: &mut Verdict) {
         SearchResult::Impossible(stuck) => verdict.add(explain(history, &stuck)),
         SearchResult::Undecided => {
             let what = "Whether one order explains all answers would take too long to find out.";
-            verdict.add(Finding::unknown(what, []));
+            verdict.add(Finding::undecided(what, []));
         }
     }
 }
@@ -139,7 +139,7 @@ fn explain(history: &History, stuck: &Stuck<i128>) -> Finding {
         next.join(", ")
     );
     let operations: Vec<usize> = stuck.placed.iter().chain(&stuck.blocked).copied().collect();
-    Finding::invalid(what, operations)
+    Finding::violation(what, operations)
 }
 
 /// An add, and between which reads its place in the order must be.
@@ -208,7 +208,7 @@ fn reads_without_room(history: &History, order: Order) -> Vec<Finding> {
         } else {
             format!("{reader}, but in no one order do the adds before make that.")
         };
-        findings.push(Finding::invalid(
+        findings.push(Finding::violation(
             what,
             latest.into_iter().chain([read]).collect::<Vec<_>>(),
         ));
@@ -234,7 +234,7 @@ fn falling_reads(history: &History, order: Order) -> Vec<Finding> {
             "Client c{} read {before} from node {}; after that, client c{} read {value} from node {}: the total fell.",
             history[earlier].client, history[earlier].node, operation.client, operation.node
         );
-        findings.push(Finding::invalid(what, [earlier, index]));
+        findings.push(Finding::violation(what, [earlier, index]));
     }
     findings
 }

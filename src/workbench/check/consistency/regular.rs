@@ -100,7 +100,7 @@ fn wrong_reads(history: &History) -> Vec<Finding> {
             None => {
                 let what =
                     format!("{reader}; whether concurrent adds can make that is too hard to tell.");
-                findings.push(Finding::unknown(what, [index]));
+                findings.push(Finding::undecided(what, [index]));
                 continue;
             }
             Some(false) if held < possible.lowest() => format!(
@@ -121,7 +121,7 @@ fn wrong_reads(history: &History) -> Vec<Finding> {
         let latest = before
             .checked_sub(1)
             .map(|latest| by_completion[latest].index);
-        findings.push(Finding::invalid(
+        findings.push(Finding::violation(
             what,
             latest.into_iter().chain([index]).collect::<Vec<_>>(),
         ));

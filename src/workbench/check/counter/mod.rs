@@ -138,7 +138,7 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
                 let what = format!(
                     "{reader}, and whether the adds of unknown outcome can make that is too hard to tell."
                 );
-                wrong.push(Finding::unknown(what, &reads[..1]));
+                wrong.push(Finding::undecided(what, &reads[..1]));
                 continue;
             }
             Some(false) if value < possible.lowest() => format!(
@@ -156,7 +156,7 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
                  {indeterminate_count} adds of unknown outcome makes the difference."
             ),
         };
-        wrong.push(Finding::invalid(what, &reads[..1]));
+        wrong.push(Finding::violation(what, &reads[..1]));
     }
     verdict.add_all("wrong_final_reads", wrong);
     verdict.fact("acknowledged_sum", figure(acknowledged));
@@ -221,7 +221,7 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
             None => {
                 let what =
                     format!("{reader}; whether the adds so far can make that is too hard to tell.");
-                findings.push(Finding::unknown(what, [index]));
+                findings.push(Finding::undecided(what, [index]));
             }
             Some(false) => {
                 let why = if value < possible.lowest() {
@@ -237,7 +237,7 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
                 } else {
                     "no choice among the adds asked for by then makes that".to_owned()
                 };
-                findings.push(Finding::invalid(format!("{reader}, but {why}."), [index]));
+                findings.push(Finding::violation(format!("{reader}, but {why}."), [index]));
             }
         }
     }
@@ -259,7 +259,7 @@ pub(super) fn reads_gone_back(history: &History) -> Vec<Finding> {
     for (node, reads) in nodes {
         for ((earlier, before), (later, after)) in falls(history, reads) {
             let what = format!("Node {node} went back: it answered {before}, and later {after}.");
-            findings.push(Finding::invalid(what, [earlier, later]));
+            findings.push(Finding::violation(what, [earlier, later]));
         }
     }
     findings

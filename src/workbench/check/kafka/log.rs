@@ -160,7 +160,7 @@ impl<'a> Logs<'a> {
                     "Message {message} at offset {offset} of log {key:?} was lost: offset {highest} was polled, but no \
                      poll ever returned this one."
                 );
-                Finding::invalid(what, [send, poll])
+                Finding::violation(what, [send, poll])
             }));
         }
         findings
@@ -196,7 +196,7 @@ impl<'a> Logs<'a> {
                         "Offset {offset} of log {key:?} held both {} and {}.",
                         first.message, second.message
                     );
-                    findings.push(Finding::invalid(what, [first.witness, second.witness]));
+                    findings.push(Finding::violation(what, [first.witness, second.witness]));
                 }
             }
         }
@@ -218,7 +218,7 @@ impl<'a> Logs<'a> {
                 let what = format!(
                     "Message {message} stands twice in log {key:?}: at {first} and at {second}."
                 );
-                Finding::invalid(what, [one, other])
+                Finding::violation(what, [one, other])
             }));
         }
         findings
@@ -238,7 +238,7 @@ impl<'a> Logs<'a> {
                     ),
                     Some(_) => continue,
                 };
-                findings.push(Finding::invalid(
+                findings.push(Finding::violation(
                     format!("Message {message} of log {key:?} was polled, but {why}."),
                     proof,
                 ));

@@ -125,7 +125,7 @@ fn unseen(history: &History, unobserved: &[Unobserved<'_>]) -> Vec<Finding> {
         let what = format!(
             "Message {message} was acknowledged at offset {offset} of log {key:?}, but {why}."
         );
-        Some(Finding::invalid(what, [*send, poll]))
+        Some(Finding::violation(what, [*send, poll]))
     });
     findings.collect()
 }
@@ -174,10 +174,10 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
                     )
                 };
                 if offset < expected {
-                    nonmonotonic.push(Finding::invalid(format!("{poll} {how}."), [index]));
+                    nonmonotonic.push(Finding::violation(format!("{poll} {how}."), [index]));
                 } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
                     let what = format!("{poll} {how}: it skips the message at {skipped}.");
-                    skip.push(Finding::invalid(what, [witness, index]));
+                    skip.push(Finding::violation(what, [witness, index]));
                 }
             }
         }
@@ -202,7 +202,7 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
                  message before.",
                 operation.client
             );
-            findings.push(Finding::invalid(what, [earlier, index]));
+            findings.push(Finding::violation(what, [earlier, index]));
         }
     }
     findings
@@ -245,14 +245,14 @@ fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
                 let what = format!(
                     "Node {node} told {offset} as committed in log {key:?}, where the most was {most}."
                 );
-                too_high.push(Finding::invalid(what, [index]));
+                too_high.push(Finding::violation(what, [index]));
             }
         }
         for ((earlier, before), (later, after)) in falls(history, told) {
             let what = format!(
                 "Node {node} went back: it told {before} as committed in log {key:?}, later {after}."
             );
-            gone_back.push(Finding::invalid(what, [earlier, later]));
+            gone_back.push(Finding::violation(what, [earlier, later]));
         }
     }
     (gone_back, too_high)

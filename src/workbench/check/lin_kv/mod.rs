@@ -91,7 +91,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
             SearchResult::Undecided => {
                 let what =
                     format!("Whether key {key} is linearizable would take too long to find out.");
-                findings.push(Finding::unknown(what, []));
+                findings.push(Finding::undecided(what, []));
             }
         }
     }
@@ -223,7 +223,7 @@ fn explain(
          when it is the turn of {}.",
         blocked.join(" or ")
     );
-    Finding::invalid(
+    Finding::violation(
         what,
         stuck
             .placed

@@ -72,7 +72,7 @@ pub fn check<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Verdict {
     let stable: Vec<&Element> = with_fate(Fate::Stable).collect();
     let never_read = with_fate(Fate::NeverRead).count();
     if never_read == elements.len() {
-        verdict.add(Finding::unknown(
+        verdict.add(Finding::undecided(
             "Nothing that was added was ever read, so there is nothing to check.",
             [],
         ));
@@ -218,7 +218,7 @@ impl<'a> Set<'a> {
         );
         let unexpected = |value: &dyn Display, why: &str, add: Option<usize>| {
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
-            Finding::invalid(format!("{reader} {value}, {why}."), proof)
+            Finding::violation(format!("{reader} {value}, {why}."), proof)
         };
         let mut held: Vec<Range<usize>> = Vec::new();
         for value in told.ranges().iter().cloned().flatten() {
@@ -264,7 +264,7 @@ impl<'a> Set<'a> {
             let add = add.ok().map(|position| self.elements[position].index);
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
             self.repeated
-                .push(Finding::invalid(what, proof).of_element(*value));
+                .push(Finding::violation(what, proof).of_element(*value));
         }
         self.reads.push(Read {
             sighting: Sighting {
@@ -349,7 +349,7 @@ impl<'a> Set<'a> {
             let Some(present) = element.last_present else {
                 let what =
                     format!("{value} was lost: it was acknowledged, but no read ever returned it.");
-                let finding = Finding::invalid(what, [add, last.sighting.index]);
+                let finding = Finding::violation(what, [add, last.sighting.index]);
                 return Some(finding.of_element(value));
             };
             let lost_it = missed.find_map(|read| Some((read, last_held[read.node][position]?)));
@@ -359,14 +359,14 @@ impl<'a> Set<'a> {
                         "{value} was lost: a read of node {} returned it, and a later one no longer did.",
                         read.node
                     );
-                    Finding::invalid(what, [add, held, read.sighting.index])
+                    Finding::violation(what, [add, held, read.sighting.index])
                 }
                 None => {
                     let what = format!(
                         "{value} never reached node {0}: a read of another node returned it, but none of {0} did.",
                         last.node
                     );
-                    Finding::invalid(what, [add, present.index, last.sighting.index])
+                    Finding::violation(what, [add, present.index, last.sighting.index])
                 }
             };
             Some(finding.of_element(value))
@@ -416,7 +416,7 @@ impl<'a> Set<'a> {
             let element = &self.elements[position];
             let value = element.value;
             let what = format!("{value} never reached node {node}: its final read lacks it.");
-            Finding::invalid(what, [element.index, read]).of_element(value)
+            Finding::violation(what, [element.index, read]).of_element(value)
         });
         findings.collect()
     }

@@ -73,13 +73,13 @@ impl Anomalies {
     pub fn add(&mut self, kind: Kind, what: String, operations: impl Into<Vec<usize>>) {
         self.lone.push((
             kind,
-            Finding::invalid(format!("{}: {what}", kind.words()), operations),
+            Finding::violation(format!("{}: {what}", kind.words()), operations),
         ));
     }
 
     /// Notes a forbidden cycle.
     pub fn add_cycle(&mut self, name: &str, what: String, operations: Vec<usize>) {
-        let finding = Finding::invalid(what, operations);
+        let finding = Finding::violation(what, operations);
         self.cycles
             .entry(name.to_owned())
             .or_default()

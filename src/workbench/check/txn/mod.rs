@@ -134,7 +134,7 @@ fn unfit_answers(history: &History) -> Vec<Finding> {
             call.len() != answer.len() || !call.iter().zip(*answer).all(is_same)
         })
         .map(|(index, ..)| {
-            Finding::invalid(
+            Finding::violation(
                 format!("The answer to T{index} is not the transaction that was asked for."),
                 [index],
             )

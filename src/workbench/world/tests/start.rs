@@ -68,7 +68,7 @@ fn what_a_node_said_instead_of_init_ok_is_told() {
         answer.replace(r#""src":"n1""#, r#""src":"""#)
     });
     assert!(
-        instead.starts_with("\nn1 sent a message whose src is not its own id but \"\""),
+        instead.starts_with("\nn1 sent a message whose src is \"\""),
         "{instead}"
     );
     let with_other_id = |answer: String| answer.replace(r#""in_reply_to":1"#, r#""in_reply_to":7"#);

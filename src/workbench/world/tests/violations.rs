@@ -1,9 +1,10 @@
-//! What no node may say.
+//! What no node may say, and what Maelstrom lets pass.
 
 use super::*;
+use crate::workbench::check::Severity;
 
-/// What is found when a node prints `wrong` beside its good answers.
-fn finding(wrong: impl Fn(&Value) -> String) -> String {
+/// What is found when a node prints `wrong` beside its good answers, which must count as much as that.
+fn finding(severity: Severity, wrong: impl Fn(&Value) -> String) -> String {
     let record = run(Echo, settings(1), |_, message| {
         let is_init = message["body"]["type"] == "init";
         let more = (!is_init).then(|| wrong(message));
@@ -11,22 +12,31 @@ fn finding(wrong: impl Fn(&Value) -> String) -> String {
     })
     .expect("a run");
     assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
+    assert_eq!(record.findings[0].severity, severity);
     record.findings[0].what.clone()
+}
+
+fn violation(wrong: impl Fn(&Value) -> String) -> String {
+    finding(Severity::Violation, wrong)
+}
+
+fn warning(wrong: impl Fn(&Value) -> String) -> String {
+    finding(Severity::Warning, wrong)
+}
+
+/// A message to whoever asked.
+fn to_client(body: Value) -> impl Fn(&Value) -> String {
+    move |message| json!({"src": "n0", "dest": message["src"], "body": body}).to_string()
 }
 
 #[test]
 fn what_no_node_may_do_is_found_and_named() {
-    let to_client = |body: Value| {
-        move |message: &Value| {
-            json!({"src": "n0", "dest": message["src"], "body": body}).to_string()
-        }
-    };
-    let said = finding(|_| String::from("hello"));
+    let said = violation(|_| String::from("hello"));
     assert!(
         said.starts_with("n0 printed on stdout what is no message"),
         "{said}"
     );
-    let said = finding(|_| String::from(" "));
+    let said = violation(|_| String::from(" "));
     assert!(said.contains("printed an empty line"), "{said}");
     for (line, expected) in [
         (r#"{"src": "n0", "dest": "n0", "body": 3}"#, "its body is 3"),
@@ -36,20 +46,20 @@ fn what_no_node_may_do_is_found_and_named() {
         ),
         (r#"{"src": "n0", "body": {}}"#, "it has no dest"),
     ] {
-        let said = finding(|_| String::from(line));
+        let said = violation(|_| String::from(line));
         assert!(said.contains("a malformed message"), "{said}");
         assert!(
             said.contains(expected) && !said.contains("stderr"),
             "{said}"
         );
     }
-    let said = finding(|_| String::from(r#"{"src": "n1", "dest": "n0", "body": {}}"#));
-    assert!(said.contains(r#"not its own id but "n1""#), "{said}");
-    let said = finding(|_| String::from(r#"{"src": "n0", "dest": "n7", "body": {}}"#));
+    let said = violation(|_| String::from(r#"{"src": "n7", "dest": "n0", "body": {}}"#));
+    assert!(
+        said.contains(r#"src is "n7", which is no node, client or service"#),
+        "{said}"
+    );
+    let said = violation(|_| String::from(r#"{"src": "n0", "dest": "n7", "body": {}}"#));
     assert!(said.contains(r#"to "n7", which is no node"#), "{said}");
-    let said = finding(echo);
-    assert!(said.contains("had its answer already"), "{said}");
-    assert!(said.contains("Maelstrom lets that pass"), "{said}");
     for (body, expected) in [
         (
             json!({"type": "echo_ok", "in_reply_to": "1"}),
@@ -57,23 +67,57 @@ fn what_no_node_may_do_is_found_and_named() {
         ),
         (json!({"type": 5, "in_reply_to": 1}), "its type is 5"),
     ] {
-        let said = finding(to_client(body));
+        let said = violation(to_client(body));
         assert!(
             said.contains(expected) && !said.contains("stderr"),
             "{said}"
         );
     }
-    let said = finding(|_| {
+    let said = violation(|_| {
         json!({"src": "n0", "dest": "lin-kv", "body": {"type": "read", "key": 1, "msg_id": "1"}})
             .to_string()
     });
     assert!(said.contains("its msg_id is \"1\""), "{said}");
-    let said = finding(to_client(json!({"type": "echo_ok", "echo": 1})));
+}
+
+#[test]
+fn a_second_answer_is_a_warning() {
+    let said = warning(echo);
+    assert!(said.contains("had its answer already"), "{said}");
+}
+
+#[test]
+fn what_a_client_did_not_ask_for_is_a_warning() {
+    let said = warning(to_client(json!({"type": "echo_ok", "echo": 1})));
     assert!(said.contains("it has no in_reply_to"), "{said}");
-    let said = finding(to_client(
+    let said = warning(to_client(
         json!({"type": "echo_ok", "echo": 1, "in_reply_to": 99_999}),
     ));
     assert!(said.contains("nobody sent that msg_id"), "{said}");
+}
+
+#[test]
+fn a_request_passed_on_in_the_name_of_its_client_is_answered_by_another_node_with_a_warning() {
+    let record = run(Echo, settings(2), |node, message| {
+        let is_init = message["body"]["type"] == "init";
+        if node == 0 || is_init {
+            return vec![echo(message)];
+        }
+        let mut passed_on = message.clone();
+        passed_on["dest"] = json!("n0");
+        vec![passed_on.to_string()]
+    })
+    .expect("a run");
+    assert!(
+        record
+            .history
+            .iter()
+            .all(|operation| operation.outcome.is_ok())
+    );
+    assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
+    let Finding { severity, what, .. } = &record.findings[0];
+    assert_eq!(*severity, Severity::Warning);
+    assert!(what.starts_with("n1 sent a message whose src"), "{what}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ function linkedIndex() {
 /** Where to look first: at what the address names or the first proof, or at the beginning, with a number of messages
  * that can be told apart. */
 function lookFirst() {
-  const proof = operationByIndex.get(linkedIndex() ?? report.findings.flatMap((finding) => finding.operation_indices)[0]);
+  const proof = operationByIndex.get(linkedIndex() ?? [...report.findings, ...report.warnings].flatMap((finding) => finding.operation_indices)[0]);
   if (proof !== undefined) {
     select(proof, true);
     return;

@@ -26,19 +26,11 @@ function told(value) {
   return members.map(([name, part]) => `${spaced(name)}: ${told(part)}`).join(", ");
 }
 
-function summarize() {
-  const [style, word, meaning] = verdicts[report.valid];
-  document.title = `${word} · ${report.workload}`;
-  const faultCount = `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
-  byId("subject").textContent = `${report.workload} on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}, `
-    + `${report.clients} clients, ${report.time_limit_s} s, ${faultCount}`;
-  byId("verdict").className = style;
-  byId("verdict").append(`${word}: ${meaning}`);
-  byId("command").append(element("code", {}, report.repeat));
-
-  byId("findings").hidden = report.findings.length === 0;
-  byId("finding-list").append(...report.findings.map((finding) => element(
-    "li", { class: verdicts[finding.valid][0] },
+/** Shows findings or warnings in their section, if there are any, each with its operations. */
+function list(findings, name) {
+  byId(`${name}s`).hidden = findings.length === 0;
+  byId(`${name}-list`).append(...findings.map((finding) => element(
+    "li", { class: finding.valid === true ? "warning" : verdicts[finding.valid][0] },
     element("p", {}, finding.what),
     ...finding.operations.map((words, i) => element("button", {
       class: "row mono",
@@ -46,6 +38,22 @@ function summarize() {
       onclick: () => selectIndex(finding.operation_indices[i], true),
     }, words)),
   )));
+}
+
+function summarize() {
+  const [style, word, meaning] = verdicts[report.valid];
+  document.title = `${word} · ${report.workload}`;
+  const faultCount = `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
+  byId("subject").textContent = `${report.workload} on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}, `
+    + `${report.clients} clients, ${report.time_limit_s} s, ${faultCount}`;
+  byId("verdict").className = style;
+  byId("verdict").append(report.valid === true && report.warnings.length > 0
+    ? `${word} with warnings: Maelstrom lets this run pass` : `${word}: ${meaning}`);
+  byId("command").append(element("code", {}, report.repeat));
+
+  list(report.findings, "finding");
+  list(report.warnings, "warning");
+  if (report.warnings.some((warning) => warning.valid !== true)) byId("warnings-strict").textContent = ", but --strict does not";
 
   const { operations: counts, latency_ms: latency, messages: traffic, facts } = report;
   const total = counts.ok + counts.failed + counts.indeterminate;
