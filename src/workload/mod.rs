@@ -5,7 +5,7 @@ mod echo;
 pub mod g_counter;
 pub mod g_set;
 pub mod gossip;
-mod json;
+pub(crate) mod json;
 pub mod kafka;
 pub mod lin_kv;
 pub mod log;

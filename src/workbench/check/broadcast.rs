@@ -59,7 +59,7 @@ mod tests {
     }
 
     fn read(client: usize, time: Range<u64>, messages: &[u32]) -> BroadcastOperation {
-        let messages = serde_json::from_value(json!(messages)).expect("a list");
+        let messages = serde_json::from_str(&json!(messages).to_string()).expect("a list");
         operation(
             client,
             time,

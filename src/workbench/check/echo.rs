@@ -1,17 +1,16 @@
 //! `echo`: the answer is what was sent.
 
-use serde_json::Value;
-
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 
 /// "Send this back": any JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call(pub Value);
+pub struct Call(pub Json);
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer(pub Value);
+pub struct Answer(pub Json);
 
 /// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
@@ -46,17 +45,32 @@ mod tests {
     fn accepts_what_was_sent_and_what_got_no_answer() {
         let same = json!({"a": [1, null, "\u{1F300}"], "b": 1.5});
         assert_valid(&check(&[
-            operation(0, 0..1, Call(same.clone()), Outcome::Ok(Answer(same))),
-            operation(1, 0..1, Call(json!("lost")), indeterminate()),
-            operation(2, 0..1, Call(json!("refused")), failed()),
+            operation(
+                0,
+                0..1,
+                Call(same.clone().into()),
+                Outcome::Ok(Answer(same.into())),
+            ),
+            operation(1, 0..1, Call(json!("lost").into()), indeterminate()),
+            operation(2, 0..1, Call(json!("refused").into()), failed()),
         ]));
     }
 
     #[test]
     fn catches_an_altered_answer() {
         let history = [
-            operation(0, 0..1, Call(json!("a")), Outcome::Ok(Answer(json!("a")))),
-            operation(0, 1..2, Call(json!(7)), Outcome::Ok(Answer(json!("7")))),
+            operation(
+                0,
+                0..1,
+                Call(json!("a").into()),
+                Outcome::Ok(Answer(json!("a").into())),
+            ),
+            operation(
+                0,
+                1..2,
+                Call(json!(7).into()),
+                Outcome::Ok(Answer(json!("7").into())),
+            ),
         ];
         assert_invalid(
             &check(&history),
@@ -67,7 +81,15 @@ mod tests {
 
     #[test]
     fn shows_a_few_of_many_and_counts_them_all() {
-        let history = vec![operation(0, 0..1, Call(json!(1)), Outcome::Ok(Answer(json!(2)))); 100];
+        let history = vec![
+            operation(
+                0,
+                0..1,
+                Call(json!(1).into()),
+                Outcome::Ok(Answer(json!(2).into()))
+            );
+            100
+        ];
         let verdict = check(&history);
         assert_eq!(verdict.facts["altered"], 100);
         assert_eq!(verdict.findings.len(), super::super::FINDINGS_SHOWN_MAX + 1);

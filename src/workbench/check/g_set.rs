@@ -45,7 +45,7 @@ mod tests {
     use crate::workbench::history::Outcome;
 
     fn history(elements: &[u32]) -> [Operation<Call, Answer>; 3] {
-        let elements = serde_json::from_value(json!(elements)).expect("a list");
+        let elements = serde_json::from_str(&json!(elements).to_string()).expect("a list");
         [
             operation(0, 0..1, Call::Add(1), Outcome::Ok(Answer::Added)),
             operation(0, 1..2, Call::Add(2), Outcome::Ok(Answer::Added)),

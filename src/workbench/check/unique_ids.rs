@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 
 /// "Give me an id."
 #[derive(Clone, Debug, PartialEq)]
@@ -13,12 +12,12 @@ pub struct Call;
 
 /// An id: any JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer(pub Value);
+pub struct Answer(pub Json);
 
 /// No two answers hold the same id, as JSON values are compared.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut verdict = Verdict::valid();
-    let mut holders: HashMap<&Value, Vec<usize>> = HashMap::new();
+    let mut holders: HashMap<&Json, Vec<usize>> = HashMap::new();
     for (index, operation) in history.iter().enumerate() {
         if let Some(Answer(id)) = operation.outcome.answer() {
             holders.entry(id).or_default().push(index);
@@ -50,14 +49,14 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::workbench::check::testing::*;
     use crate::workbench::history::Outcome;
 
     fn generate(client: usize, at: u64, id: Value) -> Operation<Call, Answer> {
-        operation(client, at..at + 1, Call, Outcome::Ok(Answer(id)))
+        operation(client, at..at + 1, Call, Outcome::Ok(Answer(id.into())))
     }
 
     #[test]
@@ -100,8 +99,29 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_are_equal_only_as_doubles_are_different() {
+        let id = |at, text| {
+            let id = serde_json::from_str(text).expect("JSON");
+            operation(0, at..at + 1, Call, Outcome::Ok(Answer(id)))
+        };
+        assert_valid(&check(&[
+            id(0, "9007199254740992"),
+            id(1, "9007199254740993"),
+            id(2, "1180591620717411303424"),
+            id(3, "1180591620717411303425"),
+            id(4, "1"),
+            id(5, "1.0"),
+        ]));
+        let verdict = check(&[
+            id(0, "1180591620717411303425"),
+            id(1, "1180591620717411303425"),
+        ]);
+        assert_invalid(&verdict, "The id 1180591620717411303425 was given", &[0, 1]);
+    }
+
+    #[test]
     fn the_order_of_keys_makes_no_new_id() {
-        let parse = |text| serde_json::from_str(text).unwrap();
+        let parse = |text| serde_json::from_str::<Value>(text).unwrap();
         let history = [
             generate(0, 0, parse(r#"{"node": "n0", "count": 1}"#)),
             generate(1, 0, parse(r#"{"count": 1, "node": "n0"}"#)),

@@ -137,6 +137,7 @@ mod tests {
     use super::*;
     use crate::workbench::check::testing::operation;
     use crate::workbench::check::{counter, echo, g_set};
+    use crate::workbench::json::Json;
     use crate::workbench::workload::{Echo, GCounter, GSet};
 
     fn told(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
@@ -160,7 +161,7 @@ mod tests {
     fn a_set_is_shown_around_the_element_in_question() {
         use g_set::{Answer, Call};
         let told = |elements: Vec<u64>, element| {
-            let elements = serde_json::from_value(json!(elements)).expect("a list");
+            let elements = serde_json::from_str(&json!(elements).to_string()).expect("a list");
             let outcome = Outcome::Ok(Answer::Elements(elements));
             outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), element)
         };
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_long_answer_is_cut_off_between_characters() {
-        let payload = json!(vec!["ä"; 1_000_000]);
+        let payload = Json::from(json!(vec!["ä"; 1_000_000]));
         let answer = echo::Answer(payload.clone());
         let told = outcome::<Echo>(&operation(
             0,

@@ -8,6 +8,7 @@ use crate::workbench::check::Elements;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::broadcast::{self, Answer, Call};
 use crate::workbench::history::Operation;
+use crate::workbench::json::list_or_null;
 
 /// Nodes tell each other what clients tell them. They are shown neighbours, to heed or not.
 pub struct Broadcast {
@@ -29,6 +30,7 @@ impl Broadcast {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadOk {
+    #[serde(deserialize_with = "list_or_null")]
     messages: Elements,
 }
 

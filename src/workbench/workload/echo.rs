@@ -1,12 +1,12 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::echo::{self, Answer, Call};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 
 /// Nodes send back what they were sent.
 pub struct Echo;
@@ -14,13 +14,13 @@ pub struct Echo;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EchoOk {
-    echo: Value,
+    echo: Json,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum AnswerBody<'a> {
-    EchoOk { echo: &'a Value },
+    EchoOk { echo: &'a Json },
 }
 
 impl Workload for Echo {
@@ -31,10 +31,8 @@ impl Workload for Echo {
     const HAS_LAST_PHASE: bool = false;
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
-        Call(Value::String(format!(
-            "Please echo {}",
-            turn.random.random_range(0..128)
-        )))
+        let number = turn.random.random_range(0..128);
+        Call(Json::from(&*format!("Please echo {number}")))
     }
 
     fn request_kind(_: &Call) -> &'static str {

@@ -7,6 +7,7 @@ use crate::workbench::check::Elements;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::g_set::{self, Answer, Call};
 use crate::workbench::history::Operation;
+use crate::workbench::json::list_or_null;
 
 /// Nodes keep a set together that only grows.
 #[derive(Default)]
@@ -17,6 +18,7 @@ pub struct GSet {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadOk {
+    #[serde(deserialize_with = "list_or_null")]
     value: Elements,
 }
 

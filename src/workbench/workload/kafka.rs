@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::keys::{Access, Keys};
@@ -13,6 +12,7 @@ use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries};
 use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::json::Json;
 use crate::workbench::random::Random;
 
 /// One in so many turns is spent on choosing logs to read.
@@ -253,7 +253,7 @@ impl Workload for Kafka {
             Access::Read(_) => Call::Poll(consumer.offsets.clone()),
             Access::Write(key, value) => Call::Send {
                 key: key.to_string(),
-                message: Value::from(value),
+                message: Json::from(value),
             },
         }
     }

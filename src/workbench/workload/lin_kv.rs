@@ -2,7 +2,6 @@ use std::collections::HashMap;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
 use crate::protocol::ErrorCode;
@@ -10,6 +9,7 @@ use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::lin_kv::{self, Answer, Call};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 use crate::workbench::random::Random;
 
 /// Nodes keep values by key, and each key is linearizable.
@@ -42,7 +42,7 @@ impl LinKv {
     }
 
     /// The key that a group works on.
-    fn key(&mut self, group: usize, random: &mut Random) -> Value {
+    fn key(&mut self, group: usize, random: &mut Random) -> Json {
         let next_key = &mut self.next_key;
         let mut fresh = || {
             let key = *next_key;
@@ -59,7 +59,7 @@ impl LinKv {
             *group = fresh();
         }
         group.operations_left -= 1;
-        Value::from(group.key)
+        Json::from(group.key)
     }
 }
 
@@ -68,20 +68,20 @@ const MISSING: i64 = ErrorCode::KEY_DOES_NOT_EXIST.0;
 const DIFFERENT: i64 = ErrorCode::PRECONDITION_FAILED.0;
 
 /// A value: one of few, so that a cas often succeeds.
-fn value(random: &mut Random) -> Value {
-    Value::from(random.random_range(0..5))
+fn value(random: &mut Random) -> Json {
+    Json::Whole(random.random_range(0..5))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadOk {
-    value: Value,
+    value: Json,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum AnswerBody<'a> {
-    ReadOk { value: &'a Value },
+    ReadOk { value: &'a Json },
     WriteOk,
     CasOk,
     Error { code: i64 },

@@ -11,25 +11,23 @@ mod kafka;
 mod keys;
 mod lin_kv;
 mod pn_counter;
+mod reply;
 #[cfg(test)]
 mod tests;
 mod topology;
 mod txn;
-
 mod unique_ids;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::body::BodyWriter;
 use super::check::Verdict;
 use super::history::Operation;
 use super::random::Random;
-use crate::protocol::{Body, present};
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
@@ -39,9 +37,9 @@ pub use kafka::Kafka;
 pub use keys::KeyLimits;
 pub use lin_kv::LinKv;
 pub use pn_counter::PnCounter;
+pub use reply::{Reply, json_error};
 pub use topology::Topology;
 pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};
-
 pub use unique_ids::UniqueIds;
 
 /// A kind of test.
@@ -137,108 +135,4 @@ pub struct FollowUp<C> {
     pub call: C,
     /// How long after the answer.
     pub after: Duration,
-}
-
-/// A node's reply to a client that is no error.
-pub struct Reply<'a> {
-    /// Its type.
-    pub kind: &'a str,
-    /// All of its body.
-    pub body: &'a str,
-}
-
-/// A reply that says no more than that it was done.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Done {}
-
-/// What may be null where it should not be there at all.
-#[derive(Deserialize)]
-struct ProtocolIds<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    msg_id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    code: Option<&'a RawValue>,
-}
-
-impl<'a> Reply<'a> {
-    /// Expects a reply of type `kind`.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, when it is of another type.
-    pub fn check_kind(&self, kind: &str) -> Result<(), String> {
-        if self.kind != kind {
-            return Err(format!("its type is {:?}, not {kind:?}", self.kind));
-        }
-        Ok(())
-    }
-
-    /// The fields of a reply that is to be of type `kind`. Upstream checks replies against closed schemas: `F` is to
-    /// deny fields that it doesn't know.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, when it is of another type, lacks a field or has one too many.
-    pub fn fields<F: Deserialize<'a>>(&self, kind: &str) -> Result<F, String> {
-        self.check_kind(kind)?;
-        let body: Body<'a, F> =
-            serde_json::from_str(self.body).map_err(|error| reply_error(&error, kind))?;
-        // The only field that the protocol itself has for errors alone.
-        if body.code.is_some() {
-            return Err(undeclared("code", kind));
-        }
-        // A null is no number, and upstream takes it for none.
-        if body.msg_id.is_none() && self.body.contains("null") {
-            let ids: ProtocolIds<'_> =
-                serde_json::from_str(self.body).map_err(|error| json_error(&error))?;
-            if ids.code.is_some() {
-                return Err(undeclared("code", kind));
-            }
-            if ids.msg_id.is_some() {
-                return Err(format!(
-                    "its msg_id is null, and Maelstrom refuses {kind} with one that is no whole number"
-                ));
-            }
-        }
-        Ok(body.fields)
-    }
-
-    /// Expects a reply of type `kind`, and gives `answer` for it.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, when it is of another type or has fields of its own.
-    pub fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
-        self.fields(kind).map(|Done {}| answer)
-    }
-}
-
-fn reply_error(error: &serde_json::Error, kind: &str) -> String {
-    let what = json_error(error);
-    let unknown = what.strip_prefix("unknown field `");
-    match unknown.and_then(|rest| rest.split_once("`, ")) {
-        Some((name, _)) => undeclared(name, kind),
-        None => what,
-    }
-}
-
-fn undeclared(name: &str, kind: &str) -> String {
-    format!(
-        "it has a field {name:?}, and Maelstrom refuses {kind} with fields that are not declared"
-    )
-}
-
-/// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
-/// types that are this program's own.
-pub fn json_error(error: &serde_json::Error) -> String {
-    let is_json = error.is_data();
-    let error = error.to_string();
-    let what = error.split(" at line ").next().unwrap_or_default();
-    if !is_json {
-        return format!("it is not JSON: {what}");
-    }
-    what.replace("expected i64", "expected a whole number")
-        .replace("a sequence", "a list")
-        .replace("a map", "an object")
 }

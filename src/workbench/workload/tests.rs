@@ -20,10 +20,11 @@ fn answer<W: Workload>(
     workload: &mut W,
     call: &W::Call,
     kind: &str,
-    body: Value,
+    mut body: Value,
 ) -> Result<W::Answer, String> {
-    let body = &body.to_string();
-    workload.read_answer(call, &Reply { kind, body })
+    body["type"] = kind.into();
+    let body = body.to_string();
+    workload.read_answer(call, &Reply::read(&body).expect("an object"))
 }
 
 const KEY_LIMITS: KeyLimits = KeyLimits {
@@ -68,7 +69,7 @@ fn a_set_is_added_to_by_element_and_read_as_value() {
             json!({"value": [1]})
         ),
         Ok(g_set::Answer::Elements(
-            serde_json::from_value(json!([1])).expect("a list")
+            serde_json::from_str("[1]").expect("a list")
         ))
     );
 }
@@ -86,7 +87,7 @@ fn logs_have_strings_for_keys() {
         (
             kafka_checker::Call::Send {
                 key: String::from("9"),
-                message: json!(1),
+                message: json!(1).into(),
             },
             r#"{"type":"send","key":"9","msg":1}"#,
         ),
@@ -124,15 +125,15 @@ fn logs_have_strings_for_keys() {
 #[test]
 fn a_store_has_numbers_for_keys_and_tells_by_errors_what_it_holds() {
     let cas = lin_kv_checker::Call::Cas {
-        key: json!(0),
-        from: json!(2),
-        to: json!(4),
+        key: json!(0).into(),
+        from: json!(2).into(),
+        to: json!(4).into(),
     };
     assert_eq!(
         request::<LinKv>(&cas),
         r#"{"type":"cas","key":0,"from":2,"to":4}"#
     );
-    let write = lin_kv_checker::Call::Write(json!(0), json!(3));
+    let write = lin_kv_checker::Call::Write(json!(0).into(), json!(3).into());
     assert_eq!(
         request::<LinKv>(&write),
         r#"{"type":"write","key":0,"value":3}"#
@@ -199,14 +200,62 @@ fn an_answer_has_the_declared_fields_and_no_other() {
         let named = format!("a field {field:?}, and Maelstrom refuses broadcast_ok");
         assert!(error.contains(&named), "{error}");
     }
-    let body = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": null});
-    let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("no number");
-    assert!(error.contains("its msg_id is null"), "{error}");
+    for msg_id in [json!(null), json!("1"), json!(1.0)] {
+        let body = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": msg_id});
+        let error = answer(&mut workload, &call, "broadcast_ok", body).expect_err("no number");
+        assert!(
+            error.contains(&format!("its msg_id is {msg_id}")),
+            "{error}"
+        );
+    }
     let body = json!({"type": "read_ok", "in_reply_to": 1, "key": 0, "value": 3});
-    let read = lin_kv_checker::Call::Read(json!(0));
+    let read = lin_kv_checker::Call::Read(json!(0).into());
     let error = answer(&mut LinKv::new(1, 1), &read, "read_ok", body);
     let error = error.expect_err("a copied body");
     assert!(error.contains(r#"a field "key""#), "{error}");
+}
+
+#[test]
+fn the_id_of_an_answer_is_a_whole_number_of_any_size() {
+    for msg_id in ["9223372036854775808", "-36893488147419103232"] {
+        let body = format!(r#"{{"type":"broadcast_ok","in_reply_to":1,"msg_id":{msg_id}}}"#);
+        let reply = Reply::read(&body).expect("an object");
+        let mut workload = Broadcast::new(Topology::Line, &[]);
+        let answer = workload.read_answer(&broadcast::Call::Broadcast(3), &reply);
+        assert_eq!(answer, Ok(broadcast::Answer::Accepted));
+    }
+}
+
+#[test]
+fn a_list_that_is_null_is_empty() {
+    let null = json!({"messages": null});
+    let mut workload = Broadcast::new(Topology::Line, &[]);
+    let read = answer(&mut workload, &broadcast::Call::Read, "read_ok", null);
+    assert_eq!(read, Ok(broadcast::Answer::Messages(Default::default())));
+
+    let null = json!({"value": null});
+    let read = answer(&mut GSet::default(), &g_set::Call::Read, "read_ok", null);
+    assert_eq!(read, Ok(g_set::Answer::Elements(Default::default())));
+
+    let null = json!({"msgs": {"9": null}});
+    let poll = kafka_checker::Call::Poll(BTreeMap::new());
+    let polled = answer(&mut Kafka::new(KEY_LIMITS), &poll, "poll_ok", null);
+    let Ok(kafka_checker::Answer::Messages(logs)) = polled else {
+        panic!("{polled:?}");
+    };
+    assert!(logs["9"].is_empty());
+
+    let null = json!({"txn": null});
+    let mut lists = TxnListAppend::new(TXN_LIMITS, Vec::new());
+    let steps = answer(&mut lists, &Vec::new(), "txn_ok", null);
+    assert_eq!(steps, Ok(Vec::new()));
+}
+
+#[test]
+fn a_list_that_is_not_there_is_no_empty_list() {
+    let mut workload = Broadcast::new(Topology::Line, &[]);
+    let read = answer(&mut workload, &broadcast::Call::Read, "read_ok", json!({}));
+    assert_eq!(read, Err(String::from("missing field `messages`")));
 }
 
 /// Asserts that an answer is told as it was on the wire.
@@ -227,7 +276,7 @@ fn assert_told<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
 fn every_answer_is_told_as_it_was_on_the_wire() {
     assert_told(
         &mut Echo,
-        &crate::workbench::check::echo::Call(json!(1)),
+        &crate::workbench::check::echo::Call(json!(1).into()),
         json!({"type": "echo_ok", "echo": [1, "a"]}),
     );
     assert_told(
@@ -264,7 +313,7 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
 
     let mut kafka = Kafka::new(KEY_LIMITS);
     use kafka_checker::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
-    let (key, message) = (String::from("9"), json!(5));
+    let (key, message) = (String::from("9"), json!(5).into());
     let sent = json!({"type": "send_ok", "offset": 7});
     assert_told(&mut kafka, &Send { key, message }, sent);
     let polled = json!({"type": "poll_ok", "msgs": {"9": [[7, 5], [8, 6]]}});
@@ -276,12 +325,12 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
 
     let mut lin_kv = LinKv::new(1, 1);
     let cas = lin_kv_checker::Call::Cas {
-        key: json!(0),
-        from: json!(1),
-        to: json!(2),
+        key: json!(0).into(),
+        from: json!(1).into(),
+        to: json!(2).into(),
     };
-    let read = lin_kv_checker::Call::Read(json!(0));
-    let write = lin_kv_checker::Call::Write(json!(0), json!(1));
+    let read = lin_kv_checker::Call::Read(json!(0).into());
+    let write = lin_kv_checker::Call::Write(json!(0).into(), json!(1).into());
     assert_told(&mut lin_kv, &read, json!({"type": "read_ok", "value": 1}));
     assert_told(&mut lin_kv, &read, json!({"type": "error", "code": 20}));
     assert_told(&mut lin_kv, &write, json!({"type": "write_ok"}));

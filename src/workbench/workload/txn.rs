@@ -12,6 +12,7 @@ use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::txn::{self, Answer, Call, Model, Step};
 use crate::workbench::history::Operation;
+use crate::workbench::json::list_or_null;
 
 /// How transactions are made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,6 +103,7 @@ impl Serialize for Written<'_> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TxnOk {
+    #[serde(deserialize_with = "list_or_null")]
     txn: Vec<(String, Value, Value)>,
 }
 

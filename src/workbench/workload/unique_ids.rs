@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::unique_ids::{self, Answer, Call};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 
 /// Nodes give out ids, of any type, none of them twice.
 pub struct UniqueIds;
@@ -13,13 +13,13 @@ pub struct UniqueIds;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GenerateOk {
-    id: Value,
+    id: Json,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum AnswerBody<'a> {
-    GenerateOk { id: &'a Value },
+    GenerateOk { id: &'a Json },
 }
 
 impl Workload for UniqueIds {

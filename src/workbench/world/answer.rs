@@ -11,7 +11,7 @@ use super::route::{Asker, INTRODUCTION_MSG_ID};
 use super::start_error::StartError;
 use super::violations::{ProtocolViolation, shown};
 use super::{Observer, World, malformed};
-use crate::protocol::{Body, ErrorCode};
+use crate::protocol::{ErrorCode, Text};
 use crate::workbench::client::Heard;
 use crate::workbench::history::Outcome;
 use crate::workbench::network::Endpoint;
@@ -27,15 +27,6 @@ struct Printed<'a> {
     #[serde(borrow)]
     body: &'a RawValue,
 }
-
-/// What an error reply has besides its code.
-#[derive(Deserialize)]
-struct ErrorFields<'a> {
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-}
-
-type AnyReply<'a> = Body<'a, ErrorFields<'a>>;
 
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line.
@@ -139,53 +130,49 @@ impl<W: Workload, O: Observer> World<W, O> {
             // Some node said it in another's name.
             _ => asked,
         };
-        let reply: AnyReply<'_> = match serde_json::from_str(body) {
+        let reply = match Reply::read(body) {
             Ok(reply) => reply,
             Err(error) => return self.heard_wrong_body(node, body, &error),
         };
-        let Some(in_reply_to) = reply.in_reply_to else {
-            return self.answered_nothing(node, client, body, "it has no in_reply_to");
+        let in_reply_to = match reply.field("in_reply_to") {
+            Some(id) => id,
+            None => return self.answered_nothing(node, client, body, "it has no in_reply_to"),
         };
-        let client = match asker {
-            Asker::Initializer(_) => {
-                if !self.lives.has_init(asked, in_reply_to) {
-                    return self.answered_nothing(node, client, body, "no init had that msg_id");
+        // Clients give out no others.
+        let msg_id: Option<i64> = in_reply_to.parse().ok();
+        match asker {
+            Asker::Initializer(_) => match msg_id.filter(|&id| self.lives.has_init(asked, id)) {
+                Some(id) => self.answer_init(asked, id, &reply),
+                None => self.answered_nothing(node, client, body, "no init had that msg_id"),
+            },
+            Asker::Introducer(_) => match msg_id {
+                Some(INTRODUCTION_MSG_ID) => self.answer_introduction(asked, &reply),
+                _ => self.answered_nothing(node, client, body, "nobody sent that msg_id"),
+            },
+            Asker::Client(number) => match msg_id.map(|id| self.clients.hear(number, id)) {
+                Some(Heard::Answer(operation)) => {
+                    let outcome = self.outcome(node, operation, &reply);
+                    self.complete(number, operation, outcome, now);
                 }
-                return self.answer_init(asked, in_reply_to, &reply, body);
-            }
-            Asker::Introducer(_) => {
-                if in_reply_to != INTRODUCTION_MSG_ID {
-                    return self.answered_nothing(node, client, body, "nobody sent that msg_id");
+                Some(Heard::Late) => {}
+                Some(Heard::Again(nth)) => self.answered_twice(node, client, nth, body),
+                Some(Heard::Unasked) | None => {
+                    self.answered_nothing(node, client, body, "nobody sent that msg_id");
                 }
-                return self.answer_introduction(asked, &reply, body);
-            }
-            Asker::Client(client) => client,
-        };
-        match self.clients.hear(client, in_reply_to) {
-            Heard::Answer(operation) => {
-                let outcome = self.outcome(node, operation, &reply, body);
-                self.complete(client, operation, outcome, now);
-            }
-            Heard::Late => {}
-            Heard::Again(nth) => self.answered_twice(node, client, nth, body),
-            Heard::Unasked => {
-                let client = self.joined(client);
-                self.answered_nothing(node, client, body, "nobody sent that msg_id");
-            }
+            },
         }
     }
 
     /// The clients that ask nodes to get ready are numbered like the nodes.
-    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &AnyReply<'_>, body: &str) {
+    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &Reply<'_>) {
         if !self.lives.is_current(node, init_msg_id) {
             return;
         }
         // Upstream looks at nothing but the type of this one.
-        let kind = &reply.kind;
-        let Err(why) = Reply { kind, body }.check_kind("init_ok") else {
+        let Err(why) = reply.check_kind("init_ok") else {
             return self.lives.ready(node);
         };
-        let answer = shown(body);
+        let answer = shown(reply.body);
         if matches!(self.phase, Phase::Starting) {
             let node = self.directory.nodes()[node].clone();
             let asked = "init";
@@ -203,50 +190,38 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn answer_introduction(&mut self, node: usize, reply: &AnyReply<'_>, body: &str) {
+    fn answer_introduction(&mut self, node: usize, reply: &Reply<'_>) {
         let introduction = self.workload.introduction();
         let (Phase::Introducing { unready, .. }, Some(introduction)) =
             (&mut self.phase, introduction)
         else {
             return;
         };
-        let kind = &reply.kind;
-        match (Reply { kind, body }).done(introduction.answer_kind, ()) {
+        match reply.done(introduction.answer_kind, ()) {
             Ok(()) => unready.retain(|&other| other != node),
             Err(why) => {
                 self.phase = Phase::Failed(StartError::Refused {
                     node: self.directory.nodes()[node].clone(),
                     asked: introduction.kind,
-                    answer: shown(body),
+                    answer: shown(reply.body),
                     why,
                 });
             }
         }
     }
 
-    fn outcome(
-        &mut self,
-        node: usize,
-        operation: usize,
-        reply: &AnyReply<'_>,
-        body: &str,
-    ) -> Outcome<W::Answer> {
+    fn outcome(&mut self, node: usize, operation: usize, reply: &Reply<'_>) -> Outcome<W::Answer> {
         let call = &self.history[operation].call;
-        if reply.kind == "error" {
-            let code = reply.code.unwrap_or(ErrorCode::CRASH.0);
-            return match W::answer_in_error(call, code) {
-                Some(answer) => Outcome::Ok(answer),
-                None => error_outcome(reply),
-            };
+        if reply.is_error() {
+            return error_outcome(reply, |code| W::answer_in_error(call, code));
         }
-        let kind = &reply.kind;
-        match self.workload.read_answer(call, &Reply { kind, body }) {
+        match self.workload.read_answer(call, reply) {
             Ok(answer) => Outcome::Ok(answer),
             Err(why) => {
                 let asked = W::request_kind(call);
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
-                    let body = shown(body);
+                    let body = shown(reply.body);
                     format!("answered {asked:?} with what is no answer to it ({why}): {body}")
                 });
                 Outcome::Indeterminate(format!("no answer to that: {why}"))
@@ -278,14 +253,23 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 }
 
-/// What an error says of the operation. One without a code says nothing.
-fn error_outcome<A>(reply: &AnyReply<'_>) -> Outcome<A> {
-    let code = reply.code.map_or(ErrorCode::CRASH, ErrorCode);
-    let text = reply.fields.text.as_deref().unwrap_or("no text");
-    let why = format!("error {}: {text}", code.0);
-    if code.is_definite() {
-        Outcome::Failed(why)
-    } else {
-        Outcome::Indeterminate(why)
+/// What an error says of the operation. As to upstream, it says nothing if its code is none of those that the protocol
+/// lists, which are whole numbers.
+fn error_outcome<A>(
+    reply: &Reply<'_>,
+    answer_in_error: impl FnOnce(i64) -> Option<A>,
+) -> Outcome<A> {
+    let code = reply.field("code");
+    let number: Option<i64> = code.and_then(|code| code.parse().ok());
+    if let Some(answer) = number.and_then(answer_in_error) {
+        return Outcome::Ok(answer);
+    }
+    let text = reply.field("text").map_or("no text".into(), |text| {
+        serde_json::from_str(text).map_or(text.into(), |Text(text)| text)
+    });
+    let why = format!("error {}: {text}", code.unwrap_or("without a code"));
+    match number.map(ErrorCode) {
+        Some(code) if code.is_definite() => Outcome::Failed(why),
+        _ => Outcome::Indeterminate(why),
     }
 }

@@ -7,8 +7,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::workbench::json::{Json, list_or_null};
 
 /// What an answer to a poll tells of one log: offsets and their messages, ascending if the node is right.
 ///
@@ -19,7 +20,7 @@ pub struct Entries(Arc<Told>);
 #[derive(Debug)]
 struct Told {
     json: Box<RawValue>,
-    list: Vec<(i64, Value)>,
+    list: Vec<(i64, Json)>,
 }
 
 impl Entries {
@@ -29,7 +30,7 @@ impl Entries {
     ///
     /// When it is none.
     pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
-        let list = serde_json::from_str(json.get())?;
+        let list = list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
         let json = json.to_owned();
         Ok(Entries(Arc::new(Told { json, list })))
     }
@@ -41,7 +42,7 @@ impl Entries {
 }
 
 impl Deref for Entries {
-    type Target = [(i64, Value)];
+    type Target = [(i64, Json)];
 
     fn deref(&self) -> &Self::Target {
         &self.0.list
@@ -99,7 +100,7 @@ impl AllEntries {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -112,10 +113,16 @@ mod tests {
         let mut all = AllEntries::default();
         let list = raw(&json!([[0, 5], [2, "a"]]));
         let entries = all.read(&list).expect("pairs");
-        assert_eq!(*entries, [(0, json!(5)), (2, json!("a"))]);
+        assert_eq!(*entries, [(0, json!(5).into()), (2, json!("a").into())]);
         assert_eq!(all.read(&list).expect("pairs").id(), entries.id());
         let other = all.read(&raw(&json!([[0, 6]]))).expect("pairs");
         assert_ne!(other.id(), entries.id());
+    }
+
+    #[test]
+    fn null_is_the_empty_list() {
+        let entries = Entries::read(&raw(&Value::Null)).expect("a list");
+        assert!(entries.is_empty());
     }
 
     #[test]

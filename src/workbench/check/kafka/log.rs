@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::Value;
-
 use super::{Answer, Call, Entries, History};
 use crate::workbench::check::Finding;
+use crate::workbench::json::Json;
 
 /// All logs, by their keys.
 pub struct Logs<'a>(BTreeMap<&'a str, Log<'a>>);
@@ -15,7 +14,7 @@ struct Log<'a> {
     /// For each offset the messages that were seen there (one, if all is right).
     offsets: BTreeMap<i64, Vec<Placed<'a>>>,
     /// For each message where it was seen.
-    messages: HashMap<&'a Value, Seen>,
+    messages: HashMap<&'a Json, Seen>,
     /// The entries that some poll has told.
     polled: HashSet<usize>,
 }
@@ -24,14 +23,14 @@ struct Log<'a> {
 pub struct Unobserved<'a> {
     pub key: &'a str,
     pub offset: i64,
-    pub message: &'a Value,
+    pub message: &'a Json,
     /// The operation that sent it.
     pub send: usize,
 }
 
 /// A message at an offset.
 struct Placed<'a> {
-    message: &'a Value,
+    message: &'a Json,
     witness: usize,
     /// Some poll has returned it there.
     is_polled: bool,
@@ -48,7 +47,7 @@ struct Seen {
 }
 
 impl<'a> Log<'a> {
-    fn place(&mut self, offset: i64, message: &'a Value, witness: usize) {
+    fn place(&mut self, offset: i64, message: &'a Json, witness: usize) {
         let here = self.offsets.entry(offset).or_default();
         if here.iter().all(|other| other.message != message) {
             here.push(Placed {
@@ -72,7 +71,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    fn poll_one(&mut self, offset: i64, message: &'a Value, poll: usize) {
+    fn poll_one(&mut self, offset: i64, message: &'a Json, poll: usize) {
         let mut here = self.offsets.get(&offset).into_iter().flatten();
         if here.any(|placed| placed.is_polled && placed.message == message) {
             return;
@@ -98,7 +97,7 @@ impl<'a> Log<'a> {
     }
 
     /// Messages that were placed but never polled, with their lowest offset and the operation that sent them.
-    fn unpolled(&self) -> impl Iterator<Item = (i64, &'a Value, usize)> + '_ {
+    fn unpolled(&self) -> impl Iterator<Item = (i64, &'a Json, usize)> + '_ {
         self.messages
             .iter()
             .filter(|(_, seen)| seen.poll.is_none())

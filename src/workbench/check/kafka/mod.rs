@@ -26,11 +26,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::monotone::falls;
 use super::{Finding, Verdict};
 use crate::workbench::history::{Node, Operation};
+use crate::workbench::json::Json;
 use log::{Logs, Unobserved};
 
 pub use entries::{AllEntries, Entries};
@@ -43,7 +42,7 @@ pub enum Call {
         /// The log.
         key: String,
         /// The message: any JSON, never sent to this log before.
-        message: Value,
+        message: Json,
     },
     /// Tell the messages from these offsets on.
     Poll(BTreeMap<String, i64>),

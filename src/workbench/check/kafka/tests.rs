@@ -13,7 +13,7 @@ type LogOperation = Operation<Call, Answer>;
 fn send(client: usize, time: Range<u64>, message: u32, offset: i64) -> LogOperation {
     let call = Call::Send {
         key: "k".to_owned(),
-        message: json!(message),
+        message: json!(message).into(),
     };
     operation(client, time, call, Outcome::Ok(Answer::Sent(offset)))
 }

@@ -8,33 +8,32 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use serde_json::Value;
-
 use super::search::{Action, Model, Order, SearchResult, Stuck, search};
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
+use crate::workbench::json::Json;
 
 /// What a client asks of the store. Keys and values are any JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// What is the value of this key?
-    Read(Value),
+    Read(Json),
     /// Set it, whatever it was.
-    Write(Value, Value),
+    Write(Json, Json),
     /// Set it, if it is what the client thinks.
     Cas {
         /// The key.
-        key: Value,
+        key: Json,
         /// What the client thinks it is.
-        from: Value,
+        from: Json,
         /// What it shall be.
-        to: Value,
+        to: Json,
     },
 }
 
 impl Call {
     /// The key that it is about.
-    pub fn key(&self) -> &Value {
+    pub fn key(&self) -> &Json {
         match self {
             Call::Read(key) | Call::Write(key, _) | Call::Cas { key, .. } => key,
         }
@@ -58,7 +57,7 @@ impl fmt::Display for Call {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a read: the value.
-    Value(Value),
+    Value(Json),
     /// To a write or a cas: done.
     Done,
     /// To a read or a cas: there is no such key (error 20).
@@ -70,13 +69,13 @@ pub enum Answer {
 /// Checks every key.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut verdict = Verdict::valid();
-    let mut keys: HashMap<&Value, Vec<usize>> = HashMap::new();
+    let mut keys: HashMap<&Json, Vec<usize>> = HashMap::new();
     for (index, operation) in history.iter().enumerate() {
         keys.entry(operation.call.key()).or_default().push(index);
     }
     verdict.fact("keys", keys.len());
     // In the order of their first use, so that equal histories get equal verdicts.
-    let keys: BTreeMap<usize, (&Value, Vec<usize>)> = keys
+    let keys: BTreeMap<usize, (&Json, Vec<usize>)> = keys
         .into_iter()
         .map(|(key, indices)| (indices[0], (key, indices)))
         .collect();
@@ -101,7 +100,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
 
 /// One key. Values are numbered, so that a state is small.
 struct Register<'a> {
-    values: Vec<&'a Value>,
+    values: Vec<&'a Json>,
 }
 
 /// The number of a value, as an index into [`Register::values`]; `None` where there is no key.
@@ -149,8 +148,8 @@ fn register<'a>(
     indices: &[usize],
 ) -> (Register<'a>, Vec<Action<Step>>) {
     let mut values = Vec::new();
-    let mut numbers: HashMap<&Value, u32> = HashMap::new();
-    let mut number = |value: &'a Value| {
+    let mut numbers: HashMap<&Json, u32> = HashMap::new();
+    let mut number = |value: &'a Json| {
         *numbers.entry(value).or_insert_with(|| {
             values.push(value);
             values.len() as u32 - 1
@@ -164,7 +163,7 @@ fn register<'a>(
         }
         let step = match (&operation.call, operation.outcome.answer()) {
             // Nobody writes null: who reads it was told that there is no key, if not by an error.
-            (Call::Read(_), Some(Answer::Value(Value::Null)))
+            (Call::Read(_), Some(Answer::Value(Json::Null)))
             | (Call::Read(_) | Call::Cas { .. }, Some(Answer::Missing)) => Step::Read(None),
             (Call::Read(_), Some(Answer::Value(value))) => Step::Read(Some(number(value))),
             (Call::Read(_), _) => continue,
@@ -190,7 +189,7 @@ fn register<'a>(
 
 fn explain(
     history: &[Operation<Call, Answer>],
-    key: &Value,
+    key: &Json,
     register: &Register<'_>,
     stuck: &Stuck<State>,
 ) -> Finding {

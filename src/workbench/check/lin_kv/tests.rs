@@ -18,8 +18,8 @@ fn read(client: usize, time: Range<u64>, value: u32) -> StoreOperation {
     operation(
         client,
         time,
-        Call::Read(json!("x")),
-        Outcome::Ok(Answer::Value(json!(value))),
+        Call::Read(json!("x").into()),
+        Outcome::Ok(Answer::Value(json!(value).into())),
     )
 }
 
@@ -27,7 +27,7 @@ fn missing(client: usize, time: Range<u64>) -> StoreOperation {
     operation(
         client,
         time,
-        Call::Read(json!("x")),
+        Call::Read(json!("x").into()),
         Outcome::Ok(Answer::Missing),
     )
 }
@@ -36,16 +36,16 @@ fn write(client: usize, time: Range<u64>, value: u32) -> StoreOperation {
     operation(
         client,
         time,
-        Call::Write(json!("x"), json!(value)),
+        Call::Write(json!("x").into(), json!(value).into()),
         Outcome::Ok(Answer::Done),
     )
 }
 
 fn cas(client: usize, time: Range<u64>, from: u32, to: u32, answer: Answer) -> StoreOperation {
     let call = Call::Cas {
-        key: json!("x"),
-        from: json!(from),
-        to: json!(to),
+        key: json!("x").into(),
+        from: json!(from).into(),
+        to: json!(to).into(),
     };
     operation(client, time, call, Outcome::Ok(answer))
 }
@@ -66,8 +66,8 @@ fn accepts_a_right_history() {
 #[test]
 fn a_read_of_null_is_one_of_a_key_that_is_not_there() {
     let null = |time| {
-        let answer = Answer::Value(json!(null));
-        operation(1, time, Call::Read(json!("x")), Outcome::Ok(answer))
+        let answer = Answer::Value(json!(null).into());
+        operation(1, time, Call::Read(json!("x").into()), Outcome::Ok(answer))
     };
     assert_valid(&check(&[null(0..1), write(0, 2..3, 1)]));
     let verdict = check(&[write(0, 0..1, 1), null(2..3)]);
@@ -155,8 +155,8 @@ fn keys_are_checked_one_by_one() {
         write(0, 4..5, 1),
         read(1, 6..7, 2),
     ];
-    history[2].call = Call::Write(json!(["y"]), json!(1));
-    history[3].call = Call::Read(json!(["y"]));
+    history[2].call = Call::Write(json!(["y"]).into(), json!(1).into());
+    history[3].call = Call::Read(json!(["y"]).into());
     let verdict = check(&history);
     assert_invalid(&verdict, "Key [\"y\"] is not linearizable", &[2, 3]);
     assert_eq!(
@@ -167,7 +167,7 @@ fn keys_are_checked_one_by_one() {
 
 /// A register, as `stateright` wants it; answers as in [`Answer`].
 #[derive(Clone)]
-struct Reference(Option<Value>);
+struct Reference(Option<Json>);
 
 impl SequentialSpec for Reference {
     type Op = Call;
@@ -210,15 +210,15 @@ fn random_history(
     let mut numbers: Vec<usize> = (0..clients).collect();
     let mut history = Vec::new();
     for (_, client, time) in drafts {
-        let mut value = || json!(random.random_range(0..4));
-        let call = match value().as_u64() {
-            Some(0) => Call::Write(json!("x"), value()),
-            Some(1) => Call::Cas {
-                key: json!("x"),
+        let mut value = || Json::Whole(random.random_range(0..4i32).into());
+        let call = match value() {
+            Json::Whole(0) => Call::Write(json!("x").into(), value()),
+            Json::Whole(1) => Call::Cas {
+                key: json!("x").into(),
                 from: value(),
                 to: value(),
             },
-            _ => Call::Read(json!("x")),
+            _ => Call::Read(json!("x").into()),
         };
         let before = register.0.clone();
         let is_lost = random.random_bool(loss);
@@ -229,7 +229,7 @@ fn random_history(
         }
         match (&call, &old) {
             (Call::Read(_), Some(old)) if random.random_bool(staleness) => {
-                outcome = Outcome::Ok(Answer::Value(Value::clone(old)));
+                outcome = Outcome::Ok(Answer::Value(Json::clone(old)));
             }
             _ => {}
         }
@@ -293,7 +293,7 @@ fn ten_thousand_operations_are_decided() {
             operation.client += 1_000 * key as usize;
             match &mut operation.call {
                 Call::Read(name) | Call::Write(name, _) | Call::Cas { key: name, .. } => {
-                    *name = json!(key)
+                    *name = json!(key).into()
                 }
             }
         }
@@ -304,7 +304,7 @@ fn ten_thousand_operations_are_decided() {
     let is_read =
         |operation: &StoreOperation| matches!(operation.outcome.answer(), Some(Answer::Value(_)));
     let last = history.iter().rposition(is_read).unwrap();
-    history[last].outcome = Outcome::Ok(Answer::Value(json!("never written")));
+    history[last].outcome = Outcome::Ok(Answer::Value(json!("never written").into()));
     let verdict = check(&history);
     assert_eq!(verdict.validity, Validity::Invalid, "{verdict:#?}");
     assert!(verdict.findings[0].operations.contains(&last));

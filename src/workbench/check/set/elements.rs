@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use serde::de::{SeqAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::workbench::json::Json;
 
 /// The elements of a set, as a node told them.
 ///
@@ -19,7 +21,7 @@ pub struct Elements {
     /// Each number once more for every time that it was told again.
     repeated: Vec<u64>,
     /// What is no whole number, and nothing that a client ever adds.
-    strange: Vec<Value>,
+    strange: Vec<Json>,
 }
 
 impl Elements {
@@ -34,11 +36,11 @@ impl Elements {
     }
 
     /// What it holds besides numbers.
-    pub fn strange(&self) -> &[Value] {
+    pub fn strange(&self) -> &[Json] {
         &self.strange
     }
 
-    fn of(mut numbers: Vec<u64>, strange: Vec<Value>) -> Self {
+    fn of(mut numbers: Vec<u64>, strange: Vec<Json>) -> Self {
         numbers.sort_unstable();
         let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
         let mut repeated = Vec::new();
@@ -71,10 +73,10 @@ impl<'de> Deserialize<'de> for Elements {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Elements, A::Error> {
                 let (mut numbers, mut strange) = (Vec::new(), Vec::new());
-                while let Some(element) = list.next_element::<Value>()? {
-                    match element.as_u64() {
-                        Some(number) => numbers.push(number),
-                        None => strange.push(element),
+                while let Some(element) = list.next_element::<&RawValue>()? {
+                    match element.get().parse() {
+                        Ok(number) => numbers.push(number),
+                        Err(_) => strange.push(Json::read(element)),
                     }
                 }
                 Ok(Elements::of(numbers, strange))
@@ -112,10 +114,10 @@ mod tests {
     #[test]
     fn what_was_told_is_kept_but_for_its_order() {
         let told = json!([7, 1, 3, 2, "x", 2, u64::MAX, 1.5]);
-        let elements: Elements = serde_json::from_value(told).expect("a list");
+        let elements: Elements = serde_json::from_str(&told.to_string()).expect("a list");
         assert_eq!(elements.ranges(), [1..=3, 7..=7, u64::MAX..=u64::MAX]);
         assert_eq!(elements.repeated(), [2]);
-        assert_eq!(elements.strange(), [json!("x"), json!(1.5)]);
+        assert_eq!(elements.strange(), [json!("x").into(), json!(1.5).into()]);
         assert_eq!(
             serde_json::to_value(&elements).expect("JSON"),
             json!([1, 2, 2, 3, 7, u64::MAX, "x", 1.5])

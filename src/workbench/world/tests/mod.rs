@@ -183,6 +183,11 @@ fn a_definite_error_fails_an_operation_and_an_indefinite_one_leaves_it_open() {
         (0, false),
         (13, false),
         (1000, false),
+        // The protocol lists none of these.
+        (2, false),
+        (40, false),
+        (500, false),
+        (-1, false),
     ] {
         let record = run(Echo, settings(1), |_, message| {
             let error = reply(

@@ -1,0 +1,145 @@
+//! JSON values in the form in which they are compared.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::workload::json::canonical;
+
+/// Any JSON value.
+///
+/// Two of them are equal if Maelstrom takes them for equal: whole numbers are exact whatever their size, `1.0` is not
+/// `1`, and neither the order of an object's members nor the way in which a string is escaped makes a difference.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Json {
+    /// `null`.
+    Null,
+    /// A whole number of 64 bits.
+    Whole(i64),
+    /// The canonical text of any other value.
+    Text(Box<str>),
+}
+
+impl Json {
+    /// The value of a text.
+    pub fn read(value: &RawValue) -> Self {
+        let text = value.get();
+        if let Ok(number) = text.parse() {
+            return Json::Whole(number);
+        }
+        if text == "null" {
+            return Json::Null;
+        }
+        // What is nested too deep is equal only to what is written the same.
+        let canonical = canonical(value).unwrap_or_else(|_| String::from(text));
+        Json::Text(canonical.into())
+    }
+}
+
+impl From<u64> for Json {
+    fn from(number: u64) -> Self {
+        match i64::try_from(number) {
+            Ok(number) => Json::Whole(number),
+            Err(_) => Json::Text(number.to_string().into()),
+        }
+    }
+}
+
+/// A string.
+impl From<&str> for Json {
+    fn from(string: &str) -> Self {
+        let value = serde_json::value::to_raw_value(string);
+        Json::read(&value.expect("a string can be written as JSON"))
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Whole(number) => number.fmt(f),
+            Json::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Null => serializer.serialize_unit(),
+            Json::Whole(number) => serializer.serialize_i64(*number),
+            Json::Text(text) => {
+                let value: &RawValue =
+                    serde_json::from_str(text).expect("the text of a value is JSON");
+                value.serialize(serializer)
+            }
+        }
+    }
+}
+
+/// From text only.
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Json::read)
+    }
+}
+
+#[cfg(test)]
+impl From<serde_json::Value> for Json {
+    fn from(value: serde_json::Value) -> Self {
+        Json::read(&serde_json::value::to_raw_value(&value).expect("JSON"))
+    }
+}
+
+/// Reads a list, of which `null` is the empty one: Go writes an empty slice like that.
+///
+/// # Errors
+///
+/// When it is neither.
+pub fn list_or_null<'de, D: Deserializer<'de>, L: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<L, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Json {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn whole_numbers_of_any_size_are_exact() {
+        assert_ne!(read("1"), read("1.0"));
+        assert_ne!(read("9007199254740992"), read("9007199254740993"));
+        assert_ne!(
+            read("1180591620717411303424"),
+            read("1180591620717411303425")
+        );
+        assert_eq!(read("18446744073709551615"), Json::from(u64::MAX));
+        assert_eq!(read("-0"), read("0"));
+        assert_eq!(
+            read(r#"{"a":[1,2],"b":"A"}"#),
+            read(r#"{ "b": "\u0041", "a": [1, 2] }"#)
+        );
+        assert_eq!(read("\"a\\/b\""), Json::from("a/b"));
+    }
+
+    #[test]
+    fn a_value_is_shown_as_it_is_written() {
+        for text in [
+            "null",
+            "-7",
+            "1.0",
+            "1180591620717411303425",
+            r#"{"a":[1.5,"b"]}"#,
+        ] {
+            let value = read(text);
+            assert_eq!(value.to_string(), text);
+            assert_eq!(serde_json::to_string(&value).expect("JSON"), text);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a node says to a client, and how a workload reads it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::protocol::Text;
+
+/// The body of a node's reply to a client, in which each field is text yet.
+///
+/// Ids and codes are kept as they were written: a node may use numbers of any size.
+pub struct Reply<'a> {
+    /// All of it.
+    pub body: &'a str,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// A reply that says no more than that it was done.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Done {}
+
+impl<'a> Reply<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON object.
+    pub fn read(body: &'a str) -> Result<Self, serde_json::Error> {
+        let Fields(fields) = serde_json::from_str(body)?;
+        Ok(Reply { body, fields })
+    }
+
+    /// The text of a field, if it is there. Of two with the same name the last counts, as to upstream.
+    pub fn field(&self, name: &str) -> Option<&'a str> {
+        let mut fields = self.fields.iter().rev();
+        let (_, value) = fields.find(|(other, _)| other == name)?;
+        Some(value.get())
+    }
+
+    /// Whether it is an error.
+    pub fn is_error(&self) -> bool {
+        self.is_of_kind("error")
+    }
+
+    fn is_of_kind(&self, kind: &str) -> bool {
+        let text = self.field("type").map(serde_json::from_str);
+        matches!(text, Some(Ok(Text(text))) if text == kind)
+    }
+
+    /// Expects a reply of type `kind`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, when it is of another type.
+    pub fn check_kind(&self, kind: &str) -> Result<(), String> {
+        if self.is_of_kind(kind) {
+            return Ok(());
+        }
+        Err(match self.field("type") {
+            Some(other) => format!("its type is {other}, not {kind:?}"),
+            None => format!("it has no type, which would be {kind:?}"),
+        })
+    }
+
+    /// The fields of a reply that is to be of type `kind`. Upstream checks replies against closed schemas: `F` is to
+    /// deny fields that it doesn't know.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, when it is of another type, lacks a field or has one too many.
+    pub fn fields<F: Deserialize<'a>>(&self, kind: &str) -> Result<F, String> {
+        self.check_kind(kind)?;
+        if let Some(msg_id) = self.field("msg_id").filter(|id| !is_whole_number(id)) {
+            return Err(format!(
+                "its msg_id is {msg_id}, and Maelstrom refuses {kind} with one that is no whole number"
+            ));
+        }
+        let own = self.fields.iter();
+        let own = own.filter(|(name, _)| !matches!(&**name, "type" | "msg_id" | "in_reply_to"));
+        let own = own.map(|(name, value)| (&**name, *value));
+        F::deserialize(MapDeserializer::new(own)).map_err(|error| reply_error(&error, kind))
+    }
+
+    /// Expects a reply of type `kind`, and gives `answer` for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, when it is of another type or has fields of its own.
+    pub fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
+        self.fields(kind).map(|Done {}| answer)
+    }
+}
+
+/// Whether a number is written without fraction and exponent, as those are that upstream takes for whole.
+fn is_whole_number(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn reply_error(error: &serde_json::Error, kind: &str) -> String {
+    let what = json_error(error);
+    let unknown = what.strip_prefix("unknown field `");
+    match unknown.and_then(|rest| rest.split_once("`, ")) {
+        Some((name, _)) => format!(
+            "it has a field {name:?}, and Maelstrom refuses {kind} with fields that are not declared"
+        ),
+        None => what,
+    }
+}
+
+/// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
+/// types that are this program's own.
+pub fn json_error(error: &serde_json::Error) -> String {
+    let is_json = error.is_data();
+    let error = error.to_string();
+    let what = error.split(" at line ").next().unwrap_or_default();
+    if !is_json {
+        return format!("it is not JSON: {what}");
+    }
+    what.replace("expected i64", "expected a whole number")
+        .replace("a sequence", "a list")
+        .replace("a map", "an object")
+}
+
+/// The members of an object, each value as its text.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(4);
+                while let Some((Text(name), value)) = map.next_entry()? {
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
