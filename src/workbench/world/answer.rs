@@ -231,7 +231,6 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
         // Slow, but rare: nothing else lists a client's operations.
-        let client = self.joined(client);
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
         let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
         self.violations
