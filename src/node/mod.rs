@@ -10,6 +10,7 @@
 //! to a [`Workload`]. What a workload has under way it keeps in [`Pending`].
 
 mod outbox;
+pub mod peers;
 mod pending;
 mod random;
 
@@ -33,6 +34,11 @@ pub trait Workload {
     /// The node has learnt its own id and everyone's. Called once, before any message.
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         let _ = (node_id, node_ids);
+    }
+
+    /// How long after its `init` the node takes all peers to be there, if nothing shows it before: see [`peers`].
+    fn start_wait(&self) -> Duration {
+        peers::START_WAIT
     }
 
     /// A request has come, from a client or from another node.
@@ -83,6 +89,8 @@ pub trait Workload {
 pub struct Node<W> {
     workload: W,
     outbox: Outbox,
+    /// When all peers are taken to be there, if nothing has shown it before.
+    peers_there_at: Duration,
 }
 
 /// A line that no one can be told about: what is wrong with it.
@@ -118,6 +126,7 @@ impl<W: Workload> Node<W> {
         Node {
             workload,
             outbox: Outbox::new(),
+            peers_there_at: Duration::ZERO,
         }
     }
 
@@ -143,8 +152,12 @@ impl<W: Workload> Node<W> {
             }
         };
         let body = &message.body;
+        if self.outbox.holds_back() {
+            let is_request = body.in_reply_to.is_none() && body.kind != "init";
+            self.outbox.hear(&message.src, is_request);
+        }
         let result = if body.kind == "init" {
-            self.init(line, &message.src, body.msg_id)
+            self.init(line, &message.src, body.msg_id, now)
         } else if !self.outbox.is_initialised() {
             Err(Error::new(
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
@@ -166,7 +179,13 @@ impl<W: Workload> Node<W> {
     }
 
     /// A second `init` changes nothing and is answered: the first answer may have been lost.
-    fn init(&mut self, line: &str, src: &str, msg_id: Option<i64>) -> Result<(), Error> {
+    fn init(
+        &mut self,
+        line: &str,
+        src: &str,
+        msg_id: Option<i64>,
+        now: Duration,
+    ) -> Result<(), Error> {
         let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
         let init: Init = serde_json::from_str(line)
             .map_err(|error| malformed(alloc::format!("malformed init: {error}")))?;
@@ -175,7 +194,8 @@ impl<W: Workload> Node<W> {
             return Err(malformed("malformed init: node_id is empty".into()));
         }
         if !self.outbox.is_initialised() {
-            self.outbox.init(node_id);
+            self.outbox.init(node_id, node_ids);
+            self.peers_there_at = now.saturating_add(self.workload.start_wait());
             self.workload.init(node_id, node_ids);
         }
         self.outbox.reply(src, msg_id, "init_ok");
@@ -184,11 +204,20 @@ impl<W: Workload> Node<W> {
 
     /// When [`wake`](Self::wake) is wanted at the latest; `None` as long as nothing is under way.
     pub fn deadline(&self) -> Option<Duration> {
-        self.workload.deadline()
+        let deadline = self.workload.deadline();
+        if !self.outbox.holds_back() {
+            return deadline;
+        }
+        Some(deadline.map_or(self.peers_there_at, |deadline| {
+            deadline.min(self.peers_there_at)
+        }))
     }
 
     /// Says that time has passed.
     pub fn wake(&mut self, now: Duration) {
+        if self.outbox.holds_back() && self.peers_there_at <= now {
+            self.outbox.release();
+        }
         self.workload.wake(now, &mut self.outbox);
     }
 

@@ -21,6 +21,8 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
   --rpc-timeout TIME    how long to wait for the store, or for a node, before asking again (default 1s)
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
+  --start-wait TIME     how long after init other nodes are taken to be there, unless one of them or a
+                        client has shown it before; until then nothing is said to them (default 10s)
 ";
 
 fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
@@ -32,6 +34,7 @@ fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
         rpc_timeout,
         op_timeout,
         read_wait,
+        start_wait,
         decrements: _,
     } = options;
     match flag.name {
@@ -39,6 +42,7 @@ fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
         "--kv" => flag.set_one_of(service, &["seq-kv", "lin-kv"]),
         "--max-batch" => flag.set_count(batch_max),
         "--read-wait" => flag.set_time(read_wait),
+        "--start-wait" => flag.set_time(start_wait),
         _ => set_limit(flag, pending_max, rpc_timeout, op_timeout),
     }
 }

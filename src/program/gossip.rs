@@ -16,6 +16,8 @@ const OFFERED: &str = "      offered           what the topology message says; e
 const PACE: &str = "\
   --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
   --retry-timeout TIME  how long to wait before telling again; over four times the latency (default 2s)
+  --start-wait TIME     how long after init other nodes are taken to be there, unless one of them or a
+                        client has shown it before; until then nothing is said to them (default 10s)
 ";
 
 /// Sets how news spread; who tells whom is one of `topologies`.
@@ -24,6 +26,7 @@ fn set(flag: &mut Flag, options: &mut Options, topologies: &[&str]) -> Result<()
         "--topology" => flag.set_one_of(&mut options.topology, topologies),
         "--batch-ms" => flag.set_time(&mut options.batch),
         "--retry-timeout" => flag.set_time(&mut options.retry_timeout),
+        "--start-wait" => flag.set_time(&mut options.start_wait),
         _ => flag.unknown(),
     }
 }

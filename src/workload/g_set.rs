@@ -44,6 +44,10 @@ impl Workload for GSet {
         self.gossip.init(node_id, node_ids);
     }
 
+    fn start_wait(&self) -> Duration {
+        self.gossip.start_wait()
+    }
+
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,

@@ -39,6 +39,7 @@ use core::{fmt, str::FromStr, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::node::peers::START_WAIT;
 use crate::node::{Outbox, Workload};
 use crate::protocol::{Error, ErrorCode, Message, Name, present};
 
@@ -111,6 +112,8 @@ pub struct Options {
     pub op_timeout: Duration,
     /// How long a read of the eventual level waits for peers at most.
     pub read_wait: Duration,
+    /// How long after its `init` a node takes its peers to be there; see [`peers`](crate::node::peers).
+    pub start_wait: Duration,
 }
 
 impl Options {
@@ -134,6 +137,7 @@ impl Default for Options {
             rpc_timeout: Duration::from_secs(1),
             op_timeout: Duration::from_millis(4500),
             read_wait: Duration::from_millis(200),
+            start_wait: START_WAIT,
         }
     }
 }
@@ -142,6 +146,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct GCounter {
     decrements: bool,
+    start_wait: Duration,
     level: Chosen,
 }
 
@@ -211,7 +216,7 @@ fn others(node_id: &str, node_ids: &[Cow<'_, str>]) -> Vec<Name> {
 impl GCounter {
     /// A counter. The seed has to be another at each start of a node: see [`Random`](crate::node::Random).
     pub fn new(options: Options, seed: u64) -> Self {
-        let decrements = options.decrements;
+        let (decrements, start_wait) = (options.decrements, options.start_wait);
         let stored = |plan, options| Chosen::Stored(Box::new(Rounds::new(plan, options, seed)));
         let level = match options.consistency {
             Consistency::Regular => stored(REGULAR, options),
@@ -219,7 +224,11 @@ impl GCounter {
             Consistency::Sequential => stored(SEQUENTIAL, options),
             Consistency::Eventual => Chosen::Eventual(Box::new(Eventual::new(options, seed))),
         };
-        GCounter { decrements, level }
+        GCounter {
+            decrements,
+            start_wait,
+            level,
+        }
     }
 }
 
@@ -245,6 +254,10 @@ impl Workload for GCounter {
 
     fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         self.level.level_mut().init(node_id, node_ids);
+    }
+
+    fn start_wait(&self) -> Duration {
+        self.start_wait
     }
 
     fn request(

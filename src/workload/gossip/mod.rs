@@ -30,6 +30,7 @@ use core::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::kv::Patience;
+use crate::node::peers::START_WAIT;
 use crate::node::{Outbox, Random};
 use crate::protocol::{Error, ErrorCode};
 
@@ -67,6 +68,8 @@ pub struct Options {
     /// How long to wait for an acknowledgement before telling again. It has to be more than four times the latency
     /// between nodes. It doubles once.
     pub retry_timeout: Duration,
+    /// How long after its `init` a node takes its neighbours to be there; see [`peers`](crate::node::peers).
+    pub start_wait: Duration,
 }
 
 impl Default for Options {
@@ -75,6 +78,7 @@ impl Default for Options {
             topology: Topology::default(),
             batch: Duration::from_millis(100),
             retry_timeout: Duration::from_secs(2),
+            start_wait: START_WAIT,
         }
     }
 }
@@ -111,6 +115,11 @@ impl<R: Replica> Gossip<R> {
     /// The number of this life of the node, below 2^53.
     pub(super) fn life(&self) -> i64 {
         self.life
+    }
+
+    /// How long after its `init` this node takes its neighbours to be there.
+    pub(super) fn start_wait(&self) -> Duration {
+        self.options.start_wait
     }
 
     /// What this node has.
