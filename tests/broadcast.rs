@@ -251,14 +251,17 @@ fn in_a_tree_no_value_is_told_to_who_has_it() {
 }
 
 #[test]
-fn when_nothing_happens_nothing_is_sent() {
-    let mut run = run(25, 3, options(Topology::Star, 100));
-    run.world.latency_ms = 100;
-    run.mix(5_000);
-    run.rest(5_000);
-    let messages = run.world.messages;
-    run.rest(60_000);
-    assert_eq!(run.world.messages, messages);
+fn when_nothing_happens_one_heartbeat_is_sent_on_each_link_every_three_seconds() {
+    for topology in [Topology::Star, Topology::Tree] {
+        let mut run = run(25, 3, options(topology, 100));
+        run.world.latency_ms = 100;
+        run.mix(5_000);
+        run.rest(5_000);
+        let before = run.world.messages;
+        run.rest(60_000);
+        let heartbeats = run.world.messages - before;
+        assert!((24 * 19..=24 * 21).contains(&heartbeats), "{heartbeats}");
+    }
 }
 
 #[test]

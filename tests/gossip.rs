@@ -105,6 +105,8 @@ fn an_exchange_tells_both_sides_what_either_knew() {
 #[test]
 fn what_a_peer_has_acknowledged_or_told_itself_is_not_sent_again() {
     let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
+    // A node is silent until something is asked.
+    n0.add(0);
     for round in 0..3 {
         let now_ms = round * 1000;
         let asked = n0.wake(now_ms);

@@ -8,9 +8,22 @@
 //!
 //! The node does the `init` handshake and answers what is malformed, unknown or too early; everything else it hands
 //! to a [`Workload`]. What a workload has under way it keeps in [`Pending`].
+//!
+//! # When a node begins to speak
+//!
+//! On Maelstrom nodes are started side by side, and each joins the network when it is started. A message to a node that
+//! has not joined ends the thread that reads its sender's stdout, so the sender is never heard again. A [`Node`]
+//! therefore does nothing but answer `init` until one of these shows that all nodes have joined:
+//!
+//! - Another message has come. Clients send one only when all nodes have answered `init`, and other nodes only when
+//!   they know what this node is about to learn.
+//! - [`START_WAIT`] has passed since its own `init`, the time that Maelstrom gives every node to answer.
+//!
+//! Until then a workload is not called again after [`Workload::init`], so it can't say anything too early. A node that
+//! is started again after a crash can't tell this from its first start and is as silent. It begins to speak when a
+//! client asks it something or another node speaks to it, so other nodes have to do so by themselves now and then.
 
 mod outbox;
-pub mod peers;
 mod pending;
 mod random;
 
@@ -25,6 +38,10 @@ pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::{PENDING_MAX, Pending};
 pub use random::Random;
 
+/// How long after its `init` a node takes all others to have joined the network: 10 s, as long as Maelstrom waits for
+/// the answer to an `init`.
+pub const START_WAIT: Duration = Duration::from_secs(10);
+
 /// What a node does: one implementation a challenge.
 pub trait Workload {
     /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed.
@@ -36,9 +53,10 @@ pub trait Workload {
         let _ = (node_id, node_ids);
     }
 
-    /// How long after its `init` the node takes all peers to be there, if nothing shows it before: see [`peers`].
+    /// How long after its `init` the node begins to speak if no message makes it do so before: see
+    /// [the module's documentation](self#when-a-node-begins-to-speak).
     fn start_wait(&self) -> Duration {
-        peers::START_WAIT
+        START_WAIT
     }
 
     /// A request has come, from a client or from another node.
@@ -59,6 +77,8 @@ pub trait Workload {
     }
 
     /// When [`wake`](Self::wake) is wanted at the latest.
+    ///
+    /// Right after `init` it may be a time in the past: the node calls `wake` as soon as it begins to speak.
     fn deadline(&self) -> Option<Duration> {
         None
     }
@@ -89,8 +109,8 @@ pub trait Workload {
 pub struct Node<W> {
     workload: W,
     outbox: Outbox,
-    /// When all peers are taken to be there, if nothing has shown it before.
-    peers_there_at: Duration,
+    /// Nothing has shown yet that all nodes have joined; this node begins to speak at that time at the latest.
+    silent_until: Option<Duration>,
 }
 
 /// A line that no one can be told about: what is wrong with it.
@@ -126,7 +146,7 @@ impl<W: Workload> Node<W> {
         Node {
             workload,
             outbox: Outbox::new(),
-            peers_there_at: Duration::ZERO,
+            silent_until: None,
         }
     }
 
@@ -152,10 +172,6 @@ impl<W: Workload> Node<W> {
             }
         };
         let body = &message.body;
-        if self.outbox.holds_back() {
-            let is_request = body.in_reply_to.is_none() && body.kind != "init";
-            self.outbox.hear(&message.src, is_request);
-        }
         let result = if body.kind == "init" {
             self.init(line, &message.src, body.msg_id, now)
         } else if !self.outbox.is_initialised() {
@@ -163,19 +179,26 @@ impl<W: Workload> Node<W> {
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
                 "this node has had no init yet",
             ))
-        } else if body.in_reply_to.is_some() {
-            self.workload.reply(&message, now, &mut self.outbox);
-            Ok(())
-        } else if body.kind.is_empty() {
-            Err(Error::missing("type"))
         } else {
-            self.workload.request(&message, now, &mut self.outbox)
+            self.silent_until = None;
+            self.handle(&message, now)
         };
         if let Err(error) = result {
             self.outbox
                 .error_as(&message.dest, &message.src, body.msg_id, &error);
         }
         Ok(())
+    }
+
+    fn handle(&mut self, message: &Message<'_, W::Fields<'_>>, now: Duration) -> Result<(), Error> {
+        if message.body.in_reply_to.is_some() {
+            self.workload.reply(message, now, &mut self.outbox);
+            Ok(())
+        } else if message.body.kind.is_empty() {
+            Err(Error::missing("type"))
+        } else {
+            self.workload.request(message, now, &mut self.outbox)
+        }
     }
 
     /// A second `init` changes nothing and is answered: the first answer may have been lost.
@@ -194,8 +217,8 @@ impl<W: Workload> Node<W> {
             return Err(malformed("malformed init: node_id is empty".into()));
         }
         if !self.outbox.is_initialised() {
-            self.outbox.init(node_id, node_ids);
-            self.peers_there_at = now.saturating_add(self.workload.start_wait());
+            self.outbox.init(node_id);
+            self.silent_until = Some(now.saturating_add(self.workload.start_wait()));
             self.workload.init(node_id, node_ids);
         }
         self.outbox.reply(src, msg_id, "init_ok");
@@ -204,26 +227,23 @@ impl<W: Workload> Node<W> {
 
     /// When [`wake`](Self::wake) is wanted at the latest; `None` as long as nothing is under way.
     pub fn deadline(&self) -> Option<Duration> {
-        let deadline = self.workload.deadline();
-        if !self.outbox.holds_back() {
-            return deadline;
-        }
-        Some(deadline.map_or(self.peers_there_at, |deadline| {
-            deadline.min(self.peers_there_at)
-        }))
+        self.silent_until.or_else(|| self.workload.deadline())
     }
 
     /// Says that time has passed.
     pub fn wake(&mut self, now: Duration) {
-        if self.outbox.holds_back() && self.peers_there_at <= now {
-            self.outbox.release();
+        if self.silent_until.is_some_and(|until| now < until) {
+            return;
         }
+        self.silent_until = None;
         self.workload.wake(now, &mut self.outbox);
     }
 
     /// Says that no input will come any more. What is under way is answered as truly as it can be.
     pub fn finish(&mut self) {
-        self.workload.finish(&mut self.outbox);
+        if self.silent_until.is_none() {
+            self.workload.finish(&mut self.outbox);
+        }
     }
 
     /// The bytes that wait to be written: whole lines, but for a line of which a part has been [`written`](Self::written).
@@ -239,5 +259,108 @@ impl<W: Workload> Node<W> {
     /// Whether so much output waits that no more input should be given, see [`OUTPUT_BYTES_MAX`].
     pub fn is_full(&self) -> bool {
         self.outbox.bytes().len() >= OUTPUT_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    /// Greets `n1` whenever it can, and for the last time when the input ends.
+    struct Greeter;
+
+    impl Workload for Greeter {
+        type Fields<'a> = IgnoredAny;
+
+        fn request(
+            &mut self,
+            _request: &Message<'_, IgnoredAny>,
+            _now: Duration,
+            _outbox: &mut Outbox,
+        ) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Duration> {
+            Some(Duration::ZERO)
+        }
+
+        fn wake(&mut self, _now: Duration, outbox: &mut Outbox) {
+            outbox.send("n1", "hello");
+        }
+
+        fn finish(&mut self, outbox: &mut Outbox) {
+            outbox.send("n1", "farewell");
+        }
+    }
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    /// A node that had its `init` at time zero and has answered it.
+    fn greeter() -> Node<Greeter> {
+        let mut node = Node::new(Greeter);
+        receive(&mut node, "c0", INIT, Duration::ZERO);
+        assert!(said(&mut node).contains("init_ok"));
+        node
+    }
+
+    const INIT: &str = r#""type":"init","node_id":"n0","node_ids":["n0","n1"],"msg_id":1"#;
+
+    fn receive(node: &mut Node<Greeter>, src: &str, body: &str, now: Duration) {
+        let line = alloc::format!(r#"{{"src":"{src}","dest":"n0","body":{{{body}}}}}"#);
+        node.receive(&line, now).expect("a message");
+    }
+
+    fn said(node: &mut Node<Greeter>) -> String {
+        let said = str::from_utf8(node.output()).expect("UTF-8").into();
+        node.written(node.output().len());
+        said
+    }
+
+    #[test]
+    fn a_node_says_nothing_by_itself_until_something_but_init_has_come_or_the_wait_is_over() {
+        let mut node = greeter();
+        assert_eq!(node.deadline(), Some(START_WAIT));
+        receive(&mut node, "c0", INIT, NOW);
+        assert!(said(&mut node).contains("init_ok"));
+        node.wake(START_WAIT - Duration::from_nanos(1));
+        assert_eq!(node.deadline(), Some(START_WAIT));
+        node.finish();
+        assert_eq!(said(&mut node), "");
+        node.wake(START_WAIT);
+        assert!(said(&mut node).contains("hello"));
+        assert_eq!(node.deadline(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_message_from_anyone_shows_that_all_have_joined() {
+        for (src, body) in [
+            ("c1", r#""type":"read""#),
+            ("n1", r#""type":"gossip""#),
+            ("seq-kv", r#""type":"read_ok","in_reply_to":7"#),
+        ] {
+            let mut node = greeter();
+            receive(&mut node, src, body, NOW);
+            assert_eq!(node.deadline(), Some(Duration::ZERO), "{src}");
+            node.wake(NOW);
+            node.finish();
+            let said = said(&mut node);
+            assert!(
+                said.contains("hello") && said.contains("farewell"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_before_init_shows_nothing() {
+        let mut node = Node::new(Greeter);
+        receive(&mut node, "n1", r#""type":"gossip""#, NOW);
+        receive(&mut node, "c0", INIT, NOW);
+        assert_eq!(node.deadline(), Some(NOW + START_WAIT));
     }
 }

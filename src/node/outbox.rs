@@ -1,6 +1,5 @@
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 
-use super::peers::{HELD_BYTES_MAX, Peers};
 use crate::protocol::{Error, Id, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
@@ -19,7 +18,6 @@ pub struct Outbox {
     bytes: Vec<u8>,
     /// `bytes[..written]` is out already.
     written: usize,
-    peers: Peers,
 }
 
 impl Outbox {
@@ -28,32 +26,11 @@ impl Outbox {
             sender: None,
             bytes: Vec::with_capacity(OUTPUT_BYTES_MAX),
             written: 0,
-            peers: Peers::default(),
         }
     }
 
-    pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+    pub(super) fn init(&mut self, node_id: &str) {
         self.sender = Some(Sender::new(node_id));
-        self.peers = Peers::new(node_id, node_ids);
-    }
-
-    /// Whether messages to some peer are held back: see [`super::peers`].
-    pub(super) fn holds_back(&self) -> bool {
-        !self.peers.are_there()
-    }
-
-    /// A message from `src` has come; `is_request` if it asks for something other than `init`.
-    #[cold]
-    pub(super) fn hear(&mut self, src: &str, is_request: bool) {
-        let is_peer = self.peers.hear(src, &mut self.bytes);
-        if is_request && !is_peer {
-            self.release();
-        }
-    }
-
-    /// Holds nothing back any more.
-    pub(super) fn release(&mut self) {
-        self.peers.release(&mut self.bytes);
     }
 
     pub(super) fn is_initialised(&self) -> bool {
@@ -66,24 +43,7 @@ impl Outbox {
     pub fn send(&mut self, dest: &(impl Id + ?Sized), kind: &'static str) -> MessageWriter<'_> {
         let sender = self.sender.as_ref();
         let sender = sender.expect("a workload hears nothing, so says nothing, before init");
-        if self.peers.are_there() {
-            return MessageWriter::new(&mut self.bytes, sender, dest, kind);
-        }
-        self.send_if_there(dest.as_text(), kind)
-    }
-
-    /// Like [`send`](Self::send), while some peers are not known to be there.
-    #[cold]
-    #[inline(never)]
-    fn send_if_there(&mut self, dest: &str, kind: &'static str) -> MessageWriter<'_> {
-        let sender = self.sender.as_ref().expect("it was there a moment ago");
-        match self.peers.held(dest) {
-            None => MessageWriter::new(&mut self.bytes, sender, dest, kind),
-            Some(held) if held.len() < HELD_BYTES_MAX => {
-                MessageWriter::new(held, sender, dest, kind)
-            }
-            Some(_) => MessageWriter::silent(),
-        }
+        MessageWriter::new(&mut self.bytes, sender, dest, kind)
     }
 
     /// Begins the answer to a request. Nothing is written if the request had no `msg_id`: nobody waits.

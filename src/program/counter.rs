@@ -21,8 +21,8 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
   --rpc-timeout TIME    how long to wait for the store, or for a node, before asking again (default 1s)
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
-  --start-wait TIME     how long after init other nodes are taken to be there, unless one of them or a
-                        client has shown it before; until then nothing is said to them (default 10s)
+  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+                        (default 10s: by then all nodes have joined Maelstrom's network)
 ";
 
 fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {

@@ -16,8 +16,8 @@ const OFFERED: &str = "      offered           what the topology message says; e
 const PACE: &str = "\
   --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
   --retry-timeout TIME  how long to wait before telling again; over four times the latency (default 2s)
-  --start-wait TIME     how long after init other nodes are taken to be there, unless one of them or a
-                        client has shown it before; until then nothing is said to them (default 10s)
+  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+                        (default 10s: by then all nodes have joined Maelstrom's network)
 ";
 
 /// Sets how news spread; who tells whom is one of `topologies`.

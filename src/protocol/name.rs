@@ -36,34 +36,15 @@ impl From<&str> for Name {
 }
 
 /// What a message can be addressed to: an id, however it is kept.
-pub trait Id: Encode {
-    /// The id as text.
-    fn as_text(&self) -> &str;
-}
+pub trait Id: Encode {}
 
-impl Id for Name {
-    fn as_text(&self) -> &str {
-        self.as_str()
-    }
-}
+impl Id for Name {}
 
-impl Id for str {
-    fn as_text(&self) -> &str {
-        self
-    }
-}
+impl Id for str {}
 
-impl Id for String {
-    fn as_text(&self) -> &str {
-        self
-    }
-}
+impl Id for String {}
 
-impl Id for Cow<'_, str> {
-    fn as_text(&self) -> &str {
-        self
-    }
-}
+impl Id for Cow<'_, str> {}
 
 // Not by way of `as_str`, which looks through its bytes.
 impl Encode for Name {

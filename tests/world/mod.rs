@@ -44,6 +44,8 @@ pub struct World<W> {
     /// Whether requests to the store may be doubled, too.
     pub doubles_requests: bool,
     pub store: LinKv,
+    /// Which nodes have joined the network. It is a mistake to send anything to others.
+    has_joined: Vec<bool>,
     make: Box<dyn Fn(u64) -> W>,
     nodes: Vec<Node<W>>,
     under_way: BinaryHeap<Reverse<(u64, u64, String, String)>>,
@@ -83,6 +85,13 @@ pub fn name(node: usize) -> String {
 
 impl<W: Workload> World<W> {
     pub fn new(nodes: usize, seed: u64, make: impl Fn(u64) -> W + 'static) -> Self {
+        let mut world = World::before_start(nodes, seed, make);
+        (0..nodes).for_each(|node| world.join(node));
+        world
+    }
+
+    /// Nobody has joined the network yet.
+    pub fn before_start(nodes: usize, seed: u64, make: impl Fn(u64) -> W + 'static) -> Self {
         let mut world = World {
             now_ms: 0,
             random: Random::new(seed),
@@ -95,35 +104,42 @@ impl<W: Workload> World<W> {
             is_tracing: false,
             doubles_requests: true,
             store: LinKv::default(),
+            has_joined: vec![false; nodes],
             make: Box::new(make),
             nodes: Vec::new(),
             under_way: BinaryHeap::new(),
             sent: 0,
             answers: Vec::new(),
         };
-        for index in 0..nodes {
-            let node = world.start(index, nodes);
+        for _ in 0..nodes {
+            let node = world.make_node();
             world.nodes.push(node);
         }
         world
     }
 
-    /// A node in a new life: it remembers nothing and gets `init`.
-    fn start(&mut self, index: usize, count: usize) -> Node<W> {
-        let mut node = Node::new((self.make)(self.random.next_u64()));
-        let node_ids: Vec<String> = (0..count).map(name).collect();
-        let init = json!({"src": "c99", "dest": name(index), "body":
-            {"type": "init", "node_id": name(index), "node_ids": node_ids, "msg_id": 1}});
+    fn make_node(&mut self) -> Node<W> {
+        Node::new((self.make)(self.random.next_u64()))
+    }
+
+    /// A node is there for others and gets its `init`.
+    pub fn join(&mut self, node: usize) {
+        self.has_joined[node] = true;
+        let node_ids: Vec<String> = (0..self.nodes.len()).map(name).collect();
+        let init = json!({"src": "c99", "dest": name(node), "body":
+            {"type": "init", "node_id": name(node), "node_ids": node_ids, "msg_id": 1}});
         let now = Duration::from_millis(self.now_ms);
-        node.receive(&init.to_string(), now)
+        self.nodes[node]
+            .receive(&init.to_string(), now)
             .expect("init is a message");
-        node.written(node.output().len());
-        node
+        let init_ok_bytes = self.nodes[node].output().len();
+        self.nodes[node].written(init_ok_bytes);
     }
 
     /// The node forgets everything and starts again.
     pub fn kill(&mut self, node: usize) {
-        self.nodes[node] = self.start(node, self.nodes.len());
+        self.nodes[node] = self.make_node();
+        self.join(node);
     }
 
     /// A client says something to a node.
@@ -149,6 +165,11 @@ impl<W: Workload> World<W> {
 
     /// A message between servers.
     fn post_with_faults(&mut self, src: &str, dest: String, line: String) {
+        if let Some(node) = dest.strip_prefix('n') {
+            let node: usize = node.parse().expect("nodes have numbers");
+            let is_absent = self.has_joined.get(node) == Some(&false);
+            assert!(!is_absent, "{dest} has not joined: {line}");
+        }
         self.messages += 1;
         let side = |id: &str| self.sides.get(id[1..].parse::<usize>().ok()?);
         if let (Some(from), Some(to)) = (side(src), side(&dest))

@@ -39,8 +39,7 @@ use core::{fmt, str::FromStr, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::peers::START_WAIT;
-use crate::node::{Outbox, Workload};
+use crate::node::{Outbox, START_WAIT, Workload};
 use crate::protocol::{Error, ErrorCode, Message, Name, present};
 
 use answers::Want;
@@ -112,7 +111,8 @@ pub struct Options {
     pub op_timeout: Duration,
     /// How long a read of the eventual level waits for peers at most.
     pub read_wait: Duration,
-    /// How long after its `init` a node takes its peers to be there; see [`peers`](crate::node::peers).
+    /// How long after its `init` a node begins to speak if no message makes it do so before: see
+    /// [`node`](crate::node#when-a-node-begins-to-speak).
     pub start_wait: Duration,
 }
 

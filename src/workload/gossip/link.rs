@@ -10,6 +10,9 @@ use crate::protocol::{Encode, Name};
 /// A message carries at most this much of entries, or one entry: 64 KiB.
 pub const GOSSIP_BYTES_MAX: usize = 64 << 10;
 
+/// A neighbour that has heard nothing for so long gets a message without entries: 3 s.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
+
 /// What one node tells another.
 #[derive(Deserialize, Default)]
 pub struct Told<'a> {
@@ -49,14 +52,24 @@ pub(super) struct Link {
     retry_at: Option<Duration>,
     /// How often that has happened without a word from the other one.
     attempts: u32,
+    /// A neighbour gets a message then even if there is nothing to say.
+    heartbeat_at: Duration,
 }
 
 /// What [`Link::hear`] found out.
 pub(super) struct Heard {
     /// The entries are the ones that follow what has been heard before, or older ones.
     pub(super) follows: bool,
-    /// The other one has to be told who this node is, or that these entries have come.
-    pub(super) wants_ack: bool,
+    /// How soon the other one has to be answered, if it has to be.
+    pub(super) answer: Option<Answer>,
+}
+
+/// What the other one has to be told, whether there are entries for it or not.
+pub(super) enum Answer {
+    /// Who this node is. The other one takes it for an earlier life, or was started again itself.
+    AtOnce,
+    /// That its entries have come. That may wait for entries to go with it.
+    Soon,
 }
 
 impl Link {
@@ -74,6 +87,7 @@ impl Link {
             next_news_at: Duration::ZERO,
             retry_at: None,
             attempts: 0,
+            heartbeat_at: Duration::ZERO,
         }
     }
 
@@ -103,6 +117,9 @@ impl Link {
         let was_silent = self.attempts > 0;
         let is_same = self.life.is_none_or(|life| life == told.life);
         self.life = Some(told.life);
+        // The one that spoke last goes on to do so: one heartbeat a link is enough.
+        let heartbeat_at = now.saturating_add(HEARTBEAT_INTERVAL * 3 / 2);
+        self.heartbeat_at = self.heartbeat_at.max(heartbeat_at);
         if !is_same {
             // It has forgotten everything. What it says it has heard may be of a life before, so start over.
             (self.acked, self.sent, self.heard) = (0, 0, 0);
@@ -130,8 +147,12 @@ impl Link {
             self.add_news();
         }
         let follows = knows_this_life && told.after <= self.heard;
-        let wants_ack = !knows_this_life || told.ack.is_none() || !told.entries.is_empty();
-        Heard { follows, wants_ack }
+        let answer = match told.ack {
+            _ if !knows_this_life => Some(Answer::AtOnce),
+            Some(_) if told.entries.is_empty() => None,
+            _ => Some(Answer::Soon),
+        };
+        Heard { follows, answer }
     }
 
     fn take_ack(&mut self, heard: u64, retry_at: Duration) {
@@ -158,8 +179,24 @@ impl Link {
     /// When there is something to do.
     pub(super) fn due(&self) -> Option<Duration> {
         let news_at = (self.has_news && self.attempts == 0).then_some(self.next_news_at);
-        let times = [news_at, self.ack_at, self.retry_at];
+        let times = [
+            news_at,
+            self.ack_at,
+            self.retry_at,
+            self.next_heartbeat_at(),
+        ];
         times.into_iter().flatten().min()
+    }
+
+    /// When the next heartbeat is due. What is on its way is told again until it is answered, which says as much.
+    fn next_heartbeat_at(&self) -> Option<Duration> {
+        let is_quiet = self.is_neighbour && self.retry_at.is_none();
+        is_quiet.then_some(self.heartbeat_at)
+    }
+
+    /// No heartbeat is needed any more.
+    pub(super) fn end_heartbeats(&mut self) {
+        self.heartbeat_at = Duration::MAX;
     }
 
     /// The message that is due, if there is one; its entries go to `entries`. `wait` says how long to wait for an
@@ -178,33 +215,39 @@ impl Link {
             self.attempts += 1;
             self.has_news = true;
         } else if self.attempts > 0 || now < self.next_news_at {
-            // No news now; perhaps an acknowledgement is due.
-            return self.ack(own_life, entries, now);
+            return self.tell_nothing_new(own_life, entries, now);
         }
         let end = self.fill(replica, entries);
         if entries.is_empty() && self.life.is_some() {
             self.attempts = 0;
-            return self.ack(own_life, entries, now);
+            return self.tell_nothing_new(own_life, entries, now);
         }
         self.retry_at.get_or_insert(now + wait(self.attempts));
         self.next_news_at = now + pace;
         let is_first_on_its_way = self.sent == self.acked;
         let after = if is_first_on_its_way { 0 } else { self.sent };
         self.sent = end;
-        Some(self.telling(own_life, after, end))
+        Some(self.telling(own_life, (after, end), now))
     }
 
-    /// An acknowledgement and nothing else, if one is due.
-    fn ack(&mut self, own_life: i64, entries: &mut Vec<u8>, now: Duration) -> Option<Telling> {
-        if self.ack_at.is_none_or(|ack_at| now < ack_at) {
+    /// A message without entries, if it is time for an acknowledgement or a heartbeat.
+    fn tell_nothing_new(
+        &mut self,
+        own_life: i64,
+        entries: &mut Vec<u8>,
+        now: Duration,
+    ) -> Option<Telling> {
+        let times = [self.ack_at, self.next_heartbeat_at()];
+        if times.into_iter().flatten().all(|at| now < at) {
             return None;
         }
         entries.clear();
-        Some(self.telling(own_life, 0, 0))
+        Some(self.telling(own_life, (0, 0), now))
     }
 
-    fn telling(&mut self, life: i64, after: u64, end: u64) -> Telling {
+    fn telling(&mut self, life: i64, (after, end): (u64, u64), now: Duration) -> Telling {
         self.ack_at = None;
+        self.heartbeat_at = now.saturating_add(HEARTBEAT_INTERVAL);
         Telling {
             life,
             after,
