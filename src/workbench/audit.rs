@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check::Finding;
 use super::check::availability::Availability;
+use super::check::limits::Limits;
 use super::client::CLIENT_TIMEOUT;
 use super::history::{Operation, Outcome};
 use super::nemesis::FaultWindow;
@@ -14,6 +15,8 @@ use super::workload::Workload;
 pub struct Demands {
     /// How many operations must succeed.
     pub availability: Option<Availability>,
+    /// How many messages it may take, and how long values may take to reach every node.
+    pub limits: Limits,
     /// Whether warnings make a run invalid.
     pub is_strict: bool,
 }

@@ -15,6 +15,7 @@ pub mod echo;
 mod finals;
 pub mod g_set;
 pub mod kafka;
+pub mod limits;
 pub mod lin_kv;
 mod monotone;
 pub mod search;

@@ -1,7 +1,9 @@
 //! The command `eddy`.
 
+mod challenge;
+mod challenges;
 mod console;
-mod examples;
+mod help;
 mod load;
 mod matrix;
 mod options;
@@ -20,8 +22,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::check::Validity;
+use challenge::ChallengeOptions;
 use console::say;
-use examples::{CHALLENGES, EXIT_STATUS};
+use help::EXIT_STATUS;
 use matrix::MatrixOptions;
 use options::TestOptions;
 use sim::SimOptions;
@@ -31,7 +34,7 @@ const COULD_NOT_RUN: u8 = 3;
 
 /// A workbench for Maelstrom nodes: their network, services, clients, faults and checkers in one native program.
 #[derive(Parser)]
-#[command(name = "eddy", version, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
+#[command(name = "eddy", version, after_help = format!("{}\n\n{EXIT_STATUS}", help::challenges()))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +44,8 @@ struct Cli {
 enum Command {
     /// Tests a node: runs it as real processes, and checks what clients saw.
     Test(Box<TestOptions>),
+    /// Runs Gossip Glomers challenges with their own parameters, and holds them to their own limits.
+    Challenge(ChallengeOptions),
     /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
     Sim(Box<SimOptions>),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
@@ -74,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let verdict = match cli.command {
         Command::Test(options) => test::test(&options, &args),
+        Command::Challenge(options) => challenge::challenge(&options),
         Command::Sim(options) => sim::sim(&options),
         Command::Matrix(options) => matrix::matrix(&options),
         Command::Completions { shell } => {

@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command};
 
-use super::examples::{CHALLENGES, EXIT_STATUS};
+use super::help::{self, EXIT_STATUS};
 use super::load::LoadOptions;
 use super::workloads::WorkloadName;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
+use crate::workbench::check::limits::{Limits, StableLatency};
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
@@ -20,7 +21,7 @@ use crate::workbench::world::Settings;
 
 /// The flags of `eddy test`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{CHALLENGES}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, after_help = format!("{}\n\n{EXIT_STATUS}", help::challenges()))]
 pub(super) struct TestOptions {
     /// The program that a node runs.
     #[arg(long, value_name = "FILE")]
@@ -144,6 +145,15 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
 
+    /// How many messages between servers there may be for each operation.
+    #[arg(long, value_name = "N", value_parser = not_negative, allow_negative_numbers = true)]
+    pub max_messages_per_op: Option<f64>,
+
+    /// How long values may take from their acknowledgement until every node has them, in milliseconds, in the median and
+    /// at most: median=400,max=600, or one of them. Broadcast and g-set.
+    #[arg(long, value_name = "LIMITS")]
+    pub max_stable_latency: Option<StableLatency>,
+
     /// Let warnings make a run invalid: what Maelstrom lets pass, and most would call a fault.
     #[arg(long)]
     pub strict: bool,
@@ -172,6 +182,10 @@ impl RunOptions {
     pub(super) fn demands(&self) -> Demands {
         Demands {
             availability: self.availability,
+            limits: Limits {
+                messages_per_op_max: self.max_messages_per_op,
+                stable_latency_max: self.max_stable_latency,
+            },
             is_strict: self.strict,
         }
     }

@@ -46,6 +46,12 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     if let Some(availability) = options.availability {
         words.push(format!("--availability {availability}"));
     }
+    if let Some(limit) = options.max_messages_per_op {
+        words.push(format!("--max-messages-per-op {limit}"));
+    }
+    if let Some(limits) = options.max_stable_latency {
+        words.push(format!("--max-stable-latency {limits}"));
+    }
     if options.strict {
         words.push(String::from("--strict"));
     }

@@ -39,6 +39,29 @@ pub(super) enum TestError {
 /// Runs a test as often as was asked for or until it is not valid, prints the reports and gives the last verdict. `args`
 /// is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
+    let mut last = Validity::Valid;
+    each_run(options, args, |run, report| {
+        let mut out = io::stdout().lock();
+        last = report.validity();
+        if options.output.json {
+            let json = serde_json::to_string(report).map_err(io::Error::from)?;
+            return writeln!(out, "{json}");
+        }
+        if options.test_count > 1 {
+            writeln!(out, "run {} of {}", run + 1, options.test_count)?;
+        }
+        writeln!(out, "{}", harmless(&report.to_string()))
+    })?;
+    Ok(last)
+}
+
+/// Runs a test as often as was asked for or until it is not valid, and has each run's report told, with its number from 0
+/// up. `args` is the whole command line.
+pub(super) fn each_run(
+    options: &TestOptions,
+    args: &[OsString],
+    mut tell: impl FnMut(usize, &Report) -> io::Result<()>,
+) -> Result<(), TestError> {
     // Short enough to be typed.
     let first_seed = options.run.seed.unwrap_or_else(|| random_seed() >> 32);
     for run in 0..options.test_count {
@@ -51,16 +74,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
         };
         let (report, is_interrupted) =
             workloads::perform(options.run.workload, &options.run.load, run_once)?;
-        let mut out = io::stdout().lock();
-        if options.output.json {
-            let json = serde_json::to_string(&report).map_err(io::Error::from)?;
-            writeln!(out, "{json}")?;
-        } else {
-            if options.test_count > 1 {
-                writeln!(out, "run {} of {}", run + 1, options.test_count)?;
-            }
-            writeln!(out, "{}", harmless(&report.to_string()))?;
-        }
+        tell(run, &report)?;
         if is_interrupted {
             let kept = report.store().map_or_else(String::new, |folder| {
                 format!(". What is known of the run is in {}", folder.display())
@@ -68,10 +82,10 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
             return Err(TestError::Interrupted(kept));
         }
         if report.validity() != Validity::Valid {
-            return Ok(report.validity());
+            break;
         }
     }
-    Ok(Validity::Valid)
+    Ok(())
 }
 
 /// One run on the program that was given.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::audit::{Counts, Demands, never_succeeded};
 use super::check::availability;
+use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
@@ -41,6 +42,8 @@ pub struct Report {
     operations_by_type: BTreeMap<&'static str, Counts>,
     latency_ms: Option<Quantiles>,
     messages: Messages,
+    /// What has a limit, as it was measured.
+    limits: Vec<Measure>,
     faults: Vec<ReportedFault>,
     facts: Map<String, Value>,
     repeat: String,
@@ -113,6 +116,8 @@ impl Report {
         let operations = Counts::sum(by_kind.values());
         let mut findings = record.findings.clone();
         let mut facts = Map::new();
+        let mut limited = Vec::new();
+        let messages = Messages::new(record.sent, record.received, operations.total());
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
             findings.extend(never_succeeded::<W>(
@@ -125,6 +130,10 @@ impl Report {
                 findings.extend(verdict.findings);
                 facts.extend(verdict.facts);
             }
+            limited = demands
+                .limits
+                .measure(messages.servers_per_operation, &facts);
+            findings.extend(limits::check(&limited).findings);
         }
         let validities = findings
             .iter()
@@ -151,7 +160,8 @@ impl Report {
             operations,
             operations_by_type: by_kind,
             latency_ms: Quantiles::of(&mut figures::latencies(history)),
-            messages: Messages::new(record.sent, record.received, operations.total()),
+            messages,
+            limits: limited,
             faults: record.fault_windows.iter().map(reported_fault).collect(),
             facts,
             repeat,
@@ -191,6 +201,16 @@ impl Report {
     /// The names of the nodes.
     pub fn nodes(&self) -> &[String] {
         &self.nodes
+    }
+
+    /// How many operations there were.
+    pub fn operation_count(&self) -> usize {
+        self.operations.total()
+    }
+
+    /// What has a limit, as it was measured.
+    pub fn limits(&self) -> &[Measure] {
+        &self.limits
     }
 
     /// The verdict.
@@ -365,6 +385,9 @@ impl fmt::Display for Report {
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
             let name = name.replace('_', " ");
             writeln!(f, "{name:<11} {}", words::figure(value))?;
+        }
+        for measure in &self.limits {
+            writeln!(f, "limit       {measure}")?;
         }
         if let Some(folder) = &self.store {
             writeln!(f, "stored in   {}", folder.display())?;

@@ -1,0 +1,268 @@
+//! `eddy challenge`: the Gossip Glomers challenges with their own parameters, held to their own limits.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Write};
+
+use clap::{Args, Parser};
+use serde::Serialize;
+
+use super::challenges::{CHALLENGES, Challenge};
+use super::console::harmless;
+use super::help;
+use super::options::TestOptions;
+use super::test::{self, TestError};
+use crate::workbench::check::Validity;
+use crate::workbench::report::Report;
+
+/// The command line of `eddy challenge`.
+#[derive(Args)]
+#[command(after_help = format!("{}\n\n{}", help::challenges(), help::EXIT_STATUS))]
+pub(super) struct ChallengeOptions {
+    /// Which challenges, such as 3d, several of them, or all; then the program of the nodes; then flags of eddy test that
+    /// are to differ from the challenge's; then, after --, what the nodes are given. Where challenges of several workloads
+    /// are run, each has its program: --bin echo=./echo --bin broadcast=./broadcast.
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "NAME... --bin [WORKLOAD=]FILE... [FLAGS] [-- NODE ARGS]"
+    )]
+    words: Vec<OsString>,
+}
+
+/// What was asked for.
+struct Request {
+    challenges: Vec<&'static Challenge>,
+    /// The programs by workload; the one that serves every other workload has an empty name.
+    programs: BTreeMap<String, OsString>,
+    /// What else `eddy test` is given.
+    rest: Vec<OsString>,
+}
+
+impl Request {
+    fn read(words: &[OsString]) -> Result<Self, String> {
+        let mut words = words.iter().peekable();
+        let mut challenges = Vec::new();
+        while let Some(name) = words.next_if(|word| !word.as_encoded_bytes().starts_with(b"-")) {
+            let name = name.to_string_lossy();
+            let found = CHALLENGES
+                .iter()
+                .filter(|challenge| name == "all" || challenge.name == name);
+            let count = challenges.len();
+            challenges.extend(found);
+            if challenges.len() == count {
+                let names: Vec<_> = CHALLENGES.iter().map(|challenge| challenge.name).collect();
+                return Err(format!(
+                    "there is no challenge {name}. There are {}, and all",
+                    names.join(" ")
+                ));
+            }
+        }
+        if challenges.is_empty() {
+            return Err(
+                "say which challenge first, such as eddy challenge 3d --bin ./broadcast, or all"
+                    .into(),
+            );
+        }
+        let mut request = Request {
+            challenges,
+            programs: BTreeMap::new(),
+            rest: Vec::new(),
+        };
+        while let Some(word) = words.next() {
+            let text = word.to_string_lossy();
+            if text == "--" {
+                request.rest.push(word.clone());
+                request.rest.extend(words.by_ref().cloned());
+            } else if text == "--bin" {
+                let program = words.next().ok_or("--bin needs a program")?;
+                request.add_program(program)?;
+            } else if let Some(program) = text.strip_prefix("--bin=") {
+                request.add_program(OsStr::new(program))?;
+            } else {
+                request.rest.push(word.clone());
+            }
+        }
+        Ok(request)
+    }
+
+    fn add_program(&mut self, program: &OsStr) -> Result<(), String> {
+        let text = program.to_string_lossy();
+        let (workload, program) = match text.split_once('=') {
+            Some((workload, file)) if !workload.contains('/') => (workload, OsStr::new(file)),
+            _ => ("", program),
+        };
+        let is_known =
+            |challenge: &Challenge| workload.is_empty() || challenge.workload == workload;
+        if !CHALLENGES.iter().any(is_known) {
+            return Err(format!(
+                "--bin {text}: no challenge has the workload {workload}"
+            ));
+        }
+        self.programs.insert(workload.into(), program.into());
+        Ok(())
+    }
+
+    /// The command line of `eddy test` that runs a challenge.
+    fn command(&self, challenge: &Challenge) -> Result<Vec<OsString>, String> {
+        let workload = challenge.workload;
+        let program = self.programs.get(workload).or(self.programs.get(""));
+        let program = program.ok_or_else(|| {
+            format!(
+                "challenge {} needs a program: --bin {workload}=FILE",
+                challenge.name
+            )
+        })?;
+        let words = ["eddy", "test"].into_iter().chain(challenge.words());
+        let mut command: Vec<OsString> = words.map(OsString::from).collect();
+        command.extend(["--bin".into(), program.clone()]);
+        command.extend(self.rest.iter().cloned());
+        Ok(command)
+    }
+}
+
+/// What reads the command line of `eddy test`.
+#[derive(Parser)]
+#[command(name = "eddy challenge", bin_name = "eddy test", no_binary_name = true)]
+struct TestLine {
+    #[command(flatten)]
+    options: TestOptions,
+}
+
+/// How a challenge went.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    challenge: &'static str,
+    report: &'a Report,
+}
+
+/// `3d passed: 2.9 messages an operation (30 allowed), median 238 ms (400 allowed), …`.
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome { challenge, report } = self;
+        let finding = report.first_finding();
+        let finding = finding.lines().next().unwrap_or_default();
+        match report.validity() {
+            Validity::Valid => write!(
+                f,
+                "{challenge} passed: {} operations",
+                report.operation_count()
+            )?,
+            Validity::Invalid => return write!(f, "{challenge} FAILED: {finding}"),
+            Validity::Unknown => return write!(f, "{challenge} undecided: {finding}"),
+        }
+        for measure in report.limits() {
+            write!(f, ", {measure}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the challenges one after the other, tells how each went, and gives the worst verdict.
+pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, TestError> {
+    let request = Request::read(&options.words).map_err(TestError::Options)?;
+    let mut lines = Vec::new();
+    for challenge in &request.challenges {
+        let args = request.command(challenge).map_err(TestError::Options)?;
+        let line = TestLine::try_parse_from(&args[2..]);
+        let options = line.unwrap_or_else(|error| error.exit()).options;
+        lines.push((challenge.name, options, args));
+    }
+    let (is_one, mut worst) = (lines.len() == 1, Validity::Valid);
+    for (challenge, options, args) in &lines {
+        let mut last = Validity::Valid;
+        test::each_run(options, args, |_, report| {
+            let outcome = Outcome { challenge, report };
+            let mut out = io::stdout().lock();
+            last = report.validity();
+            if options.output.json {
+                let json = serde_json::to_string(&outcome).map_err(io::Error::from)?;
+                return writeln!(out, "{json}");
+            }
+            if is_one || last != Validity::Valid {
+                writeln!(out, "{}\n", harmless(&report.to_string()))?;
+            }
+            writeln!(out, "{}", harmless(&outcome.to_string()))
+        })?;
+        worst = worst.max(last);
+    }
+    Ok(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    fn request(text: &str) -> Result<Request, String> {
+        Request::read(&words(text))
+    }
+
+    fn command(text: &str) -> Result<String, String> {
+        let request = request(text)?;
+        let command = request.command(request.challenges[0])?;
+        let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+        Ok(words.join(" "))
+    }
+
+    #[test]
+    fn every_challenge_is_a_command_line_of_eddy_test() {
+        let request = request("all --bin node").expect("a request");
+        assert_eq!(request.challenges.len(), CHALLENGES.len());
+        for challenge in &request.challenges {
+            let command = request.command(challenge).expect("a command");
+            let line = TestLine::try_parse_from(&command[2..]);
+            assert!(line.is_ok(), "{}: {:?}", challenge.name, line.err());
+        }
+    }
+
+    #[test]
+    fn flags_that_are_given_come_after_the_challenges_own_and_so_take_their_place() {
+        let command = command("3a --bin ./b --rate 7 -- --topology tree").expect("a command");
+        let own = "eddy test -w broadcast --node-count 1 --time-limit 20 --rate 10";
+        assert_eq!(
+            command,
+            format!("{own} --bin ./b --rate 7 -- --topology tree")
+        );
+        let line = TestLine::try_parse_from(&words(&command)[2..])
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(line.options.run.rate, 7.0);
+    }
+
+    #[test]
+    fn each_workload_can_have_a_program_of_its_own() {
+        let line = "5a 1 --bin ./all --bin kafka=./k=1";
+        assert!(command(line).expect("a command").contains("--bin ./k=1"));
+        assert!(
+            command(&line.replace("5a 1", "1 5a"))
+                .expect("a command")
+                .contains("--bin ./all")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, what) in [
+            ("3x --bin ./b", "there is no challenge 3x. There are 1 2 3a"),
+            ("--bin ./b", "say which challenge first"),
+            ("3d --bin", "--bin needs a program"),
+            ("3d", "challenge 3d needs a program: --bin broadcast=FILE"),
+            (
+                "3d --bin kafka=./k",
+                "challenge 3d needs a program: --bin broadcast=FILE",
+            ),
+            (
+                "3d --bin lin-kv=./k",
+                "no challenge has the workload lin-kv",
+            ),
+        ] {
+            let error = command(line).expect_err(line);
+            assert!(error.contains(what), "{line}: {error}");
+        }
+    }
+}

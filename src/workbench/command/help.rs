@@ -1,0 +1,32 @@
+//! What `--help` says beside the flags.
+
+use super::challenges::CHALLENGES;
+
+/// What `--help` says of the challenges: how each is run by `eddy test`.
+pub(super) fn challenges() -> String {
+    let mut help = String::from(
+        "The Gossip Glomers challenges (https://fly.io/dist-sys), run by eddy challenge NAME:",
+    );
+    for challenge in &CHALLENGES {
+        let line = challenge.words().fold(String::new(), |line, word| {
+            let is_flag = word.starts_with('-');
+            let row_bytes = line.rsplit('\n').next().map_or(0, str::len);
+            let separator = match row_bytes {
+                0 => "",
+                70.. if is_flag => " \\\n        ",
+                _ => " ",
+            };
+            line + separator + word
+        });
+        help.push_str(&format!("\n  {:<3} {line}", challenge.name));
+    }
+    help + "\n\n  What stands after -- is given to the node, such as -- --consistency linearizable"
+}
+
+/// What the exit status of a run means.
+pub(super) const EXIT_STATUS: &str = "\
+Exit status:
+  0  valid
+  1  invalid
+  2  unknown: it could not be decided
+  3  nothing to check: wrong flags, or the nodes did not get ready";

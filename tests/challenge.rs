@@ -1,0 +1,91 @@
+//! `eddy challenge`, and limits of runs, from end to end.
+#![cfg(feature = "workbench")]
+
+mod command;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use command::{assert_ends_with, stderr, stdout};
+use serde_json::Value;
+
+const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
+const ECHO: &str = env!("CARGO_BIN_EXE_echo");
+
+/// Runs `eddy challenge` with these words; it stores nothing.
+fn challenge(words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .arg("challenge")
+        .args(words.split_whitespace())
+        .args(["--seed", "1", "--no-store"])
+        .output()
+        .expect("eddy is built")
+}
+
+/// As long as a test can wait.
+const SHORT: &str = "--time-limit 1 --recovery 1";
+
+#[test]
+fn a_challenge_that_is_met_is_passed_and_says_how_far_it_is_below_its_limits() {
+    let output = challenge(&format!(
+        "3d --bin {BROADCAST} --node-count 3 --latency 20 {SHORT}"
+    ));
+    assert_ends_with(0, &output);
+    let said = stdout(&output);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.starts_with("3d passed: "), "{said}");
+    for limit in [
+        "messages an operation (30 allowed)",
+        "ms (400 allowed)",
+        "ms (600 allowed)",
+    ] {
+        assert!(last.contains(limit), "{said}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_given_and_not_kept_makes_a_run_invalid_and_says_by_how_much() {
+    let flags = "--node-count 3 --rate 200 --latency 100 --max-stable-latency max=1";
+    let output = command::eddy(
+        "broadcast",
+        Path::new(BROADCAST),
+        &format!("{flags} {SHORT}"),
+    )
+    .output()
+    .expect("eddy is built");
+    assert_ends_with(1, &output);
+    let said = stdout(&output);
+    assert!(said.contains("The max stable latency was "), "{said}");
+    assert!(said.contains("1 are allowed, so it is "), "{said}");
+}
+
+#[test]
+fn several_challenges_end_with_the_worst_verdict_and_tell_each_result_as_json() {
+    let programs = format!("--bin echo={ECHO} --bin broadcast={BROADCAST}");
+    let flags = "--max-messages-per-op 0 --json";
+    let output = challenge(&format!("3b 1 {programs} {flags} --node-count 2 {SHORT}"));
+    assert_ends_with(1, &output);
+    let results: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a result"))
+        .collect();
+    let told = |result: &Value| {
+        (
+            result["challenge"].clone(),
+            result["report"]["valid"].clone(),
+        )
+    };
+    assert_eq!(
+        results.iter().map(told).collect::<Vec<_>>(),
+        [("3b".into(), false.into()), ("1".into(), true.into())]
+    );
+    assert_eq!(results[0]["report"]["limits"][0]["limit"], 0.0);
+    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_no_challenge_is_refused_with_a_list_of_them() {
+    let output = challenge("7 --bin ./node");
+    assert_ends_with(3, &output);
+    assert!(stderr(&output).contains("there is no challenge 7. There are 1 2 3a"));
+}
