@@ -64,7 +64,8 @@ fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde
 fn number(text: &str) -> String {
     let is_whole = !text.contains(['.', 'e', 'E']);
     match text.parse::<f64>() {
-        Ok(number) if !is_whole && number.is_finite() => format!("{number:?}"),
+        // The sum of the two zeros is the positive one: to Maelstrom, 0.0 and -0.0 are the same.
+        Ok(number) if !is_whole && number.is_finite() => format!("{:?}", number + 0.0),
         _ if text == "-0" => "0".into(),
         _ => text.to_owned(),
     }
@@ -84,6 +85,7 @@ mod tests {
         assert_eq!(of(r#""\u0041\/""#), of(r#""A/""#));
         assert_eq!(of("1.50"), of("15e-1"));
         assert_eq!(of("-0"), of("0"));
+        assert_eq!(of("-0.0"), of("0.0"));
     }
 
     #[test]

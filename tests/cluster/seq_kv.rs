@@ -22,7 +22,7 @@ impl SeqKv {
     pub fn handle(&mut self, client: &str, body: &Value, random: &mut Random) -> Value {
         let newest = self.states.len() - 1;
         let oldest = self.clients.get(client).copied().unwrap_or(0);
-        let index = oldest + random.below((newest - oldest).max(1) as u64) as usize;
+        let index = oldest + random.below((newest - oldest + 1) as u64) as usize;
         // More than 32 states behind, the ring wraps.
         let ring = self.states.len().min(Self::STATES_MAX);
         let state = &self.states[newest - (newest - index) % ring];

@@ -1,28 +1,12 @@
 //! What the key-value services have in common: requests, keys, and when two values are the same.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Call;
-use crate::protocol::{Error, ErrorCode, present};
-
-/// The fields that any service's request may have. `null` is a value as any other.
-#[derive(Deserialize)]
-pub struct Fields<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    key: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    value: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    from: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    to: Option<&'a RawValue>,
-    create_if_not_exists: Option<bool>,
-}
+use crate::protocol::{Error, ErrorCode};
+use crate::workload::json::canonical;
 
 /// What a client asks of one key.
 pub(super) enum Request<'a> {
@@ -40,19 +24,21 @@ pub(super) enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The key and what is asked of it.
+    /// The key and what is asked of it. As upstream, a field that is missing is `null`, and `null` is a key and a value
+    /// like any other.
     pub(super) fn new(call: &Call<'a>) -> Result<(Cow<'a, str>, Self), Error> {
-        let fields = call.fields;
-        let request = match call.kind {
+        let body = call.body;
+        let or_null = |field: Option<&'a RawValue>| field.unwrap_or(RawValue::NULL);
+        let request = match &*body.kind {
             "read" => Request::Read,
             "write" => Request::Write {
-                value: needed(fields.value, "value")?,
+                value: or_null(body.value),
             },
             "cas" => Request::CompareAndSet {
-                // As upstream: who creates a key has nothing to compare with.
-                from: fields.from.unwrap_or(RawValue::NULL),
-                to: needed(fields.to, "to")?,
-                create: fields.create_if_not_exists.unwrap_or(false),
+                from: or_null(body.from),
+                to: or_null(body.to),
+                // As upstream: everything is true but false and null.
+                create: (body.create_if_not_exists).is_some_and(|create| create.get() != "false"),
             },
             other => {
                 return Err(Error::new(
@@ -61,7 +47,7 @@ impl<'a> Request<'a> {
                 ));
             }
         };
-        Ok((canonical(needed(fields.key, "key")?), request))
+        Ok((text_of(or_null(body.key)), request))
     }
 
     /// The value that the request sets, if it sets one.
@@ -82,69 +68,28 @@ impl<'a> Request<'a> {
     }
 }
 
-fn needed<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, Error> {
-    field.ok_or_else(|| Error::missing(name))
+/// Whether two texts are the same JSON value to upstream.
+pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
+    one.get() == other.get() || text_of(one) == text_of(other)
 }
 
-/// One text for every way to write the same JSON value.
-fn canonical(key: &RawValue) -> Cow<'_, str> {
-    let text = key.get();
-    let is_plain_string = text.starts_with('"') && !text.contains('\\');
-    if is_plain_string || text.bytes().all(|byte| byte.is_ascii_digit()) {
+/// One text for all texts of the same value. What is nested too deep, or no text at all, as half of a surrogate pair, is
+/// the same only if it is written the same.
+fn text_of(value: &RawValue) -> Cow<'_, str> {
+    let text = value.get();
+    if has_one_text(text) {
         return Cow::Borrowed(text);
     }
-    serde_json::from_str(text).map_or(Cow::Borrowed(text), |value: Value| {
-        Cow::Owned(value.to_string())
-    })
+    canonical(value).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Values are looked into so deep; deeper ones are the same only if they are written the same. As deep as serde_json goes.
-const DEPTH_MAX: u32 = 127;
-
-/// Whether two texts are the same JSON value. The order of an object's keys says nothing; 1 and 1.0 differ.
-pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
-    if one.get() == other.get() {
-        return true;
-    }
-    let can_be_the_same = !(has_one_spelling(one) && has_one_spelling(other));
-    can_be_the_same && same_to_depth(one, other, DEPTH_MAX).unwrap_or(false)
-}
-
-/// Whether the value certainly has no other text than this one, as lists of whole numbers and of plain strings: there
-/// is no space, no escape, no object, no fraction and no exponent. Most values that are compared are such, and differ.
-fn has_one_spelling(value: &RawValue) -> bool {
-    value.get().bytes().all(|byte| {
-        matches!(byte, b'0'..=b'9' | b'a'..=b'd' | b'f'..=b'z' | b'"' | b'-' | b',' | b'[' | b']')
-    })
-}
-
-/// The same, up to the first difference: most values that are compared have changed. `None` where it can't be told,
-/// because they are nested too deep, or no string or number is what a text says.
-fn same_to_depth(one: &RawValue, other: &RawValue, depth: u32) -> Option<bool> {
-    let (one, other) = (one.get(), other.get());
-    if one == other {
-        return Some(true);
-    }
-    let depth = depth.checked_sub(1)?;
-    let are_same =
-        |(one, other): (&&RawValue, &&RawValue)| same_to_depth(one, other, depth).unwrap_or(false);
-    Some(match (one.as_bytes()[0], other.as_bytes()[0]) {
-        (b'[', b'[') => {
-            let one: Vec<&RawValue> = serde_json::from_str(one).ok()?;
-            let other: Vec<&RawValue> = serde_json::from_str(other).ok()?;
-            one.len() == other.len() && one.iter().zip(&other).all(are_same)
-        }
-        (b'{', b'{') => {
-            let one: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(one).ok()?;
-            let other: BTreeMap<Cow<str>, &RawValue> = serde_json::from_str(other).ok()?;
-            one.keys().eq(other.keys()) && one.values().zip(other.values()).all(are_same)
-        }
-        (b'[' | b'{', _) | (_, b'[' | b'{') => false,
-        _ => {
-            let one: Value = serde_json::from_str(one).ok()?;
-            one == serde_json::from_str::<Value>(other).ok()?
-        }
-    })
+/// Whether the value certainly has no other text, as most values that are compared: plain strings, and lists of those and
+/// of whole numbers. There is no space, no escape, no object, no sign, no fraction and no exponent.
+fn has_one_text(text: &str) -> bool {
+    let is_plain_string = text.starts_with('"') && !text.contains('\\');
+    let is_plain =
+        |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'd' | b'f'..=b'z' | b'"' | b',' | b'[' | b']');
+    is_plain_string || text.bytes().all(is_plain)
 }
 
 /// A key as it is kept.
@@ -170,10 +115,7 @@ mod tests {
             raw(r#"{"b": [2], "a": 1}"#)
         ));
         assert!(same(raw(r#""a""#), raw(r#""\u0061""#)));
-        assert!(same(raw("10.0"), raw("1e1")));
         assert!(same(raw(r#""10""#), raw(r#""\u00310""#)));
-        assert!(!same(raw("1"), raw("1.0")));
-        assert!(!same(raw("10"), raw("11")));
         assert!(!same(raw(r#"[1,"n0"]"#), raw(r#"[1,"n1"]"#)));
         assert!(!same(raw("[1,2]"), raw("[2,1]")));
         assert!(!same(raw("null"), raw("false")));
@@ -183,8 +125,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_the_same_only_if_written_the_same() {
-        for (one, other) in [(r#""\ud800""#, r#""\ud801""#), ("1e999", "2e999")] {
+    fn whole_numbers_are_exact_and_others_are_doubles() {
+        for (one, other, are_same) in [
+            ("10", "11", false),
+            ("0", "-0", true),
+            ("1180591620717411303424", "1180591620717411303425", false),
+            ("9007199254740992", "9007199254740993", false),
+            ("1", "1.0", false),
+            ("10", "1e1", false),
+            ("10.0", "1e1", true),
+            ("1.5", "15E-1", true),
+            ("0.1", "0.10000000000000001", true),
+            ("0.0", "-0.0", true),
+        ] {
+            assert_eq!(same(raw(one), raw(other)), are_same, "{one} {other}");
+            let nested = |number: &str| format!(r#"{{"a": [ {number} ]}}"#);
+            let (nested, other_nested) = (nested(one), nested(other));
+            let are_same_nested = same(raw(&nested), raw(&other_nested));
+            assert_eq!(are_same_nested, are_same, "{nested} {other_nested}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_the_same_only_if_written_the_same() {
+        for (one, other) in [
+            (r#""\ud800""#, r#""\ud801""#),
+            (r#"{"\ud800":1}"#, r#"{"\ud801":1}"#),
+        ] {
             assert!(same(raw(one), raw(one)));
             assert!(!same(raw(one), raw(other)));
             assert!(!same(raw(&format!("[{one}]")), raw(&format!("[{other}]"))));
@@ -201,8 +168,12 @@ mod tests {
 
     #[test]
     fn a_key_is_the_same_however_it_is_written() {
-        assert_eq!(canonical(raw(r#""\u0061""#)), canonical(raw(r#""a""#)));
-        assert_eq!(canonical(raw("[1, 2]")), canonical(raw("[1,2]")));
-        assert_ne!(canonical(raw("1")), canonical(raw(r#""1""#)));
+        assert_eq!(text_of(raw(r#""\u0061""#)), text_of(raw(r#""a""#)));
+        assert_eq!(text_of(raw("[1, 2]")), text_of(raw("[1,2]")));
+        assert_eq!(
+            text_of(raw(r#"["\u200b", "E"]"#)),
+            text_of(raw("[\"\u{200b}\",\"E\"]"))
+        );
+        assert_ne!(text_of(raw("1")), text_of(raw(r#""1""#)));
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `seq-kv` | key-value store | sequential: as upstream makes it ([`Sequential`]), without its wrap, or as late as can be ([`Lazy`]) |
 //! | `lin-kv` | key-value store | linearizable ([`Linearizable`]) |
-//! | `lww-kv` | key-value store | eventual, the last write wins ([`LastWriteWins`]) |
+//! | `lww-kv` | key-value store | none: two replicas that never merge ([`LastWriteWins`]) |
 //! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |
 //!
 //! A service answers at once; the network adds the time that it takes. Bodies are read and written as text: no value
@@ -21,13 +21,16 @@ mod sequential;
 mod testing;
 mod timestamp;
 
+use std::borrow::Cow;
+
 use clap::ValueEnum;
 use rand::SeedableRng;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::network::Endpoint;
 use super::random::Random;
-use crate::protocol::{Body, Error, ErrorCode};
+use crate::protocol::{Error, ErrorCode};
 
 pub use last_write_wins::LastWriteWins;
 pub use lazy::Lazy;
@@ -36,7 +39,7 @@ pub use sequential::{STATE_COUNT, Sequential};
 pub use timestamp::TimestampOracle;
 
 use super::body::BodyWriter;
-use kv::{Fields, Request};
+use kv::Request;
 
 /// A node of the network's own.
 pub trait Service {
@@ -51,9 +54,27 @@ pub trait Service {
 /// What a client asks of a service.
 pub struct Call<'a> {
     client: Endpoint,
-    msg_id: Option<i64>,
-    kind: &'a str,
-    fields: &'a Fields<'a>,
+    body: &'a Body<'a>,
+}
+
+/// The body of a request, with the fields that any service has a name for.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    /// Given back as it came, whatever it is.
+    #[serde(borrow)]
+    msg_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    from: Option<&'a RawValue>,
+    #[serde(borrow)]
+    to: Option<&'a RawValue>,
+    #[serde(borrow)]
+    create_if_not_exists: Option<&'a RawValue>,
 }
 
 /// All services, by address.
@@ -94,35 +115,51 @@ impl Services {
         self.0.iter().map(|&(address, _)| address)
     }
 
-    /// Handles one message. Writes the body of the answer to `out`. As upstream, a message without `msg_id` is answered
-    /// too, with `in_reply_to` null.
+    /// Handles one message. Writes the body of the answer to `out`, and gives what is odd about the request, for a person.
+    ///
+    /// As upstream, `in_reply_to` is the `msg_id` as it came, whatever it is, and null if there was none. A request of a
+    /// type that the service does not know, which upstream leaves unanswered, gets error 10.
     ///
     /// # Errors
     ///
-    /// When the body can't be read at all, so that there is nobody to answer.
+    /// When the body says no `type`. Upstream leaves that unanswered.
     pub fn handle(
         &mut self,
         service: usize,
         client: Endpoint,
         body: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), serde_json::Error> {
-        let body: Body<'_, Fields<'_>> = serde_json::from_str(body)?;
+    ) -> Result<Option<String>, serde_json::Error> {
+        let body: Body<'_> = serde_json::from_str(body)?;
         let call = Call {
             client,
-            msg_id: body.msg_id,
-            kind: &body.kind,
-            fields: &body.fields,
+            body: &body,
         };
         let (_, service) = &mut self.0[service];
-        if let Err(error) = service.handle(&call, out) {
-            BodyWriter::new(out, "error")
-                .field("code", error.code.0)
-                .field("text", &*error.text)
-                .json_field("in_reply_to", &call.msg_id);
-        }
-        Ok(())
+        let Err(error) = service.handle(&call, out) else {
+            return Ok(odd_id(body.msg_id));
+        };
+        BodyWriter::new(out, "error")
+            .field("code", error.code.0)
+            .field("text", &*error.text)
+            .json_field("in_reply_to", &body.msg_id);
+        let is_unknown = error.code == ErrorCode::NOT_SUPPORTED;
+        let unknown =
+            is_unknown.then(|| format!("{}. Maelstrom's leaves it unanswered", error.text));
+        Ok(unknown.or_else(|| odd_id(body.msg_id)))
     }
+}
+
+/// What is odd about an id, for a person.
+fn odd_id(msg_id: Option<&RawValue>) -> Option<String> {
+    let is_number = |id: &&RawValue| {
+        id.get()
+            .starts_with(|char: char| char == '-' || char.is_ascii_digit())
+    };
+    let id = msg_id.filter(|id| !is_number(id))?;
+    Some(format!(
+        "its msg_id is {id}, not a number. Maelstrom takes it as it is"
+    ))
 }
 
 /// Answers a request where the key has the value `current` before it.
@@ -149,7 +186,7 @@ fn answer(
             _ => BodyWriter::new(out, "cas_ok"),
         },
     };
-    body.json_field("in_reply_to", &call.msg_id);
+    body.json_field("in_reply_to", &call.body.msg_id);
     Ok(())
 }
 

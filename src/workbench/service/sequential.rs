@@ -14,18 +14,21 @@ pub const STATE_COUNT: u64 = 32;
 
 /// Upstream's `seq-kv`: to the letter, or without its wrap.
 ///
-/// The store is a row of states, of which the newest [`STATE_COUNT`] are kept, and each client has seen the row up to
-/// some index. A request is tried on a random state from there up to the one before the newest (on the newest, if the
-/// client has seen that). If it changes nothing there, it is answered from there. If it does, it is done again on the
-/// newest state, a new state is added whatever comes of that, and the client has seen it.
+/// The store is a sequence of states, of which the newest [`STATE_COUNT`] are kept, and for each client the index of the
+/// newest state that it has seen. A request is tried on a random state from that one up to the newest, both included. If
+/// it changes nothing there, it is answered from there. If it does, it is done again on the newest state, a new state is
+/// added whatever comes of that, and the client has seen the new state.
+///
+/// So a client that reads again and again sees the newest state at last, and a client that changes something sees it at
+/// once.
 ///
 /// A client that is further behind than the states that are kept meets upstream's wrap: the index is taken modulo
-/// their number, so that it gets an answer from a newer state than its index says, and can go back in time later.
+/// their number, so that the client gets an answer from a newer state than its index says, and can go back in time later.
 /// [`Sequential::strict`] keeps all states instead. That is sequentially consistent: each client's operations stand in
-/// the row where its index stood, one that changes at the end of the row, and the index never goes back.
+/// the sequence where its index stood, those that change something at the end of the sequence, and the index never goes
+/// back.
 ///
-/// Not the states are kept but, for each key, its values and from which state on each holds: a state costs what
-/// changed in it.
+/// Whole states are not stored: for each key the store keeps its values, each with the first state that has it.
 pub struct Sequential {
     newest: u64,
     seen: BTreeMap<Endpoint, u64>,
@@ -100,10 +103,7 @@ impl Service for Sequential {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let (key, request) = Request::new(call)?;
         let seen = self.seen.get(&call.client).copied().unwrap_or(0);
-        let index = match self.newest - seen {
-            0 => seen,
-            behind => seen + self.random.random_range(0..behind),
-        };
+        let index = self.random.random_range(seen..=self.newest);
         let tried = self.wrapped(index);
         let versions = self.values.get(&*key);
         let tried_value = versions.and_then(|versions| versions.at(tried));
@@ -150,6 +150,18 @@ mod tests {
     }
 
     const READ: &str = r#""type":"read","key":"k""#;
+
+    #[test]
+    fn a_client_that_reads_again_and_again_sees_the_newest_state_at_last() {
+        for variant in [SequentialStore::Maelstrom, SequentialStore::Strict] {
+            let mut store = Store::sequential(variant, 1);
+            for value in 0..20 {
+                write(&mut store, 0, value);
+            }
+            let newest = (0..100).find(|_| store.ask(1, READ) == "read_ok 19");
+            assert!(newest.is_some(), "{variant:?}");
+        }
+    }
 
     #[test]
     fn a_client_sees_its_own_change_at_once() {
@@ -237,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_a_row_of_whole_states_would_give() {
+    fn what_is_read_is_what_a_sequence_of_whole_states_would_give() {
         // Against the plain way: keep every state as a whole.
         let mut random = crate::workbench::random::Stream::Services.seeded(3);
         let mut versions = Versions::default();

@@ -10,17 +10,17 @@ pub struct TimestampOracle {
 
 impl Service for TimestampOracle {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-        if call.kind != "ts" {
+        if call.body.kind != "ts" {
             return Err(Error::new(
                 ErrorCode::NOT_SUPPORTED,
-                format!("this oracle knows ts, not {:?}", call.kind),
+                format!("this oracle knows ts, not {:?}", call.body.kind),
             ));
         }
         let timestamp = self.next;
         self.next += 1;
         BodyWriter::new(out, "ts_ok")
             .field("ts", timestamp)
-            .json_field("in_reply_to", &call.msg_id);
+            .json_field("in_reply_to", &call.body.msg_id);
         Ok(())
     }
 }

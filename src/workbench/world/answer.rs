@@ -229,6 +229,16 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
+    /// A node has sent a service a request that the service answers nevertheless.
+    pub(super) fn asked_oddly(&mut self, node: usize, service: usize, body: &str, why: &str) {
+        self.violations
+            .note(node, ProtocolViolation::AskedOddly, None, || {
+                let service = self.directory.name(Endpoint::Service(service));
+                let body = shown(body);
+                format!("sent {service} an odd request: {body}\n({why}.)")
+            });
+    }
+
     fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
         // Slow, but rare: nothing else lists a client's operations.
         let is_of_client = |&operation: &usize| self.history[operation].client == client;

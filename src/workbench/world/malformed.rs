@@ -12,22 +12,18 @@ const TEXT_OR_NULL: Form = ("a string", |value| value.is_null() || value.is_stri
 const NUMBER_OR_NULL: Form = ("a whole number below 2^63", |value| {
     value.is_null() || value.is_i64()
 });
-const FLAG_OR_NULL: Form = ("true or false", |value| {
-    value.is_null() || value.is_boolean()
-});
 const OBJECT: Form = ("an object", Value::is_object);
 
 /// The fields of a message, all of which it needs.
 const MESSAGE: [(&str, Form); 3] = [("src", TEXT), ("dest", TEXT), ("body", OBJECT)];
 
 /// The fields of a body that clients and services know by their form.
-const BODY: [(&str, Form); 6] = [
+const BODY: [(&str, Form); 5] = [
     ("type", TEXT),
     ("msg_id", NUMBER_OR_NULL),
     ("in_reply_to", NUMBER_OR_NULL),
     ("code", NUMBER_OR_NULL),
     ("text", TEXT_OR_NULL),
-    ("create_if_not_exists", FLAG_OR_NULL),
 ];
 
 /// Which field of a message is wrong, if it is an object at all.

@@ -193,14 +193,16 @@ impl<W: Workload, O: Observer> World<W, O> {
     fn serve(&mut self, service: usize, client: Endpoint, body: &str, now: Duration) {
         let mut answer = mem::take(&mut self.scratch);
         answer.clear();
-        match (
-            self.services.handle(service, client, body, &mut answer),
-            client,
-        ) {
-            (Ok(()), _) => self.send(Endpoint::Service(service), client, text(&answer), now),
-            (Err(error), Endpoint::Node(node)) => self.heard_wrong_body(node, body, &error),
-            // Some node said it in another's name, which is noted already.
-            (Err(_), _) => {}
+        let handled = self.services.handle(service, client, body, &mut answer);
+        if let Endpoint::Node(node) = client {
+            match &handled {
+                Ok(None) => {}
+                Ok(Some(why)) => self.asked_oddly(node, service, body, why),
+                Err(error) => self.heard_wrong_body(node, body, error),
+            }
+        }
+        if handled.is_ok() {
+            self.send(Endpoint::Service(service), client, text(&answer), now);
         }
         self.scratch = answer;
     }

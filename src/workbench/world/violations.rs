@@ -17,15 +17,17 @@ pub(super) enum ProtocolViolation {
     AnsweredTwice,
     AnsweredNothing,
     AnsweredWrongly,
+    AskedOddly,
 }
 
 impl ProtocolViolation {
     /// Maelstrom lets some of it pass. The rest ends its run, or silences the node.
     fn severity(self) -> Severity {
         match self {
-            Self::UsedForeignName | Self::AnsweredTwice | Self::AnsweredNothing => {
-                Severity::Warning
-            }
+            Self::UsedForeignName
+            | Self::AnsweredTwice
+            | Self::AnsweredNothing
+            | Self::AskedOddly => Severity::Warning,
             Self::Exited
             | Self::StoppedReading
             | Self::StayedUnready

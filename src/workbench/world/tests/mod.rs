@@ -206,7 +206,7 @@ fn a_definite_error_fails_an_operation_and_an_indefinite_one_leaves_it_open() {
 }
 
 #[test]
-fn a_node_reaches_the_services_under_their_addresses() {
+fn a_node_reaches_the_services_under_their_addresses_whatever_its_ids_look_like() {
     let mut answered = Vec::new();
     run(Echo, settings(1), |_, message| {
         if message["body"]["type"] == "init" {
@@ -222,6 +222,8 @@ fn a_node_reaches_the_services_under_their_addresses() {
                 ask("lin-kv", json!({"type": "read", "key": 1, "msg_id": 2})),
                 ask("lin-tso", json!({"type": "ts", "msg_id": 3})),
                 ask("lww-kv", json!({"type": "write", "key": 1, "value": 2})),
+                ask("lww-kv", json!({"type": "write", "msg_id": "four"})),
+                ask("lin-kv", json!({"type": "sing", "msg_id": u64::MAX})),
             ];
         }
         if let Some(in_reply_to) = message["body"].get("in_reply_to") {
@@ -236,8 +238,10 @@ fn a_node_reaches_the_services_under_their_addresses() {
     assert_eq!(
         answered,
         [
+            r#""lin-kv" "error" 18446744073709551615"#,
             r#""lin-kv" "error" 2"#,
             r#""lin-tso" "ts_ok" 3"#,
+            r#""lww-kv" "write_ok" "four""#,
             r#""lww-kv" "write_ok" null"#,
             r#""seq-kv" "write_ok" 1"#
         ]

@@ -61,11 +61,6 @@ fn what_no_node_may_do_is_found_and_named() {
     );
     let said = violation(|_| String::from(r#"{"src": "n0", "dest": "n7", "body": {}}"#));
     assert!(said.contains(r#"to "n7", which is no node"#), "{said}");
-    let said = violation(|_| {
-        json!({"src": "n0", "dest": "lin-kv", "body": {"type": "read", "key": 1, "msg_id": "1"}})
-            .to_string()
-    });
-    assert!(said.contains("its msg_id is \"1\""), "{said}");
 }
 
 #[test]
@@ -118,6 +113,39 @@ fn an_error_may_have_ids_and_text_of_any_kind() {
     let error = outcome(r#""type":"error","code":11,"text":["why"],"msg_id":"x""#);
     let why = r#"error 11: ["why"]"#;
     assert_eq!(error, Outcome::Failed(String::from(why)));
+}
+
+#[test]
+fn a_request_to_a_service_that_is_served_though_it_is_odd_is_a_warning() {
+    let record = |request: Value| {
+        let ask = move |_, message: &Value| {
+            let is_init = message["body"]["type"] == "init";
+            let more = is_init
+                .then(|| json!({"src": "n0", "dest": "lin-kv", "body": request}).to_string());
+            let is_answer = message["src"] == "lin-kv";
+            let echoed = (!is_answer).then(|| echo(message));
+            echoed.into_iter().chain(more).collect()
+        };
+        run(Echo, settings(1), ask).expect("a run")
+    };
+    for (request, expected) in [
+        (
+            json!({"type": "write", "key": 1, "value": 1, "msg_id": "one"}),
+            "its msg_id is \"one\", not a number",
+        ),
+        (
+            json!({"type": "delete", "key": 1, "msg_id": 1}),
+            "not \"delete\". Maelstrom's leaves it unanswered",
+        ),
+    ] {
+        let record = record(request);
+        assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
+        let Finding { severity, what, .. } = &record.findings[0];
+        assert_eq!(*severity, Severity::Warning);
+        assert!(what.contains(expected), "{what}");
+    }
+    let large = json!({"type": "write", "key": 1, "value": 1, "msg_id": u64::MAX});
+    assert!(record(large).findings.is_empty());
 }
 
 #[test]
