@@ -158,6 +158,14 @@ impl Verdict {
         }
     }
 
+    /// Adds all that another checker found.
+    pub fn add_verdict(&mut self, other: Verdict) {
+        for finding in other.findings {
+            self.add(finding);
+        }
+        self.facts.extend(other.facts);
+    }
+
     /// Notes a figure.
     pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
         self.facts.insert(name.to_owned(), value.into());

@@ -5,7 +5,7 @@ use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::consistency::{self, Level};
-use crate::workbench::check::counter::{self, Answer, Call, Kind};
+use crate::workbench::check::counter::{Answer, Call};
 use crate::workbench::history::Operation;
 
 /// Nodes keep a sum together to which nothing negative is added.
@@ -15,8 +15,7 @@ pub struct GCounter {
 }
 
 impl GCounter {
-    /// A counter to be held to these levels, beside what every counter promises. If none but sequential consistency is
-    /// named, even its last reads may be of the past.
+    /// A counter to be held to these levels; to be right in the end if there are none.
     pub fn new(levels: Vec<Level>) -> Self {
         GCounter { levels }
     }
@@ -59,7 +58,7 @@ impl Workload for GCounter {
     }
 
     fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
-        check(history, Kind::GrowOnly, &self.levels)
+        consistency::check_run(history, &self.levels)
     }
 }
 
@@ -104,25 +103,4 @@ pub(super) fn answer_body(answer: &Answer) -> AnswerBody {
         Answer::Added => AnswerBody::AddOk,
         Answer::Value(value) => AnswerBody::ReadOk { value },
     }
-}
-
-/// Checks what every counter promises, and these levels.
-pub(super) fn check(history: &[Operation<Call, Answer>], kind: Kind, levels: &[Level]) -> Verdict {
-    let may_be_stale = !levels.is_empty() && levels.iter().all(|&level| level == Level::Sequential);
-    let mut verdict = match may_be_stale {
-        true => counter::check_stale(history, kind),
-        false => counter::check(history, kind),
-    };
-    // That final reads are right has just been checked.
-    let levels = levels
-        .iter()
-        .filter(|&&level| level != Level::EventuallyRight);
-    for &level in levels {
-        let of_level = consistency::check(history, level);
-        for finding in of_level.findings {
-            verdict.add(finding);
-        }
-        verdict.facts.extend(of_level.facts);
-    }
-    verdict
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 use super::{Reply, Turn, Workload, g_counter};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
-use crate::workbench::check::consistency::Level;
-use crate::workbench::check::counter::{Answer, Call, Kind};
+use crate::workbench::check::consistency::{self, Level};
+use crate::workbench::check::counter::{Answer, Call};
 use crate::workbench::history::Operation;
 
 /// Nodes keep a sum together that rises and falls. Messages are those of [`GCounter`](super::GCounter).
@@ -15,7 +15,7 @@ pub struct PnCounter {
 }
 
 impl PnCounter {
-    /// A counter to be held to these levels, beside what every counter promises.
+    /// A counter to be held to these levels; to be right in the end if there are none.
     pub fn new(levels: Vec<Level>) -> Self {
         PnCounter { levels }
     }
@@ -57,6 +57,6 @@ impl Workload for PnCounter {
     }
 
     fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
-        g_counter::check(history, Kind::PositiveNegative, &self.levels)
+        consistency::check_run(history, &self.levels)
     }
 }

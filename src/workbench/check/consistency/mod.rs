@@ -30,8 +30,9 @@ mod regular;
 #[cfg(test)]
 mod tests;
 
-use super::counter::{self, History};
-use super::{Finding, Validity, Verdict};
+use super::counter::{self, Call, History};
+use super::finals::missing_final_reads;
+use super::{Finding, Severity, Validity, Verdict};
 
 /// A consistency level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +65,41 @@ impl Level {
             Level::Linearizable => "linearizable",
         }
     }
+}
+
+/// Whether a run of a counter keeps what it promises: all of `levels`, or to be right in the end if there are none.
+///
+/// To be right in the end promises nothing about reads during the run. One that no adds can explain is worth a warning
+/// there, and wrong at every other level. A sequentially consistent counter may answer from the past for ever: where
+/// only that is promised, wrong final reads are a figure and no fault.
+pub fn check_run(history: &History, levels: &[Level]) -> Verdict {
+    let of_all_reads = levels
+        .iter()
+        .filter(|level| **level != Level::EventuallyRight);
+    let is_right_in_the_end =
+        levels.is_empty() || levels.iter().any(|level| *level != Level::Sequential);
+    let severity = match of_all_reads.clone().next() {
+        Some(_) => Severity::Violation,
+        None => Severity::Warning,
+    };
+    let mut verdict = Verdict::valid();
+    counter::check_final_reads(history, &mut verdict);
+    if !is_right_in_the_end {
+        verdict = Verdict {
+            facts: verdict.facts,
+            ..Verdict::valid()
+        };
+    }
+    let is_read = |call: &Call| *call == Call::Read;
+    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    verdict.add_all(
+        "impossible_reads",
+        counter::impossible_reads(history, severity),
+    );
+    for &level in of_all_reads {
+        verdict.add_verdict(check(history, level));
+    }
+    verdict
 }
 
 /// Whether a history keeps `level`; what is found says why not.

@@ -1,15 +1,12 @@
-//! `g-counter` and `pn-counter`: nothing lost, nothing counted twice.
+//! `g-counter` and `pn-counter`: what is wrong with the reads of a counter, whatever level it is held to.
 //!
-//! What every consistency level promises is checked here, and no more:
 //! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
-//!   acknowledged adds and of some choice among those of unknown outcome. A client without a final answer is a fault.
-//!   Sequential consistency alone does not promise the sum: there it is not checked, see [`check_stale`].
-//! - *Reads during the run* may be stale, but say nothing that can't be true: the sum of some choice among the adds
-//!   that were asked for before the read was answered.
-//! - *No node goes back*: of two reads of one node, one after the other, the later one of a grow-only counter is not
-//!   lower.
+//!   acknowledged adds and of some choice among those of unknown outcome.
+//! - *Impossible reads* during the run: no choice among the adds that were asked for before the read was answered makes
+//!   its value. A stale read is possible.
+//! - *Reads gone back*: of two reads of one node, one after the other, the later one of a grow-only counter is lower.
 //!
-//! What only some levels promise is not asked here.
+//! Which of these a run is held to is said in [`consistency`](super::consistency).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +14,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::finals::{by_clients, missing_final_reads};
+use super::finals::by_clients;
 use super::monotone::falls;
 use super::sums::Sums;
-use super::{Finding, Verdict};
+use super::{Finding, Severity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
 /// What a client asks of a counter.
@@ -50,44 +47,8 @@ pub enum Answer {
     Value(i64),
 }
 
-/// Which counter it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `g-counter`: no add is negative, so a total that falls is wrong.
-    GrowOnly,
-    /// `pn-counter`: totals rise and fall.
-    PositiveNegative,
-}
-
 /// A history of a counter.
 pub type History = [Operation<Call, Answer>];
-
-/// Checks a run by what every consistency level promises; see the module.
-pub fn check(history: &History, kind: Kind) -> Verdict {
-    let mut verdict = Verdict::valid();
-    check_final_reads(history, &mut verdict);
-    check_all_reads(history, kind, &mut verdict);
-    verdict
-}
-
-/// The same where even the last read may be of the past: how many final reads are wrong is a figure then, and no fault.
-pub fn check_stale(history: &History, kind: Kind) -> Verdict {
-    let mut of_final_reads = Verdict::valid();
-    check_final_reads(history, &mut of_final_reads);
-    let mut verdict = Verdict::valid();
-    verdict.facts = of_final_reads.facts;
-    check_all_reads(history, kind, &mut verdict);
-    verdict
-}
-
-fn check_all_reads(history: &History, kind: Kind, verdict: &mut Verdict) {
-    let is_read = |call: &Call| *call == Call::Read;
-    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
-    verdict.add_all("impossible_reads", impossible_reads(history));
-    if kind == Kind::GrowOnly {
-        verdict.add_all("reads_gone_back", reads_gone_back(history));
-    }
-}
 
 /// What a read was answered, if it is a read and was.
 pub(super) fn value_read(operation: &Operation<Call, Answer>) -> Option<i128> {
@@ -188,8 +149,9 @@ fn figure(sum: i128) -> Value {
 /// How many ranges of acceptable final values are listed among the facts.
 const FACT_RANGES_MAX: usize = 16;
 
-/// Reads during the run whose value no choice among the adds invoked before their answer can make.
-fn impossible_reads(history: &History) -> Vec<Finding> {
+/// Reads during the run whose value no choice among the adds invoked before their answer can make. Whether that is a
+/// violation or a warning is `severity`; where only a warning is at stake, what can't be decided is left out.
+pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Finding> {
     let mut adds: Vec<(Duration, i128)> = history
         .iter()
         .filter_map(|operation| Some((operation.invoked_at, delta(operation)?)))
@@ -218,6 +180,7 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
         );
         match possible.hold(value) {
             Some(true) => {}
+            None if severity == Severity::Warning => {}
             None => {
                 let what =
                     format!("{reader}; whether the adds so far can make that is too hard to tell.");
@@ -237,7 +200,8 @@ fn impossible_reads(history: &History) -> Vec<Finding> {
                 } else {
                     "no choice among the adds asked for by then makes that".to_owned()
                 };
-                findings.push(Finding::violation(format!("{reader}, but {why}."), [index]));
+                let what = format!("{reader}, but {why}.");
+                findings.push(Finding::new(severity, what, [index]));
             }
         }
     }
