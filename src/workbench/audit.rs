@@ -65,6 +65,14 @@ impl Counts {
     }
 }
 
+/// Whether clients asked for nothing but their last reads, which then say nothing.
+pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
+    let is_empty = history.iter().all(|operation| operation.is_final);
+    let what =
+        "Nothing was asked, so there is nothing to check. Test for longer, or at a higher --rate.";
+    is_empty.then(|| Finding::undecided(what, []))
+}
+
 /// So many operations are shown of a type of which none succeeded.
 const EXAMPLES_MAX: usize = 3;
 
@@ -141,6 +149,18 @@ mod tests {
             what: String::from("all killed"),
             began_at: Duration::ZERO,
             ended_at: Some(Duration::from_millis(ended_ms)),
+        }
+    }
+
+    #[test]
+    fn where_nothing_was_asked_but_last_reads_nothing_is_known() {
+        let read = operation(0, 0..1, Call::Read, Outcome::Ok(Answer::Value(0)));
+        assert!(nothing_asked(std::slice::from_ref(&read)).is_none());
+        let nothing: [&[Operation<Call, Answer>]; 2] = [&[], &[finally(read)]];
+        for history in nothing {
+            let finding = nothing_asked(history).expect("a finding");
+            assert_eq!(finding.severity, Severity::Undecided);
+            assert!(finding.what.starts_with("Nothing was asked"));
         }
     }
 

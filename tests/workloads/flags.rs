@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::command::{assert_ends_with, eddy, stderr, stdout};
+use crate::node;
 use crate::program::program;
 use crate::sets::G_SET;
 
@@ -69,5 +70,19 @@ fn shells_get_completions() {
             .expect("eddy is built");
         assert_ends_with(0, &output);
         assert!(stdout(&output).contains("max-writes-per-key"), "{shell}");
+    }
+}
+
+#[test]
+fn where_nothing_was_asked_nothing_is_known() {
+    let path = program("asked-nothing.py", &node("", "", "pass"));
+    for workload in ["echo", "kafka", "lin-kv", "txn-list-append"] {
+        for nothing in ["--rate 0", "--time-limit 0"] {
+            let flags = format!("--node-count 1 --recovery 0 --time-limit 0.2 {nothing}");
+            let output = eddy(workload, &path, &flags).output();
+            let output = output.expect("eddy is built");
+            assert_ends_with(2, &output);
+            assert!(stdout(&output).contains("Nothing was asked"));
+        }
     }
 }

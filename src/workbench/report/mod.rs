@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::audit::{Counts, Demands, never_succeeded};
+use super::audit::{Counts, Demands, never_succeeded, nothing_asked};
 use super::check::availability;
 use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
@@ -120,6 +120,7 @@ impl Report {
         let messages = Messages::new(record.sent, record.received, operations.total());
         // A run that was cut short has its finding. What it lacks besides says nothing.
         if !record.is_cut_short {
+            findings.extend(nothing_asked(history));
             findings.extend(never_succeeded::<W>(
                 history,
                 &by_kind,
