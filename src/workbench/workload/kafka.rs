@@ -133,14 +133,15 @@ impl Kafka {
         }
     }
 
-    /// A client has learned committed offsets of the logs that it chose: it reads on where it was, else after those.
+    /// A client has learned committed offsets of the logs that it chose: it reads on where it was, else it begins at
+    /// those, as upstream's does.
     fn assign(&mut self, client: usize, keys: &[String], committed: &BTreeMap<String, i64>) {
         let Some(consumer) = self.consumers.get_mut(&client) else {
             return;
         };
         let from = |key: &String| {
-            let after = committed.get(key).map(|offset| offset + 1);
-            consumer.offsets.get(key).copied().or(after).unwrap_or(0)
+            let own = consumer.offsets.get(key);
+            own.or(committed.get(key)).copied().unwrap_or(0)
         };
         consumer.offsets = keys.iter().map(|key| (key.clone(), from(key))).collect();
     }
@@ -358,6 +359,7 @@ mod tests {
 
     use super::*;
     use crate::workbench::check::testing::{failed, operation};
+    use crate::workbench::random::Stream;
 
     const LOGS: i64 = 3 * LAST_POLL_LOGS as i64;
 
@@ -399,6 +401,28 @@ mod tests {
         let entries = Entries::read(&json).expect("pairs");
         let logs = logs.into_iter().map(|log| (log.clone(), entries.clone()));
         Outcome::Ok(Answer::Messages(logs.collect()))
+    }
+
+    #[test]
+    fn a_consumer_begins_at_the_committed_offset_that_it_is_told_and_else_goes_on_where_it_was() {
+        let mut kafka = many_logs();
+        let mut random = Stream::Generator.seeded(1);
+        kafka
+            .consumers
+            .insert(0, Consumer::new(Duration::ZERO, &mut random));
+        let keys = ["1", "2"].map(String::from);
+        let call = Call::ListCommittedOffsets(keys.to_vec());
+        let told = BTreeMap::from([(keys[0].clone(), 7)]);
+        let answer = Outcome::Ok(Answer::Offsets(told));
+        kafka.follow_up(&operation(0, 0..1, call.clone(), answer));
+        let expected = [(keys[0].clone(), 7), (keys[1].clone(), 0)];
+        assert_eq!(kafka.consumers[&0].offsets, BTreeMap::from(expected));
+
+        let told = keys.clone().map(|key| (key, 2)).into();
+        let answer = Outcome::Ok(Answer::Offsets(told));
+        kafka.follow_up(&operation(0, 2..3, call, answer));
+        let expected = [(keys[0].clone(), 7), (keys[1].clone(), 0)];
+        assert_eq!(kafka.consumers[&0].offsets, BTreeMap::from(expected));
     }
 
     #[test]

@@ -10,13 +10,16 @@
 //! - *nonmonotonic send*: a client's later send got a lower offset in the same log;
 //! - *aborted read*: a polled message whose send was refused with a definite error, or that nobody sent.
 //!
-//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. A message that is
+//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. Upstream compares
+//! what a consumer polls only with what it has polled before, not with an offset that it was told or with the beginning
+//! of the log: where a poll does not go on from the consumer's last one, external faults are warnings. A message that is
 //! acknowledged but above all polled offsets is *unobserved*, which is no fault while a run goes on: there is no promise
 //! about time. It is one, *unseen*, when the last polls, which go on until they have it or their time is over, didn't
 //! return it either.
 //!
-//! A committed offset may be lower than what was committed (a consumer then reads again), never higher (it would miss
-//! messages); and a node that told one must not tell a lower one later.
+//! Upstream does not check committed offsets, so all that is found about them is a warning. A consumer begins at the
+//! offset that it is told, which is to pass over nothing that nobody has committed; and a node that told an offset is
+//! not to tell a lower one later.
 
 mod entries;
 mod log;
@@ -27,7 +30,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::monotone::falls;
-use super::{Finding, Verdict};
+use super::{Finding, Severity, Verdict};
 use crate::workbench::history::{Node, Operation};
 use crate::workbench::json::Json;
 use log::{Logs, Unobserved};
@@ -82,7 +85,7 @@ pub fn check(history: &History) -> Verdict {
     verdict.add_all("external_poll_skip", polls.external_skip);
     verdict.add_all("internal_poll_skip", polls.internal_skip);
     verdict.add_all("nonmonotonic_send", nonmonotonic_sends(history));
-    let (gone_back, too_high) = wrong_committed_offsets(history);
+    let (gone_back, too_high) = wrong_committed_offsets(history, &logs);
     verdict.add_all("committed_offset_gone_back", gone_back);
     verdict.add_all("committed_offset_too_high", too_high);
     let unobserved = logs.unobserved();
@@ -140,6 +143,8 @@ struct PollsOutOfOrder {
 /// Polls that go back or skip, against what was asked for and within themselves.
 fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
     let mut found = PollsOutOfOrder::default();
+    // What each client would ask for next of each log that it has polled.
+    let mut polled: BTreeMap<(usize, &str), i64> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         let (Call::Poll(asked), Some(Answer::Messages(answered))) =
             (&operation.call, operation.outcome.answer())
@@ -149,16 +154,24 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
         for (key, messages) in answered {
             // The lowest offset that may come next; whatever it is for a log that was not asked for.
             let mut next = asked.get(key).copied();
+            let goes_on = next.is_some() && polled.get(&(operation.client, key)) == next.as_ref();
             for (position, &(offset, _)) in messages.iter().enumerate() {
                 // Nearly all of them are as they should be.
-                let Some(expected) = next.replace(offset + 1).filter(|next| *next != offset) else {
+                let Some(expected) = next
+                    .replace(offset.saturating_add(1))
+                    .filter(|next| *next != offset)
+                else {
                     continue;
                 };
                 let poll = format!(
                     "Client c{}'s poll of log {key:?} at node {}",
                     operation.client, operation.node
                 );
+                let mut severity = Severity::Violation;
                 let (nonmonotonic, skip, how) = if position == 0 {
+                    if !goes_on {
+                        severity = Severity::Warning;
+                    }
                     (
                         &mut found.external_nonmonotonic,
                         &mut found.external_skip,
@@ -173,11 +186,14 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
                     )
                 };
                 if offset < expected {
-                    nonmonotonic.push(Finding::violation(format!("{poll} {how}."), [index]));
+                    nonmonotonic.push(Finding::new(severity, format!("{poll} {how}."), [index]));
                 } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
                     let what = format!("{poll} {how}: it skips the message at {skipped}.");
-                    skip.push(Finding::violation(what, [witness, index]));
+                    skip.push(Finding::new(severity, what, [witness, index]));
                 }
+            }
+            if let Some(next) = next.filter(|_| !messages.is_empty()) {
+                polled.insert((operation.client, key), next);
             }
         }
     }
@@ -207,8 +223,9 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
     findings
 }
 
-/// Committed offsets that are lower than the same node told before, and those higher than anyone committed.
-fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
+/// Committed offsets that are lower than the same node told before, and those that pass over a message that nobody has
+/// committed.
+fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
     let mut commits: BTreeMap<&str, Vec<(Duration, i64)>> = BTreeMap::new();
     let mut told: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
@@ -238,20 +255,24 @@ fn wrong_committed_offsets(history: &History) -> (Vec<Finding>, Vec<Finding>) {
             let before =
                 committed.filter(|(invoked_at, _)| *invoked_at <= history[index].completed_at);
             let highest = before.map(|(_, offset)| *offset).max();
-            if highest.is_none_or(|highest| highest < offset) {
+            let uncommitted = highest.map_or(i64::MIN, |highest| highest.saturating_add(1));
+            let passed =
+                (uncommitted < offset).then(|| logs.first_between(key, uncommitted, offset));
+            if let Some((skipped, witness)) = passed.flatten() {
                 let most =
                     highest.map_or_else(|| "nothing".to_owned(), |highest| highest.to_string());
                 let what = format!(
-                    "Node {node} told {offset} as committed in log {key:?}, where the most was {most}."
+                    "Node {node} told {offset} as committed in log {key:?}, where the most was {most}: who begins \
+                     there passes over the message at {skipped}."
                 );
-                too_high.push(Finding::violation(what, [index]));
+                too_high.push(Finding::warning(what, [witness, index]));
             }
         }
         for ((earlier, before), (later, after)) in falls(history, told) {
             let what = format!(
                 "Node {node} went back: it told {before} as committed in log {key:?}, later {after}."
             );
-            gone_back.push(Finding::violation(what, [earlier, later]));
+            gone_back.push(Finding::warning(what, [earlier, later]));
         }
     }
     (gone_back, too_high)

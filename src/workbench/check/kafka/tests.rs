@@ -110,38 +110,45 @@ fn catches_what_the_last_polls_do_not_return() {
 }
 
 #[test]
-fn catches_an_internal_and_an_external_skip() {
+fn catches_an_internal_skip() {
     let verdict = log_and([
         poll(0, 6..7, 0, &[(0, 10), (3, 12)]),
-        poll(1, 6..7, 0, &[(1, 11)]),
+        poll(1, 6..7, 0, &[(0, 10), (1, 11)]),
     ]);
     assert_invalid(
         &verdict,
         "goes from offset 0 to 3 within one answer: it skips the message at 1",
         &[1, 3],
     );
-    assert_invalid(
-        &verdict,
-        "was to begin at offset 0 and begins at 1: it skips the message at 0",
-        &[0, 4],
-    );
-    assert_eq!(
-        (
-            &verdict.facts["internal_poll_skip"],
-            &verdict.facts["external_poll_skip"]
-        ),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!(verdict.facts["internal_poll_skip"], 1);
+}
+
+#[test]
+fn a_poll_that_skips_is_wrong_where_it_goes_on_from_the_last_one_and_worth_a_warning_elsewhere() {
+    let skips = "was to begin at offset 1 and begins at 3: it skips the message at 1";
+    let all = poll(1, 6..7, 0, &[(0, 10), (1, 11), (3, 12)]);
+    let goes_on = [
+        all.clone(),
+        poll(0, 6..7, 0, &[(0, 10)]),
+        poll(0, 8..9, 1, &[]),
+        poll(0, 10..11, 1, &[(3, 12)]),
+    ];
+    assert_invalid(&log_and(goes_on), skips, &[1, 6]);
+    let begins = [all, poll(0, 8..9, 1, &[(3, 12)])];
+    assert_warned(&log_and(begins), &[(skips, &[1, 4])]);
 }
 
 #[test]
 fn catches_polls_that_go_back() {
+    let all = [(0, 10), (1, 11), (3, 12)];
     let verdict = log_and([
+        poll(1, 6..7, 0, &all),
         poll(0, 6..7, 0, &[(0, 10), (1, 11), (1, 11)]),
         poll(0, 8..9, 2, &[(1, 11)]),
     ]);
-    assert_invalid(&verdict, "goes from offset 1 to 1 within one answer", &[3]);
-    assert_invalid(&verdict, "was to begin at offset 2 and begins at 1", &[4]);
+    assert_invalid(&verdict, "goes from offset 1 to 1 within one answer", &[4]);
+    let goes_back = "was to begin at offset 2 and begins at 1";
+    assert_invalid(&verdict, goes_back, &[5]);
     let facts = &verdict.facts;
     assert_eq!(
         (
@@ -150,6 +157,21 @@ fn catches_polls_that_go_back() {
         ),
         (&json!(1), &json!(1))
     );
+    let begins = [poll(1, 6..7, 0, &all), poll(0, 8..9, 2, &[(1, 11)])];
+    assert_warned(&log_and(begins), &[(goes_back, &[4])]);
+}
+
+#[test]
+fn offsets_at_the_end_of_the_range_are_offsets() {
+    let end = i64::MAX;
+    let verdict = check(&[
+        send(0, 0..1, 10, end),
+        poll(0, 2..3, 0, &[(end, 10)]),
+        commit(0, 4..5, end),
+        committed(0, 6..7, end),
+        poll(0, 8..9, end, &[(end, 10)]),
+    ]);
+    assert_valid(&verdict);
 }
 
 #[test]
@@ -198,35 +220,47 @@ fn catches_messages_that_were_refused_or_never_sent() {
 }
 
 #[test]
-fn catches_committed_offsets_that_go_back_or_come_from_nowhere() {
-    let verdict = log_and([
-        commit(0, 6..7, 1),
-        committed(0, 8..9, 1),
-        committed(0, 10..11, 0),
-    ]);
-    assert_invalid(
-        &verdict,
-        "told 1 as committed in log \"k\", later 0",
-        &[4, 5],
+fn what_is_told_as_committed_where_nothing_is_passes_if_it_is_at_or_before_the_first_message() {
+    for (first, told) in [(0, 0), (1, 0), (1, 1), (0, -1)] {
+        let history = [send(0, 0..1, 10, first), committed(0, 2..3, told)];
+        assert_valid(&check(&history));
+    }
+    let nobody_sent = [committed(0, 2..3, 7)];
+    assert_valid(&check(&nobody_sent));
+}
+
+#[test]
+fn warns_of_committed_offsets_that_pass_over_what_nobody_committed() {
+    let warned = |history: [LogOperation; 3], warning, operations| {
+        assert_warned(&log_and(history), &[(warning, operations)]);
+    };
+    let poll = || poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]);
+    warned(
+        [poll(), committed(0, 6..7, 1), commit(0, 8..9, 1)],
+        "told 1 as committed in log \"k\", where the most was nothing: who begins there passes over the message at 0",
+        &[0, 4],
     );
-    assert_valid(&log_and([
-        commit(0, 6..7, 1),
-        committed(0, 8..9, 1),
-        committed(1, 10..11, 0),
-    ]));
-    let verdict = log_and([
-        committed(0, 5..6, 1),
-        commit(0, 7..8, 1),
-        committed(0, 9..10, 2),
-    ]);
-    assert_invalid(
-        &verdict,
-        "told 1 as committed in log \"k\", where the most was nothing",
-        &[3],
+    warned(
+        [poll(), commit(0, 6..7, 0), committed(0, 8..9, 3)],
+        "told 3 as committed in log \"k\", where the most was 0: who begins there passes over the message at 1",
+        &[1, 5],
     );
-    assert_invalid(
-        &verdict,
-        "told 2 as committed in log \"k\", where the most was 1",
-        &[5],
-    );
+    let next = [poll(), commit(0, 6..7, 0), committed(0, 8..9, 1)];
+    assert_valid(&log_and(next));
+}
+
+#[test]
+fn warns_of_a_committed_offset_that_goes_back() {
+    let told = |later: LogOperation| {
+        log_and([
+            poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]),
+            commit(0, 6..7, 1),
+            committed(0, 8..9, 1),
+            later,
+        ])
+    };
+    let warning = "told 1 as committed in log \"k\", later 0";
+    assert_warned(&told(committed(0, 10..11, 0)), &[(warning, &[5, 6])]);
+    // Another node need not know of it yet.
+    assert_valid(&told(committed(1, 10..11, 0)));
 }
