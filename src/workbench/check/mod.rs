@@ -26,6 +26,8 @@ pub(crate) mod testing;
 pub mod txn;
 pub mod unique_ids;
 
+use std::cmp::Reverse;
+
 use serde_json::{Map, Value};
 
 pub use set::Elements;
@@ -144,17 +146,18 @@ impl Verdict {
         self.findings.push(finding);
     }
 
-    /// Adds the first few findings of one kind, and notes under the kind's name how many there are.
-    pub fn add_all(&mut self, kind: &str, findings: Vec<Finding>) {
+    /// Adds the first few findings of one kind, the worst before the others, and notes under the kind's name how many
+    /// there are.
+    pub fn add_all(&mut self, kind: &str, mut findings: Vec<Finding>) {
         self.fact(kind, findings.len());
-        let hidden = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
-        let worst = findings.iter().map(|finding| finding.severity).max();
-        for finding in findings.into_iter().take(FINDINGS_SHOWN_MAX) {
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        let hidden = findings.split_off(FINDINGS_SHOWN_MAX.min(findings.len()));
+        for finding in findings {
             self.add(finding);
         }
-        if let (Some(severity), 1..) = (worst, hidden) {
-            let what = format!("... and {hidden} more like that.");
-            self.add(Finding::new(severity, what, []));
+        if let [worst, ..] = &hidden[..] {
+            let what = format!("... and {} more like that.", hidden.len());
+            self.add(Finding::new(worst.severity, what, []));
         }
     }
 
@@ -169,5 +172,24 @@ impl Verdict {
     /// Notes a figure.
     pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
         self.facts.insert(name.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_hide_no_violation() {
+        let mut findings = vec![Finding::warning("a warning", []); 5];
+        findings.push(Finding::violation("a violation", []));
+        let mut verdict = Verdict::valid();
+        verdict.add_all("kind", findings);
+        assert_eq!(verdict.validity, Validity::Invalid);
+        assert_eq!(verdict.findings[0].what, "a violation");
+        let last = verdict.findings.last().expect("some are hidden");
+        assert_eq!(last.what, "... and 3 more like that.");
+        assert_eq!(last.severity, Severity::Warning);
+        assert_eq!(verdict.facts["kind"], 6);
     }
 }

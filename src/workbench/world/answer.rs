@@ -222,7 +222,8 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
                     let body = shown(reply.body);
-                    format!("answered {asked:?} with what is no answer to it ({why}): {body}")
+                    let upstream = "Maelstrom takes the operation for one of unknown outcome.";
+                    format!("answered {asked:?} with what is no answer to it ({why}): {body}\n{upstream}")
                 });
                 Outcome::Indeterminate(format!("no answer to that: {why}"))
             }

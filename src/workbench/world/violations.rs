@@ -27,7 +27,8 @@ impl ProtocolViolation {
             Self::UsedForeignName
             | Self::AnsweredTwice
             | Self::AnsweredNothing
-            | Self::AskedOddly => Severity::Warning,
+            | Self::AskedOddly
+            | Self::AnsweredWrongly => Severity::Warning,
             Self::Exited
             | Self::StoppedReading
             | Self::StayedUnready
@@ -35,8 +36,7 @@ impl ProtocolViolation {
             | Self::PrintedNoMessage
             | Self::WroteWrongField
             | Self::UsedUnknownName
-            | Self::WroteToNobody
-            | Self::AnsweredWrongly => Severity::Violation,
+            | Self::WroteToNobody => Severity::Violation,
         }
     }
 }
