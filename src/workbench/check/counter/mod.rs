@@ -24,7 +24,7 @@ use crate::workbench::history::{Node, Operation, Outcome};
 /// What a client asks of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Count this on top. Negative only where [`Kind`] allows it.
+    /// Count this on top. `g-counter` never asks for a negative number.
     Add(i64),
     /// What is the total?
     Read,
