@@ -125,6 +125,39 @@ fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused(
 }
 
 #[test]
+fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
+    let node = program("twice.py", &echo_node(wrong));
+    for (name, flags, verdict, heading) in [
+        (
+            "warned",
+            "-w echo --node-count 1",
+            "✓ Valid with warnings: Maelstrom lets this run pass",
+            "Warnings: Maelstrom lets these pass",
+        ),
+        (
+            "warned-strictly",
+            "-w echo --node-count 1 --strict",
+            "✗ Invalid: this run shows what must not happen",
+            "Warnings: Maelstrom lets these pass, but --strict does not",
+        ),
+    ] {
+        open(&mut browser, &page_of(name, flags, &node));
+        let text = |id: &str| format!("return document.querySelector('{id}').textContent");
+        assert_eq!(browser.run(&text("#verdict")), verdict);
+        assert_eq!(browser.run(&text("#warnings h2")), heading);
+        let hidden = browser.run("return document.querySelector('#findings').hidden");
+        assert_eq!(hidden, true);
+        browser.click("#selection header button");
+        browser.click("#warning-list button");
+        assert_eq!(browser.run(ROWS), 3, "a request and two replies");
+    }
+}
+
+#[test]
 fn the_page_tells_the_figures_of_a_challenge() {
     let Some(mut browser) = browser() else {
         return;

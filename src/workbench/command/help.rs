@@ -26,7 +26,7 @@ pub(super) fn challenges() -> String {
 /// What the exit status of a run means.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:
-  0  valid
+  0  valid, with warnings or without
   1  invalid
   2  unknown: it could not be decided
   3  nothing to check: wrong flags, or the nodes did not get ready";

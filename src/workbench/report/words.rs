@@ -1,8 +1,11 @@
 //! Operations in few words.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
@@ -41,47 +44,55 @@ pub(super) fn outcome_around<W: Workload>(
     operation: &Operation<W::Call, W::Answer>,
     element: u64,
 ) -> String {
-    let answer = operation.outcome.answer();
-    let body = answer.map(|answer| serde_json::to_value(W::answer_body(&operation.call, answer)));
-    if let Some(Ok(Value::Object(fields))) = body
-        && let Some((name, list)) = fields
-            .iter()
-            .find_map(|(name, value)| Some((name, value.as_array()?)))
-    {
-        let kind = fields.get("type").and_then(Value::as_str);
-        return format!(
-            "{} {{\"{name}\":{}}}",
-            kind.unwrap_or_default(),
-            clipped(around(list, element).as_bytes())
-        );
+    let Some(answer) = operation.outcome.answer() else {
+        return outcome::<W>(operation);
+    };
+    let body = W::answer_body(&operation.call, answer);
+    let body = serde_json::to_string(&body).expect("an answer can be written as JSON");
+    let fields: BTreeMap<&str, &RawValue> =
+        serde_json::from_str(&body).expect("an answer is an object, and its names need no escapes");
+    let mut fields = fields.into_iter();
+    let list =
+        fields.find_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?)));
+    match list {
+        Some((name, list)) => {
+            let (kind, _) = split_kind(body.as_bytes());
+            let around = around(list, element);
+            format!("{kind} {{\"{name}\":{}}}", clipped(around.as_bytes()))
+        }
+        None => outcome::<W>(operation),
     }
-    outcome::<W>(operation)
 }
 
 /// The part of a list around an element: numbers from the lowest up, then whatever else.
-fn around(list: &[Value], element: u64) -> String {
+fn around(list: Vec<&RawValue>, element: u64) -> String {
+    let number = |value: &RawValue| value.get().parse::<u64>();
     let before =
-        |end: u64| list.partition_point(|value| value.as_u64().is_some_and(|number| number < end));
+        |end: u64| list.partition_point(|value| number(value).is_ok_and(|number| number < end));
     let from = before(element).saturating_sub(NEIGHBOURS);
     let to = list
         .len()
         .min(before(element.saturating_add(1)) + NEIGHBOURS);
-    let shown: Vec<String> = list[from..to].iter().map(Value::to_string).collect();
+    let shown: Vec<&str> = list[from..to].iter().map(|value| value.get()).collect();
     let less = if from > 0 { "… " } else { "" };
     let more = if to < list.len() { " …" } else { "" };
     format!("[{less}{}{more}]", shown.join(", "))
 }
 
-/// A body, or the beginning of one, with its type in front. The type comes first in it and holds no escapes.
+/// A body, or the beginning of one, with its type in front.
 fn body_words(body: &[u8]) -> String {
+    match split_kind(body) {
+        (kind, [b'"', b',', fields @ ..]) => format!("{kind} {{{}", clipped(fields)),
+        (kind, _) => kind.into_owned(),
+    }
+}
+
+/// The type of a body and what follows it. It comes first and holds no escapes.
+fn split_kind(body: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let rest = body.strip_prefix(b"{\"type\":\"").unwrap_or(body);
     let end = rest.iter().position(|&byte| byte == b'"');
     let (kind, rest) = rest.split_at(end.unwrap_or(rest.len()));
-    let kind = String::from_utf8_lossy(kind);
-    match rest {
-        [b'"', b',', fields @ ..] => format!("{kind} {{{}", clipped(fields)),
-        _ => kind.into_owned(),
-    }
+    (String::from_utf8_lossy(kind), rest)
 }
 
 /// A figure for a person: a fraction with the digits that matter, and each member of an object by its name.
@@ -179,6 +190,11 @@ mod tests {
             r#"read_ok {"value":[1, 2, 3, 4, 4, 5]}"#
         );
         assert_eq!(told(vec![], 1), r#"read_ok {"value":[]}"#);
+        let large = r#"[1, 1180591620717411303425, "x"]"#;
+        let elements = serde_json::from_str(large).expect("a list");
+        let outcome = Outcome::Ok(Answer::Elements(elements));
+        let shown = outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), 1);
+        assert_eq!(shown, format!(r#"read_ok {{"value":{large}}}"#));
     }
 
     #[test]

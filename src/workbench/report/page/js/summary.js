@@ -27,7 +27,7 @@ function told(value) {
 }
 
 /** Shows findings or warnings in their section, if there are any, each with its operations. */
-function list(findings, name) {
+function showFindings(findings, name) {
   byId(`${name}s`).hidden = findings.length === 0;
   byId(`${name}-list`).append(...findings.map((finding) => element(
     "li", { class: finding.valid === true ? "warning" : verdicts[finding.valid][0] },
@@ -51,8 +51,8 @@ function summarize() {
     ? `${word} with warnings: Maelstrom lets this run pass` : `${word}: ${meaning}`);
   byId("command").append(element("code", {}, report.repeat));
 
-  list(report.findings, "finding");
-  list(report.warnings, "warning");
+  showFindings(report.findings, "finding");
+  showFindings(report.warnings, "warning");
   if (report.warnings.some((warning) => warning.valid !== true)) byId("warnings-strict").textContent = ", but --strict does not";
 
   const { operations: counts, latency_ms: latency, messages: traffic, facts } = report;
