@@ -299,7 +299,7 @@ fn what_a_transaction_wrote_that_was_called_off_is_caught_when_it_is_read() {
         TxnRwRegister::new(limits, vec![model])
     };
     let faults = [Fault::Partition];
-    assert_caught::<program::TxnRwRegister, _>(read_committed, &wrong, &faults, "rolled back");
+    assert_caught::<program::TxnRwRegister, _>(read_committed, &wrong, &faults, "was aborted");
 }
 
 const KEYS: KeyLimits = KeyLimits {

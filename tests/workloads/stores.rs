@@ -67,7 +67,7 @@ fn a_dirty_read_is_caught_unless_reads_of_what_is_uncommitted_are_allowed() {
         let flags = format!("--consistency-models {models}");
         let (code, said) = TXN_RW_REGISTER.run(&format!("dirty-{models}"), dirty, &flags);
         assert_eq!(code, expected, "{models}: {said}");
-        assert_eq!(said.contains("was rolled back"), expected == 1, "{said}");
+        assert_eq!(said.contains("was aborted"), expected == 1, "{said}");
     }
 }
 

@@ -1,38 +1,50 @@
 //! What is wrong with transactions, and which models mind.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use serde_json::Value;
 
-use super::{Fate, Model, Step, Transaction};
-use crate::workbench::check::{Finding, Verdict};
+use super::index::{Index, Read, Update};
+use super::{Model, Status, Transaction};
+use crate::workbench::check::{Finding, Severity, Verdict};
 
 /// A kind of anomaly that one transaction or two show by themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A value that nobody wrote, a list that holds one twice, or what is no list at all.
+    /// A read of a value that nobody wrote, or that is no list where there are lists.
     Garbage,
-    /// A read of what was rolled back.
+    /// A read of a list that holds an element twice.
+    DuplicateElements,
+    /// A read of what an aborted transaction wrote.
     AbortedRead,
-    /// A read of what a transaction wrote before it was finished with that key.
+    /// A read of a value that its transaction went on to overwrite or to append to.
     IntermediateRead,
-    /// Two reads of one key, neither of which can have grown into the other.
+    /// A read of a value that the transaction itself wrote later.
+    FutureRead,
+    /// Two reads of a list, neither of which is the beginning of the other; or a list that lacks what one of its
+    /// transactions appended before.
     IncompatibleOrder,
-    /// A transaction that does not see what it has done itself.
+    /// A read that does not follow from what the transaction itself read and wrote before.
     Internal,
-    /// Two transactions that read the same and both replace it.
+    /// A read of 0 in place of `null` in a register that nobody wrote. Maelstrom lets it pass.
+    ZeroForNull,
+    /// Two transactions that read the same value of a key and both wrote that key.
     LostUpdate,
 }
 
 impl Kind {
-    /// Upstream's name.
+    /// Elle's name, where it has one.
     fn name(self) -> &'static str {
         match self {
             Kind::Garbage => "garbage",
+            Kind::DuplicateElements => "duplicate-elements",
             Kind::AbortedRead => "G1a",
             Kind::IntermediateRead => "G1b",
+            Kind::FutureRead => "future-read",
             Kind::IncompatibleOrder => "incompatible-order",
             Kind::Internal => "internal",
+            Kind::ZeroForNull => "zero-for-null",
             Kind::LostUpdate => "lost-update",
         }
     }
@@ -41,20 +53,31 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Kind::Garbage => "Out of nowhere",
+            Kind::DuplicateElements => "Duplicate elements",
             Kind::AbortedRead => "Aborted read (G1a)",
             Kind::IntermediateRead => "Intermediate read (G1b)",
+            Kind::FutureRead => "Future read",
             Kind::IncompatibleOrder => "Incompatible orders",
             Kind::Internal => "Contradiction within a transaction",
+            Kind::ZeroForNull => "Zero in place of null",
             Kind::LostUpdate => "Lost update",
+        }
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Kind::ZeroForNull => Severity::Warning,
+            _ => Severity::Violation,
         }
     }
 
     fn is_forbidden(self, model: Model) -> bool {
         match self {
-            Kind::Garbage => true,
-            Kind::AbortedRead | Kind::IntermediateRead | Kind::IncompatibleOrder => {
-                model.forbids_dirty_reads()
-            }
+            Kind::Garbage | Kind::DuplicateElements | Kind::ZeroForNull => true,
+            Kind::AbortedRead
+            | Kind::IntermediateRead
+            | Kind::FutureRead
+            | Kind::IncompatibleOrder => model.forbids_dirty_reads(),
             Kind::Internal | Kind::LostUpdate => model.forbids_lost_updates(),
         }
     }
@@ -71,10 +94,9 @@ pub struct Anomalies {
 impl Anomalies {
     /// Notes an anomaly that is no cycle.
     pub fn add(&mut self, kind: Kind, what: String, operations: impl Into<Vec<usize>>) {
-        self.lone.push((
-            kind,
-            Finding::violation(format!("{}: {what}", kind.words()), operations),
-        ));
+        let what = format!("{}: {what}", kind.words());
+        self.lone
+            .push((kind, Finding::new(kind.severity(), what, operations)));
     }
 
     /// Notes a forbidden cycle.
@@ -86,23 +108,68 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Looks for committed transactions that read the same value of a key and both wrote that key.
-    pub fn add_lost_updates(&mut self, transactions: &[Transaction<'_>]) {
-        let mut updates: HashMap<(&Value, &Value), usize> = HashMap::new();
-        for transaction in transactions
-            .iter()
-            .filter(|transaction| transaction.fate == Fate::Committed)
-        {
-            for (key, value) in updated(transaction.steps) {
-                let Some(other) = updates.insert((key, value), transaction.index) else {
-                    continue;
-                };
-                let what = format!(
-                    "T{other} and {} both read {value} in key {key} and both wrote that key. One of the two is lost.",
-                    transaction.name()
-                );
-                self.add(Kind::LostUpdate, what, [other, transaction.index]);
-            }
+    /// Checks that a value that was read, or an element of it, was written, and not by an aborted transaction. Returns
+    /// its write.
+    pub fn check_written(
+        &mut self,
+        index: &Index<'_>,
+        read: &Read<'_>,
+        value: &Value,
+    ) -> Option<usize> {
+        let Read { by, key, .. } = *read;
+        let reader = index.transactions[by].index;
+        let Some(&write) = index.keys[key].by_value.get(value) else {
+            let what = format!("{}, which nobody wrote.", index.saw(by, key, value));
+            self.add(Kind::Garbage, what, [reader]);
+            return None;
+        };
+        if index.is_aborted(write) {
+            let writer = &index.transactions[index.writes[write].by];
+            let (saw, writer_name) = (index.saw(by, key, value), writer.name());
+            let what = format!("{saw}, but {writer_name}, which wrote it, was aborted.");
+            self.add(Kind::AbortedRead, what, [writer.index, reader]);
+            return None;
+        }
+        Some(write)
+    }
+
+    /// Checks that a write that another transaction saw last of a key was the last that its own transaction made there.
+    pub fn check_finished(&mut self, index: &Index<'_>, reader: usize, write: usize) {
+        let write = &index.writes[write];
+        if write.is_last {
+            return;
+        }
+        let (reader, writer) = (&index.transactions[reader], &index.transactions[write.by]);
+        let (key, value) = (write.step.key(), write.step.value());
+        let mut what = format!(
+            "{} read {value} as the newest in key {key}, in the middle of {}, which wrote more there.",
+            reader.name(),
+            writer.name()
+        );
+        what.push_str(&either_way(writer, reader));
+        self.add(Kind::IntermediateRead, what, [writer.index, reader.index]);
+    }
+
+    /// Adds the updates that read the same version of a key.
+    pub fn add_lost_updates<'u, 'a: 'u, V: Eq + Hash>(
+        &mut self,
+        index: &Index<'_>,
+        updates: impl Iterator<Item = (&'u Update<'a>, V)>,
+    ) {
+        let mut last: HashMap<(usize, V), usize> = HashMap::new();
+        for (update, version) in updates {
+            let Some(other) = last.insert((update.key, version), update.by) else {
+                continue;
+            };
+            let (first, second) = (&index.transactions[other], &index.transactions[update.by]);
+            let what = format!(
+                "{} and {} both read {} in key {} and both wrote that key. One of the two is lost.",
+                first.name(),
+                second.name(),
+                update.read,
+                index.keys[update.key].name
+            );
+            self.add(Kind::LostUpdate, what, [first.index, second.index]);
         }
     }
 
@@ -127,23 +194,16 @@ impl Anomalies {
     }
 }
 
-/// The keys that a transaction read before it wrote them, with what it read.
-fn updated(steps: &[Step]) -> Vec<(&Value, &Value)> {
-    let mut first_reads: HashMap<&Value, &Value> = HashMap::new();
-    let mut written: Vec<&Value> = Vec::new();
-    let mut updated = Vec::new();
-    for step in steps {
-        match step {
-            Step::Read { key, value } => {
-                first_reads.entry(key).or_insert(value);
-            }
-            Step::Write { key, .. } => {
-                if !written.contains(&key) {
-                    updated.extend(first_reads.get(key).map(|value| (key, *value)));
-                }
-                written.push(key);
-            }
-        }
+/// Why a history is wrong whatever became of a transaction, if that is not known; to follow what is wrong if it
+/// committed.
+pub fn either_way(writer: &Transaction<'_>, reader: &Transaction<'_>) -> String {
+    if writer.status != Status::Unknown {
+        return String::new();
     }
-    updated
+    format!(
+        " Whether {0} committed is not known, but this is wrong either way: had it been aborted, {1} would have read what \
+         was aborted (G1a).",
+        writer.name(),
+        reader.name()
+    )
 }

@@ -11,15 +11,15 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 
-use super::anomaly::Anomalies;
-use super::graph::{Dependency, Graph, Kind};
-use super::{Cycles, Model, Order};
+use super::anomaly::{Anomalies, either_way};
+use super::graph::{Graph, Kind, Reason};
+use super::{Cycles, Model, Order, Transaction};
 
 /// From how many transactions of a component the shortest way back is looked for.
 const STARTS_MAX: usize = 20;
 
 /// Looks for cycles that any of the models forbids, the worst first; a transaction is shown in one of them only.
-pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
+pub fn find(graph: &Graph<'_, '_>, models: &[Model], anomalies: &mut Anomalies) {
     let Some(suspects) = suspects(graph, models) else {
         return;
     };
@@ -43,13 +43,9 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
                     continue;
                 }
                 shown.extend(transactions);
-                let indices = cycle
-                    .iter()
-                    .filter_map(|(node, _)| graph.transaction(*node));
-                let indices: Vec<usize> = indices.map(|transaction| transaction.index).collect();
                 let name = name(&cycle);
                 let what = explain(graph, &name, &cycle);
-                anomalies.add_cycle(&name, what, indices);
+                anomalies.add_cycle(&name, what, operations(graph, &cycle));
             }
         }
     }
@@ -57,12 +53,10 @@ pub fn find(graph: &Graph<'_>, models: &[Model], anomalies: &mut Anomalies) {
 
 /// Which transactions and moments are in any cycle of any kind that the models forbid, by their nodes; `None` if none is,
 /// and all is right. A cycle that is looked for is among these alone, which are few.
-fn suspects(graph: &Graph<'_>, models: &[Model]) -> Option<Vec<bool>> {
+fn suspects(graph: &Graph<'_, '_>, models: &[Model]) -> Option<Vec<bool>> {
     let cycles = models.iter().map(|model| model.cycles).max()?;
     let order = models.iter().map(|model| model.order).max()?;
-    let held = EdgeFiltered::from_fn(&graph.edges, |edge| {
-        is_held(edge.weight().kind, cycles, order)
-    });
+    let held = EdgeFiltered::from_fn(&graph.edges, |edge| is_held(*edge.weight(), cycles, order));
     let mut suspects = None;
     let components = kosaraju_scc(&held).into_iter();
     for node in components.filter(|component| component.len() > 1).flatten() {
@@ -72,21 +66,17 @@ fn suspects(graph: &Graph<'_>, models: &[Model]) -> Option<Vec<bool>> {
     suspects
 }
 
-/// Whether such cycles, in such an order, can have a dependency of that kind.
-fn is_held(kind: Kind, cycles: Cycles, order: Order) -> bool {
-    match kind {
-        Kind::WriteRead => cycles >= Cycles::Information,
-        Kind::ReadWrite => cycles >= Cycles::Nonadjacent,
-        Kind::WriteWrite | Kind::Session | Kind::RealTime | Kind::Time => kind.order() <= order,
-    }
+/// Whether a dependency holds in the weakest model that forbids such cycles and keeps such an order.
+fn is_held(reason: Reason, cycles: Cycles, order: Order) -> bool {
+    reason.cycles() <= cycles && reason.order() <= order
 }
 
 /// Transactions, each with the dependency that leads to the next, the last to the first.
-type Cycle<'a> = Vec<(NodeIndex, Dependency<'a>)>;
+type Cycle = Vec<(NodeIndex, Reason)>;
 
 /// Where cycles of one kind can be.
 struct Candidates<'g, 'a> {
-    graph: &'g Graph<'a>,
+    graph: &'g Graph<'g, 'a>,
     /// Nodes are the transaction or moment that they stand for, edges the dependency.
     places: DiGraph<NodeIndex, EdgeIndex>,
 }
@@ -117,7 +107,7 @@ impl Search {
 }
 
 impl<'g, 'a> Candidates<'g, 'a> {
-    fn of(graph: &'g Graph<'a>, suspects: &[bool], cycles: Cycles, order: Order) -> Self {
+    fn of(graph: &'g Graph<'g, 'a>, suspects: &[bool], cycles: Cycles, order: Order) -> Self {
         let mut places = DiGraph::new();
         let mut places_of = vec![[NodeIndex::end(); 2]; suspects.len()];
         let mut place = |places: &mut DiGraph<NodeIndex, EdgeIndex>, node, is_after_read| {
@@ -130,12 +120,11 @@ impl<'g, 'a> Candidates<'g, 'a> {
         let edges = graph.edges.edge_references();
         let among = |node: NodeIndex| suspects[node.index()];
         for edge in edges.filter(|edge| among(edge.source()) && among(edge.target())) {
-            let kind = edge.weight().kind;
-            if !is_held(kind, cycles, order) {
+            if !is_held(*edge.weight(), cycles, order) {
                 continue;
             }
             let is_doubled = cycles == Cycles::Nonadjacent;
-            let is_read_write = kind == Kind::ReadWrite;
+            let is_read_write = edge.weight().kind() == Kind::ReadWrite;
             let to = place(&mut places, edge.target(), is_doubled && is_read_write);
             let from = place(&mut places, edge.source(), false);
             places.add_edge(from, to, edge.id());
@@ -148,7 +137,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
     }
 
     /// The shortest cycle of each component, nearly.
-    fn cycles(&self) -> Vec<Cycle<'a>> {
+    fn cycles(&self) -> Vec<Cycle> {
         let mut components = kosaraju_scc(&self.places);
         components.retain(|component| component.len() > 1);
         let mut component_of = vec![None; self.places.node_count()];
@@ -164,7 +153,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
             let is_start =
                 |place: &&NodeIndex| self.graph.transaction(self.places[**place]).is_some();
             let starts = component.iter().filter(is_start).take(STARTS_MAX);
-            let mut shortest: Option<Cycle<'a>> = None;
+            let mut shortest: Option<Cycle> = None;
             for &start in starts {
                 let cycle = self.shortest_from(start, &component_of, &mut search);
                 let all = shortest.into_iter().chain(cycle);
@@ -186,21 +175,16 @@ impl<'g, 'a> Candidates<'g, 'a> {
         start: NodeIndex,
         component_of: &[Option<usize>],
         search: &mut Search,
-    ) -> Option<Cycle<'a>> {
+    ) -> Option<Cycle> {
         let way = self.shortest_way(start, component_of, search)?;
         let steps = way.iter().zip(way.iter().cycle().skip(1));
         let steps = steps.map(|(&from, &to)| {
+            let reasons = self.places.edges_connecting(from, to);
+            let reasons = reasons.map(|edge| self.graph.edges[*edge.weight()]);
             // Of several reasons the gravest: that is the one after which the cycle is named.
-            let reasons = self
-                .places
-                .edges_connecting(from, to)
-                .map(|edge| self.graph.edges[*edge.weight()]);
-            (
-                self.places[from],
-                reasons.min_by_key(|dependency| dependency.kind),
-            )
+            let gravity = |reason: &Reason| (reason.order(), reason.cycles(), reason.kind());
+            Some((self.places[from], reasons.min_by_key(gravity)?))
         });
-        let steps = steps.map(|(node, reason)| reason.map(|reason| (node, reason)));
         Some(without_moments(self.graph, steps.collect::<Option<_>>()?))
     }
 
@@ -234,7 +218,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
                 if component_of[edge.target().index()] != component {
                     continue;
                 }
-                if self.graph.edges[*edge.weight()].kind == Kind::Time {
+                if self.graph.edges[*edge.weight()].kind() == Kind::Time {
                     search.queue.push_front((edge.target(), place));
                 } else {
                     search.queue.push_back((edge.target(), place));
@@ -246,20 +230,13 @@ impl<'g, 'a> Candidates<'g, 'a> {
 }
 
 /// The same cycle with one step in place of each walk through moments, begun at its earliest transaction.
-fn without_moments<'a>(graph: &Graph<'a>, cycle: Cycle<'a>) -> Cycle<'a> {
-    let is_transaction = |node: NodeIndex| graph.transaction(node).is_some();
-    let step = |(node, reason): (NodeIndex, Dependency<'a>)| match reason.kind {
-        Kind::Time => (
-            node,
-            Dependency {
-                kind: Kind::RealTime,
-                datum: None,
-            },
-        ),
-        _ => (node, reason),
-    };
-    let steps = cycle.into_iter().filter(|(node, _)| is_transaction(*node));
-    let mut cycle: Cycle<'a> = steps.map(step).collect();
+fn without_moments<'a>(graph: &Graph<'_, 'a>, mut cycle: Cycle) -> Cycle {
+    cycle.retain(|(node, _)| graph.transaction(*node).is_some());
+    for (_, reason) in &mut cycle {
+        if reason.kind() == Kind::Time {
+            *reason = Reason::Order(Kind::RealTime);
+        }
+    }
     let earliest = (0..cycle.len())
         .min_by_key(|&position| cycle[position].0)
         .unwrap_or_default();
@@ -268,27 +245,27 @@ fn without_moments<'a>(graph: &Graph<'a>, cycle: Cycle<'a>) -> Cycle<'a> {
 }
 
 /// What Adya and Elle call such a cycle.
-fn name(cycle: &Cycle<'_>) -> String {
-    let is_read_write = |position: usize| cycle[position % cycle.len()].1.kind == Kind::ReadWrite;
+fn name(cycle: &Cycle) -> String {
+    let is_read_write = |position: usize| cycle[position % cycle.len()].1.kind() == Kind::ReadWrite;
     let read_writes = (0..cycle.len())
         .filter(|&position| is_read_write(position))
         .count();
     let is_adjacent =
         (0..cycle.len()).any(|position| is_read_write(position) && is_read_write(position + 1));
-    let has = |kind: Kind| cycle.iter().any(|(_, reason)| reason.kind == kind);
+    let reasons = || cycle.iter().map(|(_, reason)| *reason);
     let data = match read_writes {
-        0 if has(Kind::WriteRead) => "G1c",
+        // Writes that are in order only if no read is too old.
+        0 if reasons().any(|reason| matches!(reason, Reason::DataInTime { .. })) => "G-single-item",
+        0 if reasons().any(|reason| reason.kind() == Kind::WriteRead) => "G1c",
         0 => "G0",
-        1 => "G-single",
+        1 => "G-single-item",
         _ if is_adjacent => "G2-item",
-        _ => "G-nonadjacent",
+        _ => "G-nonadjacent-item",
     };
-    let order = if has(Kind::RealTime) {
-        "-realtime"
-    } else if has(Kind::Session) {
-        "-process"
-    } else {
-        ""
+    let order = match reasons().map(Reason::order).max() {
+        Some(Order::RealTime) => "-realtime",
+        Some(Order::Session) => "-process",
+        Some(Order::Data) | None => "",
     };
     format!("{data}{order}")
 }
@@ -299,43 +276,48 @@ fn words(name: &str) -> &'static str {
         Some((data, _)) => words(data),
         None if name == "G0" => "Write cycle",
         None if name == "G1c" => "Circular information flow",
-        None if name == "G-single" => "Read skew",
+        None if name == "G-single-item" => "Read skew",
         None if name == "G2-item" => "Write skew",
         None => "Cycle",
     }
 }
 
-fn explain(graph: &Graph<'_>, name: &str, cycle: &Cycle<'_>) -> String {
-    let names: Vec<String> = cycle
+/// The transactions of a cycle, and then those that show that it is one.
+fn operations(graph: &Graph<'_, '_>, cycle: &Cycle) -> Vec<usize> {
+    let nodes = cycle.iter().map(|(node, _)| *node);
+    let transactions = nodes.clone().filter_map(|node| graph.transaction(node));
+    let seen_by = cycle.iter().flat_map(|(_, reason)| graph.seen_by(*reason));
+    let readers = nodes.filter_map(|node| graph.reader_of(node));
+    let mut operations: Vec<usize> = Vec::new();
+    for transaction in transactions.chain(seen_by).chain(readers) {
+        if !operations.contains(&transaction.index) {
+            operations.push(transaction.index);
+        }
+    }
+    operations
+}
+
+fn explain(graph: &Graph<'_, '_>, name: &str, cycle: &Cycle) -> String {
+    let transactions = cycle
         .iter()
-        .map(|(node, _)| {
-            graph
-                .transaction(*node)
-                .map_or_else(String::new, |transaction| transaction.name())
-        })
-        .collect();
-    let mut sentences = Vec::new();
+        .filter_map(|(node, _)| graph.transaction(*node));
+    let names: Vec<String> = transactions.map(Transaction::name).collect();
+    let mut what = format!("{} ({name}): ", words(name));
     for (position, (_, reason)) in cycle.iter().enumerate() {
         let (first, second) = (&names[position], &names[(position + 1) % names.len()]);
-        let because = match (reason.kind, reason.datum) {
-            (Kind::WriteWrite, Some((key, value))) => {
-                format!("{second} wrote {value} to key {key} on top of it")
-            }
-            (Kind::WriteRead, Some((key, value))) => {
-                format!("{second} read {value} in key {key}, which {first} wrote")
-            }
-            (Kind::ReadWrite, Some((key, value))) => {
-                format!("{first} read key {key} without {second}'s {value}")
-            }
-            (Kind::Session, _) => format!("the same client ran {second} later"),
-            _ => format!("it was answered before {second} was asked for"),
-        };
-        sentences.push(format!("{first} comes before {second}, because {because}."));
+        let because = graph.explain(*reason, first, second);
+        what.push_str(&format!(
+            "{first} comes before {second}, because {because}.\n"
+        ));
     }
-    format!(
-        "{} ({name}): {}\nSo {} would have to come before itself.",
-        words(name),
-        sentences.join("\n"),
+    what.push_str(&format!(
+        "So {} would have to come before itself.",
         names[0]
-    )
+    ));
+    for (node, _) in cycle {
+        if let (Some(unknown), Some(reader)) = (graph.transaction(*node), graph.reader_of(*node)) {
+            what.push_str(&either_way(unknown, reader));
+        }
+    }
+    what
 }

@@ -1,56 +1,106 @@
-//! Which transactions must have come before which others, and why.
+//! The dependencies: which transactions must have come before which others, and why.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
-use serde_json::Value;
 
-use super::{Fate, Order, Transaction};
+use super::index::{Index, Write};
+use super::{Cycles, Order, Status, Transaction};
 
-/// Why one transaction comes before another.
+/// A sort of dependency, the gravest first: after that one a cycle is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The second wrote on top of what the first wrote.
+    /// The second transaction wrote a newer value of a key than the first.
     WriteWrite,
     /// The second read what the first wrote.
     WriteRead,
-    /// The first read a state on top of which the second wrote.
+    /// The first read an older value of a key than the second wrote.
     ReadWrite,
     /// The same client ran the first, then the second.
     Session,
     /// The first was answered before the second was asked for.
     RealTime,
-    /// No transactions but moments, one before the other.
+    /// From a transaction or a moment to a moment, see [`Graph`].
     Time,
 }
 
-/// That one transaction comes before another.
+/// A reason why one transaction comes before another. Writes are named by their position in the [`Index`].
 #[derive(Clone, Copy, Debug)]
-pub struct Dependency<'a> {
-    /// Why.
-    pub kind: Kind,
-    /// For dependencies by data: the key, and the value that was written or, of a later write, will be.
-    pub datum: Option<(&'a Value, &'a Value)>,
+pub enum Reason {
+    /// The data proves it.
+    Data {
+        /// What sort of dependency.
+        kind: Kind,
+        /// The second transaction's write, or the write that it read.
+        write: u32,
+    },
+    /// The data proves it together with time, under models in which nobody reads an older value than time allows.
+    DataInTime {
+        /// What sort of dependency.
+        kind: Kind,
+        /// The write of the older value, which the first transaction wrote or read.
+        older: u32,
+        /// The second transaction's write.
+        write: u32,
+    },
+    /// An order outside of the data.
+    Order(Kind),
+}
+
+impl Reason {
+    /// What sort of dependency.
+    pub fn kind(self) -> Kind {
+        match self {
+            Reason::Data { kind, .. } | Reason::DataInTime { kind, .. } => kind,
+            Reason::Order(kind) => kind,
+        }
+    }
+
+    /// The weakest models in which it holds forbid such cycles.
+    pub fn cycles(self) -> Cycles {
+        match (self, self.kind()) {
+            (Reason::DataInTime { .. }, _) | (_, Kind::ReadWrite) => Cycles::Nonadjacent,
+            (_, Kind::WriteRead) => Cycles::Information,
+            (_, Kind::WriteWrite | Kind::Session | Kind::RealTime | Kind::Time) => Cycles::Writes,
+        }
+    }
+
+    /// The weakest models in which it holds keep such an order.
+    pub fn order(self) -> Order {
+        match (self, self.kind()) {
+            (Reason::DataInTime { .. }, _) | (_, Kind::RealTime | Kind::Time) => Order::RealTime,
+            (_, Kind::Session) => Order::Session,
+            (_, Kind::WriteWrite | Kind::WriteRead | Kind::ReadWrite) => Order::Data,
+        }
+    }
 }
 
 /// Transactions, moments, and what comes before what.
 ///
 /// A moment stands between all transactions that were answered by then and all that were asked for later, so that the
 /// order of time takes one edge a transaction instead of one a pair.
-pub struct Graph<'a> {
-    transactions: &'a [Transaction<'a>],
+pub struct Graph<'i, 'a> {
+    index: &'i Index<'a>,
     /// The first nodes are the transactions, in their order; the rest are moments.
-    pub edges: DiGraph<(), Dependency<'a>>,
+    pub edges: DiGraph<(), Reason>,
+    /// For each write two transactions that read or wrote its value: the one that was answered first, and the one that
+    /// was asked for last. Only where there is a [`Reason::DataInTime`].
+    pub seen: Vec<Option<[usize; 2]>>,
+    /// For transactions of unknown outcome a committed one that read what they wrote.
+    readers: HashMap<usize, usize>,
 }
 
-impl<'a> Graph<'a> {
+impl<'i, 'a> Graph<'i, 'a> {
     /// The orders of clients and of time.
-    pub fn new(transactions: &'a [Transaction<'a>]) -> Self {
+    pub fn new(index: &'i Index<'a>) -> Self {
         let mut graph = Graph {
-            transactions,
+            index,
             edges: DiGraph::new(),
+            seen: Vec::new(),
+            readers: HashMap::new(),
         };
-        for _ in transactions {
+        for _ in &index.transactions {
             graph.edges.add_node(());
         }
         graph.add_sessions();
@@ -58,96 +108,160 @@ impl<'a> Graph<'a> {
         graph
     }
 
-    /// Adds a dependency by data. One of a transaction on itself says nothing, and one that was rolled back has no place.
-    pub fn add(&mut self, before: usize, after: usize, kind: Kind, datum: (&'a Value, &'a Value)) {
-        let is_rolled_back = |position: usize| self.transactions[position].fate == Fate::RolledBack;
-        if before != after && !is_rolled_back(before) && !is_rolled_back(after) {
-            self.link(
-                NodeIndex::new(before),
-                NodeIndex::new(after),
-                kind,
-                Some(datum),
-            );
+    /// Adds that a write is on top of another, to the same key.
+    pub fn add_write_write(&mut self, older: usize, newer: usize) {
+        let (before, after) = (self.index.writes[older].by, self.index.writes[newer].by);
+        self.add_data(before, after, Kind::WriteWrite, newer);
+    }
+
+    /// Adds that a committed transaction read what was written.
+    pub fn add_write_read(&mut self, write: usize, reader: usize) {
+        self.note_reader(write, reader);
+        self.add_data(self.index.writes[write].by, reader, Kind::WriteRead, write);
+    }
+
+    /// Adds that a committed transaction read a key without a newer write to it.
+    pub fn add_read_write(&mut self, reader: usize, newer: usize) {
+        self.add_data(reader, self.index.writes[newer].by, Kind::ReadWrite, newer);
+    }
+
+    /// Adds that a transaction, which wrote or read the value of a write, did so before a write that time proves to be
+    /// newer.
+    pub fn add_in_time(&mut self, before: usize, kind: Kind, older: usize, newer: usize) {
+        let (older, write) = (older as u32, newer as u32);
+        let reason = Reason::DataInTime { kind, older, write };
+        self.add(before, self.index.writes[newer].by, reason);
+    }
+
+    /// Notes that a committed transaction read what was written.
+    pub fn note_reader(&mut self, write: usize, reader: usize) {
+        let writer = self.index.writes[write].by;
+        if self.index.transactions[writer].status == Status::Unknown {
+            self.readers.entry(writer).or_insert(reader);
         }
     }
 
     /// The transaction at a node, unless it is a moment.
-    pub fn transaction(&self, node: NodeIndex) -> Option<&'a Transaction<'a>> {
-        self.transactions.get(node.index())
+    pub fn transaction(&self, node: NodeIndex) -> Option<&'i Transaction<'a>> {
+        self.index.transactions.get(node.index())
     }
 
-    fn link(
-        &mut self,
-        before: NodeIndex,
-        after: NodeIndex,
-        kind: Kind,
-        datum: Option<(&'a Value, &'a Value)>,
-    ) {
-        self.edges
-            .add_edge(before, after, Dependency { kind, datum });
+    /// Who read what a transaction of unknown outcome wrote.
+    pub fn reader_of(&self, writer: NodeIndex) -> Option<&'i Transaction<'a>> {
+        let reader = self.readers.get(&writer.index())?;
+        Some(&self.index.transactions[*reader])
+    }
+
+    /// The transactions that prove which of two writes is newer, if it takes time to prove it.
+    pub fn seen_by(&self, reason: Reason) -> impl Iterator<Item = &'i Transaction<'a>> {
+        let by = match reason {
+            Reason::DataInTime { older, write, .. } => self.proof(older, write),
+            Reason::Data { .. } | Reason::Order(_) => None,
+        };
+        by.into_iter()
+            .flatten()
+            .map(|by| &self.index.transactions[by])
+    }
+
+    /// Why a transaction comes before another one, in words that follow on "because"; both by their names.
+    pub fn explain(&self, reason: Reason, first: &str, second: &str) -> String {
+        let (kind, write) = match reason {
+            Reason::Data { kind, write } | Reason::DataInTime { kind, write, .. } => (kind, write),
+            Reason::Order(Kind::Session) => return format!("the same client ran {second} later"),
+            Reason::Order(_) => return format!("it was answered before {second} was asked for"),
+        };
+        let step = self.index.writes[write as usize].step;
+        let (key, value) = (step.key(), step.value());
+        let because = match kind {
+            Kind::WriteWrite => format!("{second} wrote {value} to key {key} on top of it"),
+            Kind::WriteRead => format!("{second} read {value} in key {key}, which {first} wrote"),
+            _ => format!("{first} read key {key} without {second}'s {value}"),
+        };
+        let Reason::DataInTime { older, .. } = reason else {
+            return because;
+        };
+        let Some([first, last]) = self.proof(older, write) else {
+            return because;
+        };
+        let did = |by: usize, write: u32| {
+            let Write {
+                by: writer, step, ..
+            } = self.index.writes[write as usize];
+            let did = if by == writer { "wrote" } else { "read" };
+            format!(
+                "{}, which {did} {}",
+                self.index.transactions[by].name(),
+                step.value()
+            )
+        };
+        let old = self.index.writes[older as usize].step.value();
+        let (first, last) = (did(first, older), did(last, write));
+        format!("{because} ({old} is older: {first}, was answered before {last}, was asked for)")
+    }
+
+    /// The transaction that saw the older value first, and the one that saw the newer value last.
+    fn proof(&self, older: u32, newer: u32) -> Option<[usize; 2]> {
+        let ([first, _], [_, last]) = (self.seen[older as usize]?, self.seen[newer as usize]?);
+        Some([first, last])
+    }
+
+    fn add_data(&mut self, before: usize, after: usize, kind: Kind, write: usize) {
+        let write = write as u32;
+        self.add(before, after, Reason::Data { kind, write });
+    }
+
+    /// One of a transaction on itself says nothing, and an aborted one has no place.
+    fn add(&mut self, before: usize, after: usize, reason: Reason) {
+        let is_aborted = |by: usize| self.index.transactions[by].status == Status::Aborted;
+        if before != after && !is_aborted(before) && !is_aborted(after) {
+            let (before, after) = (NodeIndex::new(before), NodeIndex::new(after));
+            self.edges.add_edge(before, after, reason);
+        }
     }
 
     fn add_sessions(&mut self) {
         let mut last: HashMap<usize, NodeIndex> = HashMap::new();
-        for (position, transaction) in self.transactions.iter().enumerate() {
+        for (position, transaction) in self.index.transactions.iter().enumerate() {
+            if transaction.status == Status::Aborted {
+                continue;
+            }
             let node = NodeIndex::new(position);
-            let before = last.get(&transaction.client).copied();
-            match (transaction.fate, before) {
-                (Fate::RolledBack, _) => continue,
-                (_, Some(before)) => self.link(before, node, Kind::Session, None),
-                (_, None) => {}
+            if let Some(&before) = last.get(&transaction.client) {
+                self.edges
+                    .add_edge(before, node, Reason::Order(Kind::Session));
             }
             // One of unknown outcome may take effect after what its client did next.
-            if transaction.fate == Fate::Committed {
+            if transaction.status == Status::Committed {
                 last.insert(transaction.client, node);
             }
         }
     }
 
     fn add_time(&mut self) {
-        let is_committed = |position: &usize| self.transactions[*position].fate == Fate::Committed;
-        let mut committed: Vec<usize> = (0..self.transactions.len()).filter(is_committed).collect();
-        committed.sort_by_key(|&position| self.transactions[position].completed_at);
-        let mut moments: Vec<(std::time::Duration, NodeIndex)> = Vec::new();
+        let transactions = &self.index.transactions;
+        let is_committed = |position: &usize| transactions[*position].status == Status::Committed;
+        let mut committed: Vec<usize> = (0..transactions.len()).filter(is_committed).collect();
+        committed.sort_by_key(|&position| transactions[position].completed_at);
+        let mut moments: Vec<(Duration, NodeIndex)> = Vec::new();
         for position in committed {
-            let time = self.transactions[position].completed_at;
+            let time = transactions[position].completed_at;
             if moments.last().is_none_or(|(last, _)| *last < time) {
                 let moment = self.edges.add_node(());
                 if let Some(&(_, last)) = moments.last() {
-                    self.link(last, moment, Kind::Time, None);
+                    self.edges.add_edge(last, moment, Reason::Order(Kind::Time));
                 }
                 moments.push((time, moment));
             }
-            self.link(
-                NodeIndex::new(position),
-                moments[moments.len() - 1].1,
-                Kind::Time,
-                None,
-            );
+            let (node, (_, moment)) = (NodeIndex::new(position), moments[moments.len() - 1]);
+            self.edges.add_edge(node, moment, Reason::Order(Kind::Time));
         }
-        for (position, transaction) in self.transactions.iter().enumerate() {
+        for (position, transaction) in transactions.iter().enumerate() {
             let count = moments.partition_point(|(time, _)| *time < transaction.invoked_at);
-            if let (Some(last), false) =
-                (count.checked_sub(1), transaction.fate == Fate::RolledBack)
-            {
-                self.link(
-                    moments[last].1,
-                    NodeIndex::new(position),
-                    Kind::RealTime,
-                    None,
-                );
+            if count > 0 && transaction.status != Status::Aborted {
+                let ((_, last), node) = (moments[count - 1], NodeIndex::new(position));
+                self.edges
+                    .add_edge(last, node, Reason::Order(Kind::RealTime));
             }
-        }
-    }
-}
-
-impl Kind {
-    /// The weakest order to which it belongs.
-    pub fn order(self) -> Order {
-        match self {
-            Kind::WriteWrite | Kind::WriteRead | Kind::ReadWrite => Order::Data,
-            Kind::Session => Order::Session,
-            Kind::RealTime | Kind::Time => Order::RealTime,
         }
     }
 }

@@ -1,278 +1,224 @@
 //! `txn-list-append`: a key's value is the list of all that was appended to it.
+//!
+//! A list shows in which order its elements were appended, so the longest list that was read of a key tells nearly all
+//! dependencies. What was appended but is not in that list was appended later.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::slice;
 
 use serde_json::Value;
 
-use super::anomaly::{Anomalies, Kind as Anomaly};
-use super::graph::{Graph, Kind};
-use super::{Fate, History, Model, Step, Transaction};
+use super::anomaly::{Anomalies, Kind as Anomaly, either_way};
+use super::graph::Graph;
+use super::index::{Index, Key, Read};
+use super::{DataType, History, Model};
 use crate::workbench::check::Verdict;
 
 /// Checks a history by all of the models.
 pub fn check(history: &History, models: &[Model]) -> Verdict {
-    super::check(history, models, infer)
+    super::check::<Lists>(history, models)
 }
 
-/// An append: by which transaction, as its position, and whether it was that one's last to the key.
-#[derive(Clone, Copy)]
-struct Append {
-    by: usize,
-    is_last: bool,
+enum Lists {}
+
+impl DataType for Lists {
+    fn follows(last: Option<&Value>, written: &[&Value], value: &Value) -> bool {
+        let list = list(value);
+        let Some(before) = list.len().checked_sub(written.len()) else {
+            return false;
+        };
+        list[before..].iter().eq(written.iter().copied())
+            && last.is_none_or(|last| list[..before] == *self::list(last))
+    }
+
+    fn shows(value: &Value, written: &Value) -> bool {
+        list(value).contains(written)
+    }
+
+    fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies) {
+        let orders = orders(index);
+        for order in &orders {
+            add_order(order, graph);
+        }
+        for read in &index.reads {
+            add_read(index, &orders[read.key], read, graph, anomalies);
+        }
+        let updates = index.updates.iter();
+        let updates = updates.map(|update| (update, list(update.read)));
+        anomalies.add_lost_updates(index, updates);
+    }
 }
 
-/// What is known of one key.
-struct Key<'a> {
-    name: &'a Value,
-    appends: HashMap<&'a Value, Append>,
-    /// The longest list that was read, and by whom.
-    order: &'a [Value],
+/// The list that a value is. `null` is an empty list; [`add_read`] reports any other value that is no list.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// In which order a key was appended to.
+struct Order<'a> {
+    /// The longest list that was read.
+    longest: &'a [Value],
+    /// The transaction that read it.
     read_by: usize,
+    /// Its elements.
+    elements: Elements,
+    /// The appends that are not in that list and may have happened.
+    unread: Vec<usize>,
 }
 
-impl<'a> Key<'a> {
-    fn new(name: &'a Value) -> Self {
-        Key {
-            name,
-            appends: HashMap::new(),
-            order: &[],
-            read_by: 0,
+/// What is known of the elements of a list.
+struct Elements {
+    /// The append of each; `None` if there was none, or it certainly never happened, or stands before in the list.
+    appends: Vec<Option<usize>>,
+    /// The positions of those without an append, and of those without their transaction's append before.
+    flawed: Vec<usize>,
+}
+
+/// The order of each key, by its number.
+fn orders<'a>(index: &Index<'a>) -> Vec<Order<'a>> {
+    let mut longest: Vec<(&[Value], usize)> = vec![(&[], 0); index.keys.len()];
+    for read in &index.reads {
+        let list = list(read.value);
+        if list.len() > longest[read.key].0.len() {
+            longest[read.key] = (list, read.by);
         }
     }
+    let keys = index.keys.iter().zip(longest);
+    keys.map(|(key, (longest, read_by))| {
+        let elements = Elements::of(longest, key, index);
+        let read: HashSet<usize> = elements.appends.iter().flatten().copied().collect();
+        let is_unread = |append: &usize| !index.is_aborted(*append) && !read.contains(append);
+        Order {
+            longest,
+            read_by,
+            elements,
+            unread: key.writes.iter().copied().filter(is_unread).collect(),
+        }
+    })
+    .collect()
+}
 
-    /// Appends that are committed, though nobody read them. They can only come after what was read.
-    fn unread(&self, transactions: &[Transaction<'_>]) -> Vec<(&'a Value, Append)> {
-        let is_unread = |(value, append): &(&'a Value, Append)| {
-            transactions[append.by].fate == Fate::Committed && !self.order.contains(value)
+impl Elements {
+    fn of(list: &[Value], key: &Key<'_>, index: &Index<'_>) -> Self {
+        let mut elements = Elements {
+            appends: Vec::with_capacity(list.len()),
+            flawed: Vec::new(),
         };
-        let appends = self.appends.iter().map(|(value, append)| (*value, *append));
-        let mut unread: Vec<_> = appends.filter(is_unread).collect();
-        unread.sort_by_key(|(_, append)| (append.by, append.is_last));
-        unread
-    }
-}
-
-/// All keys, in the order of their first use, so that equal histories get equal verdicts.
-#[derive(Default)]
-struct Keys<'a> {
-    numbers: HashMap<&'a Value, usize>,
-    known: Vec<Key<'a>>,
-}
-
-impl<'a> Keys<'a> {
-    fn get(&mut self, name: &'a Value) -> &mut Key<'a> {
-        let number = *self.numbers.entry(name).or_insert(self.known.len());
-        if number == self.known.len() {
-            self.known.push(Key::new(name));
-        }
-        &mut self.known[number]
-    }
-}
-
-fn infer<'a>(
-    transactions: &'a [Transaction<'a>],
-    graph: &mut Graph<'a>,
-    anomalies: &mut Anomalies,
-) {
-    let keys = keys(transactions);
-    for (position, transaction) in transactions.iter().enumerate() {
-        if transaction.fate != Fate::Committed {
-            continue;
-        }
-        for (key, read) in external_reads(transaction, anomalies) {
-            let known = &keys.known[keys.numbers[key]];
-            check_read(transactions, known, position, read, anomalies);
-            if known.order.starts_with(read) {
-                add_read(transactions, known, position, read, graph);
+        let mut seen = HashSet::with_capacity(list.len());
+        for (position, value) in list.iter().enumerate() {
+            let append = key.by_value.get(value).copied();
+            let append = append.filter(|&append| !index.is_aborted(append) && seen.insert(append));
+            elements.appends.push(append);
+            let is_whole = |append: usize| {
+                let before = index.writes[append].before;
+                before.is_none_or(|before| seen.contains(&before))
+            };
+            if !append.is_some_and(is_whole) {
+                elements.flawed.push(position);
             }
         }
+        elements
     }
-    for known in &keys.known {
-        let mut before: Option<&Append> = None;
-        for value in known.order {
-            let append = known.appends.get(value);
-            if let (Some(before), Some(append)) = (before, append) {
-                graph.add(before.by, append.by, Kind::WriteWrite, (known.name, value));
-            }
-            before = append;
-        }
-        for (value, unread) in known.unread(transactions) {
-            if let Some(last) = before {
-                graph.add(last.by, unread.by, Kind::WriteWrite, (known.name, value));
-            }
-        }
+
+    /// The appends of the first `len` elements, and which of these are flawed.
+    fn up_to(&self, len: usize) -> (&[Option<usize>], &[usize]) {
+        let flawed = self.flawed.partition_point(|&position| position < len);
+        (&self.appends[..len], &self.flawed[..flawed])
     }
 }
 
-fn keys<'a>(transactions: &'a [Transaction<'a>]) -> Keys<'a> {
-    let mut keys = Keys::default();
-    for (position, transaction) in transactions.iter().enumerate() {
-        let mut last: HashMap<&Value, &Value> = HashMap::new();
-        for step in transaction.steps {
-            match step {
-                Step::Write { key, value } => {
-                    let known = keys.get(key);
-                    known.appends.insert(
-                        value,
-                        Append {
-                            by: position,
-                            is_last: true,
-                        },
-                    );
-                    let before = last.insert(key, value);
-                    if let Some(before) = before.and_then(|before| known.appends.get_mut(before)) {
-                        before.is_last = false;
-                    }
-                }
-                Step::Read { key, value } => {
-                    let known = keys.get(key);
-                    let list = value.as_array().map_or(&[][..], Vec::as_slice);
-                    if transaction.fate == Fate::Committed && list.len() > known.order.len() {
-                        (known.order, known.read_by) = (list, transaction.index);
-                    }
-                }
-            }
+/// Adds the order of a key's appends: each comes before the next, and the last that was read before those that nobody
+/// read.
+fn add_order(order: &Order<'_>, graph: &mut Graph<'_, '_>) {
+    let mut last: Option<usize> = None;
+    for &append in order.elements.appends.iter().flatten() {
+        graph.note_reader(append, order.read_by);
+        if let Some(before) = last.replace(append) {
+            graph.add_write_write(before, append);
         }
     }
-    keys
-}
-
-/// Each key's first read, before the transaction has appended to it; looks on the way whether the others fit.
-fn external_reads<'a>(
-    transaction: &Transaction<'a>,
-    anomalies: &mut Anomalies,
-) -> Vec<(&'a Value, &'a [Value])> {
-    let mut external = Vec::new();
-    // For each key what was read of it, if it was, and what was appended since.
-    let mut seen: HashMap<&Value, (Option<&[Value]>, Vec<&Value>)> = HashMap::new();
-    for step in transaction.steps {
-        match step {
-            Step::Write { key, value } => seen.entry(key).or_default().1.push(value),
-            Step::Read { key, value } => {
-                let list = match value {
-                    Value::Array(list) => list.as_slice(),
-                    Value::Null => &[],
-                    _ => {
-                        let what = format!(
-                            "{} read {value} in key {key}, which is no list.",
-                            transaction.name()
-                        );
-                        anomalies.add(Anomaly::Garbage, what, [transaction.index]);
-                        continue;
-                    }
-                };
-                let (read, own) = seen.entry(key).or_default();
-                let before = list.len().saturating_sub(own.len());
-                let fits = list[before..].iter().eq(own.iter().copied())
-                    && read.is_none_or(|read| list[..before] == *read);
-                if !fits {
-                    let what = format!(
-                        "{} read {value} in key {key}, which does not fit what it had read and appended there itself.",
-                        transaction.name()
-                    );
-                    anomalies.add(Anomaly::Internal, what, [transaction.index]);
-                } else if read.is_none() {
-                    *read = Some(&list[..before]);
-                    external.push((key, &list[..before]));
-                }
-            }
-        }
-    }
-    external
-}
-
-/// Whether what was read is there, committed, complete, and grew as all others saw it grow.
-fn check_read(
-    transactions: &[Transaction<'_>],
-    known: &Key<'_>,
-    reader: usize,
-    read: &[Value],
-    anomalies: &mut Anomalies,
-) {
-    let key = known.name;
-    let (name, index) = (transactions[reader].name(), transactions[reader].index);
-    // Not before it is to be shown: there are as many of these as there are reads.
-    let list = || Value::from(read);
-    for (position, value) in read.iter().enumerate() {
-        let Some(append) = known.appends.get(value) else {
-            anomalies.add(
-                Anomaly::Garbage,
-                format!("{name} read {value} in key {key}, which nobody appended."),
-                [index],
-            );
-            continue;
-        };
-        let writer = &transactions[append.by];
-        if read[..position].contains(value) {
-            anomalies.add(
-                Anomaly::Garbage,
-                format!(
-                    "{name} read {} in key {key}, which holds {value} twice.",
-                    list()
-                ),
-                [index],
-            );
-        }
-        if writer.fate == Fate::RolledBack {
-            let what = format!(
-                "{name} read {value} in key {key}, but {}, which appended it, was rolled back.",
-                writer.name()
-            );
-            anomalies.add(Anomaly::AbortedRead, what, [writer.index, index]);
-        }
-        if append.by == reader {
-            let what = format!("{name} read {value} in key {key} before it appended it.");
-            anomalies.add(Anomaly::Internal, what, [index]);
-        }
-    }
-    if let Some((value, append)) = read
-        .last()
-        .and_then(|value| Some((value, known.appends.get(value)?)))
-        && !append.is_last
-        && append.by != reader
+    for (last, append) in last
+        .into_iter()
+        .flat_map(|last| order.unread.iter().map(move |&append| (last, append)))
     {
-        let writer = &transactions[append.by];
+        graph.add_write_write(last, append);
+    }
+}
+
+/// Adds the dependencies that follow from a read: the reader comes after the append of the last element that it saw, and
+/// before the append of the next one. Checks what it saw on the way.
+fn add_read<'a>(
+    index: &Index<'a>,
+    order: &Order<'_>,
+    read: &Read<'a>,
+    graph: &mut Graph<'_, 'a>,
+    anomalies: &mut Anomalies,
+) {
+    let Read { by, key, value, .. } = *read;
+    let reader = index.transactions[by].index;
+    if !value.is_array() && !value.is_null() {
+        let what = format!("{}, which is no list.", index.saw(by, key, value));
+        anomalies.add(Anomaly::Garbage, what, [reader]);
+    }
+    let list = list(value);
+    let is_in_order = order.longest.starts_with(list);
+    if !is_in_order {
+        let other = &index.transactions[order.read_by];
+        let (saw, longest) = (index.saw(by, key, value), Value::from(order.longest));
         let what = format!(
-            "{name} read key {key} up to {value}, in the middle of {}, which appended more.",
+            "{saw}, and {} read {longest}: neither grew into the other.",
+            other.name()
+        );
+        anomalies.add(Anomaly::IncompatibleOrder, what, [reader, other.index]);
+    }
+    if !read.is_news {
+        return;
+    }
+    let own_elements = (!is_in_order).then(|| Elements::of(list, &index.keys[key], index));
+    let elements = own_elements.as_ref().unwrap_or(&order.elements);
+    let (seen, flawed) = elements.up_to(list.len());
+    for &position in flawed {
+        check_element(index, read, list, position, anomalies);
+    }
+    let mut seen = seen.iter().flatten();
+    if let Some(&append) = seen.rfind(|&&append| index.writes[append].by != by) {
+        graph.add_write_read(append, by);
+        anomalies.check_finished(index, by, append);
+    }
+    if is_in_order {
+        let next = elements.appends[list.len()..].iter().flatten().next();
+        for &append in next.map_or(&*order.unread, slice::from_ref) {
+            graph.add_read_write(by, append);
+        }
+    }
+}
+
+/// Reports what is wrong with a flawed element.
+fn check_element(
+    index: &Index<'_>,
+    read: &Read<'_>,
+    list: &[Value],
+    position: usize,
+    anomalies: &mut Anomalies,
+) {
+    let element = &list[position];
+    let reader = index.transactions[read.by].index;
+    let saw = || index.saw(read.by, read.key, read.value);
+    if list[..position].contains(element) {
+        let what = format!("{}, which holds {element} twice.", saw());
+        anomalies.add(Anomaly::DuplicateElements, what, [reader]);
+        return;
+    }
+    let append = anomalies.check_written(index, read, element);
+    let before = append.and_then(|append| index.writes[append].before);
+    if let Some(before) = before.map(|before| &index.writes[before]) {
+        let (writer, missing) = (&index.transactions[before.by], before.step.value());
+        let mut what = format!(
+            "{}, but {} appended {missing} there before it appended {element}.",
+            saw(),
             writer.name()
         );
-        anomalies.add(Anomaly::IntermediateRead, what, [writer.index, index]);
-    }
-    if !known.order.starts_with(read) {
-        let longest = Value::from(known.order);
-        let what = format!(
-            "{name} read {} in key {key}, and T{} read {longest}: neither grew into the other.",
-            list(),
-            known.read_by
-        );
-        anomalies.add(Anomaly::IncompatibleOrder, what, [index, known.read_by]);
-    }
-}
-
-/// A reader depends on who wrote the last that it read, and comes before whoever wrote the next.
-fn add_read<'a>(
-    transactions: &[Transaction<'_>],
-    known: &Key<'a>,
-    reader: usize,
-    read: &'a [Value],
-    graph: &mut Graph<'a>,
-) {
-    if let Some((value, append)) = read
-        .last()
-        .and_then(|value| Some((value, known.appends.get(value)?)))
-    {
-        graph.add(append.by, reader, Kind::WriteRead, (known.name, value));
-    }
-    match known.order.get(read.len()) {
-        Some(value) => {
-            if let Some(append) = known.appends.get(value) {
-                graph.add(reader, append.by, Kind::ReadWrite, (known.name, value));
-            }
-        }
-        None => {
-            for (value, unread) in known.unread(transactions) {
-                graph.add(reader, unread.by, Kind::ReadWrite, (known.name, value));
-            }
-        }
+        what.push_str(&either_way(writer, &index.transactions[read.by]));
+        anomalies.add(Anomaly::IncompatibleOrder, what, [writer.index, reader]);
     }
 }

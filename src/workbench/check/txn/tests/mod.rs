@@ -2,12 +2,15 @@
 
 mod agreement;
 mod order;
+mod reads;
+mod unknown;
 
 use std::ops::Range;
 
 use serde_json::json;
 
 use super::*;
+use crate::workbench::check::Validity;
 use crate::workbench::check::testing::*;
 
 type TransactionOperation = Operation<Call, Answer>;
@@ -122,7 +125,7 @@ fn catches_a_dirty_read() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "(G1a): T1 read 1 in key \"x\", but T0, which appended it, was rolled back",
+        "(G1a): T1 read 1 in key \"x\", but T0, which wrote it, was aborted",
         &[0, 1],
     );
     let mut history = concurrent([&[w("x", 1)], &[r("x", json!(1))]]);
@@ -147,7 +150,7 @@ fn catches_a_read_of_something_unfinished() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "(G1b): T1 read key \"x\" up to 1, in the middle of T0",
+        "(G1b): T1 read 1 as the newest in key \"x\", in the middle of T0",
         &[0, 1],
     );
     let history = concurrent([&[w("x", 1), w("x", 2)], &[r("x", json!(1))]]);
@@ -156,7 +159,7 @@ fn catches_a_read_of_something_unfinished() {
         &history,
         "read-uncommitted",
         "read-committed",
-        "(G1b): T1 read 1",
+        "(G1b): T1 read 1 as the newest",
         &[0, 1],
     );
 }
@@ -219,7 +222,7 @@ fn catches_read_skew() {
         &[0, 1],
     );
     let verdict = rw_register::check(&history, &models(["snapshot-isolation"]));
-    assert_eq!(verdict.facts["G-single"], 1);
+    assert_eq!(verdict.facts["G-single-item"], 1);
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn catches_a_long_fork() {
         &[r("x", json!([1])), r("y", json!(null))],
         &[r("x", json!(null)), r("y", json!([1]))],
     ]);
-    let words = "(G-nonadjacent): T0 comes before T2";
+    let words = "(G-nonadjacent-item): T0 comes before T2";
     assert_between(
         list_append::check,
         &history,
@@ -309,22 +312,27 @@ fn catches_a_transaction_that_misses_its_own_writes() {
         words,
         &[0],
     );
+}
+
+#[test]
+fn catches_a_read_of_what_the_transaction_writes_later() {
+    let words = "Future read: T0 read 1 in key \"x\" before it wrote it";
     let history = concurrent([&[r("x", json!([1])), w("x", 1)]]);
     assert_between(
         list_append::check,
         &history,
+        "read-uncommitted",
         "read-committed",
-        "serializable",
-        "before it appended it",
+        words,
         &[0],
     );
     let history = concurrent([&[r("x", json!(1)), w("x", 1)]]);
     assert_between(
         rw_register::check,
         &history,
+        "read-uncommitted",
         "read-committed",
-        "serializable",
-        "before it wrote it",
+        words,
         &[0],
     );
 }
@@ -355,7 +363,7 @@ fn catches_garbage_under_every_model() {
         |value: Value| list_append::check(&concurrent([&[w("x", 1)], &[r("x", value)]]), &weakest);
     assert_invalid(
         &check_read(json!([1, 7])),
-        "Out of nowhere: T1 read 7 in key \"x\", which nobody appended",
+        "Out of nowhere: T1 read 7 in key \"x\", which nobody wrote",
         &[1],
     );
     assert_invalid(&check_read(json!([1, 1])), "holds 1 twice", &[1]);
@@ -365,6 +373,18 @@ fn catches_garbage_under_every_model() {
         &verdict,
         "Out of nowhere: T1 read 7 in key \"x\", which nobody wrote",
         &[1],
+    );
+}
+
+#[test]
+fn a_history_in_which_a_value_was_written_twice_is_undecided() {
+    let history = concurrent([&[w("x", 1)], &[w("x", 1)], &[r("x", json!(1))]]);
+    let verdict = rw_register::check(&history, &MODELS);
+    assert_eq!(verdict.validity, Validity::Unknown);
+    let said = &verdict.findings[0].what;
+    assert!(
+        said.contains("1 was written to key \"x\" twice, by T0 and by T1"),
+        "{said}"
     );
 }
 

@@ -8,7 +8,8 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(0, 0..1, [w("x", 1)]),
         committed(0, 2..3, [r("x", json!(null))]),
     ];
-    let words = "(G-single-process): T0 comes before T1, because the same client ran T1 later.";
+    let words =
+        "(G-single-item-process): T0 comes before T1, because the same client ran T1 later.";
     assert_between(
         list_append::check,
         &history,
@@ -21,8 +22,7 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(0, 0..1, [w("x", 1)]),
         committed(1, 2..3, [r("x", json!(null))]),
     ];
-    let words =
-        "(G-single-realtime): T0 comes before T1, because it was answered before T1 was asked for.";
+    let words = "(G-single-item-realtime): T0 comes before T1, because it was answered before T1 was asked for.";
     assert_between(
         list_append::check,
         &history,
@@ -98,4 +98,62 @@ fn two_clients_that_each_miss_the_others_write_are_a_cycle_and_not_sequentially_
         words,
         &[0, 2, 1, 3],
     );
+}
+
+#[test]
+fn a_register_that_goes_back_to_an_older_value_contradicts_time() {
+    let history = [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(1, 2..3, [w("x", 2)]),
+        committed(2, 4..5, [r("x", json!(1))]),
+    ];
+    let words = "T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it \
+        (1 is older: T0, which wrote 1, was answered before T1, which wrote 2, was asked for).\n\
+        T1 comes before T0, because T0 wrote 1 to key \"x\" on top of it \
+        (2 is older: T1, which wrote 2, was answered before T2, which read 1, was asked for).\n\
+        So T0 would have to come before itself.";
+    assert_between(
+        rw_register::check,
+        &history,
+        "strong-session-serializable",
+        "strict-serializable",
+        words,
+        &[0, 1, 2],
+    );
+}
+
+#[test]
+fn reads_alone_show_that_a_register_went_back() {
+    let history = [
+        committed(0, 0..90, [w("x", 1)]),
+        committed(1, 0..90, [w("x", 2)]),
+        committed(2, 10..11, [r("x", json!(2))]),
+        committed(3, 20..21, [r("x", json!(1))]),
+        committed(2, 30..31, [r("x", json!(2))]),
+    ];
+    assert_between(
+        rw_register::check,
+        &history,
+        "strong-session-serializable",
+        "strict-serializable",
+        "(1 is older: T3, which read 1, was answered before T4, which read 2, was asked for)",
+        &[0, 1, 3, 4, 2],
+    );
+    assert_valid(&rw_register::check(&history[..4], &MODELS));
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_in_order_from_when_it_was_seen() {
+    let mut history = [
+        committed(0, 0..1, [w("x", 1)]),
+        committed(1, 2..3, [w("x", 2)]),
+        committed(2, 4..5, [r("x", json!(2))]),
+        committed(3, 6..7, [r("x", json!(1))]),
+    ];
+    history[0].outcome = indeterminate();
+    assert_valid(&rw_register::check(&history, &MODELS));
+    history[1].outcome = indeterminate();
+    assert_valid(&rw_register::check(&history, &MODELS));
+    history[3].outcome = Outcome::Ok(vec![r("x", json!(2))]);
+    assert_valid(&rw_register::check(&history, &MODELS));
 }

@@ -1,0 +1,225 @@
+//! What the transactions of a history wrote and read, key by key.
+//!
+//! One pass over all steps. It also finds what a transaction shows without any other: a read that does not follow from
+//! the transaction's own earlier steps (*internal*), and a read of what the transaction wrote only later
+//! (*future-read*).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::anomaly::{Anomalies, Kind as Anomaly};
+use super::{DataType, Status, Step, Transaction};
+
+/// The transactions of a history and their writes and reads. Transactions, keys and writes are named by their position
+/// in these lists.
+#[derive(Default)]
+pub struct Index<'a> {
+    /// Every transaction, in the order of the history.
+    pub transactions: Vec<Transaction<'a>>,
+    /// Every key, in the order of first use, so that equal histories get equal verdicts.
+    pub keys: Vec<Key<'a>>,
+    /// Every write, in the order of the transactions.
+    pub writes: Vec<Write<'a>>,
+    /// What committed transactions read.
+    pub reads: Vec<Read<'a>>,
+    /// Where committed transactions wrote a key that they had read first.
+    pub updates: Vec<Update<'a>>,
+    /// Pairs of writes of one value to one key.
+    pub repeats: Vec<[usize; 2]>,
+}
+
+/// A key and what was written to it.
+pub struct Key<'a> {
+    /// The key itself.
+    pub name: &'a Value,
+    /// The writes to it, in the order of the transactions.
+    pub writes: Vec<usize>,
+    /// The same, by the value that was written.
+    pub by_value: HashMap<&'a Value, usize>,
+}
+
+impl<'a> Key<'a> {
+    fn new(name: &'a Value) -> Self {
+        Key {
+            name,
+            writes: Vec::new(),
+            by_value: HashMap::new(),
+        }
+    }
+}
+
+/// A write or an append.
+#[derive(Clone, Copy)]
+pub struct Write<'a> {
+    /// The transaction.
+    pub by: usize,
+    /// The step, a [`Step::Write`].
+    pub step: &'a Step,
+    /// The transaction's write to this key before this one.
+    pub before: Option<usize>,
+    /// Whether the transaction wrote nothing to this key later.
+    pub is_last: bool,
+}
+
+/// A read by a committed transaction.
+pub struct Read<'a> {
+    /// The transaction.
+    pub by: usize,
+    /// The key.
+    pub key: usize,
+    /// What was read.
+    pub value: &'a Value,
+    /// Whether the transaction had neither read nor written the key before.
+    pub is_first: bool,
+    /// Whether it is the transaction's first read of the key, or does not follow from the transaction's earlier steps.
+    /// Any other read tells nothing new about other transactions.
+    pub is_news: bool,
+}
+
+/// A transaction's first write to a key that it had read before.
+pub struct Update<'a> {
+    /// The transaction.
+    pub by: usize,
+    /// The key.
+    pub key: usize,
+    /// What it had read first.
+    pub read: &'a Value,
+    /// The write.
+    pub write: usize,
+}
+
+/// What the transaction at hand has done to a key so far.
+#[derive(Default)]
+struct Own<'a> {
+    /// The transaction that the other fields are about.
+    by: usize,
+    /// Its reads that were news.
+    reads: Vec<&'a Value>,
+    last_read: Option<&'a Value>,
+    /// The values that it has written since its last read.
+    written: Vec<&'a Value>,
+    last_write: Option<usize>,
+}
+
+impl<'a> Own<'a> {
+    fn begin(&mut self, by: usize) {
+        self.by = by;
+        self.reads.clear();
+        self.last_read = None;
+        self.written.clear();
+        self.last_write = None;
+    }
+}
+
+impl<'a> Index<'a> {
+    /// Goes through all steps of all transactions, and adds the anomalies that one transaction shows by itself.
+    pub fn new<D: DataType>(transactions: Vec<Transaction<'a>>, anomalies: &mut Anomalies) -> Self {
+        let mut index = Index {
+            transactions,
+            ..Index::default()
+        };
+        let mut numbers: HashMap<&Value, usize> = HashMap::new();
+        let mut own_by_key: Vec<Own<'a>> = Vec::new();
+        for by in 0..index.transactions.len() {
+            let Transaction { steps, status, .. } = index.transactions[by];
+            for step in steps {
+                let key = *numbers.entry(step.key()).or_insert(index.keys.len());
+                if key == index.keys.len() {
+                    index.keys.push(Key::new(step.key()));
+                    own_by_key.push(Own::default());
+                }
+                let own = &mut own_by_key[key];
+                if own.by != by {
+                    own.begin(by);
+                }
+                match step {
+                    Step::Write { .. } => index.add_write::<D>(key, step, own, anomalies),
+                    Step::Read { value, .. } if status == Status::Committed => {
+                        index.add_read::<D>(key, value, own, anomalies);
+                    }
+                    // What it saw is not known.
+                    Step::Read { .. } => {}
+                }
+            }
+        }
+        index
+    }
+
+    /// Whether a write certainly never happened.
+    pub fn is_aborted(&self, write: usize) -> bool {
+        self.transactions[self.writes[write].by].status == Status::Aborted
+    }
+
+    /// `T3 read 7 in key 1`, for findings.
+    pub fn saw(&self, by: usize, key: usize, value: &Value) -> String {
+        let (reader, key) = (self.transactions[by].name(), self.keys[key].name);
+        format!("{reader} read {value} in key {key}")
+    }
+
+    fn add_write<D: DataType>(
+        &mut self,
+        key: usize,
+        step: &'a Step,
+        own: &mut Own<'a>,
+        anomalies: &mut Anomalies,
+    ) {
+        let Own { by, .. } = *own;
+        let (write, value) = (self.writes.len(), step.value());
+        if own.reads.iter().any(|read| D::shows(read, value)) {
+            let what = format!("{} before it wrote it.", self.saw(by, key, value));
+            anomalies.add(Anomaly::FutureRead, what, [self.transactions[by].index]);
+        }
+        let before = own.last_write.replace(write);
+        match before {
+            Some(before) => self.writes[before].is_last = false,
+            None => self.updates.extend(own.reads.first().map(|read| Update {
+                by,
+                key,
+                read,
+                write,
+            })),
+        }
+        self.writes.push(Write {
+            by,
+            step,
+            before,
+            is_last: true,
+        });
+        self.keys[key].writes.push(write);
+        if let Some(before) = self.keys[key].by_value.insert(value, write) {
+            self.repeats.push([before, write]);
+        }
+        own.written.push(value);
+    }
+
+    fn add_read<D: DataType>(
+        &mut self,
+        key: usize,
+        value: &'a Value,
+        own: &mut Own<'a>,
+        anomalies: &mut Anomalies,
+    ) {
+        let Own { by, .. } = *own;
+        let follows = D::follows(own.last_read, &own.written, value);
+        if !follows {
+            let saw = self.saw(by, key, value);
+            let what =
+                format!("{saw}, which does not follow from what it had read and written there.");
+            anomalies.add(Anomaly::Internal, what, [self.transactions[by].index]);
+        }
+        let is_news = own.last_read.is_none() || !follows;
+        self.reads.push(Read {
+            by,
+            key,
+            value,
+            is_first: own.last_read.is_none() && own.last_write.is_none(),
+            is_news,
+        });
+        if is_news {
+            own.reads.push(value);
+        }
+        own.last_read = Some(value);
+        own.written.clear();
+    }
+}
