@@ -1,10 +1,7 @@
 //! `lin-kv`: each key is linearizable (Herlihy & Wing 1990).
 //!
 //! Linearizability is local: a store is linearizable exactly if each of its keys is. So every key is searched by
-//! itself, see [`search`](super::search). Upstream does not check what errors say; an error that no order explains,
-//! though one explains all other answers, is a warning.
-//!
-//! 10,000 operations on 50 keys, with writes and cas of unknown outcome among
+//! itself, see [`search`](super::search). 10,000 operations on 50 keys, with writes and cas of unknown outcome among
 //! them, take some 50 ms; 10,000 on a single key, of 20 clients, less than a second where they are right. A fault late in
 //! many operations of unknown outcome on one key can be too hard to prove: then the answer is *unknown*.
 
@@ -84,45 +81,21 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
         .collect();
     let mut findings = Vec::new();
     for (key, indices) in keys.values() {
-        findings.extend(check_key(history, key, indices));
+        let (register, actions) = register(history, indices);
+        match search(&register, &actions, Order::RealTime) {
+            SearchResult::Possible => {}
+            SearchResult::Impossible(stuck) => {
+                findings.push(explain(history, key, &register, &stuck))
+            }
+            SearchResult::Undecided => {
+                let what =
+                    format!("Whether key {key} is linearizable would take too long to find out.");
+                findings.push(Finding::undecided(what, []));
+            }
+        }
     }
     verdict.add_all("not_linearizable", findings);
     verdict
-}
-
-fn check_key(
-    history: &[Operation<Call, Answer>],
-    key: &Json,
-    indices: &[usize],
-) -> Option<Finding> {
-    let undecided = || {
-        let what = format!("Whether key {key} is linearizable would take too long to find out.");
-        Finding::undecided(what, [])
-    };
-    let (register, actions) = register(history, indices.iter().copied());
-    let stuck = match search(&register, &actions, Order::RealTime) {
-        SearchResult::Possible => return None,
-        SearchResult::Impossible(stuck) => stuck,
-        SearchResult::Undecided => return Some(undecided()),
-    };
-    let is_error = |index: &usize| {
-        let answer = history[*index].outcome.answer();
-        matches!(answer, Some(Answer::Missing | Answer::Different))
-    };
-    let without_errors = indices.iter().copied().filter(|index| !is_error(index));
-    let (of_rest, actions) = self::register(history, without_errors);
-    Some(match search(&of_rest, &actions, Order::RealTime) {
-        SearchResult::Impossible(stuck) => {
-            let what = explain(history, key, &of_rest, &stuck);
-            Finding::violation(what, shown(&stuck))
-        }
-        SearchResult::Undecided => undecided(),
-        SearchResult::Possible => {
-            let what = explain(history, key, &register, &stuck);
-            let upstream = "Without its errors it is, and Maelstrom does not check what those say.";
-            Finding::warning(format!("{what}\n{upstream}"), shown(&stuck))
-        }
-    })
 }
 
 /// One key. Values are numbered, so that a state is small.
@@ -172,7 +145,7 @@ impl Model for Register<'_> {
 /// What was done to one key, without what failed and without reads that were not answered.
 fn register<'a>(
     history: &'a [Operation<Call, Answer>],
-    indices: impl Iterator<Item = usize>,
+    indices: &[usize],
 ) -> (Register<'a>, Vec<Action<Step>>) {
     let mut values = Vec::new();
     let mut numbers: HashMap<&Json, u32> = HashMap::new();
@@ -183,7 +156,7 @@ fn register<'a>(
         })
     };
     let mut actions = Vec::new();
-    for index in indices {
+    for &index in indices {
         let operation = &history[index];
         if operation.outcome.is_failed() {
             continue;
@@ -219,7 +192,7 @@ fn explain(
     key: &Json,
     register: &Register<'_>,
     stuck: &Stuck<State>,
-) -> String {
+) -> Finding {
     let describe = |&index: &usize| {
         let Operation {
             client,
@@ -244,17 +217,20 @@ fn explain(
     let answered_at = stuck.blocked.first().map_or_else(String::new, |&first| {
         format!(" up to {:.3} s", history[first].completed_at.as_secs_f64())
     });
-    format!(
+    let what = format!(
         "Key {key} is not linearizable: no order that time allows explains its answers{answered_at}. At best {state} \
          when it is the turn of {}.",
         blocked.join(" or ")
+    );
+    Finding::violation(
+        what,
+        stuck
+            .placed
+            .iter()
+            .chain(&stuck.blocked)
+            .copied()
+            .collect::<Vec<_>>(),
     )
-}
-
-/// The operations that show where a search got stuck.
-fn shown(stuck: &Stuck<State>) -> Vec<usize> {
-    let operations = stuck.placed.iter().chain(&stuck.blocked);
-    operations.copied().collect()
 }
 
 #[cfg(test)]
