@@ -142,7 +142,7 @@ soak:
 # failure, too.
 FUZZ_SECONDS ?= 60
 fuzz:
-	for target in lines counter nodes workbench; do RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target -- \
+	for target in lines nodes workbench; do RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target -- \
 	  -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -len_control=0 -malloc_limit_mb=64 -dict=tests/fuzz/protocol.dict || exit 1; done
 
 # Needs cargo-deny (cargo install cargo-deny).

@@ -1,28 +1,83 @@
-//! Write [Maelstrom](https://github.com/jepsen-io/maelstrom) nodes as small state machines, and embed them where you
-//! like: in the loop that comes along, in a simulator, or where there is neither `std` nor an operating system.
+//! Maelstrom nodes as small state machines, and a workbench to test them.
 //!
-//! # The house
+//! A hand-written readiness loop over stdin and stdout stores pending key-value operations in a slab of state machines,
+//! `Reading → Casing → Done`. Single-threaded, on mio; no async runtime; next to no allocation a message. The slab is
+//! [`kv::Registers`], its states are [`kv::State`], the loop is `stdio::run`.
+//!
+//! # Start reading here
+//!
+//! The way of `add{delta: 3}` through a `g-counter`, from a line on stdin to the answer:
+//!
+//! 1. `stdio` reads bytes, cuts them into lines ([`protocol::LineReader`]) and gives each line to
+//!    [`Node::receive`](node::Node::receive);
+//! 2. the node parses it in one pass ([`protocol::Message`]) and calls the workload,
+//!    [`GCounter`](workload::GCounter), whose level, [`regular`](workload::g_counter::regular) if nothing else is chosen,
+//!    admits the request ([`node::Requests`]) and puts it into the next batch;
+//! 3. the level changes its register by a compare-and-swap, an operation in the slab of [`kv::Registers`];
+//! 4. the store's reply comes in as a line, too. [`kv::Registers::on_reply`] moves the operation to its next state, and
+//!    gives it back when it is `Done`;
+//! 5. the level answers every request of the batch: `add_ok` goes to the [`Outbox`](node::Outbox), and `stdio` writes it.
+//!
+//! # The rooms
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`protocol`] | the wire: lines, messages, error codes, encoding; no I/O, no state |
-//! | [`node`] | the sans-I/O core: the init handshake, dispatch, pending operations, the outbox |
-//! | [`kv`] | a client of Maelstrom's key-value services, and how an unsettled change is settled |
-//! | [`workload`] | what nodes do: one room or file a challenge; [`workload::g_counter`] is the heart |
+//! | [`protocol`] | the wire: message, body, error codes, line framing, encoding; no I/O, no state |
+//! | [`node`] | the sans-I/O core: `init`, dispatch, the outbox, requests that wait, pending entries, retry policy |
+//! | [`kv`] | the store's client: registers, and the slab of pending operations on them; exactly once is argued and done here |
+//! | [`gossip`] | what spreads from node to node without a store |
+//! | [`workload`] | one file or room per challenge; the counter's levels are in [`workload::g_counter`] |
 //! | `stdio` | the mio loop: the only room with file descriptors (feature `stdio`, on by default) |
 //! | `program` | the nodes as programs: names, flags, help (feature `stdio`) |
-//! | `workbench` | the `eddy` command: network, services, faults, checks (feature `workbench`) |
+//! | `workbench` | the `eddy` command: network, services, faults, checkers, reports (feature `workbench`) |
 //!
-//! Arrows point one way: `stdio → node → protocol`, `workload → kv → node → protocol`; `program` brings the two
-//! together, `workbench` may use all of them, and none uses `workbench`. The rooms before `stdio` do no I/O, read no
-//! clock and draw no randomness: lines and the time come in, bytes and the next deadline go out. So the state machine
-//! that the binaries run is the one that is simulated, tested and measured.
+//! Arrows point one way: `program → stdio → node → protocol` and `workload → kv, gossip → node → protocol`; `program` brings
+//! the two together, `workbench` may use all of them, and nothing uses `workbench`. The rooms before `stdio` do no I/O,
+//! read no clock and draw no randomness, and are `no_std + alloc`: the same compiled state machine runs under the loop,
+//! in the simulator, in the model checker and in the benches.
 //!
-//! # A node
+//! # Driving a node
+//!
+//! Whoever runs a [`Node`](node::Node) calls it in this order, with the time since any fixed moment, which must not go
+//! backwards:
 //!
 //! ```
 //! use core::time::Duration;
-//! use eddy::node::{Node, Outbox, Workload};
+//! use eddy::node::{Node, Workload};
+//!
+//! /// One turn of a loop: takes the lines at hand, writes the answers, and gives the time of the next turn.
+//! fn turn<W: Workload>(node: &mut Node<W>, lines: &mut Vec<String>, now: Duration, out: &mut Vec<u8>) -> Option<Duration> {
+//!     // Time first: what is overdue is answered before something new begins.
+//!     if node.deadline().is_some_and(|deadline| deadline <= now) {
+//!         node.wake(now);
+//!     }
+//!     // A node whose output waits takes no more input, so that nothing grows.
+//!     while !node.is_full() && !lines.is_empty() {
+//!         if let Err(error) = node.receive(&lines.remove(0), now) {
+//!             eprintln!("{error}");
+//!         }
+//!     }
+//!     // Any number of bytes may be taken; the rest stays.
+//!     out.extend_from_slice(node.output());
+//!     node.written(node.output().len());
+//!     // Sleep until then, or until there is input. At the end of the input, call `finish` and write the output.
+//!     node.deadline()
+//! }
+//! # let mut node = Node::new(eddy::workload::Echo);
+//! # let mut lines = vec![r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#.into()];
+//! # let mut out = Vec::new();
+//! # turn(&mut node, &mut lines, Duration::ZERO, &mut out);
+//! # node.finish();
+//! # assert!(lines.is_empty() && out.ends_with(b"\"init_ok\",\"in_reply_to\":1}}\n"));
+//! ```
+//!
+//! As a program, a node is `eddy::stdio::run(node, eddy::protocol::LINE_BYTES_MAX)`.
+//!
+//! # A node that answers by itself
+//!
+//! ```
+//! use core::time::Duration;
+//! use eddy::node::{Context, Node, Workload};
 //! use eddy::protocol::{Error, Message};
 //!
 //! /// Answers `ping{}` with `ping_ok{count}`.
@@ -36,14 +91,13 @@
 //!     fn request(
 //!         &mut self,
 //!         request: &Message<'_, Self::Fields<'_>>,
-//!         _now: Duration,
-//!         outbox: &mut Outbox,
+//!         context: &mut Context<'_>,
 //!     ) -> Result<(), Error> {
 //!         if request.body.kind != "ping" {
 //!             return Err(Error::not_supported(&request.body.kind));
 //!         }
 //!         self.count += 1;
-//!         outbox.reply(&request.src, request.body.msg_id, "ping_ok").field("count", self.count);
+//!         context.outbox.reply(request, "ping_ok").field("count", self.count);
 //!         Ok(())
 //!     }
 //! }
@@ -57,7 +111,162 @@
 //! # Ok::<(), eddy::node::BadLine>(())
 //! ```
 //!
-//! As a program it is `eddy::stdio::run(node, eddy::protocol::LINE_BYTES_MAX)`.
+//! # A node that asks a store and waits for the reply
+//!
+//! `visit{} → visit_ok{count}` counts the visits of a node, each once, and keeps the count in `lin-kv`, where it survives
+//! the node. Visits that come while a change is in flight are counted together by the next one.
+//!
+//! ```
+//! use core::time::Duration;
+//! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
+//! use eddy::node::{Context, LATE, Limits, Node, Random, Requests, Workload};
+//! use eddy::protocol::{Encode, Error, Json, Message};
+//! use serde::{Deserialize, Serialize};
+//! use serde_json::value::RawValue;
+//!
+//! /// What the store holds. Only one node changes this register, so a value shows a change if it is equal to what
+//! /// the change wanted.
+//! #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+//! struct Visits {
+//!     count: u64,
+//!     version: u64,
+//! }
+//!
+//! impl Encode for Visits {
+//!     fn encode(&self, out: &mut Vec<u8>) {
+//!         Json(self).encode(out);
+//!     }
+//! }
+//!
+//! impl Register for Visits {
+//!     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+//!         *self = serde_json::from_str(json)?;
+//!         check_version(self.version)?;
+//!         Ok(())
+//!     }
+//!
+//!     fn version(&self) -> u64 {
+//!         self.version
+//!     }
+//!
+//!     fn shows(&self, wanted: &Self) -> bool {
+//!         self == wanted
+//!     }
+//! }
+//!
+//! struct Visited {
+//!     /// Visits that wait for their answers.
+//!     requests: Requests<()>,
+//!     /// The same, in the order in which they are counted.
+//!     queue: Queue<()>,
+//!     registers: Registers<Visits, ()>,
+//!     register: Option<RegisterId>,
+//! }
+//!
+//! impl Visited {
+//!     /// The seed must be another for each incarnation of the node: `eddy::stdio::random_seed()` in a program.
+//!     fn new(seed: u64) -> Self {
+//!         let (limits, mut random) = (Limits::default(), Random::new(seed));
+//!         Visited {
+//!             requests: Requests::new(&limits, &mut random),
+//!             queue: Queue::default(),
+//!             registers: Registers::new("lin-kv", &limits, &mut random),
+//!             register: None,
+//!         }
+//!     }
+//!
+//!     /// Counts the visits that wait, if no change is in flight. An incarnation that knows nothing yet reads first.
+//!     fn advance(&mut self, context: &mut Context<'_>) {
+//!         let register = self.register.expect("init comes first");
+//!         if !self.queue.is_ready() {
+//!             return;
+//!         }
+//!         if self.registers.known(register).is_none() {
+//!             return self.registers.read(register, context);
+//!         }
+//!         self.queue.send(usize::MAX);
+//!         let more = self.queue.in_flight().count() as u64;
+//!         let count = |visits: &mut Visits| {
+//!             visits.count += more;
+//!             visits.version += 1;
+//!         };
+//!         self.registers.change(register, count, context);
+//!     }
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct Fields<'a> {
+//!     /// In replies of the store.
+//!     #[serde(borrow)]
+//!     value: Option<&'a RawValue>,
+//! }
+//!
+//! impl Workload for Visited {
+//!     type Fields<'a> = Fields<'a>;
+//!
+//!     fn init(&mut self, node_id: &str, _node_ids: &[std::borrow::Cow<'_, str>]) {
+//!         let key = format!("visits/{node_id}");
+//!         self.register = Some(self.registers.open(&key, ()));
+//!     }
+//!
+//!     fn request(&mut self, request: &Message<'_, Fields<'_>>, context: &mut Context<'_>) -> Result<(), Error> {
+//!         if request.body.kind != "visit" {
+//!             return Err(Error::not_supported(&request.body.kind));
+//!         }
+//!         let id = self.requests.admit(request, (), context.now)?;
+//!         self.queue.push(id, ());
+//!         self.advance(context);
+//!         Ok(())
+//!     }
+//!
+//!     fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+//!         let register = self.register.expect("init comes first");
+//!         let Some(done) = self.registers.on_reply(reply, reply.body.fields.value, context) else {
+//!             return;
+//!         };
+//!         match done.outcome {
+//!             Outcome::Applied => {
+//!                 let (visits, _) = self.registers.known(register).expect("it was changed");
+//!                 for request in self.queue.on_applied().filter_map(|id| self.requests.take(id)) {
+//!                     request.answer("visit_ok", context.outbox).field("count", visits.count);
+//!                 }
+//!             }
+//!             Outcome::Lost => self.queue.on_lost(),
+//!             Outcome::Read => {}
+//!             Outcome::Unexpected | Outcome::Refused(_) => {
+//!                 let why = self.registers.unexpected_value(register);
+//!                 for (id, error) in self.queue.fail(&why) {
+//!                     if let Some(request) = self.requests.take(id) {
+//!                         request.fail(&error, context.outbox);
+//!                     }
+//!                 }
+//!             }
+//!         }
+//!         self.advance(context);
+//!     }
+//!
+//!     fn deadline(&self) -> Option<Duration> {
+//!         let deadlines = [self.requests.deadline(), self.registers.deadline()];
+//!         deadlines.into_iter().flatten().min()
+//!     }
+//!
+//!     fn wake(&mut self, context: &mut Context<'_>) {
+//!         while let Some((id, request)) = self.requests.expired(context.now) {
+//!             let applied = self.queue.withdraw(id);
+//!             request.give_up(applied, LATE, context.outbox);
+//!         }
+//!         self.registers.wake(context);
+//!     }
+//! }
+//!
+//! let mut node = Node::new(Visited::new(1));
+//! let now = Duration::ZERO;
+//! node.receive(r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#, now)?;
+//! node.receive(r#"{"src":"c1","dest":"n0","body":{"type":"visit","msg_id":1}}"#, now)?;
+//! let output = str::from_utf8(node.output()).unwrap();
+//! assert!(output.lines().last().unwrap().contains(r#""dest":"lin-kv","body":{"type":"read","key":"visits/n0""#));
+//! # Ok::<(), eddy::node::BadLine>(())
+//! ```
 //!
 //! # Features
 //!
@@ -69,6 +278,7 @@
 
 extern crate alloc;
 
+pub mod gossip;
 pub mod kv;
 pub mod node;
 #[cfg(feature = "stdio")]

@@ -5,8 +5,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use eddy::gossip::{Options, Topology};
 use eddy::node::Workload;
-use eddy::workload::gossip::{Options, Topology};
 use eddy::workload::{Broadcast, GSet};
 use serde_json::{Value, json};
 use world::{Faults, World};
@@ -241,7 +241,7 @@ fn in_a_tree_no_value_is_told_to_who_has_it() {
         run.assert_nothing_lost();
         let mut told = BTreeMap::new();
         for (_, dest, body) in &run.world.trace {
-            for value in body["gossip"]["entries"].as_array().expect("an array") {
+            for value in body["entries"].as_array().into_iter().flatten() {
                 *told.entry((dest.clone(), value.to_string())).or_insert(0) += 1;
             }
         }
@@ -415,20 +415,32 @@ fn gossip_that_is_wrong_does_no_harm() {
     );
     let huge = u64::MAX;
     for src in ["n1", "n0", "n9", "c1", "lin-kv"] {
-        for gossip in [
-            json!(null),
-            json!({}),
-            json!({"life": 1, "after": 0, "end": huge, "entries": [], "ack": [2, huge]}),
-            json!({"life": 2, "after": huge, "end": 0, "entries": [[], {}], "ack": null}),
-            json!({"life": "x", "after": -1, "end": 0.5, "entries": 7}),
+        for (gossip, entries) in [
+            (json!(null), json!([7])),
+            (json!({}), json!([])),
+            (json!({"incarnation": 1}), json!(7)),
+            (
+                json!({"incarnation": 1, "after": 0, "end": huge, "peer": 2, "received": huge}),
+                json!([]),
+            ),
+            (
+                json!({"incarnation": 2, "after": huge, "end": 1}),
+                json!([[], {}]),
+            ),
+            (
+                json!({"incarnation": "x", "after": -1, "end": 0.5}),
+                json!([8]),
+            ),
         ] {
-            world.send(
-                src,
-                0,
-                json!({"type": "gossip", "gossip": gossip, "msg_id": 5}),
-            );
-            world.send(src, 0, json!({"type": "gossip", "gossip": gossip}));
-            world.send(src, 0, json!({"type": "gossip_ok", "in_reply_to": 1}));
+            let body = json!({"type": "gossip", "gossip": gossip, "entries": entries});
+            let mut question = body.clone();
+            question["msg_id"] = json!(5);
+            let mut answer = body.clone();
+            answer["type"] = json!("gossip_ok");
+            answer["in_reply_to"] = json!(5);
+            for body in [body, question, answer] {
+                world.send(src, 0, body);
+            }
         }
     }
     for _ in 0..20_000 {

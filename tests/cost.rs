@@ -1,9 +1,9 @@
 //! What an operation costs at each level when its node has nothing else to do, in round trips to the store or the peers.
 
-mod cluster;
+mod world;
 
-use cluster::{Network, World};
 use eddy::workload::g_counter::{Consistency, Options};
+use world::run::Run;
 
 const ROUND_TRIP_MS: u64 = 20;
 
@@ -13,13 +13,13 @@ fn round_trips(consistency: Consistency) -> (u64, u64) {
         consistency,
         ..Options::default()
     };
-    let mut world = World::new(options, 3, 3, 1);
-    world.network = Network::good(ROUND_TRIP_MS / 2..ROUND_TRIP_MS / 2 + 1);
+    let mut run = Run::counters(options, 3, 3, 1);
+    run.world.latency_ms = ROUND_TRIP_MS / 2;
     let mut cost = |delta| {
-        world.invoke(0, delta);
-        world.rest_until(world.now_ms + 1_000);
-        let last = world.operations.last().expect("it was invoked");
-        (last.completed_ms - last.invoked_ms).div_ceil(ROUND_TRIP_MS)
+        run.count(0, delta);
+        run.rest(1_000);
+        let last = run.operations.last().expect("it was invoked");
+        (last.completed_ms - last.invoked_ms) / ROUND_TRIP_MS
     };
     cost(Some(1));
     cost(None);

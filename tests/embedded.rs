@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use conversation::{Company, Request, counter, echo};
-use eddy::node::{Node, Workload};
+use eddy::node::{Limits, Node, Workload};
 use eddy::protocol::LineReader;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::Options;
@@ -60,8 +60,11 @@ fn a_counter_of_any_level_allocates_nothing() {
 #[test]
 fn a_counter_is_driven_by_hand() {
     let options = Options {
-        pending_max: 100,
-        rpc_timeout: Duration::from_millis(500),
+        limits: Limits {
+            pending_max: 100,
+            rpc_timeout: Duration::from_millis(500),
+            ..Limits::default()
+        },
         ..Options::default()
     };
     let mut node = Node::new(GCounter::new(options, 1));

@@ -1,99 +1,84 @@
 //! Whatever happens to messages and nodes, every acknowledged add counts once and every read is as right as its level
 //! promises: whole clusters of the real state machines in virtual time, one seed a run.
 
-mod cluster;
+mod world;
 
-use cluster::{Network, Outcome, World};
+use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
+use world::run::{Operation, Outcome, Run};
+use world::{Faults, World};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 6;
 const FAULTS_END_MS: u64 = 8_000;
 const LAST_ADD_MS: u64 = 10_000;
 /// Between the last add and the final reads: longer than an operation and a late message take.
-const REST_MS: u64 = 15_000;
+const REST_MS: u64 = 20_000;
 const KILLS: u64 = 4;
 
-/// A run with faults, clients that do now and then what `invoke` says, rest, and a read by every client at the end.
-fn run(options: Options, network: Network, seed: u64, invoke: impl Fn(&mut World, usize)) -> World {
-    println!("{options:?}, {network:?}, seed {seed}");
-    let mut world = World::new(options.clone(), NODES, CLIENTS, seed);
-    let final_read_ms = LAST_ADD_MS + REST_MS + 2 * network.late_ms.end;
-    world.network = network;
+/// A network that `network` makes bad, kills, clients that do now and then what `invoke` says, rest, and a read by every
+/// client at the end.
+fn run(
+    options: Options,
+    network: impl Fn(&mut World<GCounter>),
+    seed: u64,
+    invoke: impl Fn(&mut Run<GCounter>, usize),
+) -> Run<GCounter> {
+    println!("{options:?}, seed {seed}");
+    let mut run = Run::counters(options.clone(), NODES, CLIENTS, seed);
+    network(&mut run.world);
+    let final_read_ms = LAST_ADD_MS + REST_MS + 2 * run.world.latency_ms;
     let mut kills: Vec<u64> = (0..KILLS)
-        .map(|_| world.random.below(FAULTS_END_MS))
+        .map(|_| run.world.random.below(FAULTS_END_MS))
         .collect();
     kills.sort_unstable();
-    while world.now_ms < LAST_ADD_MS {
-        if world.now_ms == FAULTS_END_MS {
-            world.network = Network::good(0..20);
-        }
-        if kills.first() == Some(&world.now_ms) {
-            kills.remove(0);
-            let node = world.random.below(NODES as u64) as usize;
-            world.kill(node);
-        }
-        if world.random.below(10) == 0 {
-            let client = world.random.below(CLIENTS as u64) as usize;
-            invoke(&mut world, client);
-        }
-        world.step();
+    for kill_ms in kills {
+        let time_ms = kill_ms.saturating_sub(run.world.now_ms);
+        run.mix(time_ms, 10, &invoke);
+        run.kill_any();
     }
-    world.rest_until(final_read_ms);
+    run.mix(FAULTS_END_MS - run.world.now_ms, 10, &invoke);
+    run.world.faults = Faults::default();
+    (run.world.latency_ms, run.world.jitter_ms) = (0, 19);
+    run.mix(LAST_ADD_MS - FAULTS_END_MS, 10, &invoke);
+    run.rest_until(final_read_ms);
     if options.consistency == Consistency::Sequential {
         // Its plain reads may be stale for ever, but a change brings its node up to date.
-        (0..CLIENTS).for_each(|client| world.invoke(client, Some(0)));
-        world.rest_until(final_read_ms + 1_000);
+        (0..CLIENTS).for_each(|client| run.count(client, Some(0)));
+        run.rest(1_000);
     }
-    let finals = world.read_everywhere();
-    assert!(
-        finals.iter().all(|value| *value == finals[0]),
-        "final reads differ: {finals:?}"
-    );
-    for operation in &world.operations {
-        assert_ne!(
-            operation.outcome,
-            Outcome::UnderWay,
-            "never answered: {operation:?}"
-        );
-    }
-    world
+    run.read_everywhere();
+    run.assert_answered();
+    run
+}
+
+/// One message in ten is lost, one in ten doubled, one in ten up to two seconds late.
+fn bad(world: &mut World<GCounter>) {
+    world.faults = Faults::BAD;
+    world.jitter_ms = 19;
 }
 
 /// Whether `later` must not show an older state than `read` did.
-fn must_follow(
-    consistency: Consistency,
-    read: &cluster::Operation,
-    later: &cluster::Operation,
-) -> bool {
+fn must_follow(consistency: Consistency, read: &Operation, later: &Operation) -> bool {
     later.invoked_ms > read.completed_ms
         && (consistency == Consistency::Linearizable || later.node == read.node)
 }
 
 /// Every read lies between what was acknowledged before it began and what was asked for before it ended, no node goes
 /// back, and the final reads agree on a total that some of the indeterminate adds explain.
-fn counts_every_add_once(consistency: Consistency, network: Network, seed: u64) {
+fn counts_every_add_once(
+    consistency: Consistency,
+    network: impl Fn(&mut World<GCounter>),
+    seed: u64,
+) {
     let options = Options {
         consistency,
         ..Options::default()
     };
-    let world = run(options, network, seed, |world, client| {
-        let delta = (world.random.below(2) == 0).then(|| world.random.below(5) as i64);
-        world.invoke(client, delta);
-    });
-    for (read, value) in world.reads() {
-        let acknowledged: i64 = world
-            .adds()
-            .filter(|(add, _)| add.outcome == Outcome::Added && add.completed_ms < read.invoked_ms)
-            .map(|(_, delta)| delta)
-            .sum();
-        let asked_for: i64 = world
-            .adds()
-            .filter(|(add, _)| {
-                add.outcome != Outcome::Failed && add.invoked_ms <= read.completed_ms
-            })
-            .map(|(_, delta)| delta)
-            .sum();
+    let run = run(options, network, seed, Run::count_any);
+    for (read, value) in run.reads() {
+        let acknowledged = run.sum(|add| add.is_ok() && add.completed_ms < read.invoked_ms);
+        let asked_for = run.sum(|add| may_be_in(add, read));
         assert!(
             acknowledged <= value,
             "misses an acknowledged add ({acknowledged}): {read:?}"
@@ -102,7 +87,7 @@ fn counts_every_add_once(consistency: Consistency, network: Network, seed: u64) 
             value <= asked_for,
             "counts more than was added ({asked_for}): {read:?}"
         );
-        for (later, later_value) in world.reads() {
+        for (later, later_value) in run.reads() {
             assert!(
                 !must_follow(consistency, read, later) || later_value >= value,
                 "went back: {read:?} then {later:?}"
@@ -111,13 +96,15 @@ fn counts_every_add_once(consistency: Consistency, network: Network, seed: u64) 
     }
 }
 
-/// Whether `read`, which began after `add` was acknowledged, must have counted it.
-fn must_count(
-    consistency: Consistency,
-    add: &cluster::Operation,
-    read: &cluster::Operation,
-) -> bool {
-    consistency != Consistency::Sequential || add.node == read.node
+/// Whether a read may have counted an add.
+fn may_be_in(add: &Operation, read: &Operation) -> bool {
+    !matches!(add.outcome, Outcome::Failed(_)) && add.invoked_ms <= read.completed_ms
+}
+
+/// Whether a read must have counted an add.
+fn must_be_in(consistency: Consistency, add: &Operation, read: &Operation) -> bool {
+    let is_shared = consistency != Consistency::Sequential || add.node == read.node;
+    is_shared && add.is_ok() && add.completed_ms < read.invoked_ms
 }
 
 /// With decrements a value says nothing of the age of the state, so here every read tells which adds are in it: all
@@ -129,25 +116,18 @@ fn counts_every_add_and_taking_away_once(consistency: Consistency, seed: u64) {
         decrements: true,
         ..Options::default()
     };
-    let world = run(options, Network::BAD, seed, |world, client| {
-        match world.random.below(10) {
-            0 => world.add_apart(client),
-            _ => world.invoke(client, None),
-        };
-    });
-    let reads: Vec<_> = world
-        .reads()
-        .map(|(read, value)| (read, world.counted(value)))
-        .collect();
+    let invoke = |run: &mut Run<GCounter>, client| run.count_apart(client, 10, true);
+    let run = run(options, bad, seed, invoke);
+    let reads = run.reads_apart();
     for (read, counted) in &reads {
-        for (add, is_counted) in world.operations.iter().zip(counted) {
-            let must = add.outcome == Outcome::Added
-                && add.completed_ms < read.invoked_ms
-                && must_count(consistency, add, read);
-            let may = add.outcome != Outcome::Failed && add.invoked_ms <= read.completed_ms;
-            let is_add = add.delta.is_some_and(|delta| delta != 0);
-            assert!(*is_counted || !(must && is_add), "misses {add:?}: {read:?}");
-            assert!(may || !is_counted, "should not have {add:?}: {read:?}");
+        for (add, is_counted) in run.operations.iter().zip(counted) {
+            let is_add = add.delta().is_some_and(|delta| delta != 0);
+            let must = is_add && must_be_in(consistency, add, read);
+            assert!(*is_counted || !must, "misses {add:?}: {read:?}");
+            assert!(
+                may_be_in(add, read) || !is_counted,
+                "should not have {add:?}: {read:?}"
+            );
         }
         for (later, later_counted) in &reads {
             let mut both = counted.iter().zip(later_counted);
@@ -162,12 +142,12 @@ fn counts_every_add_and_taking_away_once(consistency: Consistency, seed: u64) {
 
 #[test]
 fn regular_counts_every_add_once_while_messages_are_lost_doubled_and_late_and_nodes_die() {
-    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Regular, Network::BAD, seed));
+    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Regular, bad, seed));
 }
 
 #[test]
 fn linearizable_counts_every_add_once_while_messages_are_lost_doubled_and_late_and_nodes_die() {
-    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Linearizable, Network::BAD, seed));
+    (0..1000).for_each(|seed| counts_every_add_once(Consistency::Linearizable, bad, seed));
 }
 
 /// Levels whose reads during the run are as right as the final ones.
@@ -175,31 +155,28 @@ const UP_TO_DATE: [Consistency; 2] = [Consistency::Regular, Consistency::Lineari
 
 #[test]
 fn a_store_that_answers_after_half_a_minute_loses_and_doubles_nothing() {
-    let network = Network {
-        late_percent: 100,
-        late_ms: 15_000..15_001,
-        ..Network::good(0..20)
-    };
     for consistency in UP_TO_DATE {
-        (0..10).for_each(|seed| counts_every_add_once(consistency, network.clone(), seed));
+        let slow = |world: &mut World<GCounter>| world.latency_ms = 15_000;
+        (0..10).for_each(|seed| counts_every_add_once(consistency, slow, seed));
     }
 }
 
 #[test]
 fn a_store_that_is_asked_and_answers_everything_twice_counts_once() {
-    let network = Network {
-        doubled_percent: 100,
-        ..Network::good(0..20)
-    };
     for consistency in UP_TO_DATE {
-        (0..50).for_each(|seed| counts_every_add_once(consistency, network.clone(), seed));
+        let doubling = |world: &mut World<GCounter>| {
+            world.jitter_ms = 19;
+            world.faults.doubled = 100;
+        };
+        (0..50).for_each(|seed| counts_every_add_once(consistency, doubling, seed));
     }
 }
 
 #[test]
 fn questions_and_answers_may_overtake_each_other() {
     for consistency in UP_TO_DATE {
-        (0..50).for_each(|seed| counts_every_add_once(consistency, Network::good(0..500), seed));
+        let overtaking = |world: &mut World<GCounter>| world.jitter_ms = 499;
+        (0..50).for_each(|seed| counts_every_add_once(consistency, overtaking, seed));
     }
 }
 

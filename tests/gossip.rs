@@ -1,26 +1,23 @@
-//! What nodes of the eventual level say to each other, message by message.
+//! What nodes tell each other, message by message.
 
 use std::time::Duration;
 
-use eddy::node::Node;
-use eddy::workload::GCounter;
+use eddy::gossip::{self, GOSSIP_BYTES_MAX};
+use eddy::node::{Limits, Node, Workload};
 use eddy::workload::g_counter::{Consistency, Options};
+use eddy::workload::{Broadcast, GCounter};
 use serde_json::{Value, json};
 
-struct Counter(Node<GCounter>);
+/// One of the nodes n0, n1 and n2.
+struct Talker<W>(Node<W>);
 
-impl Counter {
-    /// One of the nodes n0, n1 and n2.
-    fn start(id: &str, options: Options, seed: u64) -> Self {
-        let mut counter = Counter(Node::new(GCounter::new(options, seed)));
+impl<W: Workload> Talker<W> {
+    fn start(id: &str, workload: W) -> Self {
+        let mut talker = Talker(Node::new(workload));
         let init =
             json!({"type": "init", "node_id": id, "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
-        counter.tell(0, "c0", init);
-        counter
-    }
-
-    fn eventual(id: &str, seed: u64) -> Self {
-        Self::start(id, options(), seed)
+        talker.tell(0, "c0", init);
+        talker
     }
 
     /// Hands a message over; what the node says to it.
@@ -49,6 +46,12 @@ impl Counter {
         self.0.written(self.0.output().len());
         said
     }
+}
+
+impl Talker<GCounter> {
+    fn eventual(id: &str, seed: u64) -> Self {
+        Self::start(id, GCounter::new(options(), seed))
+    }
 
     /// Adds; the type of the answer, or the code if it is an error.
     fn add(&mut self, delta: i64) -> Value {
@@ -66,6 +69,18 @@ impl Counter {
     }
 }
 
+impl Talker<Broadcast> {
+    /// The first of three in a star, so that the others are its neighbours.
+    fn broadcast() -> Self {
+        Self::start("n0", Broadcast::new(gossip::Options::default(), 1))
+    }
+
+    fn add(&mut self, now_ms: u64, value: Value) {
+        let body = json!({"type": "broadcast", "message": value, "msg_id": 7});
+        self.tell(now_ms, "c1", body);
+    }
+}
+
 fn options() -> Options {
     Options {
         consistency: Consistency::Eventual,
@@ -73,6 +88,15 @@ fn options() -> Options {
     }
 }
 
+fn with_decrements() -> Options {
+    Options {
+        decrements: true,
+        ..options()
+    }
+}
+
+/// What is said to `dest`, which is one message.
+#[track_caller]
 fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
     let mut to_dest = said.iter().filter(|message| message["dest"] == dest);
     let message = to_dest.next().expect("something is said to it");
@@ -80,205 +104,318 @@ fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
     &message["body"]
 }
 
-/// A question that tells such news and counts.
-fn told(news: Value, counts: Value) -> Value {
-    json!({"type": "gossip", "msg_id": 5, "news": news, "counts": counts})
+fn says_nothing_to(dest: &str, said: &[Value]) -> bool {
+    said.iter().all(|message| message["dest"] != dest)
 }
 
-/// A question of a node in life 1 that has counted once, and knows nothing.
-fn question(counts: Value) -> Value {
-    told(json!({"life": 1, "since": 0, "upto": 1}), counts)
+fn read(client_msg_id: u64) -> Value {
+    json!({"type": "read", "msg_id": client_msg_id})
+}
+
+/// What a node tells with this head and these entries.
+fn told(head: Value, entries: Value) -> Value {
+    json!({"type": "gossip", "gossip": head, "entries": entries})
+}
+
+fn asked(head: Value, entries: Value) -> Value {
+    let mut question = told(head, entries);
+    question["msg_id"] = json!(5);
+    question
+}
+
+/// A question of a node in incarnation 1 that has these entries and knows nobody.
+fn question(entries: Value) -> Value {
+    asked(json!({"incarnation": 1, "after": 0, "end": 1}), entries)
 }
 
 #[test]
 fn an_exchange_tells_both_sides_what_either_knew() {
-    let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
-    let question = to("n1", &n0.wake(0)).clone();
+    let question = to("n1", &n0.tell(0, "c1", read(1))).clone();
     let answer = to("n0", &n1.tell(10, "n0", question)).clone();
     n0.tell(20, "n1", answer);
-    assert_eq!(n0.wake(300), Vec::<Value>::new(), "there is nothing left");
-    assert_eq!((n0.value(310), n1.value(310)), (json!(7), json!(7)));
+    let said = n0.wake(300);
+    assert!(says_nothing_to("n1", &said), "there is nothing left");
+    assert_eq!((n0.value(1_000), n1.value(1_000)), (json!(7), json!(7)));
 }
 
 #[test]
-fn what_a_peer_has_acknowledged_or_told_itself_is_not_sent_again() {
-    let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
-    // A node is silent until something is asked.
-    n0.add(0);
+fn what_a_node_has_acknowledged_or_told_itself_is_not_sent_to_it() {
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
     for round in 0..3 {
         let now_ms = round * 1000;
-        let asked = n0.wake(now_ms);
+        let asked = n0.tell(now_ms, "c1", read(1));
         let answer = to("n0", &n1.tell(now_ms, "n0", to("n1", &asked).clone())).clone();
         n0.tell(now_ms, "n1", answer);
-        n1.wake(now_ms);
+        // The read waits for n2, in vain.
+        n0.wake(now_ms + 200);
+        n1.wake(now_ms + 200);
         n0.add(3);
     }
-    let asked = n0.wake(3000);
-    let counts = to("n1", &asked)["counts"].clone();
-    assert_eq!(
-        (&counts[2], &counts[3]),
-        (&json!(9), &json!(3)),
-        "the newest [total, epoch]"
-    );
-    assert_ne!(to("n2", &asked)["counts"], json!([]), "n2 has said nothing");
-    let said = n1.tell(3000, "n0", to("n1", &asked).clone());
-    assert_eq!(to("n0", &said)["counts"], json!([]), "an echo");
-    n0.tell(3000, "n1", to("n0", &said).clone());
-    let read = n0.tell(3100, "c1", json!({"type": "read", "msg_id": 9}));
-    assert_eq!(to("n1", &read)["counts"], json!([]), "told twice");
+    let said = n0.wake(3000);
+    let entries = to("n1", &said)["entries"].clone();
+    let newest = [json!(9), json!(3)];
+    assert_eq!(entries.as_array().expect("a list")[2..], newest);
+    let question = asked(to("n1", &said)["gossip"].clone(), entries);
+    let answer = to("n0", &n1.tell(3000, "n0", question)).clone();
+    assert_eq!(answer["entries"], Value::Null, "an echo");
+    n0.tell(3000, "n1", answer);
+    let asked = n0.tell(3100, "c1", read(9));
+    assert_eq!(to("n1", &asked)["entries"], Value::Null, "told twice");
 }
 
 #[test]
-fn a_read_rides_only_on_a_poll_that_was_sent_after_it_arrived() {
-    let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
-    let mut n2 = Counter::eventual("n2", 3);
-    let first = n0.tell(10, "c1", json!({"type": "read", "msg_id": 1}));
+fn what_is_on_its_way_is_not_told_with_what_is_new() {
+    let mut n0 = Talker::broadcast();
+    let mut heads = Vec::new();
+    for value in 0..3 {
+        let now_ms = value * 100;
+        n0.add(now_ms, json!(value));
+        let said = n0.wake(now_ms);
+        assert_eq!(to("n1", &said)["entries"], json!([value]));
+        let head = &to("n1", &said)["gossip"];
+        heads.push((head["after"].clone(), head["end"].clone()));
+    }
+    let expected = [(0, 1), (1, 2), (2, 3)];
+    assert_eq!(
+        heads,
+        expected.map(|(after, end)| (json!(after), json!(end)))
+    );
+}
+
+#[test]
+fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_comes_back() {
+    let mut n0 = Talker::broadcast();
+    n0.add(0, json!("a"));
+    n0.wake(0);
+    n0.add(1_000, json!("b"));
+    n0.wake(1_000);
+    for now_ms in [2_000, 4_000] {
+        n0.add(now_ms, json!(now_ms));
+        let said = n0.wake(now_ms);
+        let again = to("n1", &said);
+        assert!(again["msg_id"].is_number());
+        let entries = again["entries"].as_array().expect("a list");
+        assert_eq!(entries[..2], [json!("a"), json!("b")]);
+        assert_eq!(again["gossip"]["after"], 0);
+        assert!(says_nothing_to("n1", &n0.wake(now_ms + 1_999)), "silent");
+    }
+    n0.tell(5_000, "n1", told(json!({"incarnation": 1}), json!([])));
+    let said = n0.wake(5_000);
+    assert_eq!(to("n1", &said)["msg_id"], Value::Null);
+    let entries = &to("n1", &said)["entries"];
+    assert_eq!(*entries, json!(["a", "b", 2_000, 4_000]));
+}
+
+#[test]
+fn an_acknowledgement_goes_with_news_or_alone_when_none_comes() {
+    let mut n0 = Talker::broadcast();
+    n0.add(0, json!("a"));
+    let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
+    let head = |end: u64, heard: u64| json!({"incarnation": 1, "after": 0, "end": end, "peer": own, "received": heard});
+    n0.tell(200, "n1", told(head(1, 1), json!(["b"])));
+    n0.add(300, json!("c"));
+    let with_news = n0.wake(300);
+    assert_eq!(to("n1", &with_news)["gossip"]["received"], 1);
+    assert!(says_nothing_to("n1", &n0.wake(1_200)));
+    n0.tell(1_300, "n1", told(head(2, 3), json!(["d"])));
+    assert!(says_nothing_to("n1", &n0.wake(2_299)));
+    let alone = n0.wake(2_300);
+    let alone = to("n1", &alone);
+    assert_eq!(alone["gossip"]["received"], 2);
+    assert_eq!(alone["msg_id"], Value::Null);
+}
+
+#[test]
+fn a_large_replica_is_told_in_messages_of_limited_size() {
+    let mut n0 = Talker::broadcast();
+    let values: Vec<Value> = (0..100)
+        .map(|number| json!(format!("{number:02}").repeat(1_000)))
+        .collect();
+    for value in &values {
+        n0.add(0, value.clone());
+    }
+    let mut told = Vec::new();
+    let mut after = 0;
+    for now_ms in (0..1_000).step_by(100) {
+        let said = n0.wake(now_ms);
+        if says_nothing_to("n1", &said) {
+            continue;
+        }
+        let body = to("n1", &said);
+        let entries = body["entries"].as_array().expect("a list");
+        assert!(body["entries"].to_string().len() <= GOSSIP_BYTES_MAX + 2);
+        assert_eq!(body["gossip"]["after"], after);
+        after += entries.len();
+        assert_eq!(body["gossip"]["end"], after);
+        told.extend(entries.clone());
+    }
+    assert_eq!(told, values);
+}
+
+#[test]
+fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
+    let mut n0 = Talker::broadcast();
+    let heartbeat = json!({"incarnation": 7, "peer": 12345, "received": 3});
+    let mut message = told(heartbeat, json!([]));
+    message.as_object_mut().expect("a body").remove("entries");
+    n0.tell(500, "n1", message);
+    let said = n0.wake(500);
+    let head = &to("n1", &said)["gossip"];
+    assert_eq!((&head["peer"], &head["received"]), (&json!(7), &json!(0)));
+    assert_ne!(head["incarnation"], 12345);
+}
+
+#[test]
+fn a_neighbour_with_nothing_to_say_sends_a_heartbeat() {
+    let mut n0 = Talker::broadcast();
+    n0.tell(0, "n1", told(json!({"incarnation": 1}), json!([])));
+    let heard = n0.wake(1_000);
+    let own = to("n1", &heard)["gossip"]["incarnation"].clone();
+    let head = json!({"incarnation": 1, "peer": own});
+    assert!(says_nothing_to("n1", &n0.wake(3_999)));
+    let said = n0.wake(4_000);
+    assert_eq!(to("n1", &said)["entries"], Value::Null);
+    // The other one speaks, and so will be the one to send the next.
+    let mut heartbeat = told(head, json!([]));
+    heartbeat.as_object_mut().expect("a body").remove("entries");
+    n0.tell(6_000, "n1", heartbeat);
+    assert!(says_nothing_to("n1", &n0.wake(10_499)));
+    to("n1", &n0.wake(10_500));
+}
+
+#[test]
+fn a_read_waits_for_a_poll_that_is_sent_after_it_arrived() {
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let mut n2 = Talker::eventual("n2", 3);
+    let first = n0.tell(10, "c1", read(1));
     let early = [
-        (
-            "n1",
-            to("n0", &n1.tell(20, "n0", to("n1", &first).clone())).clone(),
-        ),
-        (
-            "n2",
-            to("n0", &n2.tell(20, "n0", to("n2", &first).clone())).clone(),
-        ),
+        to("n0", &n1.tell(20, "n0", to("n1", &first).clone())).clone(),
+        to("n0", &n2.tell(20, "n0", to("n2", &first).clone())).clone(),
     ];
     n1.add(5);
-    assert_eq!(
-        n0.tell(30, "c2", json!({"type": "read", "msg_id": 1})),
-        Vec::<Value>::new()
-    );
-    let mut said = Vec::new();
-    for (src, answer) in early {
-        said.extend(n0.tell(40, src, answer));
-    }
+    assert_eq!(n0.tell(30, "c2", read(1)), Vec::<Value>::new());
+    let [from_n1, from_n2] = early;
+    let mut said = n0.tell(40, "n1", from_n1);
+    said.extend(n0.tell(40, "n2", from_n2));
     assert_eq!(to("c1", &said)["value"], 0);
-    assert!(
-        said.iter().all(|message| message["dest"] != "c2"),
-        "answered from before: {said:?}"
-    );
+    assert!(says_nothing_to("c2", &said), "answered from before");
     let late = [
-        (
-            "n1",
-            to("n0", &n1.tell(50, "n0", to("n1", &said).clone())).clone(),
-        ),
-        (
-            "n2",
-            to("n0", &n2.tell(50, "n0", to("n2", &said).clone())).clone(),
-        ),
+        to("n0", &n1.tell(50, "n0", to("n1", &said).clone())).clone(),
+        to("n0", &n2.tell(50, "n0", to("n2", &said).clone())).clone(),
     ];
-    let mut said = Vec::new();
-    for (src, answer) in late {
-        said.extend(n0.tell(60, src, answer));
-    }
+    let [from_n1, from_n2] = late;
+    let mut said = n0.tell(60, "n1", from_n1);
+    said.extend(n0.tell(60, "n2", from_n2));
     assert_eq!(to("c2", &said)["value"], 5);
 }
 
 #[test]
 fn a_read_is_answered_at_its_bound_and_one_that_no_peer_can_answer_in_time_at_once() {
-    let mut n0 = Counter::eventual("n0", 1);
+    let mut n0 = Talker::eventual("n0", 1);
     n0.add(3);
     for now_ms in [1000, 1200] {
-        let read = json!({"type": "read", "msg_id": 1});
-        assert!(
-            n0.tell(now_ms, "c1", read)
-                .iter()
-                .all(|message| message["dest"] != "c1")
-        );
-        n0.wake(now_ms + 199)
-            .iter()
-            .for_each(|message| assert_ne!(message["dest"], "c1"));
+        assert!(says_nothing_to("c1", &n0.tell(now_ms, "c1", read(1))));
+        assert!(says_nothing_to("c1", &n0.wake(now_ms + 199)));
         assert_eq!(to("c1", &n0.wake(now_ms + 200))["value"], 3);
     }
-    let said = n0.tell(1400, "c1", json!({"type": "read", "msg_id": 2}));
+    let said = n0.tell(1400, "c1", read(2));
     assert_eq!((said.len(), &to("c1", &said)["value"]), (1, &json!(3)));
 }
 
 #[test]
 fn a_peer_that_answers_in_time_again_is_asked_by_reads_again() {
-    let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
     n0.value(1000);
     n0.value(1200);
-    let asked = n0.wake(2400);
-    let answer = to("n0", &n1.tell(2410, "n0", to("n1", &asked).clone())).clone();
+    let again = n0.wake(2400);
+    let answer = to("n0", &n1.tell(2410, "n0", to("n1", &again).clone())).clone();
     n0.tell(2420, "n1", answer);
-    let read = n0.tell(2430, "c1", json!({"type": "read", "msg_id": 1}));
-    assert_eq!(to("n1", &read)["type"], "gossip");
-    assert!(
-        read.iter().all(|message| message["dest"] != "n2"),
-        "it is silent"
-    );
+    let said = n0.tell(2430, "c1", read(1));
+    assert_eq!(to("n1", &said)["type"], "gossip");
+    assert!(says_nothing_to("n2", &said), "it is silent");
+}
+
+#[test]
+fn a_peer_whose_answers_come_too_late_is_left_out_for_ten_seconds() {
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let mut is_asked = |now_ms: u64| {
+        let said = n0.tell(now_ms, "c1", read(1));
+        let is_asked = !says_nothing_to("n1", &said);
+        if is_asked {
+            let answer = n1.tell(now_ms, "n0", to("n1", &said).clone());
+            n0.wake(now_ms + 200);
+            n0.tell(now_ms + 300, "n1", to("n0", &answer).clone());
+        }
+        is_asked
+    };
+    assert!(is_asked(1_000));
+    assert!(is_asked(2_000), "one late answer changes nothing");
+    assert!(!is_asked(3_000));
+    assert!(!is_asked(12_200));
+    assert!(is_asked(12_400));
+    assert!(!is_asked(13_000), "one more is enough");
 }
 
 #[test]
 fn a_silent_peer_gets_one_message_a_second() {
-    let mut n0 = Counter::eventual("n0", 1);
+    let mut n0 = Talker::eventual("n0", 1);
     let mut to_n1 = 0;
-    for now_ms in 0..10_000 {
+    for now_ms in 0..12_000 {
         if now_ms % 100 == 0 {
             n0.add(1);
         }
         let said = n0.wake(now_ms);
-        to_n1 += said
-            .iter()
-            .filter(|message| message["dest"] == "n1")
-            .count();
+        to_n1 += u32::from(now_ms >= 2_000 && !says_nothing_to("n1", &said));
     }
     assert_eq!(to_n1, 10);
 }
 
 #[test]
-fn a_node_that_restarts_counts_as_another_replica_and_learns_its_past_from_its_peers() {
-    let (mut n0, mut n1) = (Counter::eventual("n0", 1), Counter::eventual("n1", 2));
+fn a_node_that_restarts_counts_as_another_incarnation_and_is_told_its_past_by_its_peers() {
+    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
-    let asked = n0.wake(0);
-    let answer = to("n0", &n1.tell(0, "n0", to("n1", &asked).clone())).clone();
-    n0.tell(0, "n1", answer);
+    n1.tell(0, "n0", to("n1", &n0.wake(0)).clone());
 
-    let mut n0 = Counter::eventual("n0", 3);
+    let mut n0 = Talker::eventual("n0", 3);
     n0.add(1);
-    let asked = n0.wake(2000);
-    let said = n1.tell(2000, "n0", to("n1", &asked).clone());
-    n0.tell(2000, "n1", to("n0", &said).clone());
+    n1.tell(2000, "n0", to("n1", &n0.wake(2000)).clone());
+    n0.tell(2000, "n1", to("n0", &n1.wake(2000)).clone());
     assert_eq!((n0.value(2100), n1.value(2100)), (json!(8), json!(8)));
 }
 
 #[test]
-fn a_node_acknowledges_no_change_before_which_it_has_missed_one() {
-    let mut n0 = Counter::eventual("n0", 1);
-    let mut ask = |since: u64, upto: u64, total: i64| {
-        let news = json!({"life": 1, "since": since, "upto": upto});
-        let said = n0.tell(0, "n1", told(news, json!(["n1", 1, total, upto])));
-        let news = &to("n1", &said)["news"];
-        assert_eq!(news["your_life"], 1);
-        news["known"].clone()
+fn a_node_acknowledges_no_entry_before_which_it_has_missed_one() {
+    let mut n0 = Talker::eventual("n0", 1);
+    let mut ask = |after: u64, end: u64, total: i64| {
+        let head = json!({"incarnation": 1, "after": after, "end": end});
+        let said = n0.tell(0, "n1", asked(head, json!(["n1", 1, total, end])));
+        let head = &to("n1", &said)["gossip"];
+        assert_eq!(head["peer"], 1);
+        head["received"].clone()
     };
     assert_eq!(ask(0, 2, 2), 2);
-    assert_eq!(ask(5, 7, 7), 2, "3 to 5 are missing");
+    assert_eq!(ask(5, 7, 7), 2, "2 to 4 are missing");
     assert_eq!(ask(2, 7, 7), 7);
     assert_eq!(ask(0, 2, 2), 7, "late");
 }
 
 #[test]
 fn late_news_brings_back_no_older_state_even_if_its_total_is_higher() {
-    let options = Options {
-        decrements: true,
-        ..options()
-    };
-    let mut n0 = Counter::start("n0", options, 1);
+    let mut n0 = Talker::start("n0", GCounter::new(with_decrements(), 1));
     n0.tell(0, "n1", question(json!(["n1", 1, -5, 2])));
     n0.tell(0, "n1", question(json!(["n1", 1, 5, 1])));
     assert_eq!(n0.value(10), -5);
 }
 
 #[test]
-fn malformed_or_foreign_gossip_is_refused_and_changes_nothing() {
-    let mut n0 = Counter::eventual("n0", 1);
+fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
+    let mut n0 = Talker::eventual("n0", 1);
     n0.add(1);
-    let life = to("n1", &n0.wake(0))["news"]["life"].clone();
+    let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
     let good = json!(["n1", 1, 100, 1]);
     let malformed = [
         json!(["n1", 1, 100, 1, "n2", 1, 100, -1]),
@@ -290,29 +427,28 @@ fn malformed_or_foreign_gossip_is_refused_and_changes_nothing() {
         json!(["n1", 1, 100, 1, "n2", 1, 100]),
         json!(["n1", 1, 100, 1, "n2", 1, 100, 1, 1]),
         json!(["n1", 1, 100, 1, "n9", 1, 100, 1]),
-        json!(["n1", 1, 100, 1, "n0", life, 100, 2]),
+        json!(["n1", 1, 100, 1, "n0", own, 100, 2]),
         json!([good]),
         json!({"n1": 100}),
         json!(7),
-        json!(null),
     ];
-    for counts in malformed {
-        let said = n0.tell(0, "n1", question(counts.clone()));
-        assert_eq!(to("n1", &said)["code"], 12, "{counts}");
+    for entries in malformed {
+        let said = n0.tell(0, "n1", question(entries.clone()));
+        assert_eq!(to("n1", &said)["code"], 12, "{entries}");
     }
-    for news in [
+    for head in [
         json!(null),
         json!(7),
-        json!({"life": 1, "since": 0}),
-        json!({"life": -1, "since": 0, "upto": 1}),
-        json!({"life": 1, "since": 0, "upto": 1, "known": "2"}),
+        json!({"after": 0, "end": 1}),
+        json!({"incarnation": -1}),
+        json!({"incarnation": 1, "after": 0, "end": 1, "received": "2"}),
     ] {
-        let mut message = told(news.clone(), good.clone());
+        let mut message = asked(head.clone(), good.clone());
         let said = n0.tell(0, "n1", message.clone());
-        assert_eq!(to("n1", &said)["code"], 12, "{news}");
+        assert_eq!(to("n1", &said)["code"], 12, "{head}");
         message["type"] = json!("gossip_ok");
         message["in_reply_to"] = json!(5);
-        assert_eq!(n0.tell(0, "n1", message), Vec::<Value>::new(), "{news}");
+        assert_eq!(n0.tell(0, "n1", message), Vec::<Value>::new(), "{head}");
     }
     for stranger in ["n9", "c1", "n0"] {
         let said = n0.tell(0, stranger, question(good.clone()));
@@ -328,44 +464,38 @@ fn malformed_or_foreign_gossip_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_said_or_of_another_life_is_ignored() {
-    let mut n0 = Counter::eventual("n0", 1);
+fn an_acknowledgement_of_what_was_never_said_or_of_another_incarnation_is_ignored() {
+    let mut n0 = Talker::eventual("n0", 1);
     n0.add(1);
-    let life = to("n1", &n0.wake(0))["news"]["life"].clone();
-    for (life, known) in [(life, 99), (json!(12345), 1)] {
+    let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
+    for (peer, heard) in [(own, 99), (json!(12345), 1)] {
         for _ in 0..2 {
-            let news = json!({"life": 1, "since": 0, "upto": 1, "your_life": life, "known": known});
-            let said = n0.tell(0, "n1", told(news, json!([])));
-            assert_eq!(to("n1", &said)["news"]["since"], 0, "{known}");
-            assert_ne!(to("n1", &said)["counts"], json!([]), "{known}");
+            let head = json!({"incarnation": 1, "peer": peer, "received": heard});
+            let said = n0.tell(0, "n1", asked(head, json!([])));
+            assert_ne!(to("n1", &said)["entries"], Value::Null, "{heard}");
         }
     }
 }
 
 #[test]
-fn gossip_before_init_is_refused_and_loses_nothing() {
-    let mut n1 = Counter(Node::new(GCounter::new(options(), 2)));
-    let mut n0 = Counter::eventual("n0", 1);
+fn gossip_before_init_is_not_heard_and_loses_nothing() {
+    let mut n1 = Talker(Node::new(GCounter::new(options(), 2)));
+    let mut n0 = Talker::eventual("n0", 1);
     n0.add(3);
-    let early = n1.tell(0, "n0", to("n1", &n0.wake(0)).clone());
+    let early = n1.tell(0, "n0", to("n1", &n0.tell(0, "c1", read(1))).clone());
     assert_eq!(to("n0", &early)["code"], 11);
     assert_eq!(n1.wake(500), Vec::<Value>::new());
     n0.tell(0, "n1", to("n0", &early).clone());
     let init =
         json!({"type": "init", "node_id": "n1", "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
     n1.tell(500, "c0", init);
-    let again = n0.wake(1000);
-    n1.tell(1000, "n0", to("n1", &again).clone());
+    n1.tell(1000, "n0", to("n1", &n0.wake(1000)).clone());
     assert_eq!(n1.value(1100), 3);
 }
 
 #[test]
 fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
-    let options = Options {
-        decrements: true,
-        ..options()
-    };
-    let mut n0 = Counter::start("n0", options, 1);
+    let mut n0 = Talker::start("n0", GCounter::new(with_decrements(), 1));
     n0.tell(0, "n1", question(json!(["n1", 1, -5, 1])));
     assert_eq!(n0.add(i64::MAX), "add_ok");
     assert_eq!(n0.add(1), 14, "the own total");
@@ -380,13 +510,13 @@ fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
 }
 
 #[test]
-fn more_replicas_than_there_is_room_for_are_refused_and_the_rest_stays_right() {
-    let mut n0 = Counter::eventual("n0", 1);
-    let life = |life: u64| [json!("n1"), json!(life), json!(1), json!(1)];
-    let lives = |range: std::ops::Range<u64>| range.flat_map(life).collect();
-    let said = n0.tell(0, "n1", question(lives(0..4097)));
+fn more_incarnations_than_there_is_capacity_for_are_refused_and_the_rest_stays_right() {
+    let mut n0 = Talker::eventual("n0", 1);
+    let count = |incarnation: u64| [json!("n1"), json!(incarnation), json!(1), json!(1)];
+    let counts = |range: std::ops::Range<u64>| range.flat_map(count).collect();
+    let said = n0.tell(0, "n1", question(counts(0..4097)));
     assert_eq!(to("n1", &said)["code"], 11);
-    n0.tell(0, "n1", question(lives(0..4096)));
+    n0.tell(0, "n1", question(counts(0..4096)));
     assert_eq!(n0.add(1), 11);
     assert_eq!(n0.value(10), 4096);
     n0.tell(300, "n1", question(json!(["n1", 7, 5, 2])));
@@ -395,33 +525,37 @@ fn more_replicas_than_there_is_room_for_are_refused_and_the_rest_stays_right() {
 
 #[test]
 fn reads_above_the_limit_are_refused_and_adds_never_wait() {
-    let options = Options {
+    let limits = Limits {
         pending_max: 2,
+        ..Limits::default()
+    };
+    let options = Options {
+        limits,
         ..options()
     };
-    let mut n0 = Counter::start("n0", options, 1);
-    let read = json!({"type": "read", "msg_id": 1});
-    n0.tell(0, "c1", read.clone());
-    n0.tell(0, "c2", read.clone());
-    assert_eq!(to("c3", &n0.tell(0, "c3", read))["code"], 11);
+    let mut n0 = Talker::start("n0", GCounter::new(options, 1));
+    n0.tell(0, "c1", read(1));
+    n0.tell(0, "c2", read(1));
+    assert_eq!(to("c3", &n0.tell(0, "c3", read(1)))["code"], 11);
     assert_eq!(n0.add(1), "add_ok");
 }
 
 #[test]
-fn reads_that_wait_when_the_input_ends_are_answered_with_what_is_known() {
-    let mut n0 = Counter::eventual("n0", 1);
+fn when_the_input_ends_reads_are_answered_with_what_is_known_and_news_is_told() {
+    let mut n0 = Talker::eventual("n0", 1);
+    n0.tell(0, "c1", read(1));
+    n0.tell(0, "c2", read(1));
     n0.add(3);
-    n0.tell(0, "c1", json!({"type": "read", "msg_id": 1}));
-    n0.tell(0, "c2", json!({"type": "read", "msg_id": 1}));
     n0.0.finish();
     let said = n0.said();
     assert_eq!(to("c1", &said)["value"], 3);
     assert_eq!(to("c2", &said)["value"], 3);
+    assert_ne!(to("n1", &said)["entries"], Value::Null);
 }
 
 #[test]
 fn the_levels_with_a_store_do_not_gossip() {
-    let mut n0 = Counter::start("n0", Options::default(), 1);
+    let mut n0 = Talker::start("n0", GCounter::new(Options::default(), 1));
     let said = n0.tell(0, "n1", question(json!([])));
     assert_eq!(to("n1", &said)["code"], 10);
 }

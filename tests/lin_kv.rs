@@ -7,49 +7,24 @@ use std::collections::{BTreeMap, HashSet};
 use eddy::workload::LinKv;
 use eddy::workload::lin_kv::Options;
 use serde_json::{Value, json};
+use world::run::{Operation, Outcome, Run};
 use world::{Faults, World};
 
-const NODES: usize = 3;
-const CLIENTS: usize = 6;
-
-#[derive(Clone, Debug, PartialEq)]
-enum Outcome {
-    Ok(Value),
-    /// The key was missing or another.
-    Refused(i64),
-    /// It has not happened.
-    Failed,
-    Unknown,
-}
-
-#[derive(Clone, Debug)]
-struct Operation {
-    body: Value,
-    invoked_ms: u64,
-    completed_ms: u64,
-    outcome: Outcome,
-}
-
-impl Operation {
-    /// The state after this operation, if it can have happened in this state with this outcome.
-    fn apply(&self, state: &Value) -> Option<Value> {
-        let is_missing = state.is_null();
-        let refused = Outcome::Refused(if is_missing { 20 } else { 22 });
-        let may_be_refused = self.outcome == refused;
-        match self.body["type"].as_str() {
-            Some("read") => match &self.outcome {
-                Outcome::Ok(answer) => {
-                    (!is_missing && answer["value"] == *state).then(|| state.clone())
-                }
-                _ => may_be_refused.then(|| state.clone()).filter(|_| is_missing),
-            },
-            Some("write") => Some(self.body["value"].clone()),
-            _ if *state == self.body["from"] => {
-                let is_swapped = matches!(self.outcome, Outcome::Ok(_) | Outcome::Unknown);
-                is_swapped.then(|| self.body["to"].clone())
-            }
-            _ => may_be_refused.then(|| state.clone()),
+/// The value of a key after an operation, if the operation can have had its outcome with this value before it; null is
+/// a key that is not there.
+fn apply(operation: &Operation, value: &Value) -> Option<Value> {
+    let is_missing = value.is_null();
+    let is_refused = operation.outcome == Outcome::Failed(if is_missing { 20 } else { 22 });
+    match operation.kind() {
+        "read" => match operation.ok("read") {
+            Some(answer) => (!is_missing && answer["value"] == *value).then(|| value.clone()),
+            None => (is_refused && is_missing).then(|| value.clone()),
+        },
+        "write" => Some(operation.body["value"].clone()),
+        _ if *value == operation.body["from"] => {
+            (!matches!(operation.outcome, Outcome::Failed(_))).then(|| operation.body["to"].clone())
         }
+        _ => is_refused.then(|| value.clone()),
     }
 }
 
@@ -57,8 +32,8 @@ impl Operation {
 /// the search of Wing and Gong ("Testing and verifying concurrent objects", 1993), with Lowe's memory.
 fn is_linearizable(operations: &[Operation]) -> bool {
     assert!(operations.len() <= 128);
-    let is_needed = |operation: &Operation| operation.outcome != Outcome::Unknown;
-    let needed = (0..operations.len()).filter(|index| is_needed(&operations[*index]));
+    let is_needed = |index: &usize| operations[*index].outcome != Outcome::Indefinite;
+    let needed = (0..operations.len()).filter(is_needed);
     let needed = needed.fold(0u128, |mask, index| mask | 1 << index);
     let mut seen = HashSet::new();
     let mut open = vec![(0u128, Value::Null)];
@@ -70,11 +45,11 @@ fn is_linearizable(operations: &[Operation]) -> bool {
             continue;
         }
         let left = || (0..operations.len()).filter(|index| done & 1 << index == 0);
-        let first_completed_ms = left().map(|index| operations[index].completed_ms).min();
+        let first_ends_ms = left().map(|index| operations[index].ends_ms()).min();
         for index in left() {
             let operation = &operations[index];
-            if Some(operation.invoked_ms) <= first_completed_ms
-                && let Some(next) = operation.apply(&state)
+            if Some(operation.invoked_ms) <= first_ends_ms
+                && let Some(next) = apply(operation, &state)
             {
                 open.push((done | 1 << index, next));
             }
@@ -83,136 +58,67 @@ fn is_linearizable(operations: &[Operation]) -> bool {
     false
 }
 
-struct Run {
-    world: World<LinKv>,
-    operations: Vec<Operation>,
-    waiting: Vec<Option<usize>>,
+fn invoke_any(run: &mut Run<LinKv>, client: usize) {
+    // Keys that are easily taken for each other.
+    let keys = [json!(0), json!("0"), json!([0]), json!({"a": 1, "b": 2})];
+    let key = &keys[run.world.random.below(4) as usize];
+    let mut any = || run.world.random.below(3);
+    let body = match any() {
+        0 => json!({"type": "read", "key": key}),
+        1 => json!({"type": "write", "key": key, "value": any()}),
+        _ => json!({"type": "cas", "key": key, "from": any(), "to": any()}),
+    };
+    run.invoke(client, body);
 }
 
-impl Run {
-    fn new(seed: u64) -> Self {
-        let mut world = World::new(NODES, seed, |seed| LinKv::new(Options::default(), seed));
-        world.doubles_requests = false;
-        Run {
-            world,
-            operations: Vec::new(),
-            waiting: vec![None; CLIENTS],
-        }
-    }
-
-    fn invoke(&mut self, client: usize, mut body: Value) {
-        let id = self.operations.len();
-        body["msg_id"] = json!(id);
-        self.waiting[client] = Some(id);
-        self.world
-            .send(&format!("c{client}"), client % NODES, body.clone());
-        self.operations.push(Operation {
-            body,
-            invoked_ms: self.world.now_ms,
-            completed_ms: u64::MAX,
-            outcome: Outcome::Unknown,
-        });
-    }
-
-    fn invoke_any(&mut self, client: usize, keys: &[Value]) {
-        if self.waiting[client].is_some() {
-            return;
-        }
-        let key = &keys[self.world.random.below(keys.len() as u64) as usize];
-        let mut any = || self.world.random.below(3);
-        let body = match any() {
-            0 => json!({"type": "read", "key": key}),
-            1 => json!({"type": "write", "key": key, "value": any()}),
-            _ => json!({"type": "cas", "key": key, "from": any(), "to": any()}),
+fn check(run: &Run<LinKv>) {
+    let mut keys: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
+    for operation in &run.operations {
+        let is_in_question = match operation.outcome {
+            Outcome::Failed(code) => code == 20 || code == 22,
+            // A read says something by its answer alone.
+            Outcome::Indefinite => operation.kind() != "read",
+            _ => true,
         };
-        self.invoke(client, body);
+        if is_in_question {
+            let key = operation.body["key"].to_string();
+            keys.entry(key).or_default().push(operation.clone());
+        }
     }
+    for (key, operations) in keys {
+        assert!(is_linearizable(&operations), "{key}: {operations:#?}");
+    }
+}
 
-    fn step(&mut self) {
-        for answer in self.world.step() {
-            let id = answer.body["in_reply_to"]
-                .as_u64()
-                .expect("replies say to what") as usize;
-            let client: usize = answer.client[1..].parse().expect("clients have numbers");
-            if self.waiting[client] != Some(id) {
-                continue;
-            }
-            self.waiting[client] = None;
-            let operation = &mut self.operations[id];
-            let took_ms = self.world.now_ms - operation.invoked_ms;
-            assert!(took_ms <= 4_505, "{operation:?}");
-            operation.outcome = match (answer.body["type"].as_str(), answer.body["code"].as_i64()) {
-                (Some("error"), Some(0 | 13)) => Outcome::Unknown,
-                (Some("error"), Some(code @ (20 | 22))) => Outcome::Refused(code),
-                (Some("error"), _) => Outcome::Failed,
-                _ => Outcome::Ok(answer.body),
-            };
-            if operation.outcome != Outcome::Unknown {
-                operation.completed_ms = self.world.now_ms;
-            }
-        }
-    }
-
-    fn kill(&mut self, node: usize) {
-        self.world.kill(node);
-        for client in (node..CLIENTS).step_by(NODES) {
-            self.waiting[client] = None;
-        }
-    }
-
-    fn check(&self) {
-        let mut keys: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
-        for operation in &self.operations {
-            if operation.outcome != Outcome::Failed {
-                let key = operation.body["key"].to_string();
-                keys.entry(key).or_default().push(operation.clone());
-            }
-        }
-        for (key, operations) in keys {
-            // An unknown read says nothing.
-            let says_something = |operation: &Operation| {
-                operation.body["type"] != "read" || operation.outcome != Outcome::Unknown
-            };
-            let operations: Vec<_> = operations.into_iter().filter(says_something).collect();
-            assert!(is_linearizable(&operations), "{key}: {operations:#?}");
-        }
-    }
+fn make(seed: u64) -> LinKv {
+    LinKv::new(Options::default(), seed)
 }
 
 #[test]
 fn operations_are_linearizable_while_messages_are_lost_and_late_and_nodes_die() {
-    // Keys that are easily taken for each other.
-    let keys = [json!(0), json!("0"), json!([0]), json!({"a": 1, "b": 2})];
     for seed in 0..1000 {
         println!("seed {seed}");
-        let mut run = Run::new(seed);
+        let mut run = Run::new(3, 6, seed, make);
+        run.world.doubles_requests = false;
         run.world.jitter_ms = 30;
         run.world.faults = Faults {
             lost: 5,
             doubled: 10,
             late: 10,
         };
-        for _ in 0..3_000 {
-            if run.world.random.below(20) == 0 {
-                let client = run.world.random.below(CLIENTS as u64) as usize;
-                run.invoke_any(client, &keys);
-            }
-            if run.world.random.below(1_500) == 0 {
-                let node = run.world.random.below(NODES as u64) as usize;
-                run.kill(node);
-            }
-            run.step();
+        for _ in 0..2 {
+            run.mix(1_000, 20, invoke_any);
+            run.kill_any();
         }
-        for _ in 0..6_000 {
-            run.step();
-        }
-        run.check();
+        run.mix(1_000, 20, invoke_any);
+        run.rest(6_000);
+        check(&run);
     }
 }
 
 #[test]
 fn reads_of_a_key_that_come_together_share_one() {
-    let mut world = World::new(1, 1, |seed| LinKv::new(Options::default(), seed));
+    let mut world = World::new(1, 1, make);
     world.latency_ms = 10;
     let write = json!({"type": "write", "key": {"b": 1, "a": 2}, "value": null, "msg_id": 1});
     world.send("c1", 0, write);
@@ -242,29 +148,49 @@ fn reads_of_a_key_that_come_together_share_one() {
 
 #[test]
 fn errors_are_definite_only_where_nothing_can_happen() {
-    let mut run = Run::new(1);
+    let mut run = Run::new(1, 1, 1, make);
     run.world.faults.lost = 100;
     for (body, outcome) in [
-        (json!({"type": "read", "key": 1}), Outcome::Failed),
+        (json!({"type": "read", "key": 1}), Outcome::Failed(11)),
         (
             json!({"type": "write", "key": 1, "value": 1}),
-            Outcome::Unknown,
+            Outcome::Indefinite,
         ),
         (
             json!({"type": "cas", "key": 1, "from": 1, "to": 2}),
-            Outcome::Unknown,
+            Outcome::Indefinite,
         ),
-        (json!({"type": "write", "key": 1}), Outcome::Failed),
-        (json!({"type": "cas", "key": 1, "to": 2}), Outcome::Failed),
-        (json!({"type": "read"}), Outcome::Failed),
-        (json!({"type": "delete", "key": 1}), Outcome::Failed),
+        (json!({"type": "write", "key": 1}), Outcome::Failed(12)),
+        (
+            json!({"type": "cas", "key": 1, "to": 2}),
+            Outcome::Failed(12),
+        ),
+        (json!({"type": "read"}), Outcome::Failed(12)),
+        (json!({"type": "delete", "key": 1}), Outcome::Failed(10)),
     ] {
-        run.invoke(0, body);
-        for _ in 0..4_505 {
-            run.step();
-        }
-        let operation = run.operations.last().expect("one was invoked");
+        let operation = run.ask(0, body, 4_505);
         assert_eq!(operation.outcome, outcome, "{operation:?}");
-        assert_eq!(run.waiting[0], None, "never answered: {operation:?}");
     }
+}
+
+#[test]
+fn a_read_that_nobody_waits_for_any_more_is_not_repeated() {
+    let mut run = Run::new(1, 2, 1, make);
+    run.world.faults.lost = 100;
+    run.invoke(0, json!({"type": "read", "key": 1}));
+    run.rest(1_000);
+    run.invoke(1, json!({"type": "read", "key": 1}));
+    run.rest(4_505);
+    let messages = run.world.messages;
+    assert!(messages > 2, "it is repeated as long as one waits");
+    run.rest(60_000);
+    assert_eq!(run.world.messages, messages);
+}
+
+#[test]
+fn a_write_is_sent_once_whatever_becomes_of_it() {
+    let mut run = Run::new(1, 1, 1, make);
+    run.world.faults.lost = 100;
+    run.ask(0, json!({"type": "write", "key": 1, "value": 1}), 60_000);
+    assert_eq!(run.world.messages, 1);
 }

@@ -1,14 +1,18 @@
 //! A counter that is asked ten times what it can serve goes on serving what it can, on time, and refuses the rest at
 //! once. In virtual time, with a store that takes a while for each answer.
 
+#[path = "world/store.rs"]
+mod store;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use allocation_counter::measure;
-use eddy::node::Node;
+use eddy::node::{Limits, Node};
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
+use store::Store;
 
 const PENDING_MAX: usize = 200;
 const BATCH_MAX: usize = 16;
@@ -18,9 +22,9 @@ const SECONDS: u64 = 2;
 struct Overload {
     node: Node<GCounter>,
     now_us: u64,
-    values: BTreeMap<String, Value>,
+    store: Store,
     /// Answers of the store and when they come; the oldest first, since each takes as long as any other.
-    answers: VecDeque<(u64, String)>,
+    answers: VecDeque<(u64, Value)>,
     /// When each accepted operation was asked for.
     waiting: BTreeMap<u64, u64>,
     asked: u64,
@@ -36,14 +40,17 @@ impl Overload {
     fn new(consistency: Consistency) -> Self {
         let options = Options {
             consistency,
-            pending_max: PENDING_MAX,
+            limits: Limits {
+                pending_max: PENDING_MAX,
+                ..Limits::default()
+            },
             batch_max: BATCH_MAX,
             ..Options::default()
         };
         let mut overload = Overload {
             node: Node::new(GCounter::new(options, 1)),
             now_us: 0,
-            values: BTreeMap::new(),
+            store: Store::default(),
             answers: VecDeque::new(),
             waiting: BTreeMap::new(),
             asked: 0,
@@ -95,7 +102,7 @@ impl Overload {
             let message: Value = serde_json::from_str(line).expect("nodes write JSON");
             let body = &message["body"];
             if message["dest"] == "seq-kv" {
-                let answer = self.handle(body).to_string();
+                let answer = self.store.handle(body);
                 self.answers.push_back((self.now_us + STORE_US, answer));
                 continue;
             }
@@ -110,22 +117,6 @@ impl Overload {
                 self.longest_wait_us = self.longest_wait_us.max(waited_us);
             }
         }
-    }
-
-    fn handle(&mut self, body: &Value) -> Value {
-        let key = body["key"].as_str().expect("keys are strings");
-        let error = |code| json!({"type": "error", "code": code, "text": "as the test says"});
-        let mut answer = match (&body["type"], self.values.get(key)) {
-            (kind, Some(value)) if *kind == "read" => json!({"type": "read_ok", "value": value}),
-            (_, Some(value)) if *value != body["from"] => error(22),
-            (_, None) if body["create_if_not_exists"] != true => error(20),
-            _ => {
-                self.values.insert(key.into(), body["to"].clone());
-                json!({"type": "cas_ok"})
-            }
-        };
-        answer["in_reply_to"] = body["msg_id"].clone();
-        answer
     }
 
     /// Asks so often for some time.
@@ -147,7 +138,7 @@ impl Overload {
                 Some((answer_us, _)) if *answer_us <= ask_us => {
                     let (answer_us, answer) = self.answers.pop_front().expect("there is one");
                     self.now_us = answer_us;
-                    self.receive("seq-kv", serde_json::from_str(&answer).expect("it is JSON"));
+                    self.receive("seq-kv", answer);
                     self.listen();
                 }
                 _ => {

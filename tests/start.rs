@@ -4,11 +4,12 @@
 mod world;
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Duration;
 
+use eddy::gossip::{self, Topology};
 use eddy::node::Workload;
 use eddy::workload::g_counter::{self, Consistency};
-use eddy::workload::gossip::{self, Topology};
 use eddy::workload::{Broadcast, GCounter, GSet, TxnRwRegister};
 use serde_json::{Value, json};
 use world::World;
@@ -22,7 +23,7 @@ const CATCH_UP_MS: u64 = 6_000;
 
 /// A workload as a set of numbers.
 struct Kind<W> {
-    make: fn(u64) -> W,
+    make: Rc<dyn Fn(u64) -> W>,
     /// The body of a request that adds a number.
     add: fn(u64) -> Value,
     /// The body of a request that asks for all numbers.
@@ -40,11 +41,7 @@ fn elements(list: &Value) -> BTreeSet<u64> {
 
 fn broadcast(topology: Topology) -> Kind<Broadcast> {
     Kind {
-        make: match topology {
-            Topology::Star => |seed| Broadcast::new(spread_over(Topology::Star), seed),
-            Topology::Tree => |seed| Broadcast::new(spread_over(Topology::Tree), seed),
-            Topology::Offered => |seed| Broadcast::new(spread_over(Topology::Offered), seed),
-        },
+        make: Rc::new(move |seed| Broadcast::new(spread_over(topology), seed)),
         add: |number| json!({"type": "broadcast", "message": number, "msg_id": 1}),
         read: || json!({"type": "read", "msg_id": 1}),
         numbers: |answer| elements(&answer["messages"]),
@@ -60,7 +57,7 @@ fn spread_over(topology: Topology) -> gossip::Options {
 
 fn g_set() -> Kind<GSet> {
     Kind {
-        make: |seed| GSet::new(spread_over(Topology::Star), seed),
+        make: Rc::new(|seed| GSet::new(spread_over(Topology::Star), seed)),
         add: |number| json!({"type": "add", "element": number, "msg_id": 1}),
         read: || json!({"type": "read", "msg_id": 1}),
         numbers: |answer| elements(&answer["value"]),
@@ -69,7 +66,7 @@ fn g_set() -> Kind<GSet> {
 
 fn txn_rw_register() -> Kind<TxnRwRegister> {
     Kind {
-        make: |seed| TxnRwRegister::new(spread_over(Topology::Tree), seed),
+        make: Rc::new(|seed| TxnRwRegister::new(spread_over(Topology::Tree), seed)),
         add: |number| json!({"type": "txn", "txn": [["w", number, number]], "msg_id": 1}),
         read: || {
             let reads = (0..NUMBERS).map(|number| json!(["r", number, null]));
@@ -82,9 +79,16 @@ fn txn_rw_register() -> Kind<TxnRwRegister> {
     }
 }
 
-fn counter(make: fn(u64) -> GCounter) -> Kind<GCounter> {
+fn counter(consistency: Consistency) -> Kind<GCounter> {
+    let options = g_counter::Options {
+        consistency,
+        service: "lin-kv".into(),
+        // Too short for an answer of a peer, so that reads show what the node has been told without asking.
+        read_wait: Duration::from_millis(1),
+        ..g_counter::Options::default()
+    };
     Kind {
-        make,
+        make: Rc::new(move |seed| GCounter::new(options.clone(), seed)),
         add: |number| json!({"type": "add", "delta": 1_u64 << number, "msg_id": 1}),
         read: || json!({"type": "read", "msg_id": 1}),
         numbers: |answer| {
@@ -96,27 +100,12 @@ fn counter(make: fn(u64) -> GCounter) -> Kind<GCounter> {
     }
 }
 
-fn counter_options(consistency: Consistency) -> g_counter::Options {
-    g_counter::Options {
-        consistency,
-        service: "lin-kv".into(),
-        ..g_counter::Options::default()
-    }
-}
-
 fn eventual() -> Kind<GCounter> {
-    counter(|seed| {
-        let options = g_counter::Options {
-            // Too short for any answer, so that reads show what the node has been told without asking.
-            read_wait: Duration::from_millis(1),
-            ..counter_options(Consistency::Eventual)
-        };
-        GCounter::new(options, seed)
-    })
+    counter(Consistency::Eventual)
 }
 
 fn linearizable() -> Kind<GCounter> {
-    counter(|seed| GCounter::new(counter_options(Consistency::Linearizable), seed))
+    counter(Consistency::Linearizable)
 }
 
 struct Run<W> {
@@ -128,7 +117,8 @@ struct Run<W> {
 impl<W: Workload + 'static> Run<W> {
     /// Nodes that join the network one after the other, in any order and up to 400 ms apart.
     fn start(kind: Kind<W>, nodes: usize, seed: u64) -> Self {
-        let mut world = World::before_start(nodes, seed, kind.make);
+        let make = kind.make.clone();
+        let mut world = World::before_start(nodes, seed, move |seed| make(seed));
         world.latency_ms = 20;
         world.is_tracing = true;
         let mut to_join: Vec<usize> = (0..nodes).collect();

@@ -5,8 +5,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use eddy::gossip::{Options, Topology};
 use eddy::workload::TxnRwRegister;
-use eddy::workload::gossip::{Options, Topology};
 use serde_json::{Value, json};
 use world::{Faults, World};
 
@@ -280,7 +280,7 @@ fn what_no_register_holds_any_more_is_not_told_and_a_newcomer_gets_the_rest() {
     run.rest(5_000);
     let told = run.world.trace.iter().filter(|(src, ..)| src == "n0");
     let entries: usize = told
-        .map(|(.., body)| body["gossip"]["entries"].as_array().map_or(0, Vec::len))
+        .map(|(.., body)| body["entries"].as_array().map_or(0, Vec::len))
         .sum();
     assert_eq!(entries, 3);
     run.finals();

@@ -20,49 +20,20 @@ pub fn check_version<E: Error>(version: u64) -> Result<u64, E> {
     }
 }
 
-/// A value in a store that knows its own age, so that an unsettled compare-and-swap can be settled by reading.
+/// A value in a store that shows its own age and whether a change of it was applied.
 ///
-/// Every change counts the version up by one and is a compare-and-swap from the whole value before. So the successful
-/// changes form one chain in which each names its predecessor, and a version is never left twice: a late copy of a
-/// change whose predecessor is gone fails for ever.
+/// Every change makes the [version](Self::version) higher and is a compare-and-swap from the whole value before.
 pub trait Register: Encode + Clone + Default {
     /// Takes the value from JSON.
     ///
     /// # Errors
     ///
-    /// When the JSON is not such a register; what `self` then holds is of no use.
+    /// When the JSON is no such register; what `self` then holds is of no use.
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error>;
 
-    /// How many changes led here; 0 is the state of a key that isn't there.
+    /// Higher after each change; 0 is the state of a key that isn't there, which is the default.
     fn version(&self) -> u64;
-}
 
-/// A register that shows whether a change of it was made.
-pub trait Proof: Register {
-    /// Whether this state could only have come about through `change`.
-    fn proves(&self, change: &Self) -> bool;
-}
-
-/// What a state that was read says of an unsettled change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Seen {
-    /// It was applied.
-    Applied,
-    /// It was not, and never will be: the register has moved on without it.
-    Lost,
-    /// It may still be applied. The state is the one to change from, or an older one, which says nothing.
-    Open,
-}
-
-impl Seen {
-    /// Judges `state`, read at any time after the change from version `from` to `change` was first sent.
-    pub fn judge<R: Proof>(state: &R, from: &R, change: &R) -> Self {
-        if state.proves(change) {
-            Seen::Applied
-        } else if state.version() > from.version() {
-            Seen::Lost
-        } else {
-            Seen::Open
-        }
-    }
+    /// Whether this value can only have come about if the change to `wanted` was applied.
+    fn shows(&self, wanted: &Self) -> bool;
 }

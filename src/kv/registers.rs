@@ -1,305 +1,425 @@
-use alloc::{collections::VecDeque, string::String};
-use core::time::Duration;
+use alloc::{boxed::Box, string::String};
+use core::{mem, time::Duration};
 
 use serde_json::value::RawValue;
 use slab::Slab;
 
-use super::{Answer, Patience, Proof, Seen, Service};
-use crate::node::{Outbox, Pending, Random};
-use crate::protocol::Message;
+use super::Register;
+use super::service::{Answer, Service};
+use crate::node::{Context, Limits, Pending, Random, RetryPolicy};
+use crate::protocol::{Encode, ErrorCode, Message, to_raw_value};
 
-/// Copies of registers in a store, and changes of them that happen once or not at all.
+/// Where an operation stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// The register is being read: to know its value, or to learn what became of a change.
+    Reading,
+    /// A compare-and-swap is on its way.
+    Casing,
+    /// The operation has ended; it leaves the slab.
+    Done(Outcome),
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The register was read.
+    Read,
+    /// The change was applied.
+    Applied,
+    /// The change was not applied and never will be: the register has moved on without it.
+    Lost,
+    /// The register holds a value that no workload of this kind wrote. A change of it may have been applied.
+    Unexpected,
+    /// A request that is sent once was refused with this code.
+    Refused(ErrorCode),
+}
+
+/// An operation that has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Done<T> {
+    /// What the register is called.
+    pub name: T,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// One of the registers that a node keeps a copy of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RegisterId(usize);
+
+/// This node's copies of registers in a store, and the operations on them that are pending.
 ///
-/// Each register has at most one read and one change under way. A change is a compare-and-swap of the whole value. One
-/// of unknown outcome is settled by reading ([`Seen`]) and repeated only unchanged, until it is applied or certain
-/// never to be; see [`Register`](super::Register) for why that is enough. What has become known is told by [`event`](Self::event).
-///
-/// `T` is what a register is called in events.
+/// `T` is what the workload calls a register. Each register has at most one read and one change under way; a request
+/// that is sent once counts as a change.
+#[derive(Debug)]
 pub struct Registers<R, T> {
     service: Service,
-    patience: Patience,
-    copies: Slab<Copy<R, T>>,
-    requests: Pending<Request>,
-    events: VecDeque<Event<T>>,
+    retry_policy: RetryPolicy,
+    copies: Slab<Copied<R, T>>,
+    operations: Pending<Operation>,
+    /// Where a value that was read is decoded, kept for its memory.
+    decoded: R,
 }
 
-/// What has become known of a register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Event<T> {
-    /// It has been read.
-    Known(T),
-    /// Its change was made.
-    Applied(T),
-    /// Its change was not made and never will be: the register has moved on.
-    Lost(T),
-    /// It holds something that is no such register. Its change, if there was one, may have been made.
-    Foreign(T),
-}
-
-struct Copy<R, T> {
-    key: String,
-    tag: T,
-    known: Option<R>,
-    /// The known state is not older than this.
+/// What a node knows of a register.
+#[derive(Debug)]
+struct Copied<R, T> {
+    /// As JSON.
+    key: Box<RawValue>,
+    name: T,
+    /// The newest value that this node knows, if it knows one.
+    known: R,
+    is_known: bool,
+    /// The known value is not older than this.
     known_at: Duration,
-    read: Option<usize>,
-    change: Option<Change<R>>,
-}
-
-struct Change<R> {
-    request: usize,
+    /// The operation that reads it.
+    read: Option<i64>,
+    /// The operation that changes it: it replaces `from` with `wanted`, unless it is sent once.
+    change: Option<i64>,
     from: R,
-    to: R,
-    sent_at: Duration,
-    /// A state read is waited for to say what became of it.
-    is_unsettled: bool,
+    wanted: R,
 }
 
-struct Request {
-    copy: usize,
-    message_id: i64,
-    is_read: bool,
+/// A pending operation.
+#[derive(Debug)]
+struct Operation {
+    register: RegisterId,
+    kind: Kind,
+    state: State,
+    /// When it was first sent in this state.
     sent_at: Duration,
+    /// How often it has been sent in this state without a reply in time.
     attempts: u32,
+    /// The last compare-and-swap was refused, and no value has been read since.
+    is_refused: bool,
 }
 
-impl<R: Proof, T: Clone> Registers<R, T> {
-    /// No copies yet.
-    pub fn new(service: Service, rpc_timeout: Duration, random: &mut Random) -> Self {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Read,
+    Change,
+    /// A write or a compare-and-swap that is never sent again, because nothing in the store would show whether it was
+    /// applied.
+    Once,
+}
+
+impl<R: Register, T: Clone> Registers<R, T> {
+    /// No copies yet. `service` is the node id of the service that holds the registers.
+    pub fn new(service: &str, limits: &Limits, random: &mut Random) -> Self {
+        let operations = Pending::new(random);
+        let retry_random = Random::new(random.next_u64());
         Registers {
-            service,
-            requests: Pending::new(random),
-            patience: Patience::new(rpc_timeout, Random::new(random.next_u64())),
+            service: Service(service.into()),
+            retry_policy: RetryPolicy::within(limits, retry_random),
             copies: Slab::new(),
-            events: VecDeque::new(),
+            operations,
+            decoded: R::default(),
         }
     }
 
-    /// Starts to keep a copy of the register under `key`. The answer is what the other calls know it by.
-    pub fn open(&mut self, key: String, tag: T) -> usize {
-        self.copies.insert(Copy {
-            key,
-            tag,
-            known: None,
+    /// Starts to keep a copy of the register under `key`, which the workload calls `name`.
+    pub fn open<K: Encode + ?Sized>(&mut self, key: &K, name: T) -> RegisterId {
+        RegisterId(self.copies.insert(Copied {
+            key: to_raw_value(key),
+            name,
+            known: R::default(),
+            is_known: false,
             known_at: Duration::ZERO,
             read: None,
             change: None,
-        })
+            from: R::default(),
+            wanted: R::default(),
+        }))
     }
 
-    /// Forgets a copy, which must be idle.
-    pub fn close(&mut self, copy: usize) {
-        assert!(self.is_idle(copy), "nothing is forgotten that is under way");
-        self.copies.remove(copy);
+    /// Forgets a register. What is under way on it may still be applied, and nobody is told.
+    pub fn close(&mut self, register: RegisterId) {
+        let copy = self.copies.remove(register.0);
+        for operation in [copy.read, copy.change].into_iter().flatten() {
+            self.operations.remove(operation);
+        }
     }
 
-    /// Whether nothing is under way for a register.
-    pub fn is_idle(&self, copy: usize) -> bool {
-        let copy = &self.copies[copy];
+    /// What to say of a register that holds an [unexpected value](Outcome::Unexpected).
+    pub fn unexpected_value(&self, register: RegisterId) -> String {
+        alloc::format!(
+            "{} holds an unexpected value under key {}; what else writes there?",
+            self.service.0,
+            self.copies[register.0].key
+        )
+    }
+
+    /// Whether no operation on a register is under way.
+    pub fn is_idle(&self, register: RegisterId) -> bool {
+        let copy = &self.copies[register.0];
         copy.read.is_none() && copy.change.is_none()
     }
 
-    /// How many more requests can be under way.
-    pub fn room(&self) -> usize {
-        self.requests.room()
+    /// Whether the register is being changed.
+    pub fn is_changing(&self, register: RegisterId) -> bool {
+        self.copies[register.0].change.is_some()
     }
 
-    /// The newest state that is known, and since when at least it stood.
-    pub fn known(&self, copy: usize) -> Option<(&R, Duration)> {
-        let copy = &self.copies[copy];
-        copy.known.as_ref().map(|known| (known, copy.known_at))
+    /// How many more operations can be under way.
+    pub fn capacity_left(&self) -> usize {
+        self.operations.capacity_left()
     }
 
-    /// Takes it for granted that the register isn't there, until something else is known.
-    pub fn assume_missing(&mut self, copy: usize) {
-        self.copies[copy].known.get_or_insert_default();
+    /// The newest value that is known, and a time at which it, or a newer one, stood.
+    pub fn known(&self, register: RegisterId) -> Option<(&R, Duration)> {
+        let copy = &self.copies[register.0];
+        copy.is_known.then_some((&copy.known, copy.known_at))
     }
 
-    /// Reads the register, unless that is under way. There must be room.
-    pub fn read(&mut self, copy: usize, now: Duration, outbox: &mut Outbox) {
-        if self.copies[copy].read.is_none() {
-            let request = self.start(copy, true, now);
-            self.copies[copy].read = Some(request);
-            self.send(request, now, outbox);
+    /// Takes the register for missing as long as nothing else is known of it.
+    pub fn assume_missing(&mut self, register: RegisterId) {
+        self.copies[register.0].is_known = true;
+    }
+
+    /// Reads a register, unless that is under way. There must be capacity.
+    pub fn read(&mut self, register: RegisterId, context: &mut Context<'_>) {
+        if self.copies[register.0].read.is_none() {
+            let operation = self.insert(register, Kind::Read, State::Reading, context.now);
+            self.copies[register.0].read = Some(operation);
+            self.send(operation, context);
         }
     }
 
-    /// Changes the register from the state that is known to `to`. One must be known, none may be under way, and there
-    /// must be room for two requests: a change may have to be settled by a read.
-    pub fn change(&mut self, copy: usize, to: R, now: Duration, outbox: &mut Outbox) {
-        let request = self.start(copy, false, now);
-        let copy = &mut self.copies[copy];
-        assert!(copy.change.is_none(), "one change at a time");
-        let from = copy
-            .known
-            .clone()
-            .expect("a change starts from what is known");
-        copy.change = Some(Change {
-            request,
-            from,
-            to,
-            sent_at: now,
-            is_unsettled: false,
-        });
-        self.send(request, now, outbox);
+    /// Ends the read of a register that is under way, if one is, without an outcome: nobody waits for it any more.
+    pub fn stop_reading(&mut self, register: RegisterId) {
+        if let Some(operation) = self.copies[register.0].read.take() {
+            self.operations.remove(operation);
+        }
     }
 
-    /// What has become known, oldest first. Until a change's [`Applied`](Event::Applied) or [`Lost`](Event::Lost) has
-    /// been taken, start no other of the same register.
-    pub fn event(&mut self) -> Option<Event<T>> {
-        self.events.pop_front()
+    /// Changes a register by `edit`, which gets the value that is known and must make its version higher.
+    ///
+    /// A value must be known, no change of the register may be under way, and there must be capacity.
+    pub fn change(
+        &mut self,
+        register: RegisterId,
+        edit: impl FnOnce(&mut R),
+        context: &mut Context<'_>,
+    ) {
+        let operation = self.insert_change(register, Kind::Change, context.now);
+        let copy = &mut self.copies[register.0];
+        assert!(copy.is_known, "a change starts from a value that is known");
+        copy.from.clone_from(&copy.known);
+        copy.wanted.clone_from(&copy.known);
+        edit(&mut copy.wanted);
+        assert!(
+            copy.wanted.version() > copy.from.version(),
+            "every change makes the version higher"
+        );
+        self.send(operation, context);
     }
 
-    fn start(&mut self, copy: usize, is_read: bool, now: Duration) -> usize {
-        let request = self.requests.insert(Request {
-            copy,
-            message_id: 0,
-            is_read,
+    /// Sets a register, whatever it holds. The request is sent once and ends as [`Outcome::Applied`] or
+    /// [`Outcome::Refused`], or not at all: whoever no longer waits for it [closes](Self::close) the register.
+    ///
+    /// No change of the register may be under way, and there must be capacity.
+    pub fn write_once<V: Encode + ?Sized>(
+        &mut self,
+        register: RegisterId,
+        value: &V,
+        context: &mut Context<'_>,
+    ) {
+        let id = self.insert_change(register, Kind::Once, context.now);
+        let key = &*self.copies[register.0].key;
+        self.service.write(key, value, id, context.outbox);
+    }
+
+    /// Like [`write_once`](Self::write_once), but sets a register to `to` only if it holds `from`, or, with `create`, if
+    /// it isn't there.
+    pub fn cas_once<V: Encode + ?Sized>(
+        &mut self,
+        register: RegisterId,
+        (from, to): (&V, &V),
+        create: bool,
+        context: &mut Context<'_>,
+    ) {
+        let id = self.insert_change(register, Kind::Once, context.now);
+        let key = &*self.copies[register.0].key;
+        self.service
+            .cas(key, (from, to), create, id, context.outbox);
+    }
+
+    fn insert(&mut self, register: RegisterId, kind: Kind, state: State, now: Duration) -> i64 {
+        self.operations.insert(Operation {
+            register,
+            kind,
+            state,
             sent_at: now,
             attempts: 0,
-        });
-        let message_id = self.requests.message_id(request);
-        self.requests.get(request).message_id = message_id;
-        request
+            is_refused: false,
+        })
     }
 
-    /// Sends a request, for the first time or again: every copy of it is the same.
-    fn send(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let request = self.requests.get(slot);
-        let (message_id, is_read) = (request.message_id, request.is_read);
-        let wait = self.patience.wait(request.attempts);
-        let copy = &self.copies[request.copy];
-        self.requests.set_deadline(slot, now + wait);
-        match &copy.change {
-            Some(change) if !is_read => {
-                let create = change.from.version() == 0;
-                let swap = (&change.from, &change.to);
-                self.service
-                    .cas(&copy.key, swap, create, message_id, outbox);
+    fn insert_change(&mut self, register: RegisterId, kind: Kind, now: Duration) -> i64 {
+        let operation = self.insert(register, kind, State::Casing, now);
+        let change = &mut self.copies[register.0].change;
+        assert!(change.is_none(), "a register has one change at a time");
+        *change = Some(operation);
+        operation
+    }
+
+    /// Sends what an operation's state asks for, for the first time or again: all copies are the same.
+    fn send(&mut self, id: i64, context: &mut Context<'_>) {
+        let operation = self.operations.get(id).expect("what is sent is pending");
+        let copy = &self.copies[operation.register.0];
+        let (key, outbox) = (&*copy.key, &mut *context.outbox);
+        match operation.state {
+            State::Reading => self.service.read(key, id, outbox),
+            State::Casing => {
+                let is_new = copy.from.version() == 0;
+                let swap = (&copy.from, &copy.wanted);
+                self.service.cas(key, swap, is_new, id, outbox);
             }
-            _ => self.service.read(&copy.key, message_id, outbox),
+            State::Done(_) => unreachable!("what is done has left the slab"),
         }
+        let wait = self.retry_policy.wait(operation.attempts);
+        self.operations
+            .set_deadline(id, context.now.saturating_add(wait));
     }
 
-    /// A reply has come, perhaps to a request of these registers; `value` is its field of that name.
-    pub fn reply<F>(
+    /// Moves an operation to its next state: sends what that asks for, or gives the operation back when it is done.
+    fn enter(&mut self, id: i64, state: State, context: &mut Context<'_>) -> Option<Done<T>> {
+        if let State::Done(outcome) = state {
+            let operation = self.operations.remove(id);
+            let operation = operation.expect("it is pending until it ends");
+            let copy = &mut self.copies[operation.register.0];
+            match operation.kind {
+                Kind::Read => copy.read = None,
+                Kind::Change | Kind::Once => copy.change = None,
+            }
+            let name = copy.name.clone();
+            return Some(Done { name, outcome });
+        }
+        // Under a new id, so that a late reply to what the operation sent in its last state finds nothing.
+        let id = self.operations.renew(id);
+        let operation = self.operations.get_mut(id);
+        let operation = operation.expect("it has just got this id");
+        operation.state = state;
+        operation.sent_at = context.now;
+        operation.attempts = 0;
+        self.copies[operation.register.0].change = Some(id);
+        self.send(id, context);
+        None
+    }
+
+    /// Takes a reply in, if it is one of the store's to a pending operation; `value` is its field of that name. An
+    /// operation that has ended with it is given back.
+    pub fn on_reply<F>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        let (Some(message_id), Some(answer)) =
-            (reply.body.in_reply_to, self.service.answer(reply, value))
-        else {
-            return;
-        };
-        let Some((slot, request)) = self.requests.find(message_id) else {
-            return;
-        };
-        if request.message_id != message_id {
-            return;
-        }
-        let (copy, is_read) = (request.copy, request.is_read);
-        match answer {
-            Answer::Value(value) if is_read => self.seen(copy, Some(value), now, outbox),
-            Answer::Missing if is_read => self.seen(copy, None, now, outbox),
-            Answer::Swapped if !is_read => self.settle(copy, Seen::Applied),
-            Answer::Mismatch | Answer::Missing if !is_read => self.unsettle(copy, now, outbox),
-            Answer::Unclear(_) => {
-                let attempts = self.requests.get(slot).attempts;
-                let pause = self.patience.pause(attempts);
-                self.requests.set_deadline(slot, now + pause);
+        context: &mut Context<'_>,
+    ) -> Option<Done<T>> {
+        let id = reply.body.in_reply_to.as_ref()?.number()?;
+        let answer = self.service.answer(reply, value)?;
+        let operation = self.operations.get_mut(id)?;
+        let next = match (operation.kind, operation.state, answer) {
+            (Kind::Once, _, answer) => Some(State::Done(outcome_of_once(answer)?)),
+            (_, State::Reading, Answer::Value(value)) => self.on_read(id, Some(value)),
+            (_, State::Reading, Answer::Missing) => self.on_read(id, None),
+            (_, State::Casing, Answer::Swapped) => Some(self.on_cas_ok(id)),
+            (_, State::Casing, Answer::Mismatch | Answer::Missing) => {
+                operation.is_refused = true;
+                Some(State::Reading)
             }
-            _ => {}
+            // The store is there and can't serve this now.
+            (_, _, Answer::Error(_)) => None,
+            _ => return None,
+        };
+        if let Some(next) = next {
+            return self.enter(id, next, context);
         }
+        self.pause(id, context.now);
+        None
     }
 
-    /// The register has been read; no value if it isn't there.
-    fn seen(&mut self, index: usize, value: Option<&RawValue>, now: Duration, outbox: &mut Outbox) {
-        let copy = &mut self.copies[index];
-        let read = copy.read.take().expect("the read that has been answered");
-        let sent_at = self.requests.remove(read).sent_at;
-        let mut state = R::default();
-        if value.is_some_and(|value| state.decode(value.get()).is_err()) {
-            if let Some(change) = copy.change.take() {
-                self.requests.remove(change.request);
+    /// Lets an operation ask again what it has asked, but not at once.
+    fn pause(&mut self, id: i64, now: Duration) {
+        let operation = self.operations.get(id).expect("what pauses is pending");
+        let pause = self.retry_policy.pause(operation.attempts);
+        self.operations.set_deadline(id, now.saturating_add(pause));
+    }
+
+    /// A register was read, for its value or to resolve a change in doubt; there is no value if it is missing. The
+    /// answer is the next state, or none if the store is to be asked again after a pause.
+    fn on_read(&mut self, id: i64, value: Option<&RawValue>) -> Option<State> {
+        let operation = self.operations.get_mut(id).expect("this was replied to");
+        let was_refused = mem::take(&mut operation.is_refused);
+        let copy = &mut self.copies[operation.register.0];
+        let read = &mut self.decoded;
+        match value {
+            Some(value) if read.decode(value.get()).is_err() => {
+                return Some(State::Done(Outcome::Unexpected));
             }
-            self.events.push_back(Event::Foreign(copy.tag.clone()));
-            return;
+            Some(_) => {}
+            None => *read = R::default(),
         }
-        let change = copy.change.as_ref();
-        let seen = change.map(|change| Seen::judge(&state, &change.from, &change.to));
-        if copy
-            .known
-            .as_ref()
-            .is_none_or(|known| known.version() <= state.version())
-        {
-            copy.known = Some(state);
-            copy.known_at = copy.known_at.max(sent_at);
+        let next = match operation.kind {
+            Kind::Read | Kind::Once => Some(State::Done(Outcome::Read)),
+            Kind::Change if read.shows(&copy.wanted) => Some(State::Done(Outcome::Applied)),
+            Kind::Change if read.version() > copy.from.version() => {
+                Some(State::Done(Outcome::Lost))
+            }
+            // Refused, though nothing stands in its way: the store has gone back in time, or forgotten what it held.
+            Kind::Change if was_refused => None,
+            Kind::Change => Some(State::Casing),
+        };
+        // A store may answer from the past.
+        if !copy.is_known || copy.known.version() <= read.version() {
+            mem::swap(&mut copy.known, read);
+            copy.is_known = true;
+            copy.known_at = copy.known_at.max(operation.sent_at);
         }
-        self.events.push_back(Event::Known(copy.tag.clone()));
-        match seen {
-            None => {}
-            Some(Seen::Open) => self.repeat(index, now, outbox),
-            Some(seen) => self.settle(index, seen),
-        }
+        next
     }
 
-    /// The change is still open: it is sent again, if it is not on its way.
-    fn repeat(&mut self, copy: usize, now: Duration, outbox: &mut Outbox) {
-        if let Some(change) = &mut self.copies[copy].change
-            && change.is_unsettled
-        {
-            change.is_unsettled = false;
-            let request = change.request;
-            self.send(request, now, outbox);
+    /// A change was applied, so the value that it left is known, unless a newer one is.
+    fn on_cas_ok(&mut self, id: i64) -> State {
+        let operation = self.operations.get(id).expect("this was replied to");
+        let copy = &mut self.copies[operation.register.0];
+        if copy.known.version() < copy.wanted.version() {
+            copy.known.clone_from(&copy.wanted);
+            copy.known_at = copy.known_at.max(operation.sent_at);
         }
-    }
-
-    /// It is not known whether the change was made.
-    fn unsettle(&mut self, copy: usize, now: Duration, outbox: &mut Outbox) {
-        if let Some(change) = &mut self.copies[copy].change {
-            change.is_unsettled = true;
-            let deadline = now + self.patience.wait(0);
-            self.requests.set_deadline(change.request, deadline);
-            self.read(copy, now, outbox);
-        }
-    }
-
-    fn settle(&mut self, copy: usize, seen: Seen) {
-        let copy = &mut self.copies[copy];
-        let change = copy.change.take().expect("the change that is settled");
-        self.requests.remove(change.request);
-        if seen != Seen::Applied {
-            return self.events.push_back(Event::Lost(copy.tag.clone()));
-        }
-        if copy
-            .known
-            .as_ref()
-            .is_none_or(|known| known.version() < change.to.version())
-        {
-            copy.known = Some(change.to);
-            copy.known_at = copy.known_at.max(change.sent_at);
-        }
-        self.events.push_back(Event::Applied(copy.tag.clone()));
+        State::Done(Outcome::Applied)
     }
 
     /// When [`wake`](Self::wake) is wanted.
     pub fn deadline(&self) -> Option<Duration> {
-        self.requests.deadline()
+        self.operations.deadline()
     }
 
-    /// Asks again for what has not been answered in time.
-    pub fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        while let Some(slot) = self.requests.expired(now) {
-            let request = self.requests.get(slot);
-            request.attempts += 1;
-            let copy = request.copy;
-            match request.is_read {
-                true => self.send(slot, now, outbox),
-                false => self.unsettle(copy, now, outbox),
+    /// Asks again where the store has not replied in time.
+    pub fn wake(&mut self, context: &mut Context<'_>) {
+        while let Some(id) = self.operations.expired(context.now) {
+            let operation = self.operations.get_mut(id);
+            let operation = operation.expect("what expires is pending");
+            if operation.state == State::Casing {
+                self.enter(id, State::Reading, context);
+            } else {
+                operation.attempts += 1;
+                self.send(id, context);
             }
         }
     }
 }
+
+/// How a request that is sent once ends with this answer, if it does.
+fn outcome_of_once(answer: Answer<'_>) -> Option<Outcome> {
+    match answer {
+        Answer::Swapped | Answer::Written => Some(Outcome::Applied),
+        Answer::Mismatch => Some(Outcome::Refused(ErrorCode::PRECONDITION_FAILED)),
+        Answer::Missing => Some(Outcome::Refused(ErrorCode::KEY_DOES_NOT_EXIST)),
+        Answer::Error(code) => Some(Outcome::Refused(code)),
+        Answer::Value(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@
 mod outbox;
 mod pending;
 mod random;
+mod requests;
+mod retry;
 
 use alloc::{borrow::Cow, vec::Vec};
 use core::{fmt, time::Duration};
@@ -35,8 +37,18 @@ use serde::Deserialize;
 use crate::protocol::{Error, ErrorCode, Message};
 
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
-pub use pending::{PENDING_MAX, Pending};
+pub use pending::Pending;
 pub use random::Random;
+pub use requests::{Applied, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
+pub use retry::RetryPolicy;
+
+/// What a handler works with, beside the message.
+pub struct Context<'a> {
+    /// The time, since any fixed moment. It never goes backwards.
+    pub now: Duration,
+    /// What the node says.
+    pub outbox: &'a mut Outbox,
+}
 
 /// How long after its `init` a node takes all others to have joined the network: 10 s, as long as Maelstrom waits for
 /// the answer to an `init`.
@@ -63,17 +75,16 @@ pub trait Workload {
     ///
     /// # Errors
     ///
-    /// The error is sent to the one who asked. It must be true: no definite error for what may have happened.
+    /// The error is sent to whoever asked. It must be true: no definite error for what may have been applied.
     fn request(
         &mut self,
         request: &Message<'_, Self::Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error>;
 
     /// A reply has come; it may be late, doubled, or to nothing.
-    fn reply(&mut self, reply: &Message<'_, Self::Fields<'_>>, now: Duration, outbox: &mut Outbox) {
-        let _ = (reply, now, outbox);
+    fn reply(&mut self, reply: &Message<'_, Self::Fields<'_>>, context: &mut Context<'_>) {
+        let _ = (reply, context);
     }
 
     /// When [`wake`](Self::wake) is wanted at the latest.
@@ -84,8 +95,8 @@ pub trait Workload {
     }
 
     /// Time has passed, perhaps not yet up to the deadline.
-    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        let _ = (now, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        let _ = context;
     }
 
     /// The input has ended and no reply can come any more: answer what is still waiting.
@@ -162,18 +173,16 @@ impl<W: Workload> Node<W> {
                 let Some(request) = malformed.unanswered else {
                     return Err(BadLine(malformed.reason));
                 };
-                let error = Error::new(
-                    ErrorCode::MALFORMED_REQUEST,
-                    alloc::format!("malformed request: {}", malformed.reason),
-                );
+                let text = alloc::format!("malformed request: {}", malformed.reason);
+                let error = Error::malformed(text);
                 self.outbox
-                    .error_as(&request.dest, &request.src, Some(request.msg_id), &error);
+                    .error_as(&request.dest, &request.src, Some(&request.msg_id), &error);
                 return Ok(());
             }
         };
         let body = &message.body;
         let result = if body.kind == "init" {
-            self.init(line, &message.src, body.msg_id, now)
+            self.init(line, &message, now)
         } else if !self.outbox.is_initialised() {
             Err(Error::new(
                 ErrorCode::TEMPORARILY_UNAVAILABLE,
@@ -185,19 +194,19 @@ impl<W: Workload> Node<W> {
         };
         if let Err(error) = result {
             self.outbox
-                .error_as(&message.dest, &message.src, body.msg_id, &error);
+                .error_as(&message.dest, &message.src, body.msg_id.as_ref(), &error);
         }
         Ok(())
     }
 
     fn handle(&mut self, message: &Message<'_, W::Fields<'_>>, now: Duration) -> Result<(), Error> {
         if message.body.in_reply_to.is_some() {
-            self.workload.reply(message, now, &mut self.outbox);
+            self.workload.reply(message, &mut self.outbox.at(now));
             Ok(())
         } else if message.body.kind.is_empty() {
             Err(Error::missing("type"))
         } else {
-            self.workload.request(message, now, &mut self.outbox)
+            self.workload.request(message, &mut self.outbox.at(now))
         }
     }
 
@@ -205,23 +214,21 @@ impl<W: Workload> Node<W> {
     fn init(
         &mut self,
         line: &str,
-        src: &str,
-        msg_id: Option<i64>,
+        request: &Message<'_, W::Fields<'_>>,
         now: Duration,
     ) -> Result<(), Error> {
-        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
         let init: Init = serde_json::from_str(line)
-            .map_err(|error| malformed(alloc::format!("malformed init: {error}")))?;
+            .map_err(|error| Error::malformed(alloc::format!("malformed init: {error}")))?;
         let InitBody { node_id, node_ids } = &init.body;
         if node_id.is_empty() {
-            return Err(malformed("malformed init: node_id is empty".into()));
+            return Err(Error::malformed("malformed init: node_id is empty"));
         }
         if !self.outbox.is_initialised() {
             self.outbox.init(node_id);
             self.silent_until = Some(now.saturating_add(self.workload.start_wait()));
             self.workload.init(node_id, node_ids);
         }
-        self.outbox.reply(src, msg_id, "init_ok");
+        self.outbox.reply(request, "init_ok");
         Ok(())
     }
 
@@ -236,7 +243,7 @@ impl<W: Workload> Node<W> {
             return;
         }
         self.silent_until = None;
-        self.workload.wake(now, &mut self.outbox);
+        self.workload.wake(&mut self.outbox.at(now));
     }
 
     /// Says that no input will come any more. What is under way is answered as truly as it can be.
@@ -279,8 +286,7 @@ mod tests {
         fn request(
             &mut self,
             _request: &Message<'_, IgnoredAny>,
-            _now: Duration,
-            _outbox: &mut Outbox,
+            _context: &mut Context<'_>,
         ) -> Result<(), Error> {
             Ok(())
         }
@@ -289,8 +295,8 @@ mod tests {
             Some(Duration::ZERO)
         }
 
-        fn wake(&mut self, _now: Duration, outbox: &mut Outbox) {
-            outbox.send("n1", "hello");
+        fn wake(&mut self, context: &mut Context<'_>) {
+            context.outbox.send("n1", "hello");
         }
 
         fn finish(&mut self, outbox: &mut Outbox) {

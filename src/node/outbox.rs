@@ -1,6 +1,8 @@
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::protocol::{Error, Id, MessageWriter, Sender};
+use super::Context;
+use crate::protocol::{Error, Id, Message, MessageId, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
 ///
@@ -46,12 +48,19 @@ impl Outbox {
         MessageWriter::new(&mut self.bytes, sender, dest, kind)
     }
 
-    /// Begins the answer to a request. Nothing is written if the request had no `msg_id`: nobody waits.
+    /// Begins the answer to a request, a message of type `kind`. Nothing is written if the request had no `msg_id`:
+    /// nobody waits.
     #[inline(always)]
-    pub fn reply(
+    pub fn reply<F>(&mut self, request: &Message<'_, F>, kind: &'static str) -> MessageWriter<'_> {
+        self.answer(&request.src, request.body.msg_id.as_ref(), kind)
+    }
+
+    /// The same for a request of which no more is left than who sent it under which id.
+    #[inline(always)]
+    pub(super) fn answer(
         &mut self,
         dest: &(impl Id + ?Sized),
-        msg_id: Option<i64>,
+        msg_id: Option<&MessageId>,
         kind: &'static str,
     ) -> MessageWriter<'_> {
         match msg_id {
@@ -61,9 +70,14 @@ impl Outbox {
     }
 
     /// Answers a request with an error, if it has a `msg_id`. A text beyond 500 bytes is cut off.
-    pub fn error(&mut self, dest: &(impl Id + ?Sized), msg_id: Option<i64>, error: &Error) {
+    pub(super) fn error(
+        &mut self,
+        dest: &(impl Id + ?Sized),
+        msg_id: Option<&MessageId>,
+        error: &Error,
+    ) {
         let text_bytes = error.text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
-        self.reply(dest, msg_id, "error")
+        self.answer(dest, msg_id, "error")
             .field("code", error.code.0)
             .field("text", &error.text[..text_bytes]);
     }
@@ -73,7 +87,7 @@ impl Outbox {
         &mut self,
         addressed_as: &str,
         dest: &str,
-        msg_id: Option<i64>,
+        msg_id: Option<&MessageId>,
         error: &Error,
     ) {
         let is_early = !self.is_initialised();
@@ -87,6 +101,11 @@ impl Outbox {
         if is_early {
             self.sender = None;
         }
+    }
+
+    /// What a handler works with at that time.
+    pub(super) fn at(&mut self, now: Duration) -> Context<'_> {
+        Context { now, outbox: self }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -103,5 +122,28 @@ impl Outbox {
             self.bytes.clear();
             self.written = 0;
         }
+    }
+}
+
+#[cfg(test)]
+impl Outbox {
+    /// The outbox of node `n0`.
+    pub(crate) fn of_n0() -> Self {
+        let mut outbox = Outbox::new();
+        outbox.init("n0");
+        outbox
+    }
+
+    /// Whether nothing waits to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// Takes out what waits to be written.
+    pub(crate) fn take_output(&mut self) -> alloc::string::String {
+        let output = str::from_utf8(self.bytes()).expect("messages are UTF-8");
+        let output = output.into();
+        self.written(self.bytes().len());
+        output
     }
 }

@@ -1,56 +1,60 @@
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use slab::Slab;
 
 use super::Random;
 
-/// How many bits of a message id name the slot.
-const SLOT_BITS: u32 = 12;
+/// Ids stay below 2^53: a JSON number that every language reads exactly.
+const ID_BITS: u32 = 53;
 
-/// The most operations that [`Pending`] holds at once.
-pub const PENDING_MAX: usize = 1 << SLOT_BITS;
-
-/// Message ids stay below 2^53: a JSON number that every language reads exactly.
-const MESSAGE_ID_BITS: u32 = 53;
-
-/// Operations that wait for replies or for their time.
+/// A slab of what waits for a reply or for its time.
 ///
-/// A message id is a generation and a slot. The generation counts up with every id from a random start, so no id is
-/// used twice, not by a later operation in the same slot and not by a later life of the same node: a reply that is
-/// late, doubled or meant for a dead node can't be taken for another's. The holder compares the whole id with the one
-/// it waits for; the slot only says where to look.
+/// Every entry is known by an id, which is what goes out as `msg_id`. An id is a generation and a slot. The generation
+/// counts up with every id from a random start, so no id is used twice, not by a later entry in the same slot and not
+/// by a later incarnation of the same node. A reply that is late, doubled or meant for a dead incarnation therefore finds
+/// nothing: whoever looks an entry up gives the whole id.
+///
+/// `SLOT_BITS` bits of an id name the slot, which limits how many entries there can be.
 #[derive(Debug)]
-pub struct Pending<T> {
+pub struct Pending<T, const SLOT_BITS: u32 = 12> {
     slots: Slab<Entry<T>>,
     generation: u64,
     /// No deadline is earlier than this.
     earliest: Option<Duration>,
+    /// The ids of entries whose deadlines have passed and which [`expired`](Self::expired) has not given out yet.
+    due: Vec<i64>,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
+    id: i64,
     deadline: Option<Duration>,
     value: T,
 }
 
-impl<T> Pending<T> {
+impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
+    /// The most entries that there can be at once: 4096, if nothing else is chosen.
+    pub const CAPACITY: usize = 1 << SLOT_BITS;
+
     /// Nothing is pending yet.
     pub fn new(random: &mut Random) -> Self {
         Pending {
             slots: Slab::new(),
-            generation: random.sequence_start(MESSAGE_ID_BITS - SLOT_BITS),
+            generation: random.sequence_start(ID_BITS - SLOT_BITS),
             earliest: None,
+            due: Vec::new(),
         }
     }
 
-    /// Whether there is no room: [`PENDING_MAX`].
-    pub fn is_full(&self) -> bool {
-        self.slots.len() == PENDING_MAX
+    /// How many more entries fit in.
+    pub fn capacity_left(&self) -> usize {
+        Self::CAPACITY - self.slots.len()
     }
 
-    /// How many more operations fit in.
-    pub fn room(&self) -> usize {
-        PENDING_MAX - self.slots.len()
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Whether nothing is pending.
@@ -58,88 +62,114 @@ impl<T> Pending<T> {
         self.slots.is_empty()
     }
 
-    /// Adds an operation; the answer is its slot. There must be room.
-    pub fn insert(&mut self, value: T) -> usize {
-        assert!(!self.is_full(), "the caller keeps to the limit");
+    /// Adds an entry, for which there must be capacity, and gives its id.
+    pub fn insert(&mut self, value: T) -> i64 {
+        assert!(self.capacity_left() > 0, "the caller keeps to the limit");
+        let slot = self.slots.vacant_key();
+        let id = self.next_id(slot);
         self.slots.insert(Entry {
+            id,
             deadline: None,
             value,
-        })
+        });
+        id
     }
 
-    /// Ends an operation. The slot must be taken.
-    pub fn remove(&mut self, slot: usize) -> T {
-        self.slots.remove(slot).value
+    /// The entry with this id, if it is still pending.
+    pub fn get(&self, id: i64) -> Option<&T> {
+        let entry = self.slots.get(Self::slot(id))?;
+        (entry.id == id).then_some(&entry.value)
     }
 
-    /// The operation in a slot, which must be taken.
-    pub fn get(&mut self, slot: usize) -> &mut T {
-        &mut self.slots[slot].value
+    /// The entry with this id, if it is still pending.
+    pub fn get_mut(&mut self, id: i64) -> Option<&mut T> {
+        let entry = self.slots.get_mut(Self::slot(id))?;
+        (entry.id == id).then_some(&mut entry.value)
     }
 
-    /// All operations.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().map(|(_, entry)| &entry.value)
+    /// Gives an entry, which must be pending, a new id in place of `id`: a reply to the old one finds nothing from now on.
+    pub fn renew(&mut self, id: i64) -> i64 {
+        let slot = Self::slot(id);
+        let new_id = self.next_id(slot);
+        let entry = &mut self.slots[slot];
+        assert_eq!(entry.id, id, "only what is pending gets a new id");
+        entry.id = new_id;
+        new_id
     }
 
-    /// All operations with their slots.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        self.slots
-            .iter_mut()
-            .map(|(slot, entry)| (slot, &mut entry.value))
+    /// Takes the entry with this id out, if it is still pending.
+    pub fn remove(&mut self, id: i64) -> Option<T> {
+        self.get(id)?;
+        Some(self.slots.remove(Self::slot(id)).value)
     }
 
-    /// A message id that leads back to `slot` and has never been used.
-    pub fn message_id(&mut self, slot: usize) -> i64 {
-        self.generation += 1;
-        (self.generation << SLOT_BITS | slot as u64) as i64
+    /// All entries with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &T)> {
+        self.slots.iter().map(|(_, entry)| (entry.id, &entry.value))
     }
 
-    /// The operation that the message with this id may have been for.
-    pub fn find(&mut self, message_id: i64) -> Option<(usize, &mut T)> {
-        let slot = (message_id & (PENDING_MAX as i64 - 1)) as usize;
-        self.slots
-            .get_mut(slot)
-            .map(|entry| (slot, &mut entry.value))
+    /// Takes all entries out, with their ids.
+    pub fn drain(&mut self) -> impl Iterator<Item = (i64, T)> {
+        self.earliest = None;
+        self.slots.drain().map(|entry| (entry.id, entry.value))
     }
 
-    /// Sets when [`expired`](Self::expired) gives this operation out.
-    pub fn set_deadline(&mut self, slot: usize, deadline: Duration) {
-        self.slots[slot].deadline = Some(deadline);
-        self.earliest = Some(
-            self.earliest
-                .map_or(deadline, |earliest| earliest.min(deadline)),
-        );
+    /// Sets when [`expired`](Self::expired) gives this entry out, which must be pending.
+    pub fn set_deadline(&mut self, id: i64, deadline: Duration) {
+        let entry = &mut self.slots[Self::slot(id)];
+        assert_eq!(entry.id, id, "only what is pending has a deadline");
+        entry.deadline = Some(deadline);
+        self.earliest = Some(match self.earliest {
+            Some(earliest) => earliest.min(deadline),
+            None => deadline,
+        });
     }
 
-    /// When to look for expired operations. It may be too early, for the sake of an operation that has ended, never
-    /// too late.
+    /// When to look for expired entries. It may be too early, for the sake of an entry that has ended, never too late.
     pub fn deadline(&self) -> Option<Duration> {
         self.earliest
     }
 
-    /// Takes the deadline from an operation whose time has come and gives its slot.
+    /// Takes the deadline from an entry whose time has come and gives its id.
     ///
-    /// All operations are looked at, but only when the earliest deadline has passed; deadlines are moved far more often
-    /// than they come.
-    pub fn expired(&mut self, now: Duration) -> Option<usize> {
-        if self.earliest? > now {
-            return None;
+    /// When the earliest deadline has passed, all entries are looked at, once: deadlines are moved far more often than
+    /// they come.
+    pub fn expired(&mut self, now: Duration) -> Option<i64> {
+        if self.earliest.is_some_and(|earliest| earliest <= now) {
+            self.find_due(now);
         }
-        let due = self
-            .slots
-            .iter_mut()
-            .find(|(_, entry)| entry.deadline.is_some_and(|deadline| deadline <= now));
-        if let Some((slot, entry)) = due {
-            entry.deadline = None;
-            return Some(slot);
+        while let Some(id) = self.due.pop() {
+            let entry = self.slots.get(Self::slot(id));
+            // It may have ended since it was found, or have been given more time.
+            if entry.is_some_and(|entry| entry.id == id && entry.deadline.is_none()) {
+                return Some(id);
+            }
         }
-        self.earliest = self
-            .slots
-            .iter()
-            .filter_map(|(_, entry)| entry.deadline)
-            .min();
         None
+    }
+
+    fn find_due(&mut self, now: Duration) {
+        self.earliest = None;
+        for (_, entry) in &mut self.slots {
+            let Some(deadline) = entry.deadline else {
+                continue;
+            };
+            if deadline <= now {
+                entry.deadline = None;
+                self.due.push(entry.id);
+            } else if self.earliest.is_none_or(|earliest| deadline < earliest) {
+                self.earliest = Some(deadline);
+            }
+        }
+    }
+
+    fn next_id(&mut self, slot: usize) -> i64 {
+        self.generation += 1;
+        (self.generation << SLOT_BITS | slot as u64) as i64
+    }
+
+    fn slot(id: i64) -> usize {
+        id as usize & (Self::CAPACITY - 1)
     }
 }
 
@@ -147,43 +177,54 @@ impl<T> Pending<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_message_id_is_used_twice_for_the_same_slot() {
-        let mut pending = Pending::new(&mut Random::new(1));
-        let slot = pending.insert("first");
-        let old = pending.message_id(slot);
-        pending.remove(slot);
-        assert_eq!(pending.insert("second"), slot);
-        assert_ne!(pending.message_id(slot), old);
+    fn pending<T>() -> Pending<T> {
+        Pending::new(&mut Random::new(1))
     }
 
     #[test]
-    fn message_ids_lead_to_their_slot_and_are_exact_in_every_language() {
+    fn the_id_of_an_entry_that_has_ended_finds_nothing_even_if_its_slot_is_taken_again() {
+        let mut pending = pending();
+        let old = pending.insert("first");
+        assert_eq!(pending.remove(old), Some("first"));
+        let new = pending.insert("second");
+        assert_eq!(Pending::<&str>::slot(old), Pending::<&str>::slot(new));
+        assert_eq!(pending.get(old), None);
+        assert_eq!(pending.get_mut(old), None);
+        assert_eq!(pending.remove(old), None);
+        assert_eq!(pending.get(new), Some(&"second"));
+    }
+
+    #[test]
+    fn a_renewed_entry_is_found_by_its_new_id_alone() {
+        let mut pending = pending();
+        let old = pending.insert("it");
+        let new = pending.renew(old);
+        assert_eq!((pending.get(old), pending.get(new)), (None, Some(&"it")));
+    }
+
+    #[test]
+    fn ids_are_exact_in_every_language_and_none_is_given_out_twice() {
         for seed in 0..1000 {
-            let mut pending = Pending::new(&mut Random::new(seed));
-            for value in 0..100 {
-                let slot = pending.insert(value);
-                let id = pending.message_id(slot);
-                assert!((0..1 << 53).contains(&id));
-                assert_eq!(pending.find(id), Some((slot, &mut value.clone())));
-            }
+            let mut pending = Pending::<u32>::new(&mut Random::new(seed));
+            let mut ids: Vec<i64> = (0..100).map(|value| pending.insert(value)).collect();
+            ids.push(pending.renew(ids[7]));
+            assert!(ids.iter().all(|id| (0..1 << ID_BITS).contains(id)));
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), 101);
         }
     }
 
     #[test]
-    fn two_lives_of_a_node_use_different_message_ids() {
-        let first_id = |seed| {
-            let mut pending = Pending::new(&mut Random::new(seed));
-            let slot = pending.insert(());
-            pending.message_id(slot)
-        };
+    fn two_incarnations_of_a_node_use_different_ids() {
+        let first_id = |seed| Pending::<()>::new(&mut Random::new(seed)).insert(());
         assert_ne!(first_id(1), first_id(2));
     }
 
     #[test]
-    fn an_operation_expires_once_at_its_deadline() {
+    fn an_entry_expires_once_at_its_deadline() {
         let ms = Duration::from_millis;
-        let mut pending = Pending::new(&mut Random::new(1));
+        let mut pending = pending();
         let (early, late) = (pending.insert("early"), pending.insert("late"));
         pending.set_deadline(late, ms(20));
         pending.set_deadline(early, ms(10));
@@ -195,5 +236,31 @@ mod tests {
         assert_eq!(pending.expired(ms(30)), Some(late));
         assert_eq!(pending.expired(ms(30)), None);
         assert_eq!(pending.deadline(), None);
+    }
+
+    #[test]
+    fn an_entry_that_ends_or_gets_more_time_while_others_expire_does_not_expire() {
+        let ms = Duration::from_millis;
+        let mut pending = pending();
+        let ids = ["ends", "waits", "expires"].map(|value| pending.insert(value));
+        for id in ids {
+            pending.set_deadline(id, ms(10));
+        }
+        // The last one is found first.
+        assert_eq!(pending.expired(ms(10)), Some(ids[2]));
+        pending.remove(ids[0]);
+        pending.set_deadline(ids[1], ms(20));
+        assert_eq!(pending.expired(ms(10)), None);
+        assert_eq!(pending.deadline(), Some(ms(20)));
+    }
+
+    #[test]
+    fn what_is_drained_is_gone() {
+        let mut pending = pending();
+        let id = pending.insert("it");
+        pending.set_deadline(id, Duration::ZERO);
+        assert_eq!(pending.drain().collect::<Vec<_>>(), [(id, "it")]);
+        assert!(pending.is_empty());
+        assert_eq!((pending.get(id), pending.deadline()), (None, None));
     }
 }

@@ -1,10 +1,9 @@
 //! `g-counter` and `pn-counter`, which share everything but their names.
 
 use super::Program;
-use super::store::set_limit;
-use crate::stdio::arguments::{Flag, Wrong};
-use crate::workload;
-use crate::workload::g_counter::Options;
+use super::limits::{self, LIMITS};
+use super::{Flag, Wrong};
+use crate::workload::{self, g_counter::Options};
 
 const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regular)
       regular           a read holds every add acknowledged before it began
@@ -17,9 +16,6 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
   --kv SERVICE          the store: seq-kv or lin-kv (default seq-kv)
   --max-batch N         operations that ride on one message to the store, or reads on one poll of
                         the other nodes (default 1024)
-  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
-  --rpc-timeout TIME    how long to wait for the store, or for a node, before asking again (default 1s)
-  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
   --start-wait TIME     how long after init a node speaks to others if no message has come to it before
                         (default 10s: by then all nodes have joined Maelstrom's network)
@@ -30,9 +26,7 @@ fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
         consistency,
         service,
         batch_max,
-        pending_max,
-        rpc_timeout,
-        op_timeout,
+        limits,
         read_wait,
         start_wait,
         decrements: _,
@@ -40,10 +34,10 @@ fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
     match flag.name {
         "--consistency" => flag.set(consistency),
         "--kv" => flag.set_one_of(service, &["seq-kv", "lin-kv"]),
-        "--max-batch" => flag.set_count(batch_max),
+        "--max-batch" => flag.set_count(batch_max, usize::MAX),
         "--read-wait" => flag.set_time(read_wait),
         "--start-wait" => flag.set_time(start_wait),
-        _ => set_limit(flag, pending_max, rpc_timeout, op_timeout),
+        _ => limits::set(flag, limits),
     }
 }
 
@@ -57,7 +51,7 @@ impl Program for GCounter {
     const NAME: &'static str = "g-counter";
     const ABOUT: &'static str =
         "A grow-only counter for Maelstrom: add{delta} -> add_ok, read -> read_ok{value}.";
-    const FLAGS: &'static [&'static str] = &[FLAGS];
+    const FLAGS: &'static [&'static str] = &[FLAGS, LIMITS];
 
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
         set(flag, &mut self.0)
@@ -88,7 +82,7 @@ impl Program for PnCounter {
     const ABOUT: &'static str = "\
 A counter that goes up and down, for Maelstrom: add{delta} -> add_ok, read -> read_ok{value},
 where delta may be negative.";
-    const FLAGS: &'static [&'static str] = &[FLAGS];
+    const FLAGS: &'static [&'static str] = &[FLAGS, LIMITS];
 
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
         set(flag, &mut self.0)

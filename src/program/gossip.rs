@@ -1,9 +1,9 @@
 //! `broadcast`, `g-set` and `txn-rw-register`, whose nodes tell each other.
 
 use super::Program;
+use crate::gossip::Options;
 use crate::stdio::arguments::{Flag, Wrong};
 use crate::workload;
-use crate::workload::gossip::Options;
 
 const TOPOLOGY: &str = "\
   --topology NAME       who tells whom (default star)

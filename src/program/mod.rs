@@ -1,10 +1,11 @@
-//! The nodes as programs: what they are called, their flags, their help.
+//! The nodes as programs: their names, flags and help.
 //!
-//! Each program is a type that holds what its command line sets, and of which nodes are made: by [`run`] in the binary,
-//! and by the simulator, which so takes the same flags.
+//! Each program is a type that holds the settings of its command line. [`run`] makes one node of it, for the binary; the
+//! simulator makes many, and so takes the same flags.
 
 mod counter;
 mod gossip;
+mod limits;
 mod store;
 mod storeless;
 
@@ -20,34 +21,34 @@ pub use gossip::{Broadcast, GSet, TxnRwRegister};
 pub use store::{Kafka, LinKv, TxnListAppend};
 pub use storeless::{Echo, UniqueIds};
 
-/// A node as a program. A value of it is what the flags have set.
+/// A program that is a node. A value of it holds what the flags have set.
 pub trait Program: Clone + Default + Send + Sync + 'static {
-    /// What its nodes do.
+    /// What its nodes run.
     type Workload: Workload + 'static;
 
     /// Its name on the command line.
     const NAME: &'static str;
 
-    /// What its help begins with.
+    /// How its help begins.
     const ABOUT: &'static str;
 
-    /// What its help says of its own flags, one or more to a part. Parts end with a newline.
+    /// The help on its own flags, in parts that end with a newline.
     const FLAGS: &'static [&'static str] = &[];
 
     /// Sets what one of its own flags says.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// What is wrong with the flag.
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
         flag.unknown()
     }
 
-    /// What a node does in one of its lives. The seed has to be another for each.
+    /// The workload of one incarnation of a node. Each needs a seed of its own.
     fn workload(self, seed: u64) -> Self::Workload;
 }
 
-/// What a command line says.
+/// The settings of a command line.
 struct CommandLine<P> {
     program: P,
     line_bytes_max: usize,
@@ -65,13 +66,13 @@ impl<P: Program> Default for CommandLine<P> {
 impl<P: Program> CommandLine<P> {
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
         match flag.name {
-            "--max-line" => flag.set_count(&mut self.line_bytes_max),
+            "--max-line" => flag.set_count(&mut self.line_bytes_max, usize::MAX),
             _ => self.program.set(flag),
         }
     }
 }
 
-/// Runs a program with the command line of this process, until its input ends. The exit code is the process's.
+/// Runs a program with the command line of this process until its input ends, and gives the exit code of the process.
 pub fn run<P: Program>() -> ExitCode {
     let mut line = CommandLine::<P>::default();
     match arguments::parse(P::NAME, &usage::<P>(), |flag| line.set(flag)) {
@@ -83,11 +84,11 @@ pub fn run<P: Program>() -> ExitCode {
     }
 }
 
-/// The program that has been given these arguments. How long a line may be is left to whoever reads lines.
+/// The program with the settings of these arguments. `--max-line` is checked and has no effect: the caller reads no lines.
 ///
 /// # Errors
 ///
-/// What is wrong with the first one that is wrong.
+/// What is wrong with the first argument that is wrong.
 pub fn read<P: Program>(arguments: &[String]) -> Result<P, Wrong> {
     let mut line = CommandLine::<P>::default();
     arguments::each(arguments.iter().cloned(), |flag| line.set(flag))?;

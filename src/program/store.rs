@@ -1,38 +1,15 @@
-//! `kafka`, `lin-kv` and `txn-list-append`, whose nodes keep what they have in a store.
+//! `kafka`, `lin-kv` and `txn-list-append`, whose nodes keep everything in a store.
 
-use std::time::Duration;
-
-use super::Program;
-use crate::stdio::arguments::{Flag, Wrong};
-use crate::workload;
-use crate::workload::{kafka, lin_kv, txn_list_append};
+use super::limits::{self, LIMITS};
+use super::{Flag, Program, Wrong};
+use crate::node::Limits;
+use crate::workload::{self, kafka, lin_kv};
 
 const STALENESS: &str =
-    "  --staleness TIME      how old what a poll or a list shows may be (default 100ms)\n";
+    "  --staleness TIME      the maximum staleness of a poll or list (default 100ms)\n";
 
 const SERVICE: &str =
     "  --kv SERVICE          the store: lin-kv, seq-kv or lww-kv (default lin-kv)\n";
-
-const LIMITS: &str = concat!(
-    "  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)\n",
-    "  --rpc-timeout TIME    how long to wait for the store before asking again (default 1s)\n",
-    "  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)\n",
-);
-
-/// Sets how many operations wait, for the store how long, and how long at all.
-pub(super) fn set_limit(
-    flag: &mut Flag,
-    pending_max: &mut usize,
-    rpc_timeout: &mut Duration,
-    op_timeout: &mut Duration,
-) -> Result<(), Wrong> {
-    match flag.name {
-        "--max-pending" => flag.set_count(pending_max),
-        "--rpc-timeout" => flag.set_time(rpc_timeout),
-        "--op-timeout" => flag.set_time(op_timeout),
-        _ => flag.unknown(),
-    }
-}
 
 /// A log a key.
 #[derive(Clone, Default, Debug)]
@@ -48,15 +25,9 @@ poll{offsets} -> poll_ok{msgs}, commit_offsets{offsets}, list_committed_offsets{
     const FLAGS: &'static [&'static str] = &[STALENESS, LIMITS];
 
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        let kafka::Options {
-            staleness,
-            pending_max,
-            rpc_timeout,
-            op_timeout,
-        } = &mut self.0;
         match flag.name {
-            "--staleness" => flag.set_time(staleness),
-            _ => set_limit(flag, pending_max, rpc_timeout, op_timeout),
+            "--staleness" => flag.set_time(&mut self.0.staleness),
+            _ => limits::set(flag, &mut self.0.limits),
         }
     }
 
@@ -65,7 +36,7 @@ poll{offsets} -> poll_ok{msgs}, commit_offsets{offsets}, list_committed_offsets{
     }
 }
 
-/// A proxy to a key-value service.
+/// A key-value store that is a service's.
 #[derive(Clone, Default, Debug)]
 pub struct LinKv(lin_kv::Options);
 
@@ -74,20 +45,14 @@ impl Program for LinKv {
 
     const NAME: &'static str = "lin-kv";
     const ABOUT: &'static str = "\
-A key-value store that is the service's, for Maelstrom: read{key}, write{key, value}, cas{key, from, to}. Only reads are
-asked for again.";
+A key-value store that is a service's, for Maelstrom: read{key}, write{key, value}, cas{key, from, to}. Only reads are
+repeated.";
     const FLAGS: &'static [&'static str] = &[SERVICE, LIMITS];
 
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        let lin_kv::Options {
-            service,
-            pending_max,
-            rpc_timeout,
-            op_timeout,
-        } = &mut self.0;
         match flag.name {
-            "--kv" => flag.set_one_of(service, &["lin-kv", "seq-kv", "lww-kv"]),
-            _ => set_limit(flag, pending_max, rpc_timeout, op_timeout),
+            "--kv" => flag.set_one_of(&mut self.0.service, &["lin-kv", "seq-kv", "lww-kv"]),
+            _ => limits::set(flag, &mut self.0.limits),
         }
     }
 
@@ -98,7 +63,7 @@ asked for again.";
 
 /// Transactions on lists.
 #[derive(Clone, Default, Debug)]
-pub struct TxnListAppend(txn_list_append::Options);
+pub struct TxnListAppend(Limits);
 
 impl Program for TxnListAppend {
     type Workload = workload::TxnListAppend;
@@ -109,12 +74,7 @@ Transactions of reads and appends to lists, kept in lin-kv, for Maelstrom: txn{t
     const FLAGS: &'static [&'static str] = &[LIMITS];
 
     fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        let txn_list_append::Options {
-            pending_max,
-            rpc_timeout,
-            op_timeout,
-        } = &mut self.0;
-        set_limit(flag, pending_max, rpc_timeout, op_timeout)
+        limits::set(flag, &mut self.0)
     }
 
     fn workload(self, seed: u64) -> workload::TxnListAppend {

@@ -1,4 +1,4 @@
-//! `echo` and `unique-ids`, whose nodes need nothing and nobody.
+//! `echo` and `unique-ids`, whose nodes need neither a store nor each other.
 
 use super::Program;
 use crate::workload;
@@ -28,7 +28,7 @@ impl Program for UniqueIds {
 
     const NAME: &'static str = "unique-ids";
     const ABOUT: &'static str = "\
-Gives out ids that no other node and no other life of this node gives out, for Maelstrom:
+Gives out ids that no other node and no other incarnation of this node gives out, for Maelstrom:
 generate -> generate_ok{id}. Nodes need not hear of each other for it.";
 
     fn workload(self, seed: u64) -> workload::UniqueIds {

@@ -1,5 +1,6 @@
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Id;
@@ -8,6 +9,14 @@ use super::Id;
 pub trait Encode {
     /// Appends the JSON of this value to `out`.
     fn encode(&self, out: &mut Vec<u8>);
+}
+
+/// The JSON of a value by itself.
+pub fn to_raw_value(value: &(impl Encode + ?Sized)) -> Box<RawValue> {
+    let mut json = Vec::new();
+    value.encode(&mut json);
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    RawValue::from_string(json).expect("what encodes itself is JSON")
 }
 
 /// The beginning of every message of one sender, encoded once.
@@ -78,6 +87,123 @@ impl Drop for MessageWriter<'_> {
         if let Some(out) = &mut self.out {
             out.extend_from_slice(b"}}\n");
         }
+    }
+}
+
+/// Writes a JSON object field by field. It is complete when the writer is dropped.
+///
+/// ```
+/// # use eddy::protocol::{Encode, ObjectWriter};
+/// struct Range {
+///     first: u64,
+///     end: u64,
+/// }
+///
+/// impl Encode for Range {
+///     fn encode(&self, out: &mut Vec<u8>) {
+///         ObjectWriter::new(out).field("first", self.first).field("end", self.end);
+///     }
+/// }
+///
+/// let mut out = Vec::new();
+/// Range { first: 3, end: 5 }.encode(&mut out);
+/// assert_eq!(out, br#"{"first":3,"end":5}"#);
+/// ```
+pub struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Begins an object at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        ObjectWriter {
+            out,
+            is_empty: true,
+        }
+    }
+
+    /// Adds one field.
+    pub fn field(&mut self, name: &(impl Id + ?Sized), value: impl Encode) -> &mut Self {
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        self.is_empty = false;
+        name.encode(self.out);
+        self.out.push(b':');
+        value.encode(self.out);
+        self
+    }
+}
+
+impl Drop for ObjectWriter<'_> {
+    fn drop(&mut self) {
+        self.out.push(b'}');
+    }
+}
+
+/// A JSON array of what an iterator gives.
+///
+/// ```
+/// # use eddy::protocol::{Array, Encode};
+/// let mut out = Vec::new();
+/// Array(["a", "b"].iter().zip([1u64, 2])).encode(&mut out);
+/// assert_eq!(out, br#"[["a",1],["b",2]]"#);
+/// ```
+pub struct Array<I>(pub I);
+
+impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut separator = b'[';
+        for item in self.0.clone() {
+            out.push(separator);
+            item.encode(out);
+            separator = b',';
+        }
+        out.extend_from_slice(if separator == b'[' { b"[]" } else { b"]" });
+    }
+}
+
+/// A JSON object of the names and values that an iterator gives.
+///
+/// ```
+/// # use eddy::protocol::{Encode, Object};
+/// let mut out = Vec::new();
+/// Object([("k1", 7u64), ("k2", 8)].into_iter()).encode(&mut out);
+/// assert_eq!(out, br#"{"k1":7,"k2":8}"#);
+/// ```
+pub struct Object<I>(pub I);
+
+impl<I: Iterator<Item = (K, V)> + Clone, K: Id, V: Encode> Encode for Object<I> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut object = ObjectWriter::new(out);
+        for (name, value) in self.0.clone() {
+            object.field(&name, value);
+        }
+    }
+}
+
+/// Anything that serde can write as JSON.
+///
+/// It takes memory of its own for the JSON, which the other ways to encode something do not.
+///
+/// ```
+/// # use eddy::protocol::{Encode, Json};
+/// # use std::collections::BTreeMap;
+/// let mut out = Vec::new();
+/// Json(BTreeMap::from([("k1", 7)])).encode(&mut out);
+/// assert_eq!(out, br#"{"k1":7}"#);
+/// ```
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> Encode for Json<T> {
+    /// # Panics
+    ///
+    /// When the value can't be written as JSON: when it holds a map whose keys are no strings, or its [`Serialize`] fails.
+    fn encode(&self, out: &mut Vec<u8>) {
+        let json = serde_json::to_vec(&self.0);
+        out.append(&mut json.expect("what a node sends can be written as JSON"));
     }
 }
 
@@ -174,19 +300,34 @@ impl Encode for i128 {
 
 impl<T: Encode> Encode for [T] {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        for (index, value) in self.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            value.encode(out);
-        }
-        out.push(b']');
+        Array(self.iter()).encode(out);
     }
 }
 
 impl<T: Encode, const N: usize> Encode for [T; N] {
     fn encode(&self, out: &mut Vec<u8>) {
         self.as_slice().encode(out);
+    }
+}
+
+impl<A: Encode, B: Encode> Encode for (A, B) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.0.encode(out);
+        out.push(b',');
+        self.1.encode(out);
+        out.push(b']');
+    }
+}
+
+impl<A: Encode, B: Encode, C: Encode> Encode for (A, B, C) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.0.encode(out);
+        out.push(b',');
+        self.1.encode(out);
+        out.push(b',');
+        self.2.encode(out);
+        out.push(b']');
     }
 }

@@ -75,12 +75,14 @@ impl Error {
         )
     }
 
+    /// The answer to a request that is not of the form that its type asks for.
+    pub fn malformed(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::MALFORMED_REQUEST, text)
+    }
+
     /// The answer to a request that lacks the field `name`.
     pub fn missing(name: &str) -> Self {
-        Self::new(
-            ErrorCode::MALFORMED_REQUEST,
-            alloc::format!("the body has no {name:?}"),
-        )
+        Self::malformed(alloc::format!("the body has no {name:?}"))
     }
 }
 

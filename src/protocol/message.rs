@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
-use super::NAME_BYTES_MAX;
+use super::message_id::required;
+use super::{MessageId, NAME_BYTES_MAX};
 
-use visitors::MessageVisitor;
+use visitors::{MessageVisitor, Numbers};
 
 /// One message, borrowed from its line. `F` holds the fields that only the workload knows.
 ///
@@ -30,9 +31,9 @@ pub struct Body<'a, F> {
     /// The field `type`; empty if there is none.
     pub kind: Cow<'a, str>,
     /// What a reply has to name, if one is wanted.
-    pub msg_id: Option<i64>,
+    pub msg_id: Option<MessageId>,
     /// The message that this one answers.
-    pub in_reply_to: Option<i64>,
+    pub in_reply_to: Option<MessageId>,
     /// The number of an error.
     pub code: Option<i64>,
     /// The workload's own fields.
@@ -50,7 +51,7 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     /// }
     /// let line = r#"{"id":7,"src":"c1","dest":"n0","body":{"msg_id":1,"delta":3,"type":"add"}}"#;
     /// let message = Message::<Add>::parse(line)?;
-    /// assert_eq!((&*message.body.kind, message.body.msg_id, message.body.fields.delta), ("add", Some(1), Some(3)));
+    /// assert_eq!((&*message.body.kind, message.body.msg_id, message.body.fields.delta), ("add", Some(1.into()), Some(3)));
     /// # Ok::<(), eddy::protocol::Malformed>(())
     /// ```
     ///
@@ -59,27 +60,40 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, a field has the wrong type, or `src` is
     /// empty or longer than [`NAME_BYTES_MAX`]. It holds what is needed to answer the sender, where the line says it.
     pub fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
+        Self::read(line, Numbers::Small).or_else(|_| Self::parse_unusual(line))
+    }
+
+    /// A message with a large id, or none at all.
+    #[cold]
+    fn parse_unusual(line: &'a str) -> Result<Self, Malformed<'a>> {
+        Self::read(line, Numbers::Any).map_err(|reason| Malformed {
+            reason,
+            unanswered: Unanswered::find(line),
+        })
+    }
+
+    fn read(line: &'a str, numbers: Numbers) -> Result<Self, serde_json::Error> {
         let mut header = Message::default();
-        match header.read(line) {
-            Ok(fields) => Ok(Message {
-                src: header.src,
-                dest: header.dest,
-                body: header.body.with(fields),
-            }),
-            Err(reason) => Err(Malformed {
-                reason,
-                unanswered: Unanswered::find(line),
-            }),
-        }
+        let fields = header.read_into(line, numbers)?;
+        Ok(Message {
+            src: header.src,
+            dest: header.dest,
+            body: header.body.with(fields),
+        })
     }
 }
 
 impl<'a> Message<'a, ()> {
     /// Reads all but the workload's own fields from a line; the answer is those.
-    fn read<F: Deserialize<'a>>(&mut self, line: &'a str) -> Result<F, serde_json::Error> {
+    fn read_into<F: Deserialize<'a>>(
+        &mut self,
+        line: &'a str,
+        numbers: Numbers,
+    ) -> Result<F, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(line);
         let fields = json.deserialize_map(MessageVisitor {
             header: self,
+            numbers,
             fields: PhantomData,
         })?;
         json.end()?;
@@ -130,7 +144,7 @@ pub struct Unanswered<'a> {
     /// Who was asked; empty if the line doesn't say.
     pub dest: Cow<'a, str>,
     /// What the reply has to name.
-    pub msg_id: i64,
+    pub msg_id: MessageId,
 }
 
 impl<'a> Unanswered<'a> {
@@ -147,7 +161,8 @@ impl<'a> Unanswered<'a> {
         }
         #[derive(Deserialize)]
         struct Ids<'a> {
-            msg_id: i64,
+            #[serde(deserialize_with = "required")]
+            msg_id: MessageId,
             #[serde(borrow)]
             in_reply_to: Option<&'a RawValue>,
         }

@@ -10,10 +10,12 @@ mod encode;
 mod error;
 mod line;
 mod message;
+mod message_id;
 mod name;
 
-pub use encode::{Encode, MessageWriter, Sender};
+pub use encode::{Array, Encode, Json, MessageWriter, Object, ObjectWriter, Sender, to_raw_value};
 pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
 pub use message::{Body, Malformed, Message, Text, Unanswered, present};
+pub use message_id::MessageId;
 pub use name::{Id, NAME_BYTES_MAX, Name};

@@ -38,6 +38,8 @@ impl From<&str> for Name {
 /// What a message can be addressed to: an id, however it is kept.
 pub trait Id: Encode {}
 
+impl<T: Id + ?Sized> Id for &T {}
+
 impl Id for Name {}
 
 impl Id for str {}

@@ -139,23 +139,20 @@ impl Flag<'_> {
         self.set(target)
     }
 
-    /// Sets `target` to a whole number of at least 1.
+    /// Sets `target` to a whole number from 1 to `max`.
     ///
     /// # Errors
     ///
     /// When the value is not one.
-    pub fn set_count(&mut self, target: &mut usize) -> Result<(), Wrong> {
+    pub fn set_count(&mut self, target: &mut usize, max: usize) -> Result<(), Wrong> {
         let value = self.value()?;
-        *target = value
-            .parse()
-            .ok()
-            .filter(|count| *count > 0)
-            .ok_or_else(|| {
-                Wrong(format!(
-                    "{} {value}: it must be a whole number of at least 1",
-                    self.name
-                ))
-            })?;
+        let count = value.parse().ok().filter(|count| (1..=max).contains(count));
+        *target = count.ok_or_else(|| {
+            let name = self.name;
+            Wrong(format!(
+                "{name} {value}: it must be a whole number from 1 to {max}"
+            ))
+        })?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `broadcast{message} → broadcast_ok`, `read → read_ok{messages}`, `topology{topology} → topology_ok`. A message is any
 //! JSON and is given back as it came. It is acknowledged as soon as this node has it, and spreads by
-//! [gossip](super::gossip): read there how it gets past partitions and restarts.
+//! [gossip](crate::gossip): read there how it gets past partitions and restarts.
 //!
 //! # Cost
 //!
@@ -18,8 +18,8 @@
 //!
 //! # Limits
 //!
-//! A value has at most [`GOSSIP_BYTES_MAX`](super::gossip::GOSSIP_BYTES_MAX) bytes and is nested at most 64 deep; all
-//! values together have at most [`VALUES_BYTES_MAX`](super::gossip::VALUES_BYTES_MAX). In a star, nodes that are cut off
+//! A value has at most [`GOSSIP_BYTES_MAX`](crate::gossip::GOSSIP_BYTES_MAX) bytes and is nested at most 64 deep; all
+//! values together have at most [`VALUES_BYTES_MAX`]. In a star, nodes that are cut off
 //! from the first node hear nothing from each other until the partition ends, when everything arrives; `--topology
 //! offered` buys more ways with more messages. A node that is killed takes with it what no other node has heard yet.
 
@@ -29,9 +29,12 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::gossip::{Gossip, Options, Told, Values};
-use crate::node::{Outbox, Workload};
+use super::values::Values;
+use crate::gossip::{self, Gossip, Options};
+use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Error, Message, Name, present};
+
+pub use super::values::VALUES_BYTES_MAX;
 
 /// The broadcast challenge.
 pub struct Broadcast {
@@ -58,7 +61,18 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     topology: Option<BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>>,
     #[serde(borrow)]
-    gossip: Option<Told<'a>>,
+    gossip: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entries: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn gossip(&self) -> gossip::Fields<'a> {
+        gossip::Fields {
+            gossip: self.gossip,
+            entries: self.entries,
+        }
+    }
 }
 
 impl Workload for Broadcast {
@@ -76,45 +90,44 @@ impl Workload for Broadcast {
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let Message { src, body, .. } = request;
-        match &*body.kind {
+        let fields = &request.body.fields;
+        match &*request.body.kind {
             "broadcast" => {
-                let message = body
-                    .fields
-                    .message
-                    .ok_or_else(|| Error::missing("message"))?;
-                self.gossip.add(message)?;
-                outbox.reply(src, body.msg_id, "broadcast_ok");
+                let message = fields.message.ok_or_else(|| Error::missing("message"))?;
+                self.gossip.replica_mut().add(message)?;
+                context.outbox.reply(request, "broadcast_ok");
             }
             "read" => {
-                outbox
-                    .reply(src, body.msg_id, "read_ok")
-                    .field("messages", self.gossip.replica());
+                let answer = context.outbox.reply(request, "read_ok");
+                answer.field("messages", self.gossip.replica());
             }
             "topology" => {
-                let topology = body.fields.topology.as_ref();
+                let topology = fields.topology.as_ref();
                 let topology = topology.ok_or_else(|| Error::missing("topology"))?;
                 if let Some(neighbours) = topology.get(self.node.as_str()) {
                     self.gossip.offer(neighbours.iter().map(|name| &**name));
                 }
-                outbox.reply(src, body.msg_id, "topology_ok");
+                context.outbox.reply(request, "topology_ok");
             }
-            "gossip" => self.gossip.hear(src, body.fields.gossip.as_ref(), now)?,
+            "gossip" => self.gossip.on_gossip(request, fields.gossip(), context)?,
             kind => return Err(Error::not_supported(kind)),
         }
-        self.gossip.advance(now, outbox);
         Ok(())
+    }
+
+    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let fields = reply.body.fields.gossip();
+        self.gossip.on_reply(reply, fields, context.now);
     }
 
     fn deadline(&self) -> Option<Duration> {
         self.gossip.deadline()
     }
 
-    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.gossip.advance(now, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.gossip.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {

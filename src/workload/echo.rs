@@ -1,9 +1,7 @@
-use core::time::Duration;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Outbox, Workload};
+use crate::node::{Context, Workload};
 use crate::protocol::{Error, Message, present};
 
 /// Sends back what it is sent.
@@ -24,17 +22,14 @@ impl Workload for Echo {
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,
-        _now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let body = &request.body;
         if body.kind != "echo" {
             return Err(Error::not_supported(&body.kind));
         }
         let echo = body.fields.echo.ok_or_else(|| Error::missing("echo"))?;
-        outbox
-            .reply(&request.src, body.msg_id, "echo_ok")
-            .field("echo", echo);
+        context.outbox.reply(request, "echo_ok").field("echo", echo);
         Ok(())
     }
 }

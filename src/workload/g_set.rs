@@ -1,7 +1,7 @@
 //! A set that only grows, without a store.
 //!
 //! `add{element} → add_ok`, `read → read_ok{value}`. It is a [broadcast](super::broadcast) of elements under other names:
-//! the same [gossip](super::gossip), the same cost and the same limits. A read holds everything that was added at this
+//! the same [gossip](crate::gossip), the same cost and the same limits. A read holds everything that was added at this
 //! node, and sooner or later what was added anywhere.
 
 use alloc::borrow::Cow;
@@ -10,8 +10,9 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::gossip::{Gossip, Options, Told, Values};
-use crate::node::{Outbox, Workload};
+use super::values::Values;
+use crate::gossip::{self, Gossip, Options};
+use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Error, Message, present};
 
 /// The grow-only set.
@@ -34,7 +35,18 @@ pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     element: Option<&'a RawValue>,
     #[serde(borrow)]
-    gossip: Option<Told<'a>>,
+    gossip: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entries: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn gossip(&self) -> gossip::Fields<'a> {
+        gossip::Fields {
+            gossip: self.gossip,
+            entries: self.entries,
+        }
+    }
 }
 
 impl Workload for GSet {
@@ -51,37 +63,36 @@ impl Workload for GSet {
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let Message { src, body, .. } = request;
-        match &*body.kind {
+        let fields = &request.body.fields;
+        match &*request.body.kind {
             "add" => {
-                let element = body
-                    .fields
-                    .element
-                    .ok_or_else(|| Error::missing("element"))?;
-                self.gossip.add(element)?;
-                outbox.reply(src, body.msg_id, "add_ok");
+                let element = fields.element.ok_or_else(|| Error::missing("element"))?;
+                self.gossip.replica_mut().add(element)?;
+                context.outbox.reply(request, "add_ok");
             }
             "read" => {
-                outbox
-                    .reply(src, body.msg_id, "read_ok")
-                    .field("value", self.gossip.replica());
+                let answer = context.outbox.reply(request, "read_ok");
+                answer.field("value", self.gossip.replica());
             }
-            "gossip" => self.gossip.hear(src, body.fields.gossip.as_ref(), now)?,
+            "gossip" => self.gossip.on_gossip(request, fields.gossip(), context)?,
             kind => return Err(Error::not_supported(kind)),
         }
-        self.gossip.advance(now, outbox);
         Ok(())
+    }
+
+    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let fields = reply.body.fields.gossip();
+        self.gossip.on_reply(reply, fields, context.now);
     }
 
     fn deadline(&self) -> Option<Duration> {
         self.gossip.deadline()
     }
 
-    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.gossip.advance(now, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.gossip.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {

@@ -3,17 +3,17 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec:
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Encode, Text};
+use crate::protocol::{Encode, Error, ErrorCode, Text};
 
-/// How deep a value may be nested that is compared with others: 64.
+/// The deepest nesting of a value that is compared with others: 64.
 pub(crate) const JSON_DEPTH_MAX: usize = 64;
 
-/// The one text that stands for all texts of the same value: no spaces, keys in order, strings with the fewest escapes,
-/// whole numbers as digits.
+/// The canonical form of a value, which is the same for all texts of that value: no spaces, keys in order, strings with
+/// the fewest escapes, whole numbers as digits.
 ///
-/// It is what values are compared by. Texts are no good for that: Maelstrom reads a message and writes it anew on the
-/// way, and the keys of an object may change their order. Numbers of any size differ if their digits do; `1` and `1.0`
-/// differ, as they do to Maelstrom.
+/// Values are compared by it. Comparing their texts would not do: Maelstrom parses each message and writes it anew, which
+/// may change the order of an object's keys. Numbers of any size differ if their digits do; `1` and `1.0` differ, as they
+/// do to Maelstrom.
 ///
 /// # Errors
 ///
@@ -22,6 +22,11 @@ pub(crate) fn canonical(value: &RawValue) -> Result<String, serde_json::Error> {
     let mut out = Vec::with_capacity(value.get().len());
     encode(value, 0, &mut out)?;
     Ok(String::from_utf8(out).expect("made of strings"))
+}
+
+/// The canonical form of the key of a request.
+pub(super) fn canonical_key(key: &RawValue) -> Result<String, Error> {
+    canonical(key).map_err(|error| Error::malformed(format!("key: {error}")))
 }
 
 fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
@@ -45,20 +50,40 @@ fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text)?;
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
+            let mut separator = b'[';
+            for item in &items {
+                out.push(separator);
                 encode(item, depth + 1, out)?;
+                separator = b',';
             }
-            out.push(b']');
+            out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
         }
         Some(b'"') => serde_json::from_str::<Text>(text)?.0.encode(out),
         Some(b'-' | b'0'..=b'9') => out.extend_from_slice(number(text).as_bytes()),
         _ => out.extend_from_slice(text.as_bytes()),
     }
     Ok(())
+}
+
+/// JSON that is written as it is.
+pub(super) struct JsonText<'a>(pub(super) &'a str);
+
+impl Encode for JsonText<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
+    }
+}
+
+/// The elements of a list of any JSON.
+///
+/// # Errors
+///
+/// When it is no list.
+pub(super) fn list(list: &RawValue) -> Result<Vec<&RawValue>, Error> {
+    serde_json::from_str(list.get()).map_err(|error| {
+        let text = format!("not a list: {error}");
+        Error::new(ErrorCode::MALFORMED_REQUEST, text)
+    })
 }
 
 fn number(text: &str) -> String {

@@ -1,265 +1,230 @@
-//! A key-value store that is the service's, asked through a node.
+//! A key-value store that is a service's, asked through a node.
 //!
 //! `read{key} → read_ok{value}`, `write{key, value} → write_ok`, `cas{key, from, to, create_if_not_exists} → cas_ok`. Keys
-//! and values are any JSON. Everything happens in the store, at a moment between the request and the answer, so the
-//! whole is as linearizable as the store is. What the node adds:
+//! and values are any JSON. Every operation takes effect in the store, between its request and its answer, so a node is
+//! as linearizable as the store is. What the node adds:
 //!
-//! - **Combined reads.** One read of a key is under way at most; those that come meanwhile share the next. None rides
-//!   on a read that was sent before it came, or it could miss what was acknowledged in between.
-//! - **Deadlines.** By [`Options::op_timeout`] there is an answer. A read is asked for again as long as it may help.
+//! - **Combined reads.** At most one read of a key is in flight; requests that arrive meanwhile share the next one. None
+//!   joins a read that was sent before it arrived, because it could miss what was acknowledged in between.
+//! - **Deadlines.** Every request is answered within `op_timeout`. Until then its read is repeated.
 //! - **True errors.** A write or a cas is sent once and never again: a second copy could overwrite what came after the
-//!   first, and others would have seen all three. If no answer comes, the error is 0, not 11, for it may yet happen.
+//!   first, and others would have seen all three values. Without a reply the error is therefore 0, not 11: the operation
+//!   may still be applied.
 //!
 //! # Limits
 //!
-//! A refused cas is passed on as refused. That is only true if the network does not double requests to the store: of
-//! two copies of a cas the first may swap, and the answer to the second come first. Maelstrom's network doubles
-//! nothing. A register that knows its own age ([`Register`](crate::kv::Register)) is safe from that, but then the store
-//! would hold other values than clients wrote.
+//! A cas that the store refuses is answered as refused. That is only true if the network does not double requests to the
+//! store: of two copies of a cas the first may be applied, and the answer to the second may come first. Maelstrom's
+//! network doubles nothing. A register with a version ([`Register`]) is safe from that, but then the store would not hold
+//! the values that clients wrote.
 
-use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
+};
 use core::{mem, time::Duration};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::canonical;
-use crate::kv::{Answer, Patience, Service};
-use crate::node::{Outbox, Pending, Random, Workload};
-use crate::protocol::{Error, ErrorCode, Message, Name, present};
+use super::json::canonical_key;
+use crate::kv::{Done, Outcome, Register, RegisterId, Registers};
+use crate::node::{
+    Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
+};
+use crate::protocol::{Encode, Error, ErrorCode, Message, present};
 
-/// What is asked, and the limits.
+/// Which service is asked, and the limits.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The node id of the key-value service.
     pub service: String,
-    /// The most operations that wait at once; one more is refused with error 11.
-    pub pending_max: usize,
-    /// How long the store may take before a read is sent again. It grows on repeats.
-    pub rpc_timeout: Duration,
-    /// By then an operation is answered: with error 11 if it has certainly not happened, else with error 0.
-    pub op_timeout: Duration,
+    /// What the node allows its clients and its store.
+    pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Options {
             service: "lin-kv".into(),
-            pending_max: 10_000,
-            rpc_timeout: Duration::from_secs(1),
-            op_timeout: Duration::from_millis(4500),
+            limits: Limits::default(),
         }
     }
 }
 
-/// One client's operation, until it is answered.
-struct Rider {
-    client: Name,
-    msg_id: Option<i64>,
-    deadline: Duration,
-    /// The write or cas that it waits for.
-    change: Option<usize>,
+/// What the store holds under a key, if the key is there. A value of a client has no version and shows nothing, so it is
+/// read, and changed by requests that are sent once.
+#[derive(Clone, Default)]
+struct Stored(Option<Box<RawValue>>);
+
+impl Register for Stored {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        self.0 = Some(RawValue::from_string(json.to_owned())?);
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+
+    fn shows(&self, _wanted: &Self) -> bool {
+        false
+    }
 }
 
-/// A question to the store.
-enum Question {
-    Read(Read),
-    Change { message_id: i64, rider: u64 },
+impl Encode for Stored {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Some(value) => value.encode(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
 }
 
-struct Read {
-    message_id: i64,
-    key: Box<RawValue>,
-    /// What the key says, however it is written.
-    canonical_key: String,
-    riders: Vec<u64>,
-    /// Who came after the read was sent.
-    waiting: Vec<u64>,
-    attempts: u32,
+/// What a register is used for.
+#[derive(Clone)]
+enum Use {
+    /// The reads of this key, in its canonical form.
+    Reads(Arc<str>),
+    /// The write or cas of this request.
+    Change(i64),
 }
 
-/// The proxy.
+/// The reads of one key.
+struct Reads {
+    register: RegisterId,
+    /// The requests that the read in flight answers.
+    in_flight: Vec<i64>,
+    /// The requests that arrived after it was sent.
+    waiting: Vec<i64>,
+}
+
+/// A node that asks the service.
 pub struct LinKv {
-    options: Options,
-    service: Service,
-    patience: Patience,
-    questions: Pending<Question>,
-    /// The read of each key that is under way.
-    reads: BTreeMap<String, usize>,
-    /// By the order in which they came, which is also that of their deadlines.
-    riders: BTreeMap<u64, Rider>,
-    last_rider: u64,
+    /// Each with the type of its answer.
+    requests: Requests<&'static str>,
+    registers: Registers<Stored, Use>,
+    reads: BTreeMap<Arc<str>, Reads>,
+    /// The register of each write and cas in flight.
+    changes: BTreeMap<i64, RegisterId>,
 }
 
 impl LinKv {
-    /// A proxy. The seed has to be another at each start of a node: see [`Random`].
+    /// A node that has asked nothing yet. The seed has to be another at each start of a node: see [`Random`].
     pub fn new(options: Options, seed: u64) -> Self {
+        let Options { service, limits } = options;
         let mut random = Random::new(seed);
         LinKv {
-            service: Service::new(&options.service),
-            questions: Pending::new(&mut random),
-            patience: Patience::new(options.rpc_timeout, random),
-            options,
+            requests: Requests::new(&limits, &mut random),
+            registers: Registers::new(&service, &limits, &mut random),
             reads: BTreeMap::new(),
-            riders: BTreeMap::new(),
-            last_rider: 0,
+            changes: BTreeMap::new(),
         }
     }
 
-    fn board(
-        &mut self,
-        src: &str,
-        msg_id: Option<i64>,
-        change: Option<usize>,
-        now: Duration,
-    ) -> u64 {
-        self.last_rider += 1;
-        self.riders.insert(
-            self.last_rider,
-            Rider {
-                client: src.into(),
-                msg_id,
-                deadline: now + self.options.op_timeout,
-                change,
-            },
-        );
-        self.last_rider
-    }
-
-    /// Adds a rider to the read of a key that is sent next.
     fn read(
         &mut self,
-        rider: u64,
+        request: &Message<'_, Fields<'_>>,
         key: &RawValue,
-        canonical_key: String,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        if let Some(slot) = self.reads.get(&canonical_key) {
-            let Question::Read(read) = self.questions.get(*slot) else {
-                unreachable!("the reads are reads");
-            };
-            return read.waiting.push(rider);
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        let canonical = canonical_key(key)?.into();
+        let id = self.requests.admit(request, "read_ok", context.now)?;
+        let new = |canonical: &Arc<str>| Reads {
+            register: self.registers.open(key, Use::Reads(canonical.clone())),
+            in_flight: Vec::new(),
+            waiting: Vec::new(),
+        };
+        let reads = self.reads.entry(canonical).or_insert_with_key(new);
+        if reads.in_flight.is_empty() {
+            reads.in_flight.push(id);
+            self.registers.read(reads.register, context);
+        } else {
+            reads.waiting.push(id);
         }
-        let slot = self.questions.insert(Question::Read(Read {
-            message_id: 0,
-            key: key.to_owned(),
-            canonical_key: canonical_key.clone(),
-            riders: Vec::new(),
-            waiting: alloc::vec![rider],
-            attempts: 0,
-        }));
-        self.reads.insert(canonical_key, slot);
-        self.next_read(slot, now, outbox);
+        Ok(())
     }
 
-    /// Sends the read that those who wait share; if none does, the key is done with.
-    fn next_read(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let message_id = self.questions.message_id(slot);
-        let Question::Read(read) = self.questions.get(slot) else {
-            unreachable!("the reads are reads");
-        };
-        read.riders = mem::take(&mut read.waiting);
-        read.riders.retain(|rider| self.riders.contains_key(rider));
-        if read.riders.is_empty() {
-            self.reads.remove(&read.canonical_key);
-            self.questions.remove(slot);
-            return;
-        }
-        read.message_id = message_id;
-        read.attempts = 0;
-        self.send_read(slot, now, outbox);
-    }
-
-    /// Sends a read, for the first time or again: every copy is the same.
-    fn send_read(&mut self, slot: usize, now: Duration, outbox: &mut Outbox) {
-        let Question::Read(read) = self.questions.get(slot) else {
-            unreachable!("the reads are reads");
-        };
-        let deadline = now + self.patience.wait(read.attempts);
-        self.service.read(&*read.key, read.message_id, outbox);
-        self.questions.set_deadline(slot, deadline);
-    }
-
-    fn answer_read(
-        &mut self,
-        slot: usize,
-        answer: &Answer<'_>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        let Question::Read(read) = self.questions.get(slot) else {
-            unreachable!("the reads are reads");
-        };
-        if let Answer::Unclear(_) = answer {
-            let pause = self.patience.pause(read.attempts);
-            return self.questions.set_deadline(slot, now + pause);
-        }
-        for rider in mem::take(&mut read.riders) {
-            // Those whose time was up have been answered.
-            let Some(Rider { client, msg_id, .. }) = self.riders.remove(&rider) else {
+    /// Answers the requests that share a read, and sends the next one if others wait.
+    fn on_read(&mut self, key: &str, context: &mut Context<'_>) {
+        let reads = self
+            .reads
+            .get_mut(key)
+            .expect("a key is kept while it is read");
+        let (stored, _) = self.registers.known(reads.register).expect("it was read");
+        for id in reads.in_flight.drain(..) {
+            let Some(request) = self.requests.take(id) else {
                 continue;
             };
-            match answer {
-                Answer::Value(value) => {
-                    outbox
-                        .reply(&client, msg_id, "read_ok")
-                        .field("value", *value);
+            match &stored.0 {
+                Some(value) => {
+                    let answer = request.answer(request.operation, context.outbox);
+                    answer.field("value", &**value);
                 }
-                _ => outbox.error(&client, msg_id, &missing()),
+                None => request.fail(&refusal(ErrorCode::KEY_DOES_NOT_EXIST), context.outbox),
             }
         }
-        self.next_read(slot, now, outbox);
+        mem::swap(&mut reads.in_flight, &mut reads.waiting);
+        if reads.is_wanted(&self.requests) {
+            self.registers.read(reads.register, context);
+        } else {
+            self.registers.close(reads.register);
+            self.reads.remove(key);
+        }
     }
 
-    fn answer_change(&mut self, slot: usize, answer: &Answer<'_>, outbox: &mut Outbox) {
-        let Question::Change { rider, .. } = self.questions.remove(slot) else {
-            unreachable!("only a change is answered as one");
-        };
-        let Rider { client, msg_id, .. } = self
-            .riders
-            .remove(&rider)
-            .expect("a change ends with its rider");
-        let error = match answer {
-            Answer::Written => return drop(outbox.reply(&client, msg_id, "write_ok")),
-            Answer::Swapped => return drop(outbox.reply(&client, msg_id, "cas_ok")),
-            Answer::Mismatch => Error::new(
-                ErrorCode::PRECONDITION_FAILED,
-                "the value is not what from says",
-            ),
-            Answer::Unclear(code) => Error::new(*code, "the store answers with an error"),
-            Answer::Missing | Answer::Value(_) => missing(),
-        };
-        outbox.error(&client, msg_id, &error);
+    /// Starts a write or cas of a register, whose answer will be of type `answer`.
+    fn change(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        key: &RawValue,
+        answer: &'static str,
+        now: Duration,
+    ) -> Result<RegisterId, Error> {
+        let id = self.requests.admit(request, answer, now)?;
+        let register = self.registers.open(key, Use::Change(id));
+        self.changes.insert(id, register);
+        Ok(register)
     }
 
-    /// Answers a rider whose time is up as truly as it can be.
-    fn give_up(&mut self, rider: u64, why: &str, outbox: &mut Outbox) {
-        let Rider {
-            client,
-            msg_id,
-            change,
-            ..
-        } = self.riders.remove(&rider).expect("it waits");
-        let error = match change {
-            Some(slot) => {
-                self.questions.remove(slot);
-                Error::new(
-                    ErrorCode::TIMEOUT,
-                    alloc::format!("{why}; it may still happen"),
-                )
+    fn on_change(&mut self, id: i64, outcome: Outcome, outbox: &mut Outbox) {
+        self.withdraw(id);
+        let request = self
+            .requests
+            .take(id)
+            .expect("a change ends with its request");
+        match outcome {
+            Outcome::Refused(code) => request.fail(&refusal(code), outbox),
+            _ => drop(request.answer(request.operation, outbox)),
+        }
+    }
+
+    /// Waits no longer for the write or cas of a request, if it is one.
+    fn withdraw(&mut self, id: i64) -> Applied {
+        match self.changes.remove(&id) {
+            Some(register) => {
+                self.registers.close(register);
+                Applied::Perhaps
             }
-            None => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, String::from(why)),
-        };
-        outbox.error(&client, msg_id, &error);
+            None => Applied::Never,
+        }
     }
 }
 
-const LATE: &str = "no answer from the store in time";
-const ENDED: &str = "the node's input has ended, so no answer from the store can come";
+impl Reads {
+    /// Whether a request still waits for one of them.
+    fn is_wanted(&self, requests: &Requests<&'static str>) -> bool {
+        let mut ids = self.in_flight.iter().chain(&self.waiting);
+        ids.any(|id| requests.get(*id).is_some())
+    }
+}
 
-fn missing() -> Error {
-    Error::new(ErrorCode::KEY_DOES_NOT_EXIST, "the key is not in the store")
+fn refusal(code: ErrorCode) -> Error {
+    let text = match code {
+        ErrorCode::KEY_DOES_NOT_EXIST => "the key is not in the store",
+        ErrorCode::PRECONDITION_FAILED => "the value is not what from says",
+        _ => "the store answers with an error",
+    };
+    Error::new(code, text)
 }
 
 /// What the messages of clients and the store's answers hold.
@@ -277,117 +242,80 @@ pub struct Fields<'a> {
     create_if_not_exists: bool,
 }
 
+fn required<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, Error> {
+    field.ok_or_else(|| Error::missing(name))
+}
+
 impl Workload for LinKv {
     type Fields<'a> = Fields<'a>;
 
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let Message { src, body, .. } = request;
-        let Fields {
-            key,
-            value,
-            from,
-            to,
-            create_if_not_exists: create,
-        } = body.fields;
-        let kind = &*body.kind;
+        let kind = &*request.body.kind;
         if !matches!(kind, "read" | "write" | "cas") {
             return Err(Error::not_supported(kind));
         }
-        let key = key.ok_or_else(|| Error::missing("key"))?;
-        if self.riders.len() >= self.options.pending_max || self.questions.is_full() {
-            let text = "too many operations wait already; nothing was done";
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+        let fields = &request.body.fields;
+        let key = required(fields.key, "key")?;
+        if self.registers.capacity_left() == 0 {
+            return Err(Applied::Never.error("too many operations wait already"));
         }
-        if kind == "read" {
-            let canonical_key = canonical(key).map_err(|error| {
-                Error::new(ErrorCode::MALFORMED_REQUEST, alloc::format!("key: {error}"))
-            })?;
-            let rider = self.board(src, body.msg_id, None, now);
-            self.read(rider, key, canonical_key, now, outbox);
-            return Ok(());
-        }
-        let (first, second) = match kind {
-            "write" => (value.ok_or_else(|| Error::missing("value"))?, None),
-            _ => {
-                let to = to.ok_or_else(|| Error::missing("to"))?;
-                (from.ok_or_else(|| Error::missing("from"))?, Some(to))
+        match kind {
+            "read" => self.read(request, key, context)?,
+            "write" => {
+                let value = required(fields.value, "value")?;
+                let register = self.change(request, key, "write_ok", context.now)?;
+                self.registers.write_once(register, value, context);
             }
-        };
-        let rider = self.last_rider + 1;
-        let slot = self.questions.insert(Question::Change {
-            message_id: 0,
-            rider,
-        });
-        let id = self.questions.message_id(slot);
-        if let Question::Change { message_id, .. } = self.questions.get(slot) {
-            *message_id = id;
-        }
-        self.board(src, body.msg_id, Some(slot), now);
-        match second {
-            None => self.service.write(key, first, id, outbox),
-            Some(to) => self.service.cas(key, (first, to), create, id, outbox),
+            _ => {
+                let swap = (required(fields.from, "from")?, required(fields.to, "to")?);
+                let register = self.change(request, key, "cas_ok", context.now)?;
+                let create = fields.create_if_not_exists;
+                self.registers.cas_once(register, swap, create, context);
+            }
         }
         Ok(())
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, now: Duration, outbox: &mut Outbox) {
-        let body = &reply.body;
-        let (Some(id), Some(answer)) = (
-            body.in_reply_to,
-            self.service.answer(reply, body.fields.value),
-        ) else {
-            return;
-        };
-        match self.questions.find(id) {
-            Some((slot, Question::Read(read)))
-                if read.message_id == id
-                    && matches!(
-                        answer,
-                        Answer::Value(_) | Answer::Missing | Answer::Unclear(_)
-                    ) =>
-            {
-                self.answer_read(slot, &answer, now, outbox);
+    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let value = reply.body.fields.value;
+        if let Some(Done { name, outcome }) = self.registers.on_reply(reply, value, context) {
+            match name {
+                Use::Reads(key) => self.on_read(&key, context),
+                Use::Change(id) => self.on_change(id, outcome, context.outbox),
             }
-            Some((slot, Question::Change { message_id, .. })) if *message_id == id => {
-                self.answer_change(slot, &answer, outbox);
-            }
-            _ => {}
         }
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let first = self.riders.first_key_value();
-        let first = first.map(|(_, rider)| rider.deadline);
-        first.into_iter().chain(self.questions.deadline()).min()
+        let deadlines = [self.requests.deadline(), self.registers.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
-    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        while let Some((rider, Rider { deadline, .. })) = self.riders.first_key_value()
-            && *deadline <= now
-        {
-            self.give_up(*rider, LATE, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        let mut is_any_late = false;
+        while let Some((id, request)) = self.requests.expired(context.now) {
+            request.give_up(self.withdraw(id), LATE, context.outbox);
+            is_any_late = true;
         }
-        while let Some(slot) = self.questions.expired(now) {
-            let Question::Read(read) = self.questions.get(slot) else {
-                unreachable!("only reads have deadlines");
-            };
-            read.attempts += 1;
-            read.riders.retain(|rider| self.riders.contains_key(rider));
-            match read.riders.is_empty() {
-                true => self.next_read(slot, now, outbox),
-                false => self.send_read(slot, now, outbox),
-            }
+        if is_any_late {
+            self.reads.retain(|_, reads| {
+                let is_wanted = reads.is_wanted(&self.requests);
+                if !is_wanted {
+                    self.registers.close(reads.register);
+                }
+                is_wanted
+            });
         }
+        self.registers.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        while let Some((rider, _)) = self.riders.first_key_value() {
-            self.give_up(*rider, ENDED, outbox);
+        for (id, request) in self.requests.drain() {
+            request.give_up(self.withdraw(id), INPUT_ENDED, outbox);
         }
     }
 }

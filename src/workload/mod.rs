@@ -4,7 +4,6 @@ pub mod broadcast;
 mod echo;
 pub mod g_counter;
 pub mod g_set;
-pub mod gossip;
 pub(crate) mod json;
 pub mod kafka;
 pub mod lin_kv;
@@ -13,6 +12,7 @@ mod transaction;
 pub mod txn_list_append;
 pub mod txn_rw_register;
 mod unique_ids;
+mod values;
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;

@@ -1,11 +1,11 @@
 //! Transactions of reads and writes that are never held up, whatever is cut off from whatever.
 //!
 //! `txn{[["r", k, null], ["w", k, v], …]} → txn_ok{…}`. Keys and values are any JSON. Every node has all registers and
-//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip](super::gossip).
+//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip](crate::gossip).
 //!
 //! # What a read may see
 //!
-//! A transaction has a stamp, *(count, node, life)*, where the count is one above the highest that the node has seen
+//! A transaction has a stamp, *(count, node, incarnation)*, where the count is one above the highest that the node has seen
 //! (Lamport, "Time, clocks, and the ordering of events in a distributed system", 1978). No two transactions share one,
 //! even across restarts, and of two writes of a key the one with the higher stamp stays: the last writer wins, by an
 //! order that is the same everywhere and has no clock in it.
@@ -24,17 +24,23 @@
 //! [`GOSSIP_BYTES_MAX`] bytes. A node keeps what it has of each key and the transactions that wrote it, up to
 //! [`REGISTERS_MAX`] keys. A node that is killed takes with it what no other node has heard yet.
 
-use alloc::{borrow::Cow, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    borrow::{Cow, ToOwned},
+    boxed::Box,
+    collections::BTreeMap,
+    string::String,
+    vec::Vec,
+};
 use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica, Told};
-use super::json::canonical;
-use super::transaction::{Done, Operations, Step, steps};
-use crate::node::{Outbox, Workload};
-use crate::protocol::{Encode, Error, ErrorCode, Message, Name};
+use super::json::{JsonText, canonical, list};
+use super::transaction::{Operations, Step, done, steps};
+use crate::gossip::{self, GOSSIP_BYTES_MAX, Gossip, Options, Replica};
+use crate::node::{Context, Outbox, Workload};
+use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, to_raw_value};
 
 /// There are at most so many keys: 1,048,576.
 pub const REGISTERS_MAX: usize = 1 << 20;
@@ -47,13 +53,13 @@ const COUNT_MAX: u64 = (1 << 53) - 1;
 struct Stamp {
     count: u64,
     node: Name,
-    life: i64,
+    incarnation: u64,
 }
 
-/// The writes of one transaction, as nodes tell each other: `[[count, node, life], [[key, value], …]]`.
+/// The writes of one transaction, as nodes tell each other: `[[count, node, incarnation], [[key, value], …]]`.
 #[derive(Deserialize)]
 struct Writes<'a>(
-    #[serde(borrow)] (u64, Cow<'a, str>, i64),
+    #[serde(borrow)] (u64, Cow<'a, str>, u64),
     #[serde(borrow)] Vec<(&'a RawValue, &'a RawValue)>,
 );
 
@@ -65,8 +71,8 @@ struct Register {
 
 struct Transaction {
     stamp: Stamp,
-    /// What is told of it.
-    entry: Box<str>,
+    /// What other nodes are told of it: [`Writes`].
+    entry: Box<RawValue>,
     /// How many registers have their value from it.
     registers: usize,
 }
@@ -108,19 +114,14 @@ impl Registers {
             self.positions.remove(&transaction.stamp);
         }
     }
-}
 
-impl Replica for Registers {
-    fn end(&self) -> u64 {
-        self.end
-    }
-
-    fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, &str)> {
-        let transactions = self.transactions.range(position..);
-        transactions.map(|(position, transaction)| (*position, &*transaction.entry))
-    }
-
-    fn merge(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
+    /// Takes in what a transaction wrote, unless it is here already, and gives its position; none if there is something
+    /// newer in place of all of it.
+    ///
+    /// # Errors
+    ///
+    /// When these are no writes, or the memory for registers is full.
+    fn add(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
         let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
         if entry.get().len() > GOSSIP_BYTES_MAX {
             let text = alloc::format!("the writes have more than {GOSSIP_BYTES_MAX} bytes");
@@ -128,7 +129,7 @@ impl Replica for Registers {
         }
         let not_writes =
             |error| malformed(alloc::format!("not the writes of a transaction: {error}"));
-        let Writes((count, node, life), writes) =
+        let Writes((count, node, incarnation), writes) =
             serde_json::from_str(entry.get()).map_err(not_writes)?;
         if count > COUNT_MAX {
             return Err(malformed("the stamp is too high".into()));
@@ -146,7 +147,11 @@ impl Replica for Registers {
         }
         self.count = self.count.max(count);
         let node = Name::from(&*node);
-        let stamp = Stamp { count, node, life };
+        let stamp = Stamp {
+            count,
+            node,
+            incarnation,
+        };
         if let Some(position) = self.positions.get(&stamp) {
             return Ok(Some(*position));
         }
@@ -161,7 +166,7 @@ impl Replica for Registers {
             position,
             Transaction {
                 stamp,
-                entry: entry.get().into(),
+                entry: entry.to_owned(),
                 registers: values.len(),
             },
         );
@@ -173,6 +178,26 @@ impl Replica for Registers {
             }
         }
         Ok(Some(position))
+    }
+}
+
+impl Replica for Registers {
+    fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, impl Encode)> {
+        let transactions = self.transactions.range(position..);
+        transactions.map(|(position, transaction)| (*position, &*transaction.entry))
+    }
+
+    fn merge(&mut self, entries: &RawValue, merged: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        for entry in list(entries)? {
+            if let Some(position) = self.add(entry)? {
+                merged(position);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -199,27 +224,9 @@ impl TxnRwRegister {
             let text = "the stamps have run out; nothing was written";
             return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
         }
-        let mut entry = Vec::new();
-        entry.extend_from_slice(b"[[");
-        count.encode(&mut entry);
-        entry.push(b',');
-        self.node.encode(&mut entry);
-        entry.push(b',');
-        self.gossip.life().encode(&mut entry);
-        entry.extend_from_slice(b"],[");
-        for (index, (key, value)) in values.values().enumerate() {
-            if index > 0 {
-                entry.push(b',');
-            }
-            entry.push(b'[');
-            key.encode(&mut entry);
-            entry.push(b',');
-            entry.extend_from_slice(value.as_bytes());
-            entry.push(b']');
-        }
-        entry.extend_from_slice(b"]]");
-        let entry = String::from_utf8(entry).expect("made of strings");
-        Ok(RawValue::from_string(entry).expect("made of JSON"))
+        let stamp = (count, &self.node, self.gossip.incarnation());
+        let writes = values.values().map(|(key, value)| (*key, JsonText(value)));
+        Ok(to_raw_value(&(stamp, Array(writes))))
     }
 
     fn transact(
@@ -227,12 +234,8 @@ impl TxnRwRegister {
         request: &Message<'_, Fields<'_>>,
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
-        let Message { src, body, .. } = request;
-        let operations = body
-            .fields
-            .txn
-            .as_ref()
-            .ok_or_else(|| Error::missing("txn"))?;
+        let operations = request.body.fields.txn.as_ref();
+        let operations = operations.ok_or_else(|| Error::missing("txn"))?;
         let steps = steps(operations, "w")?;
         let mut written: BTreeMap<&str, (&RawValue, &str)> = BTreeMap::new();
         let mut values = Vec::with_capacity(steps.len());
@@ -256,20 +259,11 @@ impl TxnRwRegister {
             false => Some(self.entry(&written)?),
         };
         // The answer is written while what was read still stands, and taken back if the writes are refused.
-        let done = Done {
-            operations,
-            values: &values,
-        };
-        let mut answer = Vec::new();
-        done.encode(&mut answer);
+        let answer = to_raw_value(&done(operations, &values));
         if let Some(entry) = entry {
-            self.gossip.add(&entry)?;
+            self.gossip.replica_mut().add(&entry)?;
         }
-        let answer = String::from_utf8(answer).expect("made of strings");
-        let answer = RawValue::from_string(answer).expect("made of JSON");
-        outbox
-            .reply(src, body.msg_id, "txn_ok")
-            .field("txn", &*answer);
+        outbox.reply(request, "txn_ok").field("txn", &*answer);
         Ok(())
     }
 }
@@ -280,7 +274,18 @@ pub struct Fields<'a> {
     #[serde(borrow)]
     txn: Option<Operations<'a>>,
     #[serde(borrow)]
-    gossip: Option<Told<'a>>,
+    gossip: Option<&'a RawValue>,
+    #[serde(borrow)]
+    entries: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn gossip(&self) -> gossip::Fields<'a> {
+        gossip::Fields {
+            gossip: self.gossip,
+            entries: self.entries,
+        }
+    }
 }
 
 impl Workload for TxnRwRegister {
@@ -298,28 +303,29 @@ impl Workload for TxnRwRegister {
     fn request(
         &mut self,
         request: &Message<'_, Fields<'_>>,
-        now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let body = &request.body;
-        match &*body.kind {
-            "txn" => self.transact(request, outbox)?,
+        match &*request.body.kind {
+            "txn" => self.transact(request, context.outbox),
             "gossip" => {
-                let told = body.fields.gossip.as_ref();
-                self.gossip.hear(&request.src, told, now)?;
+                let fields = request.body.fields.gossip();
+                self.gossip.on_gossip(request, fields, context)
             }
-            kind => return Err(Error::not_supported(kind)),
+            kind => Err(Error::not_supported(kind)),
         }
-        self.gossip.advance(now, outbox);
-        Ok(())
+    }
+
+    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let fields = reply.body.fields.gossip();
+        self.gossip.on_reply(reply, fields, context.now);
     }
 
     fn deadline(&self) -> Option<Duration> {
         self.gossip.deadline()
     }
 
-    fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.gossip.advance(now, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.gossip.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {

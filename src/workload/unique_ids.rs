@@ -1,9 +1,9 @@
 use alloc::{borrow::Cow, string::String};
-use core::{fmt::Write, time::Duration};
+use core::fmt::Write;
 
 use serde::de::IgnoredAny;
 
-use crate::node::{Outbox, Random, Workload};
+use crate::node::{Context, Random, Workload};
 use crate::protocol::{Error, Message};
 
 /// Gives out ids that no one else gives out, without asking anyone.
@@ -42,8 +42,7 @@ impl Workload for UniqueIds {
     fn request(
         &mut self,
         request: &Message<'_, IgnoredAny>,
-        _now: Duration,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let body = &request.body;
         if body.kind != "generate" {
@@ -52,9 +51,8 @@ impl Workload for UniqueIds {
         self.count += 1;
         self.id.truncate(self.prefix_bytes);
         write!(self.id, "{}", self.count).expect("writing to a String never fails");
-        outbox
-            .reply(&request.src, body.msg_id, "generate_ok")
-            .field("id", self.id.as_str());
+        let id = self.id.as_str();
+        context.outbox.reply(request, "generate_ok").field("id", id);
         Ok(())
     }
 }

@@ -1,13 +1,15 @@
 //! A node and those that it talks to, without I/O: what they tell it is written down, to be told to a node like it.
 
+#[path = "../world/store.rs"]
+mod store;
+
 use std::time::Duration;
 
 use eddy::node::{Node, Workload};
-use eddy::protocol::{Message, MessageWriter, Sender};
 use eddy::workload::g_counter::{Consistency, Options};
 use eddy::workload::{Echo, GCounter};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
+use store::Store;
 
 /// What a client asks again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +72,7 @@ impl<W: Workload> Company<W> {
     pub fn new(node: Node<W>) -> Self {
         Company {
             node,
-            store: Store::new(),
+            store: Store::default(),
             peer: counter(Consistency::Eventual),
         }
     }
@@ -101,7 +103,7 @@ impl<W: Workload> Company<W> {
                 batch = Vec::new();
                 for line in said(&mut self.node).lines() {
                     if line.contains(r#""dest":"seq-kv""#) {
-                        batch.push(self.store.answer(line));
+                        batch.push(answer(&mut self.store, line));
                     } else if line.contains(r#""dest":"n1""#) {
                         let told = self.peer.receive(line, Duration::ZERO);
                         told.expect("it is a message");
@@ -123,56 +125,13 @@ fn said<W: Workload>(node: &mut Node<W>) -> String {
     said
 }
 
-/// Its swaps always find what they expect.
-struct Store {
-    sender: Sender,
-    registers: Vec<(String, String)>,
-}
-
-#[derive(Deserialize)]
-struct Fields<'a> {
-    key: &'a str,
-    #[serde(borrow)]
-    to: Option<&'a RawValue>,
-}
-
-impl Store {
-    fn new() -> Self {
-        Store {
-            sender: Sender::new("seq-kv"),
-            registers: Vec::new(),
-        }
-    }
-
-    fn answer(&mut self, line: &str) -> String {
-        let request = Message::<Fields>::parse(line).expect("a node sends messages");
-        let Fields { key, to } = request.body.fields;
-        let register = self.registers.iter_mut().find(|(name, _)| name == key);
-        let kind = match (to, &register) {
-            (Some(_), _) => "cas_ok",
-            (None, Some(_)) => "read_ok",
-            (None, None) => "error",
-        };
-        let mut out = Vec::new();
-        let answer = MessageWriter::new(&mut out, &self.sender, "n0", kind).field(
-            "in_reply_to",
-            request.body.msg_id.expect("it asks for an answer"),
-        );
-        match (to, register) {
-            (Some(to), Some((_, value))) => {
-                *value = to.get().into();
-                drop(answer);
-            }
-            (Some(to), None) => {
-                self.registers.push((key.into(), to.get().into()));
-                drop(answer);
-            }
-            (None, Some((_, value))) => {
-                let value = serde_json::from_str::<&RawValue>(value).expect("it was JSON");
-                drop(answer.field("value", value));
-            }
-            (None, None) => drop(answer.field("code", 20u64)),
-        }
-        String::from_utf8(out).expect("messages are text")
-    }
+/// The line with which the store answers a line of the node.
+fn answer(store: &mut Store, line: &str) -> String {
+    let request: Value = serde_json::from_str(line).expect("nodes write JSON");
+    let answer = store.handle(&request["body"]);
+    // The fields are always in this order, on which the cost of reading them depends.
+    let fields = ["type", "in_reply_to", "value", "code"].into_iter();
+    let fields = fields.filter_map(|name| Some(format!(r#""{name}":{}"#, answer.get(name)?)));
+    let fields = fields.collect::<Vec<_>>().join(",");
+    format!(r#"{{"src":"seq-kv","dest":"n0","body":{{{fields}}}}}"#)
 }

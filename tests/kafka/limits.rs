@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::run::{Outcome, Run, STALENESS_MS};
+use crate::run::{STALENESS_MS, check, run};
+use crate::world::run::Outcome;
 
 #[test]
 fn a_poll_is_bounded_and_a_long_log_is_read_in_parts() {
-    let mut run = Run::new(1, 100, 1, 1);
+    let mut run = run(1, 100, 1);
     for _ in 0..20 {
         for client in 0..100 {
             let id = run.operations.len();
@@ -16,7 +17,7 @@ fn a_poll_is_bounded_and_a_long_log_is_read_in_parts() {
         }
         run.rest(100);
     }
-    run.check();
+    check(&mut run, 1);
     let polls = run
         .operations
         .iter()
@@ -31,7 +32,7 @@ fn a_poll_is_bounded_and_a_long_log_is_read_in_parts() {
 #[test]
 fn a_thousand_logs_can_be_polled_at_once() {
     const KEYS: usize = 1_000;
-    let mut run = Run::new(2, 20, 1, 1);
+    let mut run = run(2, 20, 1);
     for key in 0..KEYS {
         let body = json!({"type": "send", "key": key.to_string(), "msg": key});
         run.invoke(key % 20, body);
@@ -52,9 +53,9 @@ fn a_thousand_logs_can_be_polled_at_once() {
 
 /// Maelstrom's clients have 1900 after a minute at 1000 operations a second, and in the end poll all of them.
 #[test]
-fn of_more_logs_than_a_poll_looks_up_all_are_read_by_who_polls_on() {
+fn of_more_logs_than_a_poll_reads_all_are_read_by_a_client_that_polls_on() {
     const KEYS: usize = 2_500;
-    let mut run = Run::new(2, 20, 1, 1);
+    let mut run = run(2, 20, 1);
     for key in 0..KEYS {
         let body = json!({"type": "send", "key": key.to_string(), "msg": key});
         run.invoke(key % 20, body);
@@ -62,9 +63,7 @@ fn of_more_logs_than_a_poll_looks_up_all_are_read_by_who_polls_on() {
     }
     let mut offsets: BTreeMap<String, u64> = (0..KEYS).map(|key| (key.to_string(), 0)).collect();
     for _ in 0..80 {
-        run.invoke(0, json!({"type": "poll", "offsets": offsets}));
-        run.rest(STALENESS_MS);
-        let poll = run.operations.last().expect("one was invoked");
+        let poll = run.ask(0, json!({"type": "poll", "offsets": offsets}), STALENESS_MS);
         let answer = poll.ok("poll").expect("it is answered");
         let logs = answer["msgs"].as_object().expect("logs by their keys");
         assert!(logs.len() <= 256, "a poll is bounded");
@@ -77,8 +76,8 @@ fn of_more_logs_than_a_poll_looks_up_all_are_read_by_who_polls_on() {
 }
 
 #[test]
-fn polls_leave_out_the_logs_that_there_is_no_room_for() {
-    let mut run = Run::new(1, 30, 1, 1);
+fn polls_leave_out_the_logs_for_which_there_is_no_capacity() {
+    let mut run = run(1, 30, 1);
     run.world.latency_ms = 10;
     let keys = |range: std::ops::Range<u64>| range.map(|key| (key.to_string(), 0)).collect();
     let some: [BTreeMap<String, u64>; 3] = [keys(0..600), keys(600..1_200), keys(1_200..1_800)];
@@ -86,27 +85,24 @@ fn polls_leave_out_the_logs_that_there_is_no_room_for() {
         run.invoke(client, json!({"type": "poll", "offsets": offsets}));
     }
     run.rest(50);
-    let outcomes: Vec<_> = run.operations.iter().map(|poll| &poll.outcome).collect();
-    assert!(matches!(outcomes[0], Outcome::Ok(_)));
-    assert!(matches!(outcomes[1], Outcome::Ok(_)));
-    assert_eq!(*outcomes[2], Outcome::Failed, "nothing could be looked up");
-    let last = &some[2];
-    run.invoke(2, json!({"type": "poll", "offsets": last}));
-    run.rest(50);
-    assert!(matches!(run.operations[3].outcome, Outcome::Ok(_)));
+    assert!(run.operations[0].is_ok() && run.operations[1].is_ok());
+    assert_eq!(
+        run.operations[2].outcome,
+        Outcome::Failed(11),
+        "nothing could be read"
+    );
+    let again = json!({"type": "poll", "offsets": some[2]});
+    assert!(run.ask(2, again, 50).is_ok());
 }
 
 #[test]
 fn the_logs_in_use_are_not_forgotten_for_new_ones() {
     const KEYS: u64 = 1_100;
     const IN_USE: u64 = 10;
-    let mut run = Run::new(1, 1, 1, 1);
+    let mut run = run(1, 1, 1);
     let mut send = |key: u64, msg: u64| {
-        run.invoke(
-            0,
-            json!({"type": "send", "key": key.to_string(), "msg": msg}),
-        );
-        run.rest(2);
+        let body = json!({"type": "send", "key": key.to_string(), "msg": msg});
+        run.ask(0, body, 2);
         run.world.messages
     };
     let opened = (0..KEYS).map(|key| send(key, 0)).last().expect("some");
@@ -117,7 +113,7 @@ fn the_logs_in_use_are_not_forgotten_for_new_ones() {
 
 #[test]
 fn requests_that_are_wrong_are_refused_with_definite_errors() {
-    let mut run = Run::new(1, 1, 1, 1);
+    let mut run = run(1, 1, 1);
     let long = "x".repeat(9_000);
     let many: BTreeMap<String, u64> = (0..1025).map(|key| (key.to_string(), 0)).collect();
     for body in [
@@ -134,10 +130,9 @@ fn requests_that_are_wrong_are_refused_with_definite_errors() {
         json!({"type": "list_committed_offsets", "keys": "k0"}),
         json!({"type": "fetch"}),
     ] {
-        run.invoke(0, body);
-        run.rest(2);
-        let operation = run.operations.last().expect("one was invoked");
-        assert_eq!(operation.outcome, Outcome::Failed, "{operation:?}");
+        let operation = run.ask(0, body, 2);
+        let is_refused = matches!(operation.outcome, Outcome::Failed(10 | 12));
+        assert!(is_refused, "{operation:?}");
     }
     assert_eq!(run.world.messages, 0);
 }

@@ -6,7 +6,7 @@
 //! | clients ask | each once, at any time; two or more of each node, so one after the other and at the same time |
 //! | messages between nodes and the store, and between nodes | come in any order, late, or never: so losing one needs no step of its own |
 //! | a message comes twice | [`Bounds::duplicates`] times in all |
-//! | a node loses patience with the store, whether or not an answer is on its way | [`Bounds::silences`] times in all |
+//! | a node's time-out passes, whether or not an answer is on its way | [`Bounds::silences`] times in all |
 //! | a node dies and starts again under another seed; what it said before may still come | [`Bounds::kills`] times in all |
 //! | the store answers | whatever a sequentially consistent one may, see `store` |
 //!
@@ -180,16 +180,16 @@ fn a_read_from_the_cache_is_found_to_miss_an_acknowledged_add() {
 }
 
 #[test]
-fn reads_without_a_round_id_of_their_own_are_found_to_miss_an_acknowledged_add() {
+fn reads_without_a_proposal_id_of_their_own_are_found_to_miss_an_acknowledged_add() {
     let bounds = without_faults([&[Read, Read], &[Add, Add]]);
-    assert_found(bounds, Some(Flaw::ReadsKeepRoundId), LINEARIZABLE);
+    assert_found(bounds, Some(Flaw::ReadsKeepProposalId), LINEARIZABLE);
 }
 
 #[test]
-fn a_round_id_that_a_later_life_uses_again_is_found_to_lose_an_add() {
+fn a_proposal_id_that_a_later_incarnation_uses_again_is_found_to_lose_an_add() {
     let bounds = Bounds {
         kills: 1,
         ..without_faults([&[Add, Add]])
     };
-    assert_found(bounds, Some(Flaw::RoundIdsStartAgain), COUNTED_ONCE);
+    assert_found(bounds, Some(Flaw::ProposalIdsStartAgain), COUNTED_ONCE);
 }

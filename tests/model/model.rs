@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eddy::node::Limits;
 use eddy::workload::g_counter::{Consistency, Options};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 use stateright::{Model, Property};
@@ -61,7 +62,7 @@ pub enum Action {
     Deliver(Message, usize),
     /// A message comes, and another copy stays under way.
     DeliverCopy(Message, usize),
-    /// A node waits in vain until it loses patience.
+    /// A node waits in vain until a time-out of its own passes.
     Silence(usize),
     /// A node dies and starts again.
     Kill(usize),
@@ -98,7 +99,10 @@ impl Counters {
     pub fn new(bounds: Bounds, flaw: Option<Flaw>) -> Self {
         let options = Options {
             consistency: bounds.consistency,
-            op_timeout: bounds.op_timeout,
+            limits: Limits {
+                op_timeout: bounds.op_timeout,
+                ..Limits::default()
+            },
             ..Options::default()
         };
         let calls = bounds.calls.iter().enumerate();
@@ -245,9 +249,9 @@ impl Model for Counters {
                 self.world.give(scene, node, Input::Silence);
             }
             Action::Kill(node) => {
-                let life = 1 + u64::from(self.bounds.kills - state.kills);
+                let incarnation = 1 + u64::from(self.bounds.kills - state.kills);
                 state.kills -= 1;
-                self.world.kill(scene, node, life);
+                self.world.kill(scene, node, incarnation);
             }
         }
         self.record(&mut state.past, &before.scene.clients, &scene.clients);

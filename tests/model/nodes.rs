@@ -1,10 +1,10 @@
 //! Nodes, known by what they have been given.
 //!
 //! A node reads no clock and draws nothing, so what it does next follows from what it is. What it is, its `Debug` says:
-//! every field of every type, derived, and what is in the slab of rounds, but not in which order free slots of that
-//! will be taken (at this level there is one round at a time, always in the first). That is how the model tells nodes
-//! apart; of two with the same picture and the same clock it keeps one. Each input is tried once in each state, on a
-//! real node that is brought there by its inputs.
+//! every field of every type, derived, and what is in its slabs, but not in which order free slots of those will be
+//! taken. (Only the ids of operations on the store are told to others, and at this level there is one such operation at
+//! a time, always in the first slot.) That is how the model tells nodes apart: of two with the same picture and the same
+//! clock it keeps one. Each input is tried once in each state, on a real node that is brought there by its inputs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -27,8 +27,8 @@ pub struct NodeState(u32);
 /// What happens to a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Input {
-    /// A life begins, with its `init`.
-    Start { node: usize, life: u64 },
+    /// An incarnation begins, with its `init`.
+    Start { node: usize, incarnation: u64 },
     /// A line comes. It takes no time.
     Line(Line),
     /// No line comes until the time at which the node next does something by itself.
@@ -73,8 +73,8 @@ impl Nodes {
     }
 
     /// A node that has just been told its name.
-    pub fn start(&self, node: usize, life: u64) -> NodeState {
-        self.after(None, Input::Start { node, life }).0
+    pub fn start(&self, node: usize, incarnation: u64) -> NodeState {
+        self.after(None, Input::Start { node, incarnation }).0
     }
 
     /// The node after one more input, and what it says to that.
@@ -126,14 +126,14 @@ struct LiveNode {
 
 impl LiveNode {
     fn new(nodes: &Nodes, start: &Input) -> Self {
-        let &Input::Start { node, life } = start else {
+        let &Input::Start { node, incarnation } = start else {
             unreachable!("what comes first is the start");
         };
         let node_ids: Vec<String> = (0..nodes.node_count).map(name).collect();
         let init = json!({"src": "c0", "dest": name(node), "body":
             {"type": "init", "node_id": name(node), "node_ids": node_ids, "msg_id": 1}});
         let mut live = LiveNode {
-            node: Node::new(GCounter::new(nodes.options.clone(), life)),
+            node: Node::new(GCounter::new(nodes.options.clone(), incarnation)),
             shim: Shim::new(nodes.flaw, name(node)),
             now: Duration::ZERO,
         };
@@ -146,7 +146,7 @@ impl LiveNode {
 
     fn give(&mut self, input: &Input) -> Vec<Line> {
         match input {
-            Input::Start { .. } => unreachable!("a node starts once a life"),
+            Input::Start { .. } => unreachable!("an incarnation starts once"),
             Input::Line(line) => {
                 let Some(line) = self.shim.hears(line) else {
                     return self.shim.said();

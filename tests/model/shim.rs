@@ -12,10 +12,10 @@ pub enum Flaw {
     EarlyAcknowledgement,
     /// A read is answered with the newest state that the node knows.
     ReadsFromCache,
-    /// A round of reads alone bears the id of the round before.
-    ReadsKeepRoundId,
-    /// Rounds are counted from one in each life.
-    RoundIdsStartAgain,
+    /// A proposal of reads alone has the id of the proposal before.
+    ReadsKeepProposalId,
+    /// Proposals are counted from one in each incarnation.
+    ProposalIdsStartAgain,
 }
 
 /// Stands between a node and everybody else. Without a flaw it passes everything on.
@@ -29,8 +29,8 @@ pub struct Shim {
     /// The register as the node knows it, and as its last cas makes it.
     known: Option<Value>,
     wanted: Value,
-    /// Each round id of the node, and what it is called in the store; oldest first.
-    round_ids: Vec<(Value, Value)>,
+    /// Each proposal id of the node, and the one that the store has in its place; oldest first.
+    ids: Vec<(Value, Value)>,
 }
 
 impl Shim {
@@ -42,7 +42,7 @@ impl Shim {
             acknowledged: Vec::new(),
             known: None,
             wanted: Value::Null,
-            round_ids: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -69,10 +69,10 @@ impl Shim {
                     return None;
                 }
             }
-            (Flaw::ReadsKeepRoundId | Flaw::RoundIdsStartAgain, "read_ok") => {
+            (Flaw::ReadsKeepProposalId | Flaw::ProposalIdsStartAgain, "read_ok") => {
                 let register = &mut message["body"]["value"];
-                let mut ids = self.round_ids.iter().rev();
-                if let Some(id) = last_round(register, &self.node)
+                let mut ids = self.ids.iter().rev();
+                if let Some(id) = last_applied(register, &self.node)
                     && let Some((own, _)) = ids.find(|(_, stored)| stored == id)
                 {
                     *id = own.clone();
@@ -94,7 +94,7 @@ impl Shim {
         }
         if message["body"]["type"] == "cas" {
             self.wanted = message["body"]["to"].clone();
-            self.rename_rounds(flaw, &mut message["body"]);
+            self.rename_proposals(flaw, &mut message["body"]);
         }
         self.said.push(message.to_string().into());
     }
@@ -110,24 +110,24 @@ impl Shim {
         self.said.push(answer.to_string().into());
     }
 
-    fn rename_rounds(&mut self, flaw: Flaw, cas: &mut Value) {
-        let Some(own) = last_round(&mut cas["to"], &self.node).cloned() else {
+    fn rename_proposals(&mut self, flaw: Flaw, cas: &mut Value) {
+        let Some(own) = last_applied(&mut cas["to"], &self.node).cloned() else {
             return;
         };
-        if self.round_ids.iter().all(|(known, _)| *known != own) {
-            let last = self.round_ids.last().map(|(_, stored)| stored.clone());
+        if self.ids.iter().all(|(known, _)| *known != own) {
+            let last = self.ids.last().map(|(_, stored)| stored.clone());
             let stored = match flaw {
-                Flaw::RoundIdsStartAgain => json!(self.round_ids.len() + 1),
-                Flaw::ReadsKeepRoundId if cas["from"][0] == cas["to"][0] => {
+                Flaw::ProposalIdsStartAgain => json!(self.ids.len() + 1),
+                Flaw::ReadsKeepProposalId if cas["from"][0] == cas["to"][0] => {
                     last.unwrap_or_else(|| own.clone())
                 }
                 _ => own.clone(),
             };
-            self.round_ids.push((own, stored));
+            self.ids.push((own, stored));
         }
         for state in ["from", "to"] {
-            if let Some(id) = last_round(&mut cas[state], &self.node)
-                && let Some((_, stored)) = self.round_ids.iter().find(|(own, _)| own == id)
+            if let Some(id) = last_applied(&mut cas[state], &self.node)
+                && let Some((_, stored)) = self.ids.iter().find(|(own, _)| own == id)
             {
                 *id = stored.clone();
             }
@@ -135,10 +135,10 @@ impl Shim {
     }
 }
 
-/// The id of a node's last round in a register: total, version, author, and then node and id of each.
-fn last_round<'a>(register: &'a mut Value, node: &str) -> Option<&'a mut Value> {
-    let rounds = register.as_array_mut()?.get_mut(3..)?;
-    let own = rounds.chunks_mut(2).find(|round| round[0] == *node)?;
+/// The id of a node's last proposal in a register: total, version, writer, and then node and id of each.
+fn last_applied<'a>(register: &'a mut Value, node: &str) -> Option<&'a mut Value> {
+    let table = register.as_array_mut()?.get_mut(3..)?;
+    let own = table.chunks_mut(2).find(|entry| entry[0] == *node)?;
     own.get_mut(1)
 }
 

@@ -92,7 +92,7 @@ impl Scene {
 }
 
 impl World {
-    /// All nodes have just begun their first life.
+    /// All nodes have just started for the first time.
     pub fn begin(&self) -> Scene {
         let node_count = self.nodes.count();
         Scene {
@@ -138,8 +138,8 @@ impl World {
     }
 
     /// A node dies and starts again; who waited for it waits no more.
-    pub fn kill(&self, scene: &mut Scene, node: usize, life: u64) {
-        scene.nodes[node] = self.nodes.start(node, life);
+    pub fn kill(&self, scene: &mut Scene, node: usize, incarnation: u64) {
+        scene.nodes[node] = self.nodes.start(node, incarnation);
         for (client, progress) in self.clients.iter().zip(&mut scene.clients) {
             if client.node == node && *progress == Progress::Waiting {
                 *progress = Progress::InTheDark;

@@ -1,14 +1,16 @@
 //! The counter, fed arbitrary sequences of messages with time passing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eddy::node::Node;
+use eddy::node::Limits;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::world::lone::{Lone, Request};
+use crate::world::store::error;
 
 /// Something that happens to a node.
 #[derive(Clone, Debug)]
@@ -31,8 +33,8 @@ enum How {
     DoneWithError(i64),
     /// It does nothing, and says that it failed.
     Error(i64),
-    /// A value that no counter wrote.
-    Foreign,
+    /// It says that it has read a value that no counter wrote.
+    Unexpected,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -51,7 +53,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(How::Truly),
         1 => code().prop_map(How::DoneWithError),
         1 => code().prop_map(How::Error),
-        1 => Just(How::Foreign),
+        1 => Just(How::Unexpected),
     ];
     let step = prop_oneof![
         4 => (0i64..10).prop_map(Step::Add),
@@ -83,9 +85,11 @@ fn options() -> impl Strategy<Value = (Options, u64)> {
                 let options = Options {
                     consistency,
                     batch_max,
-                    pending_max,
-                    rpc_timeout: Duration::from_millis(rpc_timeout_ms),
-                    op_timeout: Duration::from_millis(op_timeout_ms),
+                    limits: Limits {
+                        pending_max,
+                        rpc_timeout: Duration::from_millis(rpc_timeout_ms),
+                        op_timeout: Duration::from_millis(op_timeout_ms),
+                    },
                     ..Options::default()
                 };
                 (options, seed)
@@ -93,221 +97,94 @@ fn options() -> impl Strategy<Value = (Options, u64)> {
         )
 }
 
-struct World {
-    node: Node<GCounter>,
-    options: Options,
-    now: Duration,
-    values: BTreeMap<String, Value>,
-    /// Everything that the store has been asked.
-    questions: Vec<Value>,
-    /// For each operation its delta, none for a read, its deadline, and its answer.
-    operations: Vec<(Option<i64>, Duration, Option<Value>)>,
+fn lone(options: &Options, seed: u64) -> Lone<GCounter> {
+    let op_timeout = options.limits.op_timeout;
+    Lone::new(GCounter::new(options.clone(), seed), op_timeout)
 }
 
-impl World {
-    fn new(options: Options, seed: u64) -> Self {
-        let mut world = World {
-            node: Node::new(GCounter::new(options.clone(), seed)),
-            options,
-            now: Duration::from_secs(1),
-            values: BTreeMap::new(),
-            questions: Vec::new(),
-            operations: Vec::new(),
-        };
-        let init =
-            json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": -1});
-        world.say("c0", init);
-        world.node.written(world.node.output().len());
-        world
-    }
-
-    fn say(&mut self, src: &str, body: Value) {
-        let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
-        let received = self.node.receive(&line, self.now);
-        received.expect("every message can be understood or answered");
-    }
-
-    fn ask(&mut self, delta: Option<i64>) {
-        let msg_id = self.operations.len();
-        self.operations.push((
-            delta,
-            self.now.saturating_add(self.options.op_timeout),
-            None,
-        ));
-        match delta {
-            Some(delta) => self.say(
-                "c1",
-                json!({"type": "add", "delta": delta, "msg_id": msg_id}),
-            ),
-            None => self.say("c1", json!({"type": "read", "msg_id": msg_id})),
+fn answer(lone: &mut Lone<GCounter>, question: usize, how: How) {
+    match how {
+        How::Truly => lone.answer(question),
+        How::DoneWithError(code) => {
+            lone.store.handle(&lone.questions[question]["body"]);
+            lone.answer_with(question, error(code));
         }
-    }
-
-    fn answer(&mut self, question: &Value, how: How) {
-        let body = &question["body"];
-        let key = body["key"].as_str().expect("keys are strings");
-        let error = |code| json!({"type": "error", "code": code, "text": "as the test says"});
-        let mut answer = match (&body["type"], self.values.get(key), how) {
-            (_, _, How::Error(code)) => error(code),
-            (kind, _, How::Foreign) if *kind == "read" => {
-                json!({"type": "read_ok", "value": ["foreign"]})
-            }
-            (kind, Some(value), _) if *kind == "read" => json!({"type": "read_ok", "value": value}),
-            (kind, None, _) if *kind == "read" => error(20),
-            (_, Some(value), _) if *value != body["from"] => error(22),
-            (_, None, _) if body["create_if_not_exists"] != true => error(20),
-            (_, _, how) => {
-                self.values.insert(key.into(), body["to"].clone());
-                match how {
-                    How::DoneWithError(code) => error(code),
-                    _ => json!({"type": "cas_ok"}),
-                }
-            }
-        };
-        answer["in_reply_to"] = body["msg_id"].clone();
-        self.say("seq-kv", answer);
-    }
-
-    /// Takes what the node says, and checks it.
-    fn listen(&mut self) -> Result<(), TestCaseError> {
-        let output = self.node.output().to_vec();
-        self.node.written(output.len());
-        let output = String::from_utf8(output).expect("nodes write UTF-8");
-        for line in output.lines() {
-            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
-            prop_assert_eq!(&message["src"], "n0");
-            if message["dest"] == "seq-kv" {
-                self.questions.push(message);
-                continue;
-            }
-            prop_assert_eq!(&message["dest"], "c1", "{}", line);
-            let index = message["body"]["in_reply_to"]
-                .as_u64()
-                .expect("it is a reply");
-            let (delta, deadline, answer) = &mut self.operations[index as usize];
-            prop_assert!(
-                answer.is_none(),
-                "answered twice: {} and {:?}",
-                line,
-                answer
-            );
-            let body = message["body"].clone();
-            match (body["type"].as_str(), delta) {
-                (Some("add_ok"), Some(_)) | (Some("read_ok"), None) => {}
-                (Some("error"), Some(_)) => {
-                    prop_assert!([0, 11].contains(&body["code"].as_i64().expect("a number")))
-                }
-                (Some("error"), None) => prop_assert_eq!(&body["code"], 11),
-                _ => prop_assert!(false, "no answer to that: {}", line),
-            }
-            prop_assert!(
-                self.now <= *deadline,
-                "late: {} {:?} {:?}",
-                line,
-                self.now,
-                deadline
-            );
-            *answer = Some(body);
-        }
-        Ok(())
-    }
-
-    /// Lets time pass, and wakes the node whenever it wants.
-    fn pass(&mut self, until: Duration) -> Result<(), TestCaseError> {
-        while let Some(deadline) = self.node.deadline().filter(|deadline| *deadline <= until) {
-            self.now = self.now.max(deadline);
-            self.node.wake(self.now);
-            let next = self.node.deadline();
-            prop_assert!(
-                next.is_none_or(|next| next > self.now),
-                "it would spin: {:?} at {:?}",
-                next,
-                self.now
-            );
-            self.listen()?;
-        }
-        self.now = until;
-        for (_, deadline, answer) in &self.operations {
-            prop_assert!(
-                answer.is_some() || *deadline > self.now,
-                "not answered in time"
+        How::Error(code) => lone.answer_with(question, error(code)),
+        How::Unexpected => {
+            lone.answer_with(
+                question,
+                json!({"type": "read_ok", "value": ["unexpected"]}),
             );
         }
-        Ok(())
     }
+}
 
-    fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
-        match step {
-            Step::Add(delta) => self.ask(Some(delta)),
-            Step::Read => self.ask(None),
-            // It can't be answered, or is blank.
-            Step::Noise(line) => drop(self.node.receive(&line, self.now)),
-            Step::Forgery(_) | Step::Answer(..) if self.questions.is_empty() => {}
-            Step::Forgery(index) => {
-                let msg_id = index.get(&self.questions)["body"]["msg_id"].clone();
-                self.say("c7", json!({"type": "cas_ok", "in_reply_to": msg_id}));
-                self.say(
-                    "n1",
-                    json!({"type": "read_ok", "value": [900, 9], "in_reply_to": msg_id}),
-                );
-            }
-            Step::Answer(index, how) => {
-                let question = index.get(&self.questions).clone();
-                self.answer(&question, how);
-            }
-            Step::Time(passed_ms) => {
-                self.listen()?;
-                self.pass(self.now + Duration::from_millis(passed_ms))?;
-            }
+fn take(lone: &mut Lone<GCounter>, step: Step) {
+    match step {
+        Step::Add(delta) => lone.ask(json!({"type": "add", "delta": delta})),
+        Step::Read => lone.ask(json!({"type": "read"})),
+        Step::Noise(line) => lone.receive(&line),
+        Step::Forgery(_) | Step::Answer(..) if lone.questions.is_empty() => {}
+        Step::Forgery(index) => {
+            let msg_id = index.get(&lone.questions)["body"]["msg_id"].clone();
+            lone.tell("c7", json!({"type": "cas_ok", "in_reply_to": msg_id}));
+            let read_ok = json!({"type": "read_ok", "value": [900, 9], "in_reply_to": msg_id});
+            lone.tell("n1", read_ok);
         }
-        self.listen()
+        Step::Answer(index, how) => answer(lone, index.index(lone.questions.len()), how),
+        Step::Time(passed_ms) => lone.pass(Duration::from_millis(passed_ms)),
     }
+}
 
-    /// From now on the store answers everything at once. Nothing stays pending, and the total is right.
-    fn settle(&mut self) -> Result<(), TestCaseError> {
-        let mut answered = 0;
-        let mut turns = 0;
-        while self.node.deadline().is_some() || answered < self.questions.len() {
-            while answered < self.questions.len() {
-                let question = self.questions[answered].clone();
-                answered += 1;
-                self.answer(&question, How::Truly);
-                self.listen()?;
-            }
-            if let Some(deadline) = self.node.deadline() {
-                self.pass(deadline.max(self.now))?;
-            }
-            turns += 1;
-            prop_assert!(turns < 1000, "something stays pending");
-        }
-        let sum = |is: fn(&Value) -> bool| -> i64 {
-            let operations = self.operations.iter();
-            operations
-                .filter(|(_, _, answer)| answer.as_ref().is_some_and(is))
-                .filter_map(|operation| operation.0)
-                .sum()
+/// Each answer fits its request, and is no definite error for what may have happened.
+fn assert_answers_fit(requests: &[Request]) {
+    for Request { body, answer, .. } in requests {
+        let Some(answer) = answer else {
+            continue;
         };
-        let added = sum(|body| body["type"] == "add_ok");
-        let unsure = sum(|body| body["code"] == 0);
-        let key = match self.options.consistency {
-            Consistency::Regular => "g-counter/n0",
-            _ => "g-counter",
+        let is_add = body["type"] == "add";
+        let fits = match answer["code"].as_i64() {
+            None => answer["type"] == if is_add { "add_ok" } else { "read_ok" },
+            Some(code) => code == 11 || is_add && code == 0,
         };
-        let total = self
-            .values
-            .get(key)
-            .and_then(|register| register[0].as_i64());
-        let total = total.unwrap_or(0);
-        prop_assert!(
-            (added..=added + unsure).contains(&total),
-            "{} to {}+{}: {}",
-            added,
-            added,
-            unsure,
-            total
-        );
-        Ok(())
+        assert!(fits, "no answer to {body}: {answer}");
     }
+}
+
+/// From now on the store answers everything at once. Nothing stays pending, and the total is right.
+fn settle(lone: &mut Lone<GCounter>, consistency: Consistency) {
+    let mut answered = 0;
+    let mut turns = 0;
+    while lone.node.deadline().is_some() || answered < lone.questions.len() {
+        while answered < lone.questions.len() {
+            lone.answer(answered);
+            answered += 1;
+        }
+        if let Some(deadline) = lone.node.deadline() {
+            lone.pass(deadline.saturating_sub(lone.now));
+        }
+        turns += 1;
+        assert!(turns < 1000, "something stays pending");
+    }
+    let sum = |is: fn(&Value) -> bool| -> i64 {
+        let requests = lone.requests.iter();
+        requests
+            .filter(|request| request.answer.as_ref().is_some_and(is))
+            .filter_map(|request| request.body["delta"].as_i64())
+            .sum()
+    };
+    let added = sum(|body| body["type"] == "add_ok");
+    let most = added + sum(|body| body["code"] == 0);
+    let key = match consistency {
+        Consistency::Regular => "g-counter/n0",
+        _ => "g-counter",
+    };
+    let register = lone.store.get(key);
+    let total = register.map_or(0, |register| register[0].as_i64().expect("a total"));
+    assert!(
+        (added..=most).contains(&total),
+        "{added} to {most}: {total}"
+    );
 }
 
 proptest! {
@@ -317,24 +194,20 @@ proptest! {
     fn whatever_happens_each_operation_is_answered_once_and_in_time_and_nothing_stays_pending(
         (options, seed) in options(), steps in steps(),
     ) {
-        let mut world = World::new(options, seed);
-        for step in steps {
-            world.take(step)?;
-        }
-        world.settle()?;
+        let mut lone = lone(&options, seed);
+        steps.into_iter().for_each(|step| take(&mut lone, step));
+        settle(&mut lone, options.consistency);
+        assert_answers_fit(&lone.requests);
     }
 
     #[test]
     fn at_the_end_of_input_every_operation_has_been_answered_once(
         (options, seed) in options(), steps in steps(),
     ) {
-        let mut world = World::new(options, seed);
-        for step in steps {
-            world.take(step)?;
-        }
-        world.node.finish();
-        world.listen()?;
-        prop_assert!(world.operations.iter().all(|(_, _, answer)| answer.is_some()));
+        let mut lone = lone(&options, seed);
+        steps.into_iter().for_each(|step| take(&mut lone, step));
+        lone.finish();
+        assert_answers_fit(&lone.requests);
     }
 }
 
@@ -342,55 +215,50 @@ proptest! {
 fn timeouts_of_any_length_overflow_nothing() {
     for timeout in [Duration::ZERO, Duration::MAX] {
         let options = Options {
-            rpc_timeout: timeout,
-            op_timeout: timeout,
+            limits: Limits {
+                rpc_timeout: timeout,
+                op_timeout: timeout,
+                ..Limits::default()
+            },
             ..Options::default()
         };
-        let mut world = World::new(options, 1);
-        world.ask(Some(1));
-        world.ask(None);
-        world.node.wake(world.now);
-        assert!(
-            world
-                .node
-                .deadline()
-                .is_none_or(|deadline| deadline > world.now)
-        );
+        let mut lone = lone(&options, 1);
+        lone.ask(json!({"type": "add", "delta": 1}));
+        lone.ask(json!({"type": "read"}));
+        lone.wake(lone.now);
+        let deadline = lone.node.deadline();
+        assert!(deadline.is_none_or(|deadline| deadline > lone.now));
     }
 }
 
 #[test]
-fn whoever_comes_after_readers_that_gave_up_does_not_wait_for_their_questions() {
+fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_questions() {
     let options = Options {
-        rpc_timeout: Duration::from_secs(3600),
-        op_timeout: Duration::from_secs(1),
+        limits: Limits {
+            rpc_timeout: Duration::from_secs(3600),
+            op_timeout: Duration::from_secs(1),
+            ..Limits::default()
+        },
         ..Options::default()
     };
-    let mut world = World::new(options, 1);
-    let answer = |world: &mut World, index: usize, kind: &str| {
-        let question = world.questions[index].clone();
-        assert_eq!(question["body"]["type"], kind);
-        world.answer(&question, How::Truly);
-        world.listen().expect("it answers as it should");
+    let mut lone = lone(&options, 1);
+    let answer = |lone: &mut Lone<GCounter>, question: usize, kind: &str| {
+        assert_eq!(lone.questions[question]["body"]["type"], kind);
+        lone.answer(question);
     };
-    world.ask(None);
-    world.listen().expect("it answers as it should");
-    answer(&mut world, 0, "read");
-    answer(&mut world, 1, "cas");
-    // What it looks up for this read, questions 2 and 3, is never answered. The next read waits for another look.
-    world
-        .pass(Duration::from_millis(1500))
-        .expect("nothing is late");
-    world.ask(None);
-    world.listen().expect("it answers as it should");
-    answer(&mut world, 4, "cas");
-    assert_eq!(world.questions.len(), 5);
-    // The first read gives up, and the second is free to look.
-    world
-        .pass(Duration::from_millis(2000))
-        .expect("nothing is late");
-    answer(&mut world, 5, "read");
-    answer(&mut world, 6, "read");
-    let (_, _, second) = &world.operations[1];
-    assert_eq!(second.as_ref().expect("it is answered")["value"], 0);
+    lone.ask(json!({"type": "read"}));
+    answer(&mut lone, 0, "read");
+    answer(&mut lone, 1, "cas");
+    // The peers' registers are read for it, by questions 2 and 3, and the store does not answer. The next read waits
+    // until they can be read again.
+    lone.pass(Duration::from_millis(500));
+    lone.ask(json!({"type": "read"}));
+    answer(&mut lone, 4, "cas");
+    assert_eq!(lone.questions.len(), 5);
+    // The first read is given up.
+    lone.pass(Duration::from_millis(500));
+    answer(&mut lone, 5, "read");
+    answer(&mut lone, 6, "read");
+    let second = lone.requests[1].answer.as_ref();
+    assert_eq!(second.expect("it is answered")["value"], 0);
 }

@@ -4,3 +4,5 @@ mod clock;
 mod counter;
 mod gossip;
 mod wire;
+#[path = "../world/mod.rs"]
+mod world;

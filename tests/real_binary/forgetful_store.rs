@@ -16,7 +16,7 @@ fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_a
             node.serve(|body| store.handle(body))["body"]["type"],
             "add_ok"
         );
-        store.values.clear();
+        store.clear();
         let mut questions = 0;
         for msg_id in 2..5 {
             node.send(&add(msg_id));
@@ -34,7 +34,7 @@ fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_a
             questions < 2_000,
             "{level}: {questions} questions in three operation timeouts"
         );
-        assert!(store.values.is_empty());
+        assert_eq!(store.values().count(), 0);
     }
 }
 
@@ -46,7 +46,7 @@ fn a_node_never_says_less_than_it_said_before_its_store_forgot() {
         node.send(&add(1));
         node.serve(|body| store.handle(body));
         assert_counts(&mut node, &mut store, 5);
-        store.values.clear();
+        store.clear();
         for msg_id in 2..5 {
             node.send(&read(msg_id));
             let message = node.serve(|body| store.handle(body));
@@ -60,13 +60,13 @@ fn a_node_never_says_less_than_it_said_before_its_store_forgot() {
 }
 
 #[test]
-fn a_new_life_counts_from_nothing_when_its_store_has_forgotten() {
+fn a_new_incarnation_counts_from_nothing_when_its_store_has_forgotten() {
     for level in LEVELS {
         let mut store = Store::default();
         let mut node = impatient_counter(level);
         node.send(&add(1));
         node.serve(|body| store.handle(body));
-        store.values.clear();
+        store.clear();
         drop(node);
         let mut node = impatient_counter(level);
         assert_counts(&mut node, &mut store, 0);

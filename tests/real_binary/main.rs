@@ -6,6 +6,8 @@ mod bad_input;
 mod command_line;
 mod flow;
 mod forgetful_store;
+#[path = "../world/store.rs"]
+mod kv;
 mod limits;
 mod operations;
 mod process;

@@ -1,41 +1,9 @@
 //! A store that does as it is told, and what counters make of one that misbehaves.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
+pub use crate::kv::{Store, error as refusal};
 use crate::process::{G_COUNTER, KAFKA, LEVELS, LIN_KV, Process, TXN_LIST_APPEND, request};
-
-/// A linearizable `seq-kv`, for as long as nobody meddles with it.
-#[derive(Default)]
-pub struct Store {
-    pub values: BTreeMap<String, Value>,
-}
-
-impl Store {
-    /// Does what a request asks for. The answer is a body without `in_reply_to`.
-    pub fn handle(&mut self, body: &Value) -> Value {
-        let key = body["key"].as_str().expect("keys are strings");
-        match (
-            body["type"].as_str().expect("requests have a type"),
-            self.values.get(key),
-        ) {
-            ("read", Some(value)) => json!({"type": "read_ok", "value": value}),
-            ("cas", Some(value)) if *value != body["from"] => refusal(22),
-            ("cas", None) if body["create_if_not_exists"] != true => refusal(20),
-            ("cas", _) => {
-                self.values.insert(key.into(), body["to"].clone());
-                json!({"type": "cas_ok"})
-            }
-            _ => refusal(20),
-        }
-    }
-}
-
-/// An error of a store.
-pub fn refusal(code: i64) -> Value {
-    json!({"type": "error", "code": code, "text": "as the test says"})
-}
 
 /// The line that answers `message` with `body`.
 pub fn answer(message: &Value, mut body: Value) -> String {
@@ -183,12 +151,12 @@ fn while_a_store_gives_nothing_but_errors_operations_fail_in_time_and_afterwards
 
 /// What the registers in the store add up to.
 fn store_value(store: &Store) -> i64 {
-    let registers = store.values.values();
+    let registers = store.values();
     registers.filter_map(|register| register[0].as_i64()).sum()
 }
 
 /// Values that no counter wrote.
-fn foreign_values() -> Vec<Value> {
+fn unexpected_values() -> Vec<Value> {
     let mut values = vec![
         json!(null),
         json!(5),
@@ -226,10 +194,10 @@ fn foreign_values() -> Vec<Value> {
 #[test]
 fn a_value_that_no_counter_wrote_is_an_error_and_is_left_alone() {
     for level in LEVELS {
-        for value in foreign_values() {
+        for value in unexpected_values() {
             for key in ["g-counter", "g-counter/n0", "g-counter/n1"] {
                 let mut store = Store::default();
-                store.values.insert(key.into(), value.clone());
+                store.set(key, value.clone());
                 let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
                 let is_used = (level == "regular") == (key != "g-counter");
                 node.send(&read(1));
@@ -239,9 +207,9 @@ fn a_value_that_no_counter_wrote_is_an_error_and_is_left_alone() {
                     assert_eq!(body["code"], 11, "{level}, {key} {value}: {message}");
                     let text = body["text"].as_str().expect("errors have a text");
                     assert!(text.contains(key), "{level}, {key} {value}: {message}");
-                    assert_eq!(store.values[key], value);
+                    assert_eq!(store.get(key), Some(&value));
                     // Once whoever wrote it has gone, the counter works.
-                    store.values.remove(key);
+                    store.remove(key);
                     assert_counts(&mut node, &mut store, 0);
                 } else {
                     assert_eq!(body["value"], 0, "{level}, {key} {value}: {message}");
@@ -261,7 +229,7 @@ fn a_register_of_one_kind_is_not_taken_for_the_other() {
         ("sequential", "g-counter", &json!([1, 2])),
     ] {
         let mut store = Store::default();
-        store.values.insert(key.into(), value.clone());
+        store.set(key, value.clone());
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         node.send(&read(1));
         let message = node.serve(|body| store.handle(body));

@@ -144,7 +144,9 @@ fn what_is_broadcast_or_added_reaches_everyone_whatever_happens_between_nodes() 
 
 #[test]
 fn logs_lose_nothing_whatever_happens() {
-    holds(&format!("-w kafka {EVERYWHERE} {MANY_CLIENTS} --rate 200"));
+    // Long enough that lists, which are few, succeed between the faults, too.
+    let long = "--rate 200 --time-limit 20";
+    holds(&format!("-w kafka {EVERYWHERE} {MANY_CLIENTS} {long}"));
 }
 
 #[test]

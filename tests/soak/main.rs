@@ -1,10 +1,13 @@
-//! A counter serves millions of messages while its store and its own lives fail, and takes no more memory for it.
+//! A counter serves millions of messages while its store fails and it is killed again and again, and takes no more memory
+//! for it.
 //!
 //! In virtual time, on the real core with its framing: closed-loop clients, a store whose messages are lost, doubled,
 //! late and refused, lines that mean nothing, and kills. `cargo test --release --test soak -- --ignored` is the long
 //! form.
 
 mod eventual;
+#[path = "../world/store.rs"]
+mod store;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -15,9 +18,11 @@ use eddy::protocol::LineReader;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
+use store::{Store, error, reply_to};
 
 const CLIENTS: usize = 40;
-const MESSAGES_A_LIFE: u64 = 100_000;
+/// After so many messages the node is killed.
+const MESSAGES_AN_INCARNATION: u64 = 100_000;
 
 /// One operation under way.
 struct Operation {
@@ -38,7 +43,7 @@ struct Soak {
     sent: u64,
     /// Lines on their way to the node, and requests on their way to the store.
     under_way: BinaryHeap<Reverse<(u64, u64, bool, String)>>,
-    values: BTreeMap<String, Value>,
+    store: Store,
     next_msg_id: u64,
     operations: BTreeMap<u64, Operation>,
     acknowledged: i64,
@@ -62,7 +67,7 @@ impl Soak {
             messages: 0,
             sent: 0,
             under_way: BinaryHeap::new(),
-            values: BTreeMap::new(),
+            store: Store::default(),
             next_msg_id: 0,
             operations: BTreeMap::new(),
             acknowledged: 0,
@@ -75,7 +80,7 @@ impl Soak {
         soak
     }
 
-    /// A new life of the node.
+    /// A new incarnation of the node.
     fn start(&mut self) {
         self.node = Node::new(GCounter::new(self.options.clone(), self.random.next_u64()));
         let init =
@@ -138,7 +143,7 @@ impl Soak {
             client,
             delta,
             acknowledged: self.acknowledged,
-            deadline_us: self.now_us + delay_us + self.options.op_timeout.as_micros() as u64,
+            deadline_us: self.now_us + delay_us + self.options.limits.op_timeout.as_micros() as u64,
         };
         self.operations.insert(msg_id, operation);
         let line = json!({"src": format!("c{client}"), "dest": "n0", "body": body}).to_string();
@@ -169,25 +174,18 @@ impl Soak {
         self.messages += 1;
     }
 
+    /// The store refuses now and then, or does what it is asked and says that it may not have.
     fn handle(&mut self, request: &str) {
         let request: Value = serde_json::from_str(request).expect("nodes write JSON");
         let body = &request["body"];
-        let key = body["key"].as_str().expect("keys are strings");
-        let error = |code| json!({"type": "error", "code": code, "text": "as the test says"});
-        let mut answer = match (&body["type"], self.values.get(key)) {
-            _ if self.random.below(50) == 0 => error(11),
-            (kind, Some(value)) if *kind == "read" => json!({"type": "read_ok", "value": value}),
-            (_, Some(value)) if *value != body["from"] => error(22),
-            (_, None) if body["create_if_not_exists"] != true => error(20),
-            _ => {
-                self.values.insert(key.into(), body["to"].clone());
-                match self.random.below(50) {
-                    0 => error(13),
-                    _ => json!({"type": "cas_ok"}),
-                }
+        let answer = match self.random.below(50) {
+            0 => reply_to(body, error(11)),
+            1 if body["type"] == "cas" => {
+                self.store.handle(body);
+                reply_to(body, error(13))
             }
+            _ => self.store.handle(body),
         };
-        answer["in_reply_to"] = body["msg_id"].clone();
         let line = json!({"src": "seq-kv", "dest": "n0", "body": answer}).to_string();
         self.post_with_faults(false, line);
     }
@@ -195,7 +193,7 @@ impl Soak {
     fn complete(&mut self, body: &Value) {
         let msg_id = body["in_reply_to"].as_u64().expect("replies say to what");
         let Some(operation) = self.operations.remove(&msg_id) else {
-            // It was asked in an earlier life of the node, and has been counted as unsure.
+            // It was asked of an earlier incarnation of the node, and has been counted as unsure.
             assert!(msg_id <= self.next_msg_id);
             return;
         };
@@ -271,7 +269,8 @@ impl Soak {
             Consistency::Regular => "g-counter/n0",
             _ => "g-counter",
         };
-        let total = self.values[key][0].as_i64().expect("totals are numbers");
+        let register = self.store.get(key).expect("it has been changed");
+        let total = register[0].as_i64().expect("totals are numbers");
         let under_way: i64 = self
             .operations
             .values()
@@ -301,7 +300,7 @@ fn resident_kib() -> u64 {
     kib.parse().expect("it is a number")
 }
 
-/// Half as many messages and lives warm up; after the rest, no more memory is taken than 5% above that.
+/// Half as many messages and kills warm up; after the rest, no more memory is taken than 5% above that.
 fn soak(messages_a_level: u64) {
     for consistency in [
         Consistency::Regular,
@@ -309,16 +308,16 @@ fn soak(messages_a_level: u64) {
         Consistency::Sequential,
     ] {
         let mut soak = Soak::new(consistency);
-        let lives = (messages_a_level / MESSAGES_A_LIFE).max(20);
-        let mut live = |lives_here| {
-            for _ in 0..lives_here {
-                soak.run(messages_a_level / lives);
+        let kills = (messages_a_level / MESSAGES_AN_INCARNATION).max(20);
+        let mut run = |kills_here| {
+            for _ in 0..kills_here {
+                soak.run(messages_a_level / kills);
                 soak.kill();
             }
             resident_kib()
         };
-        let warm_kib = live(lives / 2);
-        let resident_kib = live(lives);
+        let warm_kib = run(kills / 2);
+        let resident_kib = run(kills);
         println!(
             "{consistency:?}: {} messages, {} operations succeeded, {} failed; {warm_kib} KiB, then {resident_kib} KiB",
             soak.messages, soak.succeeded, soak.failed
@@ -328,7 +327,7 @@ fn soak(messages_a_level: u64) {
             "{warm_kib} KiB grew to {resident_kib} KiB"
         );
         soak.check();
-        // The end: what is under way is answered, and the store settles what is unsettled. Nothing stays.
+        // The end: what waits is answered, and what is in doubt is resolved by the store. Nothing stays.
         soak.node.finish();
         soak.node.written(soak.node.output().len());
         let mut turns = 0;

@@ -1,16 +1,23 @@
-//! A cluster of real state machines in virtual time, from a seed: nodes, clients, a `lin-kv`, and a network that loses,
-//! doubles, delays and cuts off.
+//! A cluster of real state machines in virtual time, from a seed: nodes, stores, and a network that loses, doubles,
+//! delays and cuts off.
 #![allow(
     dead_code,
     reason = "every test program uses what it needs of the world"
 )]
 
+pub mod counter;
+pub mod lone;
+pub mod run;
+pub mod store;
+
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use eddy::node::{Node, Random, Workload};
 use serde_json::{Value, json};
+
+use store::{SeqKv, Store};
 
 /// What the network does to messages between servers, in percent.
 #[derive(Clone, Copy, Default)]
@@ -19,6 +26,14 @@ pub struct Faults {
     pub doubled: u64,
     /// Up to two seconds late.
     pub late: u64,
+}
+
+impl Faults {
+    pub const BAD: Self = Faults {
+        lost: 10,
+        doubled: 10,
+        late: 10,
+    };
 }
 
 /// A message that a client got.
@@ -36,51 +51,46 @@ pub struct World<W> {
     pub jitter_ms: u64,
     /// Nodes on different sides don't hear each other.
     pub sides: Vec<u64>,
-    /// Messages between servers, services included.
+    /// Messages between servers, services included, and those between nodes alone.
     pub messages: u64,
+    pub messages_between_nodes: u64,
     /// Those that nodes sent to nodes, as they were sent.
     pub trace: Vec<(String, String, Value)>,
     pub is_tracing: bool,
+    /// For each message in which a node told another of entries, and which that got: which node, and when it was sent.
+    pub heard: Vec<(usize, u64)>,
     /// Whether requests to the store may be doubled, too.
     pub doubles_requests: bool,
-    pub store: LinKv,
+    /// `lin-kv`.
+    pub store: Store,
+    seq_kv: SeqKv,
     /// Which nodes have joined the network. It is a mistake to send anything to others.
     has_joined: Vec<bool>,
     make: Box<dyn Fn(u64) -> W>,
     nodes: Vec<Node<W>>,
-    under_way: BinaryHeap<Reverse<(u64, u64, String, String)>>,
+    in_flight: BinaryHeap<Reverse<Envelope>>,
     sent: u64,
     answers: Vec<Answer>,
 }
 
-/// The linearizable store.
-#[derive(Default)]
-pub struct LinKv(BTreeMap<String, Value>);
-
-impl LinKv {
-    pub fn handle(&mut self, body: &Value) -> Value {
-        let error = |code| json!({"type": "error", "code": code, "text": "no"});
-        let key = body["key"].to_string();
-        let held = self.0.get(&key);
-        match (body["type"].as_str(), held) {
-            (Some("read"), Some(value)) => return json!({"type": "read_ok", "value": value}),
-            (Some("read"), None) => return error(20),
-            (Some("write"), _) => {
-                self.0.insert(key, body["value"].clone());
-                return json!({"type": "write_ok"});
-            }
-            (Some("cas"), Some(value)) if *value != body["from"] => return error(22),
-            (Some("cas"), None) if body["create_if_not_exists"] != true => return error(20),
-            (Some("cas"), _) => {}
-            _ => return error(10),
-        }
-        self.0.insert(key, body["to"].clone());
-        json!({"type": "cas_ok"})
-    }
+/// A message in flight. The first to arrive comes first, and of several the first that was sent.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Envelope {
+    arrives_ms: u64,
+    number: u64,
+    sent_ms: u64,
+    src: String,
+    dest: String,
+    line: String,
 }
 
 pub fn name(node: usize) -> String {
     format!("n{node}")
+}
+
+/// The number of a node, if it has this name.
+fn node_index(id: &str) -> Option<usize> {
+    id.strip_prefix('n')?.parse().ok()
 }
 
 impl<W: Workload> World<W> {
@@ -100,14 +110,17 @@ impl<W: Workload> World<W> {
             jitter_ms: 0,
             sides: vec![0; nodes],
             messages: 0,
+            messages_between_nodes: 0,
             trace: Vec::new(),
             is_tracing: false,
+            heard: Vec::new(),
             doubles_requests: true,
-            store: LinKv::default(),
+            store: Store::default(),
+            seq_kv: SeqKv::default(),
             has_joined: vec![false; nodes],
             make: Box::new(make),
             nodes: Vec::new(),
-            under_way: BinaryHeap::new(),
+            in_flight: BinaryHeap::new(),
             sent: 0,
             answers: Vec::new(),
         };
@@ -154,68 +167,82 @@ impl<W: Workload> World<W> {
             json!(client),
             json!(name(node))
         );
-        self.post(name(node), line, 0);
+        self.post(client, &name(node), line, 0);
     }
 
-    fn post(&mut self, dest: String, line: String, delay_ms: u64) {
+    fn post(&mut self, src: &str, dest: &str, line: String, delay_ms: u64) {
         self.sent += 1;
-        let arrival = (self.now_ms + delay_ms, self.sent, dest, line);
-        self.under_way.push(Reverse(arrival));
+        self.in_flight.push(Reverse(Envelope {
+            arrives_ms: self.now_ms + delay_ms,
+            number: self.sent,
+            sent_ms: self.now_ms,
+            src: src.into(),
+            dest: dest.into(),
+            line,
+        }));
     }
 
     /// A message between servers.
-    fn post_with_faults(&mut self, src: &str, dest: String, line: String) {
-        if let Some(node) = dest.strip_prefix('n') {
-            let node: usize = node.parse().expect("nodes have numbers");
-            let is_absent = self.has_joined.get(node) == Some(&false);
-            assert!(!is_absent, "{dest} has not joined: {line}");
-        }
+    fn post_with_faults(&mut self, src: &str, dest: &str, line: String) {
         self.messages += 1;
-        let side = |id: &str| self.sides.get(id[1..].parse::<usize>().ok()?);
-        if let (Some(from), Some(to)) = (side(src), side(&dest))
-            && from != to
-        {
-            return;
+        let to = node_index(dest);
+        if let (Some(from), Some(to)) = (node_index(src), to) {
+            let is_absent = self.has_joined.get(to) == Some(&false);
+            assert!(!is_absent, "{dest} has not joined: {line}");
+            self.messages_between_nodes += 1;
+            if self.sides.get(from) != self.sides.get(to) {
+                return;
+            }
         }
         let fate = self.random.below(100);
-        let may_double = self.doubles_requests || dest != "lin-kv";
+        let may_double = self.doubles_requests || to.is_some();
         let copies = match fate {
             _ if fate < self.faults.lost => 0,
             _ if may_double && fate < self.faults.lost + self.faults.doubled => 2,
             _ => 1,
         };
         for _ in 0..copies {
-            let late = self.random.below(100) < self.faults.late;
-            let more_ms = if late { 2000 } else { self.jitter_ms };
+            let is_late = self.random.below(100) < self.faults.late;
+            let more_ms = if is_late { 2000 } else { self.jitter_ms };
             let delay_ms = self.latency_ms + self.random.below(more_ms + 1);
-            self.post(dest.clone(), line.clone(), delay_ms);
+            self.post(src, dest, line.clone(), delay_ms);
         }
     }
 
-    fn deliver(&mut self, dest: String, line: &str) {
-        if let Some(node) = dest.strip_prefix('n') {
-            let node: usize = node.parse().expect("nodes have numbers");
-            let now = Duration::from_millis(self.now_ms);
+    fn deliver(&mut self, envelope: Envelope) {
+        let Envelope {
+            sent_ms,
+            src,
+            dest,
+            line,
+            ..
+        } = envelope;
+        if let Some(node) = node_index(&dest) {
+            // Some lines are wrong on purpose, and some nodes do not exist.
             let Some(receiver) = self.nodes.get_mut(node) else {
                 return;
             };
-            // Some lines are wrong on purpose.
-            let _ = receiver.receive(line, now);
+            let _ = receiver.receive(&line, Duration::from_millis(self.now_ms));
+            if line.contains(r#""entries":["#) {
+                self.heard
+                    .extend(node_index(&src).map(|src| (src, sent_ms)));
+            }
             return self.collect_output(node);
         }
-        let message: Value = serde_json::from_str(line).expect("nodes write JSON");
-        if dest == "lin-kv" {
-            let src = message["src"].as_str().expect("messages have a src");
-            let mut answer = self.store.handle(&message["body"]);
-            answer["in_reply_to"] = message["body"]["msg_id"].clone();
-            let line = json!({"src": dest, "dest": src, "body": answer}).to_string();
-            self.post_with_faults("lin-kv", src.into(), line);
-        } else {
-            self.answers.push(Answer {
-                client: dest,
-                body: message["body"].clone(),
-            });
-        }
+        let message: Value = serde_json::from_str(&line).expect("nodes write JSON");
+        let body = &message["body"];
+        let answer = match &*dest {
+            "lin-kv" => self.store.handle(body),
+            "seq-kv" => self.seq_kv.handle(&src, body, &mut self.random),
+            _ => {
+                return self.answers.push(Answer {
+                    client: dest,
+                    body: body.clone(),
+                });
+            }
+        };
+        let line = json!({"src": dest, "dest": src, "body": answer}).to_string();
+        self.post_with_faults(&dest, &src, line);
     }
 
     fn collect_output(&mut self, node: usize) {
@@ -231,8 +258,8 @@ impl<W: Workload> World<W> {
                     .push((name(node), dest.into(), message["body"].clone()));
             }
             match dest.starts_with('c') {
-                true => self.post(dest.into(), line.into(), 0),
-                false => self.post_with_faults(&name(node), dest.into(), line.into()),
+                true => self.post(&name(node), dest, line.into(), 0),
+                false => self.post_with_faults(&name(node), dest, line.into()),
             }
         }
     }
@@ -249,11 +276,11 @@ impl<W: Workload> World<W> {
                 self.collect_output(node);
             }
         }
-        while let Some(Reverse((arrival_ms, ..))) = self.under_way.peek()
-            && *arrival_ms <= self.now_ms
+        while let Some(Reverse(next)) = self.in_flight.peek()
+            && next.arrives_ms <= self.now_ms
         {
-            let Reverse((_, _, dest, line)) = self.under_way.pop().expect("it has a first");
-            self.deliver(dest, &line);
+            let Reverse(envelope) = self.in_flight.pop().expect("it has a first");
+            self.deliver(envelope);
         }
         self.now_ms += 1;
         std::mem::take(&mut self.answers)

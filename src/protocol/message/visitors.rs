@@ -12,10 +12,21 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::{Body, Message};
+use crate::protocol::message_id::{MessageId, code_from_json};
+
+/// Which ids and error codes are read. Nearly all messages have [`Small`](Numbers::Small) ones, which cost less.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers {
+    /// Numbers of 64 bits; a message with others is an error.
+    Small,
+    /// All that is allowed: see [`MessageId`].
+    Any,
+}
 
 /// Reads all of a message into `header` but the workload's own fields, which are the answer.
 pub(super) struct MessageVisitor<'h, 'de, F> {
     pub(super) header: &'h mut Message<'de, ()>,
+    pub(super) numbers: Numbers,
     pub(super) fields: PhantomData<F>,
 }
 
@@ -53,6 +64,7 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
                     once("body", fields.is_some())?;
                     let body = BodyVisitor {
                         header: &mut header.body,
+                        numbers: self.numbers,
                         fields: PhantomData,
                     };
                     fields = Some(map.next_value_seed(body)?);
@@ -76,6 +88,7 @@ fn once<E: Error>(name: &'static str, is_known: bool) -> Result<(), E> {
 /// The same for a body.
 struct BodyVisitor<'h, 'de, F> {
     header: &'h mut Body<'de, ()>,
+    numbers: Numbers,
     fields: PhantomData<F>,
 }
 
@@ -95,8 +108,14 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F, A::Error> {
-        let header = self.header;
-        F::deserialize(MapAccessDeserializer::new(OtherFields { map, header }))
+        let BodyVisitor {
+            header, numbers, ..
+        } = self;
+        F::deserialize(MapAccessDeserializer::new(OtherFields {
+            map,
+            header,
+            numbers,
+        }))
     }
 }
 
@@ -105,6 +124,7 @@ impl<'de: 'a, 'a, F: Deserialize<'de>> Deserialize<'de> for Body<'a, F> {
         let mut header = Body::default();
         let body = BodyVisitor {
             header: &mut header,
+            numbers: Numbers::Any,
             fields: PhantomData,
         };
         let fields = body.deserialize(deserializer)?;
@@ -145,6 +165,27 @@ impl<'de> Visitor<'de> for TextInto<'_, 'de> {
 struct OtherFields<'h, 'de, A> {
     map: A,
     header: &'h mut Body<'de, ()>,
+    numbers: Numbers,
+}
+
+impl<'de, A: MapAccess<'de>> OtherFields<'_, 'de, A> {
+    /// The value of `msg_id` or `in_reply_to`.
+    fn message_id(&mut self) -> Result<Option<MessageId>, A::Error> {
+        match self.numbers {
+            Numbers::Small => {
+                let number = self.map.next_value::<Option<i64>>()?;
+                Ok(number.map(MessageId::Number))
+            }
+            Numbers::Any => MessageId::from_json(self.map.next_value()?),
+        }
+    }
+
+    fn code(&mut self) -> Result<Option<i64>, A::Error> {
+        match self.numbers {
+            Numbers::Small => self.map.next_value(),
+            Numbers::Any => code_from_json(self.map.next_value()?),
+        }
+    }
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
@@ -158,9 +199,9 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
         loop {
             match self.map.next_key_seed(KeySeed(&mut seed))? {
                 Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.header.kind))?,
-                Some(Key::MsgId) => self.header.msg_id = self.map.next_value()?,
-                Some(Key::InReplyTo) => self.header.in_reply_to = self.map.next_value()?,
-                Some(Key::Code) => self.header.code = self.map.next_value()?,
+                Some(Key::MsgId) => self.header.msg_id = self.message_id()?,
+                Some(Key::InReplyTo) => self.header.in_reply_to = self.message_id()?,
+                Some(Key::Code) => self.header.code = self.code()?,
                 Some(Key::Other(key)) => return Ok(Some(key)),
                 None => return Ok(None),
             }

@@ -43,9 +43,222 @@
 //!
 //! A node may know a state that is old; that costs it another attempt and no one a wrong answer.
 
-use super::rounds::Plan;
+use alloc::vec::Vec;
+use core::time::Duration;
 
-pub(super) const LINEARIZABLE: Plan = Plan {
-    is_shared: true,
-    reads_change: true,
-};
+use super::forwarding::Forwarding;
+use super::operations::{Operations, answer_late};
+use super::register::{Proposal, Resolution, SharedRegister, View};
+use super::{Fields, Options};
+use crate::kv::{Outcome, Queue, RegisterId, Registers};
+use crate::node::{Context, INPUT_ENDED, Outbox, Random};
+use crate::protocol::{Error, Message, Name};
+
+/// One node of this level.
+#[derive(Debug)]
+pub(super) struct Linearizable {
+    node: Name,
+    operations: Operations,
+    registers: Registers<SharedRegister, ()>,
+    register: RegisterId,
+    last_proposal_id: i64,
+    /// The deltas of operations that wait to be applied. Those in flight are the batch.
+    queue: Queue<i64>,
+    /// What the batch adds up to. It stays as it is until it is resolved.
+    proposal: Option<Proposal>,
+    /// The newest value of the register that this node has heard of, from the store or a peer.
+    newest: View,
+    /// A peer has told of a newer value than the store, and the store has not been asked since.
+    is_behind: bool,
+    forwarding: Forwarding,
+}
+
+impl Linearizable {
+    pub(super) fn new(options: &Options, seed: u64, node: &str, peers: Vec<Name>) -> Self {
+        let mut random = Random::new(seed);
+        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
+        Linearizable {
+            node: node.into(),
+            operations: Operations::new(options, &mut random),
+            register: registers.open(options.name(), ()),
+            registers,
+            last_proposal_id: random.sequence_start(53) as i64,
+            queue: Queue::default(),
+            proposal: None,
+            newest: View::default(),
+            is_behind: false,
+            forwarding: Forwarding::new(options, peers),
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        if request.body.kind == "forward" {
+            let known = self.registers.known(self.register).map(|(known, _)| known);
+            self.forwarding.on_forward(request, known, context.outbox)?;
+        } else {
+            let (id, operation) = self.operations.admit(request, context.now)?;
+            self.queue.push(id, operation.delta());
+        }
+        self.advance(context);
+        Ok(())
+    }
+
+    /// Goes on with what waits, if nothing is under way.
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if !self.registers.is_idle(self.register) || !self.has_work() {
+            return;
+        }
+        if self.registers.known(self.register).is_none() {
+            self.registers.read(self.register, context);
+            return;
+        }
+        self.propose(context.outbox);
+        if let Some(proposal) = &self.proposal
+            && self.forwarding.forward(proposal, context)
+        {
+            return;
+        }
+        if !self.has_work() || self.forwarding.backs_off(context.now) {
+            return;
+        }
+        if self.is_behind {
+            self.registers.read(self.register, context);
+        } else {
+            self.change(context);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || self.proposal.is_some() || self.forwarding.has_proposals()
+    }
+
+    /// Combines the operations that wait into a proposal, unless there is one.
+    fn propose(&mut self, outbox: &mut Outbox) {
+        if self.proposal.is_none() {
+            let View {
+                total,
+                last_applied,
+                ..
+            } = self.newest;
+            let fits = |delta| total.checked_add(delta).is_some();
+            let combined = self.operations.combine(&mut self.queue, fits, outbox);
+            self.proposal = combined.map(|delta| self.next_proposal(last_applied, delta));
+        }
+    }
+
+    fn next_proposal(&mut self, previous: i64, delta: i64) -> Proposal {
+        self.last_proposal_id += 1;
+        Proposal {
+            previous,
+            id: self.last_proposal_id,
+            delta,
+        }
+    }
+
+    /// Changes the register from the newest value that the store has told: applies this node's proposal and those that
+    /// peers have forwarded.
+    fn change(&mut self, context: &mut Context<'_>) {
+        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let View { last_applied, .. } = known.view(self.node.as_str());
+        let own = self.proposal.filter(|own| own.previous == last_applied);
+        // Without one that follows on this value, the change is for peers alone, or the value is old and will be refused.
+        // An empty proposal makes it unlike any other change all the same.
+        let own = own.unwrap_or_else(|| self.next_proposal(last_applied, 0));
+        let (node, forwarding) = (&self.node, &self.forwarding);
+        let apply = |register: &mut SharedRegister| {
+            register.advance(node);
+            register.apply(node, &own);
+            for (peer, proposal) in forwarding.proposals() {
+                register.apply(peer, proposal);
+            }
+        };
+        self.registers.change(self.register, apply, context);
+        self.forwarding
+            .on_change(self.proposal.is_some(), context.now);
+    }
+
+    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let value = reply.body.fields.value;
+        if let Some(done) = self.registers.on_reply(reply, value, context) {
+            self.on_done(done.outcome, context);
+        } else if let Some(told) = self.forwarding.on_forward_ok(reply, context.now) {
+            self.is_behind = true;
+            self.learn(told, context.outbox);
+        }
+        self.advance(context);
+    }
+
+    /// The store has told what the register holds, or what became of a change.
+    fn on_done(&mut self, outcome: Outcome, context: &mut Context<'_>) {
+        if let Outcome::Unexpected | Outcome::Refused(_) = outcome {
+            let why = self.registers.unexpected_value(self.register);
+            self.operations.fail(&mut self.queue, &why, context.outbox);
+            self.proposal = None;
+            self.forwarding.clear();
+            return;
+        }
+        let (known, _) = self.registers.known(self.register).expect("it was read");
+        match outcome {
+            Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
+            Outcome::Lost => self.forwarding.on_lost(known, context),
+            _ => {}
+        }
+        self.is_behind = false;
+        let view = known.view(self.node.as_str());
+        self.learn(view, context.outbox);
+    }
+
+    /// Takes in what the store or a peer has told of the register, and ends the batch if that resolves it.
+    fn learn(&mut self, told: View, outbox: &mut Outbox) {
+        if told.version > self.newest.version {
+            self.newest = told;
+        }
+        let Some(proposal) = self.proposal else {
+            return;
+        };
+        match proposal.resolve(&self.newest) {
+            Resolution::Applied => {
+                let value = self.newest.total.into();
+                for id in self.queue.on_applied() {
+                    self.operations.succeed(id, value, outbox);
+                }
+            }
+            Resolution::Lost => self.queue.on_lost(),
+            Resolution::Open => return,
+        }
+        self.proposal = None;
+        self.forwarding.on_resolved();
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadlines = [
+            self.operations.deadline(),
+            self.registers.deadline(),
+            self.forwarding.deadline(self.has_work()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        while let Some((id, request)) = self.operations.expired(context.now) {
+            let applied = self.queue.withdraw(id);
+            answer_late(&request, applied, context.outbox);
+        }
+        if !self.has_work() {
+            self.registers.stop_reading(self.register);
+        }
+        self.registers.wake(context);
+        if self.forwarding.wake(context.now) {
+            self.is_behind = true;
+        }
+        self.advance(context);
+    }
+
+    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
+        self.operations.fail(&mut self.queue, INPUT_ENDED, outbox);
+    }
+}

@@ -1,26 +1,217 @@
 //! Every read holds all adds that were acknowledged before it began, and a node never goes back to an older state.
 //!
 //! A register per node: node `n0` keeps its own total under its own key, as `[total, epoch]`, and counts the epoch up
-//! with each change. An add is a cas of the own key, which no other node touches: one round trip, whatever the number
-//! of nodes. A read is a change of the own key as well (it may carry adds along), then reads of the other keys side by
-//! side; the answer is the sum of the newest totals known, newest by epoch.
+//! with each change.
 //!
-//! Why change one's own key to read the others'? `seq-kv` may answer a plain read from the past, for ever. But **a
+//! - An add is a change of the own register. No other node touches that, so an add takes one round trip, whatever the
+//!   number of nodes.
+//! - A read is a change of the own register too, which may carry adds along, then reads of the peers' registers side by
+//!   side. The answer is the sum of the newest totals known, newest by epoch.
+//! - While a change is under way, operations wait and are combined into the next one: none joins a message that was sent
+//!   before it arrived. The same holds for reading the peers' registers.
+//!
+//! Why change the own register to read the others? `seq-kv` may answer a plain read from the past, for ever. But **a
 //! change brings its client up to date**: it is made on the newest state, and what the client reads afterwards is no
 //! older. So the reads that follow see every add that was acknowledged before the change was sent. Maelstrom's store
-//! does this (upstream's service tests rely on it) and `lin-kv` does anyway; sequential consistency alone does not ask
+//! does this (upstream's service tests rely on it) and `lin-kv` does anyway. Sequential consistency alone does not ask
 //! for it, so the laziest legal store breaks this level. The linearizable level needs no such promise.
 //!
 //! What is given up: two reads may disagree on the order of two concurrent adds.
 //!
-//! Exactly once: a change is a cas from one `[total, epoch]` to the next, never a blind write, so a delayed message of
-//! a dead life of the node can't roll the total back. If its outcome is unknown the key is read: exactly the wanted
-//! `[total, epoch]` means applied; a higher epoch, or the same with another total (a late cas of a dead life), means
-//! that it never will be; else it is repeated unchanged. After a restart the own key is read first.
+//! Exactly once is the work of [`kv`](crate::kv). Here `[total, epoch]` shows a change if both are what the change
+//! wanted. The same or a higher epoch with another total, which a late change of a killed incarnation can leave, shows
+//! that the change never will be applied; its batch is then sent again on top of that.
 
-use super::rounds::Plan;
+use alloc::vec::Vec;
+use core::time::Duration;
 
-pub(super) const REGULAR: Plan = Plan {
-    is_shared: false,
-    reads_change: true,
-};
+use super::operations::{Operation, Operations, answer_late};
+use super::register::OwnRegister;
+use super::{Fields, Options};
+use crate::kv::{Outcome, Queue, RegisterId, Registers};
+use crate::node::{Context, INPUT_ENDED, Outbox, Random};
+use crate::protocol::{Error, Message, Name};
+
+/// Whose register it is.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    This,
+    /// The peer with this index.
+    Peer(usize),
+}
+
+/// One node of this level.
+#[derive(Debug)]
+pub(super) struct Regular {
+    operations: Operations,
+    registers: Registers<OwnRegister, Owner>,
+    own: RegisterId,
+    peers: Vec<RegisterId>,
+    /// The deltas of operations that wait for a change of the own register.
+    changes: Queue<i64>,
+    /// Reads whose change was applied, and which wait until the peers' registers have been read.
+    reads: Queue<()>,
+    /// How many of those have been asked for, and how many have been read.
+    asked: usize,
+    read: usize,
+}
+
+impl Regular {
+    pub(super) fn new(options: &Options, seed: u64, node: &str, peers: &[Name]) -> Self {
+        let mut random = Random::new(seed);
+        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
+        let mut open = |node: &str, owner| {
+            let key = alloc::format!("{}/{node}", options.name());
+            registers.open(&key, owner)
+        };
+        let own = open(node, Owner::This);
+        let peers = peers.iter().enumerate();
+        let peers = peers.map(|(index, peer)| open(peer.as_str(), Owner::Peer(index)));
+        Regular {
+            own,
+            peers: peers.collect(),
+            operations: Operations::new(options, &mut random),
+            registers,
+            changes: Queue::default(),
+            reads: Queue::default(),
+            asked: 0,
+            read: 0,
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        let (id, operation) = self.operations.admit(request, context.now)?;
+        self.changes.push(id, operation.delta());
+        self.advance(context);
+        Ok(())
+    }
+
+    /// Starts what is waited for and not under way: a change of the own register, and reading the peers' registers.
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if self.changes.is_ready() && !self.registers.is_changing(self.own) {
+            self.change(context);
+        }
+        if self.reads.is_ready() {
+            self.operations.send(&mut self.reads);
+            (self.asked, self.read) = (0, 0);
+            self.read_peers(context);
+        }
+    }
+
+    /// Changes the own register for the operations that wait, or reads it first, if it is not known.
+    fn change(&mut self, context: &mut Context<'_>) {
+        let Some((known, _)) = self.registers.known(self.own) else {
+            self.registers.read(self.own, context);
+            return;
+        };
+        let (own, value) = (known.total, self.value());
+        let fits = |delta: i64| {
+            own.checked_add(delta).is_some() && i64::try_from(value + i128::from(delta)).is_ok()
+        };
+        let changes = &mut self.changes;
+        if let Some(delta) = self.operations.combine(changes, fits, context.outbox) {
+            let add = |register: &mut OwnRegister| register.add(delta);
+            self.registers.change(self.own, add, context);
+        }
+    }
+
+    /// Reads the peers' registers side by side, but no more at once than there is capacity for, beside a change.
+    fn read_peers(&mut self, context: &mut Context<'_>) {
+        while self.asked < self.peers.len() && self.registers.capacity_left() > 1 {
+            self.registers.read(self.peers[self.asked], context);
+            self.asked += 1;
+        }
+    }
+
+    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let value = reply.body.fields.value;
+        let Some(done) = self.registers.on_reply(reply, value, context) else {
+            return;
+        };
+        match (done.name, done.outcome) {
+            (Owner::This, Outcome::Applied) => self.on_applied(context.outbox),
+            (Owner::This, Outcome::Lost) => self.changes.on_lost(),
+            (Owner::Peer(_), Outcome::Read) => self.on_peer_read(context),
+            (Owner::This, Outcome::Unexpected) => {
+                let why = self.registers.unexpected_value(self.own);
+                self.operations
+                    .fail(&mut self.changes, &why, context.outbox);
+            }
+            (Owner::Peer(peer), Outcome::Unexpected) => {
+                let why = self.registers.unexpected_value(self.peers[peer]);
+                self.operations.fail(&mut self.reads, &why, context.outbox);
+                self.stop_reading_peers();
+            }
+            _ => {}
+        }
+        self.advance(context);
+    }
+
+    /// The own register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
+    fn on_applied(&mut self, outbox: &mut Outbox) {
+        let value = self.value();
+        for id in self.changes.on_applied() {
+            match self.operations.get(id) {
+                Some(Operation::Read) if !self.peers.is_empty() => self.reads.push(id, ()),
+                _ => self.operations.succeed(id, value, outbox),
+            }
+        }
+    }
+
+    /// A peer's register was read: when all have been, reads are done.
+    fn on_peer_read(&mut self, context: &mut Context<'_>) {
+        self.read += 1;
+        self.read_peers(context);
+        if self.read == self.peers.len() {
+            let value = self.value();
+            for id in self.reads.on_applied() {
+                self.operations.succeed(id, value, context.outbox);
+            }
+        }
+    }
+
+    /// The counter's value, by all that is known.
+    fn value(&self) -> i128 {
+        let registers = self.peers.iter().chain([&self.own]);
+        let known = registers.filter_map(|register| self.registers.known(*register));
+        known.map(|(known, _)| i128::from(known.total)).sum()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadlines = [self.operations.deadline(), self.registers.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        while let Some((id, request)) = self.operations.expired(context.now) {
+            let applied = self.changes.withdraw(id);
+            self.reads.withdraw(id);
+            answer_late(&request, applied, context.outbox);
+        }
+        if self.operations.are_answered(&self.reads) {
+            self.stop_reading_peers();
+        }
+        if self.operations.is_empty() {
+            self.registers.stop_reading(self.own);
+        }
+        self.registers.wake(context);
+        self.advance(context);
+    }
+
+    /// Nobody waits for the peers' registers any more.
+    fn stop_reading_peers(&mut self) {
+        drop(self.reads.on_applied());
+        for peer in &self.peers {
+            self.registers.stop_reading(*peer);
+        }
+    }
+
+    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
+        self.operations.fail(&mut self.changes, INPUT_ENDED, outbox);
+        self.operations.fail(&mut self.reads, INPUT_ENDED, outbox);
+    }
+}

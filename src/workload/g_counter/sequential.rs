@@ -1,15 +1,163 @@
 //! The textbook solution: adds change one register, reads just read it.
 //!
-//! Adds are the rounds of the [linearizable](super::linearizable) level, exactly once. A read asks the store for the
-//! register, one message, and the answer may be from the past. Adds and reads together are sequentially consistent,
-//! which is all that the store promises: each client sees its own operations in order, and everyone the same order.
-//! But nothing says how old that order's end may be, so **the final read may miss acknowledged adds** on every store
-//! that is not linearizable. It is kept because it is worth seeing fail, and as it is in textbooks: where nodes fight over
-//! the register, nothing keeps the one that wins from winning again.
+//! All nodes share one register, see [`SharedRegister`]. An add is a compare-and-swap of it, from the last known value to
+//! the next; where another node was faster, the add is sent again on top of that. While a change is under way, adds wait
+//! and are combined into the next one. A read asks the store for the register, one message, and the answer may be from
+//! the past.
+//!
+//! Adds and reads together are sequentially consistent, which is all that the store promises: each client sees its own
+//! operations in order, and everyone the same order. But nothing says how old that order's end may be, so **the final
+//! read may miss acknowledged adds** on every store that is not linearizable. This level is kept because it is worth
+//! seeing fail, and as it is in textbooks: where nodes fight over the register, nothing keeps the one that wins from
+//! winning again.
 
-use super::rounds::Plan;
+use core::time::Duration;
 
-pub(super) const SEQUENTIAL: Plan = Plan {
-    is_shared: true,
-    reads_change: false,
-};
+use super::operations::{Operation, Operations, answer_late};
+use super::register::{Proposal, SharedRegister};
+use super::{Fields, Options};
+use crate::kv::{Outcome, Queue, RegisterId, Registers};
+use crate::node::{Context, INPUT_ENDED, Outbox, Random};
+use crate::protocol::{Error, Message, Name};
+
+/// One node of this level.
+#[derive(Debug)]
+pub(super) struct Sequential {
+    node: Name,
+    operations: Operations,
+    registers: Registers<SharedRegister, ()>,
+    register: RegisterId,
+    last_proposal_id: i64,
+    /// The deltas of adds that wait for a change of the register.
+    adds: Queue<i64>,
+    /// Reads that wait until the register has been read.
+    reads: Queue<()>,
+}
+
+impl Sequential {
+    pub(super) fn new(options: &Options, seed: u64, node: &str) -> Self {
+        let mut random = Random::new(seed);
+        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
+        Sequential {
+            node: node.into(),
+            operations: Operations::new(options, &mut random),
+            register: registers.open(options.name(), ()),
+            registers,
+            last_proposal_id: random.sequence_start(53) as i64,
+            adds: Queue::default(),
+            reads: Queue::default(),
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        request: &Message<'_, Fields<'_>>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        match self.operations.admit(request, context.now)? {
+            (id, Operation::Add(delta)) => self.adds.push(id, delta),
+            (id, Operation::Read) => self.reads.push(id, ()),
+        }
+        self.advance(context);
+        Ok(())
+    }
+
+    /// Starts what is waited for and not under way: a change, and a read. A node that knows nothing yet reads first.
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if self.operations.is_empty() {
+            return;
+        }
+        if self.registers.known(self.register).is_none() {
+            self.registers.read(self.register, context);
+            return;
+        }
+        if self.adds.is_ready() && !self.registers.is_changing(self.register) {
+            self.change(context);
+        }
+        if self.reads.is_ready() {
+            self.operations.send(&mut self.reads);
+            self.registers.read(self.register, context);
+        }
+    }
+
+    /// Changes the register for the adds that wait.
+    fn change(&mut self, context: &mut Context<'_>) {
+        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let known = known.view(self.node.as_str());
+        let fits = |delta| known.total.checked_add(delta).is_some();
+        let combined = self
+            .operations
+            .combine(&mut self.adds, fits, context.outbox);
+        let Some(delta) = combined else {
+            return;
+        };
+        self.last_proposal_id += 1;
+        let proposal = Proposal {
+            previous: known.last_applied,
+            id: self.last_proposal_id,
+            delta,
+        };
+        let node = &self.node;
+        let apply = |register: &mut SharedRegister| {
+            register.advance(node);
+            register.apply(node, &proposal);
+        };
+        self.registers.change(self.register, apply, context);
+    }
+
+    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+        let value = reply.body.fields.value;
+        let Some(done) = self.registers.on_reply(reply, value, context) else {
+            return;
+        };
+        match done.outcome {
+            Outcome::Applied => self.succeed_adds(context.outbox),
+            Outcome::Lost => self.adds.on_lost(),
+            Outcome::Read => self.succeed_reads(context.outbox),
+            Outcome::Unexpected | Outcome::Refused(_) => {
+                let why = self.registers.unexpected_value(self.register);
+                self.operations.fail(&mut self.adds, &why, context.outbox);
+                self.operations.fail(&mut self.reads, &why, context.outbox);
+            }
+        }
+        self.advance(context);
+    }
+
+    fn succeed_adds(&mut self, outbox: &mut Outbox) {
+        for id in self.adds.on_applied() {
+            self.operations.succeed(id, 0, outbox);
+        }
+    }
+
+    fn succeed_reads(&mut self, outbox: &mut Outbox) {
+        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let total = known.view(self.node.as_str()).total.into();
+        for id in self.reads.on_applied() {
+            self.operations.succeed(id, total, outbox);
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadlines = [self.operations.deadline(), self.registers.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        while let Some((id, request)) = self.operations.expired(context.now) {
+            let applied = self.adds.withdraw(id);
+            self.reads.withdraw(id);
+            answer_late(&request, applied, context.outbox);
+        }
+        if self.operations.are_answered(&self.reads) {
+            self.registers.stop_reading(self.register);
+            drop(self.reads.on_applied());
+        }
+        self.registers.wake(context);
+        self.advance(context);
+    }
+
+    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
+        self.operations.fail(&mut self.adds, INPUT_ENDED, outbox);
+        self.operations.fail(&mut self.reads, INPUT_ENDED, outbox);
+    }
+}

@@ -1,267 +1,221 @@
-use alloc::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-    string::String,
-    vec::Vec,
-};
+//! Committed offsets: a register for each node in `lin-kv`.
+
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::kv::{Event, Proof, Register, Registers, Service, check_version};
-use crate::node::{Outbox, PENDING_MAX, Random};
-use crate::protocol::{Encode, Message};
+use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers, check_version};
+use crate::node::{Applied, Context, Limits, Random};
+use crate::protocol::{Encode, Error, ErrorCode, Json, Message};
 
-/// A node commits offsets of at most so many logs: 4096.
+/// The most keys for which a node commits offsets: 4096.
 pub const COMMITTED_KEYS_MAX: usize = 4096;
 
 /// `{"version": 42, "offsets": {"k1": 7}}`: the highest offsets that were committed at one node.
-#[derive(Clone, Default)]
-struct Committed {
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Offsets {
     version: u64,
     offsets: BTreeMap<String, u64>,
 }
 
-impl Committed {
-    fn covers(&self, key: &str, offset: u64) -> bool {
-        self.offsets
-            .get(key)
-            .is_some_and(|committed| *committed >= offset)
+impl Offsets {
+    fn holds(&self, key: &str, offset: u64) -> bool {
+        let committed = self.offsets.get(key);
+        committed.is_some_and(|committed| *committed >= offset)
     }
 
-    fn raise(&mut self, key: &str, offset: u64) {
-        match self.offsets.get_mut(key) {
-            Some(committed) => *committed = offset.max(*committed),
-            None => drop(self.offsets.insert(key.into(), offset)),
+    /// Raises these offsets, unless that makes more keys than there may be.
+    fn raise(&mut self, offsets: &[(String, u64)]) -> bool {
+        let new_keys = offsets.iter();
+        let new_keys = new_keys.filter(|(key, _)| !self.offsets.contains_key(key));
+        if self.offsets.len() + new_keys.count() > COMMITTED_KEYS_MAX {
+            return false;
         }
+        for (key, offset) in offsets {
+            match self.offsets.get_mut(key) {
+                Some(committed) => *committed = *offset.max(committed),
+                None => drop(self.offsets.insert(key.clone(), *offset)),
+            }
+        }
+        true
     }
 }
 
-impl Register for Committed {
+impl Register for Offsets {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Stored {
-            version: u64,
-            offsets: BTreeMap<String, u64>,
-        }
-        let Stored { version, offsets } = serde_json::from_str(json)?;
-        let version = check_version(version)?;
-        *self = Committed { version, offsets };
+        *self = serde_json::from_str(json)?;
+        check_version(self.version)?;
         Ok(())
     }
 
     fn version(&self) -> u64 {
         self.version
     }
-}
 
-impl Proof for Committed {
-    fn proves(&self, change: &Self) -> bool {
-        self.version == change.version && self.offsets == change.offsets
+    /// The next incarnation of the node may make the same change, which is as good.
+    fn shows(&self, wanted: &Self) -> bool {
+        self == wanted
     }
 }
 
-impl Encode for Committed {
+impl Encode for Offsets {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"version\":");
-        self.version.encode(out);
-        out.extend_from_slice(b",\"offsets\":");
-        Offsets(&self.offsets).encode(out);
-        out.push(b'}');
+        Json(self).encode(out);
     }
 }
 
-/// Offsets by key, as JSON.
-pub(super) struct Offsets<'a, K>(pub(super) &'a BTreeMap<K, u64>);
-
-impl<K: AsRef<str>> Encode for Offsets<'_, K> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut separator = b'{';
-        for (key, offset) in self.0 {
-            out.push(separator);
-            key.as_ref().encode(out);
-            out.push(b':');
-            offset.encode(out);
-            separator = b',';
-        }
-        out.extend_from_slice(if self.0.is_empty() { b"{}" } else { b"}" });
-    }
-}
-
-/// The committed offsets of all nodes: each node raises those in its own register, which no other node touches, and
-/// what counts is the highest of all.
+/// The committed offsets of all nodes. Each node raises those in its own register, which no other node changes, and the
+/// highest of all nodes is what is committed.
 pub(super) struct Commits {
-    registers: Registers<Committed, usize>,
-    /// The copy of each node's register; the first is this node's own.
-    copies: Vec<usize>,
-    /// Who waits for the next change, and what it shall raise.
-    waiting: Vec<Raise>,
-    /// Who waits for the change under way.
-    riders: Vec<Raise>,
-    progress: VecDeque<Progress>,
+    registers: Registers<Offsets, usize>,
+    /// The register of each node; the first is this node's own.
+    nodes: Vec<RegisterId>,
+    /// The offsets to be raised.
+    queue: Queue<Vec<(String, u64)>>,
 }
 
-struct Raise {
-    rider: u64,
-    offsets: Vec<(String, u64)>,
-}
+/// The requests whose commits have ended.
+pub(super) type Committed = Vec<(i64, Result<(), Error>)>;
 
-/// What has become of commits.
-pub(super) enum Progress {
-    /// The offsets are in the store.
-    Committed { rider: u64 },
-    /// There is no room for more keys; nothing was committed.
-    Refused { rider: u64 },
-    /// The store holds what is no register of offsets. They may have been committed.
-    Foreign { rider: u64 },
-    /// More is known of what is committed.
-    Known,
+/// What a reply of the store led to.
+pub(super) struct Progress {
+    /// Why the committed offsets can't be read: a register holds an unexpected value.
+    pub(super) unreadable: Option<String>,
+    pub(super) committed: Committed,
 }
 
 impl Commits {
-    pub(super) fn new(service: Service, rpc_timeout: Duration, random: &mut Random) -> Self {
+    pub(super) fn new(limits: &Limits, random: &mut Random) -> Self {
         Commits {
-            registers: Registers::new(service, rpc_timeout, random),
-            copies: Vec::new(),
-            waiting: Vec::new(),
-            riders: Vec::new(),
-            progress: VecDeque::new(),
+            registers: Registers::new("lin-kv", limits, random),
+            nodes: Vec::new(),
+            queue: Queue::default(),
         }
     }
 
     pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
         let others = node_ids.iter().map(|id| &**id).filter(|id| *id != node_id);
-        // Each needs a request at most, and this node's own one more.
-        let others = others.take(PENDING_MAX - 2);
+        // Each register may be read, and this node's own may be changed at the same time.
+        let others = others.take(self.registers.capacity_left() - 2);
         for (index, id) in [node_id].into_iter().chain(others).enumerate() {
             let key = alloc::format!("kafka-commits/{id}");
-            self.copies.push(self.registers.open(key, index));
+            self.nodes.push(self.registers.open(&key, index));
         }
     }
 
-    /// Commits offsets; `rider` is named when that is done.
+    /// Commits the offsets of a request. It is named when that is done: at once or by [`on_reply`](Self::on_reply).
     pub(super) fn commit<'a>(
         &mut self,
-        rider: u64,
+        request: i64,
         offsets: impl Iterator<Item = (&'a str, u64)> + Clone,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        if let Some((own, _)) = self.registers.known(self.copies[0])
-            && offsets.clone().all(|(key, offset)| own.covers(key, offset))
-        {
-            return self.progress.push_back(Progress::Committed { rider });
+        context: &mut Context<'_>,
+    ) -> Committed {
+        let own = self.registers.known(self.nodes[0]);
+        if own.is_some_and(|(own, _)| offsets.clone().all(|(key, offset)| own.holds(key, offset))) {
+            return alloc::vec![(request, Ok(()))];
         }
         let offsets = offsets.map(|(key, offset)| (key.into(), offset));
-        self.waiting.push(Raise {
-            rider,
-            offsets: offsets.collect(),
-        });
-        self.advance(now, outbox);
+        self.queue.push(request, offsets.collect());
+        self.advance(context)
     }
 
-    /// Takes back a commit that is on no message to the store yet. The answer is whether it was so.
-    pub(super) fn withdraw(&mut self, rider: u64) -> bool {
-        let found = self.waiting.iter().position(|raise| raise.rider == rider);
-        found.map(|index| self.waiting.remove(index)).is_some()
+    /// Gives a commit up. If it has not been sent yet, it never will be.
+    pub(super) fn withdraw(&mut self, request: i64) -> Applied {
+        self.queue.withdraw(request)
     }
 
-    fn advance(&mut self, now: Duration, outbox: &mut Outbox) {
-        let own = self.copies[0];
-        if self.waiting.is_empty() || !self.riders.is_empty() {
-            return;
+    /// Starts the next change, if there is something to commit and none is in flight. Gives the requests that are
+    /// refused.
+    fn advance(&mut self, context: &mut Context<'_>) -> Committed {
+        let mut refused = Vec::new();
+        let own = self.nodes[0];
+        if !self.queue.is_ready() || self.registers.is_changing(own) {
+            return refused;
         }
-        let Some((known, _)) = self.registers.known(own) else {
-            return self.registers.read(own, now, outbox);
+        if self.registers.known(own).is_none() {
+            self.registers.read(own, context);
+            return refused;
+        }
+        let queue = &mut self.queue;
+        let raise = |committed: &mut Offsets| {
+            committed.version += 1;
+            queue.refuse(|request, offsets| {
+                let is_refused = !committed.raise(offsets);
+                if is_refused {
+                    refused.push((request, Err(too_many_keys())));
+                }
+                is_refused
+            });
+            queue.send(usize::MAX);
         };
-        // Copied once there is something to change.
-        let mut wanted = Cow::Borrowed(known);
-        for raise in self.waiting.drain(..) {
-            let is_new = |(key, _): &&(String, u64)| !wanted.offsets.contains_key(key);
-            let new_keys = raise.offsets.iter().filter(is_new).count();
-            let rider = raise.rider;
-            if wanted.offsets.len() + new_keys > COMMITTED_KEYS_MAX {
-                self.progress.push_back(Progress::Refused { rider });
-                continue;
-            }
-            for (key, offset) in &raise.offsets {
-                wanted.to_mut().raise(key, *offset);
-            }
-            self.riders.push(raise);
-        }
-        if !self.riders.is_empty() {
-            let mut wanted = wanted.into_owned();
-            wanted.version += 1;
-            self.registers.change(own, wanted, now, outbox);
-        }
+        self.registers.change(own, raise, context);
+        refused
     }
 
-    /// The committed offsets of those keys that have any, as they are known at a time since `since`; if they aren't,
-    /// they are being found out.
-    pub(super) fn list<'a>(
-        &mut self,
-        keys: impl Iterator<Item = &'a str>,
-        since: Duration,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) -> Option<BTreeMap<&'a str, u64>> {
+    /// Whether the committed offsets are known as they were at a time since `since`. If not, they are read.
+    pub(super) fn read(&mut self, since: Duration, context: &mut Context<'_>) -> bool {
         let mut is_known = true;
-        for (index, copy) in self.copies.iter().enumerate() {
-            // Nobody else changes this node's own.
+        for (index, register) in self.nodes.iter().enumerate() {
+            // No other node changes this node's own.
             let is_own = index == 0;
-            let known = self.registers.known(*copy);
+            let known = self.registers.known(*register);
             if known.is_none_or(|(_, known_at)| !is_own && known_at < since) {
                 is_known = false;
-                self.registers.read(*copy, now, outbox);
+                self.registers.read(*register, context);
             }
         }
-        if !is_known {
-            return None;
-        }
-        let all = || {
-            self.copies
-                .iter()
-                .filter_map(|copy| self.registers.known(*copy))
-        };
-        let committed = keys.filter_map(|key| {
-            let offsets = all().filter_map(|(known, _)| known.offsets.get(key));
-            offsets.max().map(|offset| (key, *offset))
-        });
-        Some(committed.collect())
+        is_known
     }
 
-    /// A reply has come, perhaps from the store; `value` is its field of that name.
-    pub(super) fn reply<F>(
+    /// The committed offset of a key, as far as is known.
+    pub(super) fn offset(&self, key: &str) -> Option<u64> {
+        let nodes = self.nodes.iter();
+        let committed = nodes.filter_map(|register| {
+            let (committed, _) = self.registers.known(*register)?;
+            committed.offsets.get(key).copied()
+        });
+        committed.max()
+    }
+
+    /// Takes in a reply, if it is one of the store's to a question about these registers; `value` is its field of that
+    /// name.
+    pub(super) fn on_reply<F>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        self.registers.reply(reply, value, now, outbox);
-        while let Some(event) = self.registers.event() {
-            match event {
-                Event::Known(_) => self.progress.push_back(Progress::Known),
-                Event::Applied(_) => {
-                    let riders = self.riders.drain(..).map(|raise| raise.rider);
-                    let committed = riders.map(|rider| Progress::Committed { rider });
-                    self.progress.extend(committed);
-                }
-                Event::Lost(_) => self.waiting.append(&mut self.riders),
-                Event::Foreign(_) => {
-                    let riders = self.riders.drain(..).chain(self.waiting.drain(..));
-                    let foreign = riders.map(|Raise { rider, .. }| Progress::Foreign { rider });
-                    self.progress.extend(foreign);
-                }
+        context: &mut Context<'_>,
+    ) -> Option<Progress> {
+        let Done {
+            name: node,
+            outcome,
+        } = self.registers.on_reply(reply, value, context)?;
+        let mut progress = Progress {
+            unreadable: None,
+            committed: Vec::new(),
+        };
+        match outcome {
+            Outcome::Read => {}
+            Outcome::Applied => {
+                let committed = self.queue.on_applied();
+                progress.committed = committed.map(|request| (request, Ok(()))).collect();
             }
-            self.advance(now, outbox);
+            Outcome::Lost => self.queue.on_lost(),
+            Outcome::Unexpected => {
+                let text = self.registers.unexpected_value(self.nodes[node]);
+                if node == 0 && !self.registers.is_changing(self.nodes[0]) {
+                    let failed = self.queue.fail(&text);
+                    progress.committed = failed
+                        .map(|(request, error)| (request, Err(error)))
+                        .collect();
+                }
+                progress.unreadable = Some(text);
+            }
+            Outcome::Refused(_) => unreachable!("no commit is sent once"),
         }
-    }
-
-    /// What has happened, oldest first.
-    pub(super) fn progress(&mut self) -> Option<Progress> {
-        self.progress.pop_front()
+        progress.committed.extend(self.advance(context));
+        Some(progress)
     }
 
     /// When [`wake`](Self::wake) is wanted.
@@ -269,8 +223,15 @@ impl Commits {
         self.registers.deadline()
     }
 
-    /// Asks the store again where it has not answered.
-    pub(super) fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.registers.wake(now, outbox);
+    /// Asks the store again where it has not replied in time.
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        self.registers.wake(context);
     }
+}
+
+fn too_many_keys() -> Error {
+    Error::new(
+        ErrorCode::TEMPORARILY_UNAVAILABLE,
+        alloc::format!("offsets of {COMMITTED_KEYS_MAX} keys are committed here already"),
+    )
 }

@@ -1,129 +1,155 @@
-use alloc::{string::String, vec::Vec};
+//! Polls: which chunks they wait for, and what they are answered.
+
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
-use super::request::{Polled, Rider, Want};
-use super::{KEYS_MAX, Kafka, POLL_KEYS};
-use crate::node::Outbox;
-use crate::protocol::Error;
-use crate::workload::log::CHUNK_ENTRIES;
+use super::{Asked, KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, full};
+use crate::node::{Applied, Context, Outbox};
+use crate::protocol::{Array, Encode, Error, ObjectWriter};
+use crate::workload::log::{Logs, Place};
 
-/// Polls: what they look up, and when they are answered.
+/// A poll, until it is answered.
+pub(super) struct Poll {
+    /// The keys, each with the offset of the first message that is wanted.
+    offsets: Vec<(String, u64)>,
+    /// What was true at that time or later is fresh enough.
+    since: Duration,
+    /// How many of the keys wait for a chunk to be read.
+    unknown: usize,
+}
+
 impl Kafka {
-    /// Of more keys than there is room for, a poll looks up some, and others each time.
-    pub(super) fn choose(&mut self, offsets: &mut Vec<(String, u64)>) {
-        if offsets.len() > KEYS_MAX {
-            let start = self.random.below(offsets.len() as u64) as usize;
-            offsets.rotate_left(start);
-            offsets.truncate(POLL_KEYS);
-        }
-    }
-
-    /// Looks up what a poll asks for, and answers it if that is known.
     pub(super) fn poll(
         &mut self,
-        rider: u64,
-        now: Duration,
-        outbox: &mut Outbox,
+        request: &Asked<'_>,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let Want::Poll { offsets, since, .. } = &self.riders[&rider].want else {
-            unreachable!("only polls poll");
+        let offsets = self.choose(request.body.fields.poll()?);
+        if self.logs.capacity_left() < offsets.len() {
+            return Err(full());
+        }
+        let operation = Operation::Poll(Poll {
+            offsets,
+            since: self.since(context.now),
+            unknown: 0,
+        });
+        let id = self.requests.admit(request, operation, context.now)?;
+        let Some(Operation::Poll(poll)) = self.requests.get_mut(id) else {
+            unreachable!("it has just been admitted");
         };
-        let (offsets, since) = (offsets.clone(), *since);
-        let (mut unknown, mut refused) = (0, 0);
-        let mut no_room = None;
-        for (index, (key, offset)) in offsets.iter().enumerate() {
-            // Where there was none for one log, there is none for another.
-            if no_room.is_some() && self.logs.find(key).is_none() {
-                refused += 1;
+        let mut left_out = 0;
+        for (index, (key, offset)) in poll.offsets.iter().enumerate() {
+            // Where one log can't be opened, no other can.
+            let log = match left_out {
+                0 => self.logs.open(key),
+                _ => self.logs.find(key),
+            };
+            let Some(log) = log else {
+                left_out += 1;
                 continue;
-            }
-            match self.look(rider, index, (key, *offset), since, now, outbox) {
-                Ok(is_known) => unknown += usize::from(!is_known),
-                Err(error) => {
-                    refused += 1;
-                    no_room = Some(error);
-                }
+            };
+            if !self.logs.read((log, *offset), poll.since, context) {
+                poll.unknown += 1;
+                self.polls.insert((Place::of(log, *offset), id, index));
             }
         }
-        // It may leave out what there is no room for, if that is not all.
-        if refused == offsets.len()
-            && let Some(error) = no_room
-        {
-            return Err(error);
-        }
-        match self.riders.get_mut(&rider).map(|rider| &mut rider.want) {
-            Some(Want::Poll { missing, .. }) if unknown > 0 => *missing = unknown,
-            _ => self.answer_poll(rider, outbox),
+        if left_out > 0 && left_out == poll.offsets.len() {
+            self.fail(id, &full(), context.outbox);
+        } else if poll.unknown == 0 {
+            self.answer_poll(id, context.outbox);
         }
         Ok(())
     }
 
-    /// Looks up one key of a poll. The answer is whether all is known that the poll has to know of it.
-    fn look(
-        &mut self,
-        rider: u64,
-        index: usize,
-        (key, offset): (&str, u64),
-        since: Duration,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) -> Result<bool, Error> {
-        let log = self.open(key)?;
-        let is_known = self.logs.look((log, offset), since, now, outbox).is_some();
-        if !is_known {
-            let chunk = offset / CHUNK_ENTRIES;
-            self.polls.insert((log, chunk, rider, index));
+    /// The keys that a poll is answered for. Of more than [`KEYS_MAX`] they are others each time.
+    fn choose(&mut self, offsets: &BTreeMap<Cow<'_, str>, u64>) -> Vec<(String, u64)> {
+        let (start, count) = match offsets.len() {
+            0..=KEYS_MAX => (0, KEYS_MAX),
+            len => (self.random.below(len as u64) as usize, POLL_KEYS),
+        };
+        let behind = offsets.iter().skip(start);
+        let chosen = behind.chain(offsets.iter().take(start)).take(count);
+        chosen
+            .map(|(key, offset)| ((&**key).into(), *offset))
+            .collect()
+    }
+
+    /// More is known of a chunk: answers the polls for which it was the last one.
+    pub(super) fn on_chunk(&mut self, place: Place, context: &mut Context<'_>) {
+        for (_, id, index) in self.take_polls(place) {
+            let Some(Operation::Poll(poll)) = self.requests.get_mut(id) else {
+                unreachable!("only polls wait for chunks");
+            };
+            let (_, offset) = poll.offsets[index];
+            if !self.logs.read((place.log, offset), poll.since, context) {
+                self.polls.insert((place, id, index));
+                continue;
+            }
+            poll.unknown -= 1;
+            if poll.unknown == 0 {
+                self.answer_poll(id, context.outbox);
+            }
         }
-        Ok(is_known)
     }
 
-    fn answer_poll(&mut self, rider: u64, outbox: &mut Outbox) {
-        let Rider {
-            client,
-            msg_id,
-            want,
-            ..
-        } = self.riders.remove(&rider).expect("it waits");
-        let Want::Poll { offsets, .. } = &want else {
-            unreachable!("only polls wait for chunks");
-        };
-        let entries = Polled {
-            logs: &self.logs,
-            offsets,
-        };
-        outbox
-            .reply(&client, msg_id, "poll_ok")
-            .field("msgs", entries);
+    /// Answers the polls that wait for a chunk with an error.
+    pub(super) fn fail_polls(&mut self, place: Place, why: &str, outbox: &mut Outbox) {
+        for (_, id, _) in self.take_polls(place) {
+            self.fail(id, &Applied::Never.error(String::from(why)), outbox);
+        }
     }
 
-    /// More is known of a chunk: the polls that waited for it look again.
-    pub(super) fn known(&mut self, log: usize, chunk: u64, now: Duration, outbox: &mut Outbox) {
-        let waiting = (log, chunk, 0, 0)..=(log, chunk, u64::MAX, usize::MAX);
-        let waiting: Vec<_> = self.polls.range(waiting).copied().collect();
-        for entry in waiting {
-            self.polls.remove(&entry);
-            let (_, _, rider, index) = entry;
-            let Some(Want::Poll { offsets, since, .. }) =
-                self.riders.get(&rider).map(|rider| &rider.want)
-            else {
+    fn take_polls(&mut self, place: Place) -> Vec<(Place, i64, usize)> {
+        let range = (place, i64::MIN, 0)..=(place, i64::MAX, usize::MAX);
+        self.polls.extract_if(range, |_| true).collect()
+    }
+
+    fn answer_poll(&mut self, id: i64, outbox: &mut Outbox) {
+        if let Some(request) = self.requests.take(id)
+            && let Operation::Poll(Poll { offsets, .. }) = &request.operation
+        {
+            let messages = Messages {
+                logs: &self.logs,
+                offsets,
+            };
+            request.answer("poll_ok", outbox).field("msgs", messages);
+        }
+    }
+
+    /// A poll no longer waits.
+    pub(super) fn forget_poll(&mut self, id: i64, poll: &Poll) {
+        for (index, (key, offset)) in poll.offsets.iter().enumerate() {
+            if let Some(log) = self.logs.find(key) {
+                self.polls.remove(&(Place::of(log, *offset), id, index));
+            }
+        }
+    }
+}
+
+/// What is known from each offset on: `{"k1": [[0, "a"], [1, "b"]]}`.
+struct Messages<'a> {
+    logs: &'a Logs,
+    offsets: &'a [(String, u64)],
+}
+
+impl Encode for Messages<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut messages = ObjectWriter::new(out);
+        let mut bytes_left = POLL_BYTES_MAX;
+        for (key, offset) in self.offsets {
+            let Some(log) = self.logs.find(key) else {
                 continue;
             };
-            let ((key, offset), since) = (offsets[index].clone(), *since);
-            match self.look(rider, index, (&key, offset), since, now, outbox) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => {
-                    self.fail(rider, &error, outbox);
-                    continue;
-                }
-            }
-            if let Some(Want::Poll { missing, .. }) =
-                self.riders.get_mut(&rider).map(|rider| &mut rider.want)
-            {
-                *missing -= 1;
-                if *missing == 0 {
-                    self.answer_poll(rider, outbox);
-                }
+            let entry = |offset| Some((offset, &**self.logs.entry(log, offset)?));
+            let entries = (*offset..).map_while(entry).take(POLL_ENTRIES_MAX);
+            let fits = |(_, entry): &(u64, &serde_json::value::RawValue)| {
+                let fits = bytes_left > 0;
+                bytes_left = bytes_left.saturating_sub(entry.get().len());
+                fits
+            };
+            let count = entries.clone().take_while(fits).count();
+            if count > 0 {
+                messages.field(key, Array(entries.take(count)));
             }
         }
     }

@@ -1,168 +1,85 @@
-use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
-use core::time::Duration;
+//! What the requests of clients hold, checked against the limits.
+
+use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{KEY_BYTES_MAX, KEYS_MAX, POLL_BYTES_MAX, POLL_ENTRIES_MAX};
-use crate::protocol::{Encode, Error, ErrorCode, Name, present};
-use crate::workload::log::{ENTRY_BYTES_MAX, Logs};
+use super::{KEY_BYTES_MAX, KEYS_MAX};
+use crate::protocol::{Error, Message, present};
+use crate::workload::log::ENTRY_BYTES_MAX;
 
-/// What the messages of the log and the store's answers hold.
+type Offsets<'a> = BTreeMap<Cow<'a, str>, u64>;
+
+/// What the messages of clients and the store's answers hold.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow)]
-    pub(super) key: Option<Cow<'a, str>>,
+    key: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
-    pub(super) msg: Option<&'a RawValue>,
+    msg: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub(super) offsets: Option<BTreeMap<Cow<'a, str>, u64>>,
+    offsets: Option<Offsets<'a>>,
     #[serde(borrow)]
-    pub(super) keys: Option<Vec<Cow<'a, str>>>,
+    keys: Option<Vec<Cow<'a, str>>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) value: Option<&'a RawValue>,
 }
 
-/// One client's operation, until it is answered.
-pub(super) struct Rider {
-    pub(super) client: Name,
-    pub(super) msg_id: Option<i64>,
-    pub(super) deadline: Duration,
-    pub(super) want: Want,
-}
+/// A request of a client.
+pub(super) type Asked<'a> = Message<'a, Fields<'a>>;
 
-/// What a client wants.
-pub(super) enum Want {
-    Send {
-        key: String,
-    },
-    Poll {
-        /// What is polled: each key with the offset.
-        offsets: Vec<(String, u64)>,
-        /// It is answered when so many keys have been looked up.
-        missing: usize,
-        since: Duration,
-    },
-    Commit,
-    List {
-        keys: Vec<String>,
-        since: Duration,
-    },
-}
-
-impl Want {
-    /// What a request of type `kind` wants, where it is enough to know what was so at a time since `since`.
-    ///
-    /// # Errors
-    ///
-    /// When it lacks something, or breaks a limit.
-    pub(super) fn of(kind: &str, fields: &Fields<'_>, since: Duration) -> Result<Self, Error> {
-        let offsets = || {
-            fields
-                .offsets
-                .as_ref()
-                .ok_or_else(|| Error::missing("offsets"))
-        };
-        match kind {
-            "send" => {
-                let key = fields.key.as_ref().ok_or_else(|| Error::missing("key"))?;
-                let msg = fields.msg.ok_or_else(|| Error::missing("msg"))?;
-                if msg.get().len() > ENTRY_BYTES_MAX {
-                    return Err(malformed(alloc::format!(
-                        "msg has more than {ENTRY_BYTES_MAX} bytes"
-                    )));
-                }
-                check([key].into_iter())?;
-                Ok(Want::Send {
-                    key: (&**key).into(),
-                })
-            }
-            "poll" => {
-                let offsets = offsets()?;
-                check_lengths(offsets.keys())?;
-                let offsets = offsets.iter();
-                let offsets = offsets.map(|(key, offset)| ((&**key).into(), *offset));
-                Ok(Want::Poll {
-                    offsets: offsets.collect(),
-                    missing: 0,
-                    since,
-                })
-            }
-            "commit_offsets" => check(offsets()?.keys()).map(|()| Want::Commit),
-            "list_committed_offsets" => {
-                let keys = fields.keys.as_ref().ok_or_else(|| Error::missing("keys"))?;
-                check(keys.iter())?;
-                let keys = keys.iter().map(|key| (&**key).into());
-                Ok(Want::List {
-                    keys: keys.collect(),
-                    since,
-                })
-            }
-            kind => Err(Error::not_supported(kind)),
+/// What each request has to hold.
+///
+/// # Errors
+///
+/// When it lacks something, or breaks a limit.
+impl<'a> Fields<'a> {
+    pub(super) fn send(&self) -> Result<(&str, &'a RawValue), Error> {
+        let key = self.key.as_ref().ok_or_else(|| Error::missing("key"))?;
+        let msg = self.msg.ok_or_else(|| Error::missing("msg"))?;
+        if msg.get().len() > ENTRY_BYTES_MAX {
+            return Err(too_much("msg", ENTRY_BYTES_MAX, "bytes"));
         }
+        check_lengths([key].into_iter())?;
+        Ok((key, msg))
+    }
+
+    pub(super) fn poll(&self) -> Result<&Offsets<'a>, Error> {
+        let offsets = self.offsets.as_ref();
+        let offsets = offsets.ok_or_else(|| Error::missing("offsets"))?;
+        check_lengths(offsets.keys())?;
+        Ok(offsets)
+    }
+
+    pub(super) fn commit(&self) -> Result<&Offsets<'a>, Error> {
+        let offsets = self.poll()?;
+        check_count(offsets.len())?;
+        Ok(offsets)
+    }
+
+    pub(super) fn list(&self) -> Result<&[Cow<'a, str>], Error> {
+        let keys = self.keys.as_ref().ok_or_else(|| Error::missing("keys"))?;
+        check_lengths(keys.iter())?;
+        check_count(keys.len())?;
+        Ok(keys)
     }
 }
 
-fn malformed(text: String) -> Error {
-    Error::new(ErrorCode::MALFORMED_REQUEST, text)
-}
-
-/// Whether the keys of a request keep to the limits.
-fn check<'a>(keys: impl ExactSizeIterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
-    if keys.len() > KEYS_MAX {
-        return Err(malformed(alloc::format!(
-            "a request has more than {KEYS_MAX} keys"
-        )));
+fn check_count(keys: usize) -> Result<(), Error> {
+    match keys <= KEYS_MAX {
+        true => Ok(()),
+        false => Err(too_much("the request", KEYS_MAX, "keys")),
     }
-    check_lengths(keys)
 }
 
 fn check_lengths<'a>(mut keys: impl Iterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
-    if keys.any(|key| key.len() > KEY_BYTES_MAX) {
-        return Err(malformed(alloc::format!(
-            "a key has more than {KEY_BYTES_MAX} bytes"
-        )));
+    match keys.all(|key| key.len() <= KEY_BYTES_MAX) {
+        true => Ok(()),
+        false => Err(too_much("a key", KEY_BYTES_MAX, "bytes")),
     }
-    Ok(())
 }
 
-/// The answer to a poll: `{"k1": [[0, "a"], [1, "b"]]}`.
-pub(super) struct Polled<'a> {
-    pub(super) logs: &'a Logs,
-    pub(super) offsets: &'a [(String, u64)],
-}
-
-impl Encode for Polled<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.push(b'{');
-        for (key, offset) in self.offsets {
-            let mut separator = None;
-            for (offset, entry) in self.logs.entries_from(key, *offset).take(POLL_ENTRIES_MAX) {
-                if out.len() - start > POLL_BYTES_MAX {
-                    break;
-                }
-                match separator {
-                    Some(separator) => out.push(separator),
-                    None => {
-                        if out.len() > start + 1 {
-                            out.push(b',');
-                        }
-                        key.encode(out);
-                        out.extend_from_slice(b":[");
-                    }
-                }
-                separator = Some(b',');
-                out.push(b'[');
-                offset.encode(out);
-                out.push(b',');
-                out.extend_from_slice(entry.as_bytes());
-                out.push(b']');
-            }
-            if separator.is_some() {
-                out.push(b']');
-            }
-        }
-        out.push(b'}');
-    }
+fn too_much(what: &str, max: usize, unit: &str) -> Error {
+    Error::malformed(alloc::format!("{what} has more than {max} {unit}"))
 }

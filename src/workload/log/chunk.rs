@@ -1,46 +1,47 @@
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+//! What is stored of a log: chunks.
+
+use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use serde::{Deserialize, de::Error};
 use serde_json::value::RawValue;
 
-use crate::kv::{Proof, Register};
-use crate::protocol::{Encode, Name};
+use crate::kv::Register;
+use crate::protocol::{Array, Encode, Name, Object, ObjectWriter};
 
-/// So many entries of a log stand under one key of the store: 64. The entry at an offset is in the chunk with number
-/// `offset / 64`.
+/// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
 pub const CHUNK_ENTRIES: u64 = 64;
 
-/// `{"entries": ["a", 7], "rounds": {"n0": 5120}}`: a part of a log that grows until it is full and never changes
-/// again, and for each node the id of its last append to it.
+/// `{"entries": ["a", 7], "last_applied": {"n0": 5120}}`: a part of a log, which grows until it is full and never
+/// changes again, and for each node that appended to it the id of its last append.
 ///
-/// An append's id is used once, by any life of any node, so finding it here proves that the append was made. Every
-/// append counts up the number of entries, which is why that number can be the version.
+/// The id of an append is never used again, not even by a later incarnation of the node, so it shows that the append was
+/// applied. Every append makes the number of entries higher, which is therefore the version.
 #[derive(Clone, Default)]
 pub(super) struct Chunk {
-    pub(super) entries: Vec<Arc<str>>,
-    rounds: Vec<(Name, i64)>,
-    /// Which of the rounds led to this state, if this node made it. Not part of the stored value.
-    author: usize,
+    pub(super) entries: Vec<Arc<RawValue>>,
+    last_applied: Vec<(Name, i64)>,
+    /// Which of the last appends led to this value, if this node made it. It is not stored.
+    writer: usize,
 }
 
 impl Chunk {
     pub(super) fn is_full(&self) -> bool {
-        self.entries.len() as u64 >= CHUNK_ENTRIES
+        self.version() == CHUNK_ENTRIES
     }
 
-    /// Makes this the next state: `entries` more, by the round `round_id` of `node`.
+    /// Adds the entries of an append of `node`.
     pub(super) fn append(
         &mut self,
-        entries: impl Iterator<Item = Arc<str>>,
+        entries: impl Iterator<Item = Arc<RawValue>>,
         node: &Name,
-        round_id: i64,
+        append_id: i64,
     ) {
         self.entries.extend(entries);
-        let known = self.rounds.iter().position(|(name, _)| name == node);
-        self.author = known.unwrap_or(self.rounds.len());
+        let known = self.last_applied.iter().position(|(name, _)| name == node);
+        self.writer = known.unwrap_or(self.last_applied.len());
         match known {
-            Some(index) => self.rounds[index].1 = round_id,
-            None => self.rounds.push((node.clone(), round_id)),
+            Some(index) => self.last_applied[index].1 = append_id,
+            None => self.last_applied.push((node.clone(), append_id)),
         }
     }
 }
@@ -51,48 +52,37 @@ impl Register for Chunk {
         struct Stored<'a> {
             #[serde(borrow)]
             entries: Vec<&'a RawValue>,
-            rounds: BTreeMap<String, i64>,
+            last_applied: BTreeMap<String, i64>,
         }
-        let Stored { entries, rounds } = serde_json::from_str(json)?;
-        if !(1..=CHUNK_ENTRIES).contains(&(entries.len() as u64)) {
+        let stored: Stored = serde_json::from_str(json)?;
+        if !(1..=CHUNK_ENTRIES).contains(&(stored.entries.len() as u64)) {
             let expected = &"from 1 to 64 entries";
-            return Err(Error::invalid_length(entries.len(), expected));
+            return Err(Error::invalid_length(stored.entries.len(), expected));
         }
-        self.entries = entries.iter().map(|entry| entry.get().into()).collect();
-        let rounds = rounds.iter().map(|(name, id)| (name.as_str().into(), *id));
-        self.rounds = rounds.collect();
+        let entries = stored.entries.into_iter();
+        self.entries = entries.map(|entry| entry.to_owned().into()).collect();
+        let last_applied = stored.last_applied.iter();
+        let last_applied = last_applied.map(|(name, id)| (name.as_str().into(), *id));
+        self.last_applied = last_applied.collect();
         Ok(())
     }
 
     fn version(&self) -> u64 {
         self.entries.len() as u64
     }
-}
 
-impl Proof for Chunk {
-    fn proves(&self, change: &Self) -> bool {
-        self.rounds.contains(&change.rounds[change.author])
+    fn shows(&self, wanted: &Self) -> bool {
+        self.last_applied
+            .contains(&wanted.last_applied[wanted.writer])
     }
 }
 
 impl Encode for Chunk {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"entries\":[");
-        for (index, entry) in self.entries.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(entry.as_bytes());
-        }
-        out.extend_from_slice(b"],\"rounds\":{");
-        for (index, (name, round_id)) in self.rounds.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            name.encode(out);
-            out.push(b':');
-            round_id.encode(out);
-        }
-        out.extend_from_slice(b"}}");
+        let entries = self.entries.iter().map(|entry| &**entry);
+        let last_applied = self.last_applied.iter().map(|(node, id)| (node, id));
+        ObjectWriter::new(out)
+            .field("entries", Array(entries))
+            .field("last_applied", Object(last_applied));
     }
 }

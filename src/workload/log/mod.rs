@@ -1,26 +1,26 @@
-//! Logs in a store: what was appended stays, at an offset that everyone agrees on, whoever dies.
+//! Logs in `lin-kv`: what was appended stays, at an offset that all nodes agree on, whichever of them die.
 //!
 //! A log is cut into [chunks](CHUNK_ENTRIES), each a register of its own, `PREFIX/NAME/0`, `PREFIX/NAME/1` and so on, so
-//! that no message to the store grows with the log. A chunk grows until it is full, then the next one begins. So
-//! offsets have no gaps, where an offset stands is known without asking, and a full chunk never has to be read again.
+//! that messages to the store don't grow with the log. Appends go to the last chunk until it is full, then to a new one.
+//! So offsets have no gaps, the chunk of an offset is known without asking, and a full chunk is never read again.
 //!
-//! An append is a compare-and-swap of the last chunk, exactly once, whatever is lost, late or doubled ([`Registers`]).
-//! What waits is *combined*: a node has at most one append to a log under way, and whatever waits when it returns rides
-//! on the next. Alone, an append is one round trip. When another node was faster it is three: refused, read, again;
-//! every refusal means that someone got on.
+//! An append is a change of the last chunk, and takes effect once or never ([`kv`](crate::kv)). A node has at most one
+//! append to a log in flight; entries that arrive meanwhile are combined into the next one. Alone, an append is one round
+//! trip. When another node was faster it is three: refused, read, sent again. Each refusal means that another append was
+//! applied.
 //!
-//! Between two appends of its own to one log a node *rests* for a random time, up to a round trip. Without it one node
-//! could keep all others out: who was refused needs a round trip from reading the new end to appending behind it, and in
-//! just that time the one who refused him has appended again.
+//! **Fairness.** After each append a node leaves the log alone for a random time, up to a round trip. Without that one
+//! node could keep all others out: a node that was refused needs a round trip from reading the new end to appending
+//! behind it, and in just that time the node that refused it has appended again.
 //!
-//! Who has never seen a log finds its end by asking for chunks further and further on, then in between: a number of
-//! reads that grows with the logarithm of its length.
+//! A node that doesn't know a log yet finds its end by reading chunks further and further on, then in between. The number
+//! of reads grows with the logarithm of the log's length.
 
 mod chunk;
 
 use alloc::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     string::String,
     sync::Arc,
     vec::Vec,
@@ -30,101 +30,104 @@ use core::time::Duration;
 use serde_json::value::RawValue;
 use slab::Slab;
 
-use crate::kv::{Event, Register, Registers, Service};
-use crate::node::{Outbox, Random};
-use crate::protocol::{Message, Name};
+use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers};
+use crate::node::{Applied, Context, Limits, Random};
+use crate::protocol::{Error, Message, Name};
 
 use chunk::Chunk;
 
 pub use chunk::CHUNK_ENTRIES;
 
-/// An entry has at most this many bytes, so that no chunk is longer than a line may be: 8 KiB.
+/// The most bytes of an entry: 8 KiB, so that no chunk is longer than a line may be.
 pub const ENTRY_BYTES_MAX: usize = 8 << 10;
 
-/// A node keeps copies of so many logs at once, and forgets idle ones: 1024.
+/// The most logs that a node knows at once: 1024. For another one it forgets one that is not in use.
 pub const LOGS_MAX: usize = 1024;
 
-/// A node keeps so many chunks of a log at hand, unless more are being read: 64.
+/// The most chunks of a log that a node keeps, unless more are being read: 64.
 pub const CHUNKS_KEPT_MAX: usize = 64;
 
-/// However long a round trip takes, nobody rests for longer than this.
-const REST_MAX: Duration = Duration::from_millis(100);
+/// The longest fairness backoff, however long a round trip takes.
+const BACKOFF_MAX: Duration = Duration::from_millis(100);
 
-/// What has become of the logs.
-pub(super) enum Progress {
-    /// What was appended as `rider` is at `offset`.
-    Appended { rider: u64, offset: u64 },
-    /// More is known of a chunk.
-    Known { log: usize, chunk: u64 },
-    /// The store holds what is no chunk of a log, where this was to be appended. It may have been.
-    Foreign { rider: u64 },
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    log: usize,
+/// One chunk of one log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) log: usize,
     chunk: u64,
 }
 
-struct Log {
-    name: String,
-    /// The chunks at hand, by their numbers.
-    chunks: BTreeMap<u64, usize>,
-    /// All chunks before this one are full.
-    low: u64,
-    /// This one was not there when it was looked for.
-    high: Option<u64>,
-    /// How far behind `low` the end is looked for.
-    step: u64,
-    /// Entries that wait for the next append, oldest first, each with who waits for it.
-    waiting: VecDeque<(u64, Arc<str>)>,
-    /// Those that ride on the append under way, and the offset that it gives the first of them.
-    riders: Vec<(u64, Arc<str>)>,
-    riders_offset: u64,
-    /// When the append under way was first sent.
-    sent_at: Duration,
-    /// The next append is not sent before this.
-    rests_until: Duration,
+impl Place {
+    /// Where the entry at an offset is.
+    pub(super) fn of(log: usize, offset: u64) -> Self {
+        Place {
+            log,
+            chunk: offset / CHUNK_ENTRIES,
+        }
+    }
 }
 
-/// All logs of a store, as one node sees them.
+/// What a reply of the store led to.
+pub(super) struct Progress {
+    /// The chunk of which more is known.
+    pub(super) place: Place,
+    /// Why its entries can't be read: it holds an unexpected value.
+    pub(super) unreadable: Option<String>,
+    /// The requests whose appends have ended, each with the offset of its entry, or the reason why there is none.
+    pub(super) appended: Vec<(i64, Result<u64, Error>)>,
+}
+
+/// What a node knows of a log.
+struct Log {
+    name: String,
+    /// The chunks that are kept, by their numbers.
+    chunks: BTreeMap<u64, RegisterId>,
+    /// All chunks before this one are full.
+    low: u64,
+    /// This chunk was not there when it was read.
+    high: Option<u64>,
+    /// How far behind `low` the end is searched for.
+    step: u64,
+    /// The entries to be appended.
+    queue: Queue<Arc<RawValue>>,
+    /// The offset of the first entry in flight, and when it was sent.
+    offset: u64,
+    sent_at: Duration,
+    /// When the fairness backoff ends.
+    resumes_at: Duration,
+}
+
+/// The logs of one node.
 pub(super) struct Logs {
-    /// What the keys in the store begin with.
+    /// How their keys in the store begin.
     prefix: &'static str,
     node: Name,
     /// Whether other nodes append, too.
     has_rivals: bool,
     registers: Registers<Chunk, Place>,
-    last_round_id: i64,
+    last_append_id: i64,
     random: Random,
     logs: Slab<Log>,
-    names: BTreeMap<String, usize>,
+    by_name: BTreeMap<String, usize>,
     /// Where the search for a log to forget begins.
     next_forgotten: usize,
-    /// Which logs wait until their rest is over.
-    resting: BTreeSet<(Duration, usize)>,
-    progress: VecDeque<Progress>,
+    /// The logs to be appended to when their backoff ends.
+    backing_off: BTreeSet<(Duration, usize)>,
 }
 
 impl Logs {
-    pub(super) fn new(
-        prefix: &'static str,
-        service: Service,
-        rpc_timeout: Duration,
-        random: &mut Random,
-    ) -> Self {
+    pub(super) fn new(prefix: &'static str, limits: &Limits, random: &mut Random) -> Self {
         Logs {
             prefix,
             node: Name::default(),
             has_rivals: false,
-            registers: Registers::new(service, rpc_timeout, random),
-            last_round_id: random.sequence_start(53) as i64,
+            registers: Registers::new("lin-kv", limits, random),
+            last_append_id: random.sequence_start(53) as i64,
             random: Random::new(random.next_u64()),
             logs: Slab::new(),
-            names: BTreeMap::new(),
+            by_name: BTreeMap::new(),
             next_forgotten: 0,
-            resting: BTreeSet::new(),
-            progress: VecDeque::new(),
+            backing_off: BTreeSet::new(),
         }
     }
 
@@ -133,25 +136,26 @@ impl Logs {
         self.has_rivals = node_ids.iter().any(|other| other != node_id);
     }
 
-    /// How many more chunks may be looked at. What appends need of requests to the store, two for each log, is kept
-    /// back.
-    pub(super) fn room(&self) -> usize {
-        self.registers.room().saturating_sub(2 * LOGS_MAX)
+    /// How many more chunks can be read. The operations that appends may need, two for each log, are kept back.
+    pub(super) fn capacity_left(&self) -> usize {
+        self.registers.capacity_left().saturating_sub(2 * LOGS_MAX)
     }
 
-    /// The log of this name, or none if there are too many in use.
+    /// The log with this name; `None` if as many as can be known are in use.
     pub(super) fn open(&mut self, name: &str) -> Option<usize> {
         if let Some(log) = self.find(name) {
             return Some(log);
         }
         if self.logs.len() >= LOGS_MAX {
-            // All in turn, so the oldest: the newest are most likely in use.
-            let mut turns = (self.next_forgotten..LOGS_MAX).chain(0..self.next_forgotten);
-            let idle = turns.find(|log| self.is_idle(&self.logs[*log]))?;
+            // One after the other, so the oldest: the newest are most likely in use.
+            let mut logs = (self.next_forgotten..LOGS_MAX).chain(0..self.next_forgotten);
+            let idle = logs.find(|log| self.is_idle(&self.logs[*log]))?;
             self.next_forgotten = (idle + 1) % LOGS_MAX;
             let Log { name, chunks, .. } = self.logs.remove(idle);
-            self.names.remove(&name);
-            chunks.values().for_each(|copy| self.registers.close(*copy));
+            self.by_name.remove(&name);
+            for register in chunks.into_values() {
+                self.registers.close(register);
+            }
         }
         let log = self.logs.insert(Log {
             name: name.into(),
@@ -159,116 +163,100 @@ impl Logs {
             low: 0,
             high: None,
             step: 0,
-            waiting: VecDeque::new(),
-            riders: Vec::new(),
-            riders_offset: 0,
+            queue: Queue::default(),
+            offset: 0,
             sent_at: Duration::ZERO,
-            rests_until: Duration::ZERO,
+            resumes_at: Duration::ZERO,
         });
-        self.names.insert(name.into(), log);
+        self.by_name.insert(name.into(), log);
         Some(log)
     }
 
-    /// The log of this name, if it is open.
+    /// The log with this name, if the node knows it.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
+        self.by_name.get(name).copied()
     }
 
     fn is_idle(&self, log: &Log) -> bool {
-        let mut copies = log.chunks.values();
-        log.waiting.is_empty() && copies.all(|copy| self.registers.is_idle(*copy))
+        let mut chunks = log.chunks.values();
+        log.queue.is_empty() && chunks.all(|register| self.registers.is_idle(*register))
     }
 
-    /// Appends an entry; `rider` is named when it is done.
+    /// Appends the entry of a request, which [`on_reply`](Self::on_reply) names when that is done.
     pub(super) fn append(
         &mut self,
         log: usize,
-        (rider, entry): (u64, &RawValue),
-        now: Duration,
-        outbox: &mut Outbox,
+        request: i64,
+        entry: Arc<RawValue>,
+        context: &mut Context<'_>,
     ) {
-        self.logs[log]
-            .waiting
-            .push_back((rider, entry.get().into()));
-        self.advance(log, now, outbox);
+        self.logs[log].queue.push(request, entry);
+        self.advance(log, context);
     }
 
-    /// Takes back an entry that is on no message to the store yet. The answer is whether it was so.
-    pub(super) fn withdraw(&mut self, log: usize, rider: u64) -> bool {
-        let waiting = &mut self.logs[log].waiting;
-        let found = waiting.iter().position(|(waiting, _)| *waiting == rider);
-        found.and_then(|index| waiting.remove(index)).is_some()
+    /// Gives an append up. If its entry has not been sent yet, it never will be.
+    pub(super) fn withdraw(&mut self, log: usize, request: i64) -> Applied {
+        self.logs[log].queue.withdraw(request)
     }
 
-    /// Whether there is an entry at `offset`, as far as is known at a time since `since`; if nothing is, it is found
-    /// out. There must be [room](Self::room).
-    pub(super) fn look(
+    /// Whether it is known what a reader at `offset` gets: there is an entry, or there was none at a time since `since`.
+    /// If not, the chunk is read, for which there must be [capacity](Self::capacity_left).
+    pub(super) fn read(
         &mut self,
         (log, offset): (usize, u64),
         since: Duration,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) -> Option<bool> {
-        let chunk = offset / CHUNK_ENTRIES;
-        let copy = self.copy(Place { log, chunk });
-        if let Some((known, known_at)) = self.registers.known(copy) {
-            let is_there = known.version() > offset % CHUNK_ENTRIES;
-            if is_there || known_at >= since {
-                return Some(is_there);
-            }
+        context: &mut Context<'_>,
+    ) -> bool {
+        let register = self.register(Place::of(log, offset));
+        let known = self.registers.known(register);
+        let is_known = known.is_some_and(|(chunk, known_at)| {
+            known_at >= since || chunk.version() > offset % CHUNK_ENTRIES
+        });
+        if !is_known {
+            self.registers.read(register, context);
         }
-        self.registers.read(copy, now, outbox);
-        None
+        is_known
     }
 
-    /// The entries of a log from `offset` on that are at hand.
-    pub(super) fn entries_from(
-        &self,
-        name: &str,
-        offset: u64,
-    ) -> impl Iterator<Item = (u64, &str)> {
-        let log = self.names.get(name).map(|log| &self.logs[*log]);
-        (offset..).map_while(move |offset| {
-            let copy = *log?.chunks.get(&(offset / CHUNK_ENTRIES))?;
-            let (chunk, _) = self.registers.known(copy)?;
-            let entry = chunk.entries.get((offset % CHUNK_ENTRIES) as usize)?;
-            Some((offset, &**entry))
-        })
+    /// The entry at an offset, if it is known.
+    pub(super) fn entry(&self, log: usize, offset: u64) -> Option<&Arc<RawValue>> {
+        let register = self.logs[log].chunks.get(&(offset / CHUNK_ENTRIES))?;
+        let (chunk, _) = self.registers.known(*register)?;
+        chunk.entries.get((offset % CHUNK_ENTRIES) as usize)
     }
 
-    /// The copy of a chunk. If there are too many, others that are idle are forgotten.
-    fn copy(&mut self, place: Place) -> usize {
+    /// The register of a chunk. If too many are kept, others that are idle are forgotten.
+    fn register(&mut self, place: Place) -> RegisterId {
         let log = &mut self.logs[place.log];
-        if let Some(copy) = log.chunks.get(&place.chunk) {
-            return *copy;
+        if let Some(register) = log.chunks.get(&place.chunk) {
+            return *register;
         }
         if log.chunks.len() >= CHUNKS_KEPT_MAX {
-            let low = log.low;
             let registers = &mut self.registers;
-            log.chunks.retain(|chunk, copy| {
-                let is_kept = *chunk == low || !registers.is_idle(*copy);
+            log.chunks.retain(|chunk, register| {
+                let is_kept = *chunk == log.low || !registers.is_idle(*register);
                 if !is_kept {
-                    registers.close(*copy);
+                    registers.close(*register);
                 }
                 is_kept
             });
         }
         let key = alloc::format!("{}/{}/{}", self.prefix, log.name, place.chunk);
-        let copy = self.registers.open(key, place);
-        log.chunks.insert(place.chunk, copy);
-        copy
+        let register = self.registers.open(&key, place);
+        log.chunks.insert(place.chunk, register);
+        register
     }
 
-    /// The chunk to append to, if it is known; else it is being looked for.
-    fn last_chunk(&mut self, index: usize, now: Duration, outbox: &mut Outbox) -> Option<usize> {
+    /// The last chunk and the number of its entries, if they are known; else the end is searched for.
+    fn end(&mut self, index: usize, context: &mut Context<'_>) -> Option<(RegisterId, u64)> {
         loop {
             let Log {
                 low, high, step, ..
             } = self.logs[index];
             let chunk = high.map_or(low + step, |high| low.midpoint(high));
-            let copy = self.copy(Place { log: index, chunk });
-            let Some((known, _)) = self.registers.known(copy) else {
-                self.registers.read(copy, now, outbox);
+            let register = self.register(Place { log: index, chunk });
+            let Some((known, _)) = self.registers.known(register) else {
+                self.registers.read(register, context);
                 return None;
             };
             let log = &mut self.logs[index];
@@ -278,129 +266,122 @@ impl Logs {
                 log.high = high.filter(|high| *high > log.low);
             } else if known.version() > 0 || chunk == low {
                 (log.low, log.high, log.step) = (chunk, None, 0);
-                return Some(copy);
+                return Some((register, known.version()));
             } else {
                 log.high = Some(chunk);
             }
         }
     }
 
-    /// Starts the next append, if there is something to append and none is under way.
-    fn advance(&mut self, index: usize, now: Duration, outbox: &mut Outbox) {
+    /// Starts the next append, if there is something to append and none is in flight.
+    fn advance(&mut self, index: usize, context: &mut Context<'_>) {
         let log = &self.logs[index];
-        if log.waiting.is_empty() || !log.riders.is_empty() {
+        if !log.queue.is_ready() {
             return;
         }
-        if now < log.rests_until {
-            self.resting.insert((log.rests_until, index));
+        if context.now < log.resumes_at {
+            self.backing_off.insert((log.resumes_at, index));
             return;
         }
-        let Some(copy) = self.last_chunk(index, now, outbox) else {
+        let Some((register, entries)) = self.end(index, context) else {
             return;
         };
-        let (known, _) = self.registers.known(copy).expect("the last chunk is known");
-        let mut wanted = known.clone();
-        let space = (CHUNK_ENTRIES - known.version()) as usize;
         let log = &mut self.logs[index];
-        log.riders_offset = log.low * CHUNK_ENTRIES + known.version();
-        let boarding = log.waiting.len().min(space);
-        log.riders.extend(log.waiting.drain(..boarding));
-        log.sent_at = now;
-        self.last_round_id += 1;
-        let entries = log.riders.iter().map(|(_, entry)| entry.clone());
-        wanted.append(entries, &self.node, self.last_round_id);
-        self.registers.change(copy, wanted, now, outbox);
+        log.offset = log.low * CHUNK_ENTRIES + entries;
+        log.sent_at = context.now;
+        self.last_append_id += 1;
+        let (node, append_id) = (&self.node, self.last_append_id);
+        log.queue.send((CHUNK_ENTRIES - entries) as usize);
+        let batch = log.queue.in_flight().cloned();
+        let append = |chunk: &mut Chunk| chunk.append(batch, node, append_id);
+        self.registers.change(register, append, context);
     }
 
-    /// A reply has come, perhaps from the store; `value` is its field of that name.
-    pub(super) fn reply<F>(
+    /// Takes in a reply, if it is one of the store's to a question about these logs; `value` is its field of that name.
+    pub(super) fn on_reply<F>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
-        now: Duration,
-        outbox: &mut Outbox,
-    ) {
-        self.registers.reply(reply, value, now, outbox);
-        while let Some(event) = self.registers.event() {
-            let (Event::Known(place)
-            | Event::Applied(place)
-            | Event::Lost(place)
-            | Event::Foreign(place)) = event;
-            match event {
-                Event::Known(Place { log, chunk }) => {
-                    self.progress.push_back(Progress::Known { log, chunk });
-                }
-                Event::Applied(_) => self.applied(place, now),
-                Event::Lost(_) => self.lost(place),
-                Event::Foreign(_) => self.foreign(place),
+        context: &mut Context<'_>,
+    ) -> Option<Progress> {
+        let Done {
+            name: place,
+            outcome,
+        } = self.registers.on_reply(reply, value, context)?;
+        let mut progress = Progress {
+            place,
+            unreadable: None,
+            appended: Vec::new(),
+        };
+        match outcome {
+            Outcome::Read => {}
+            Outcome::Applied => progress.appended = self.on_applied(place, context.now),
+            Outcome::Lost => self.logs[place.log].queue.on_lost(),
+            Outcome::Unexpected => {
+                let register = self.logs[place.log].chunks[&place.chunk];
+                let text = self.registers.unexpected_value(register);
+                progress.appended = self.on_unexpected(place, &text);
+                progress.unreadable = Some(text);
             }
-            self.advance(place.log, now, outbox);
+            Outcome::Refused(_) => unreachable!("no append is sent once"),
         }
+        self.advance(place.log, context);
+        Some(progress)
     }
 
-    fn applied(&mut self, place: Place, now: Duration) {
+    fn on_applied(&mut self, place: Place, now: Duration) -> Vec<(i64, Result<u64, Error>)> {
         let log = &mut self.logs[place.log];
         if self.has_rivals {
-            let round_trip = (now - log.sent_at).min(REST_MAX);
-            let rest = self.random.below(round_trip.as_nanos() as u64 + 1);
-            log.rests_until = now + Duration::from_nanos(rest);
+            let round_trip = (now - log.sent_at).min(BACKOFF_MAX);
+            let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
+            log.resumes_at = now + Duration::from_nanos(backoff);
         }
-        for (offset, (rider, _)) in (log.riders_offset..).zip(log.riders.drain(..)) {
-            self.progress
-                .push_back(Progress::Appended { rider, offset });
-        }
-        let (known, _) = self
-            .registers
-            .known(log.chunks[&place.chunk])
-            .expect("it was changed");
-        if known.is_full() {
-            // Whoever fills a chunk is likely to begin the next one.
-            let next = self.copy(Place {
+        let appended = log.queue.on_applied().zip((log.offset..).map(Ok));
+        let appended = appended.collect();
+        let known = self.registers.known(log.chunks[&place.chunk]);
+        if known.is_some_and(|(chunk, _)| chunk.is_full()) {
+            // The node that fills a chunk is likely to begin the next one.
+            let next = self.register(Place {
                 chunk: place.chunk + 1,
                 ..place
             });
             self.registers.assume_missing(next);
         }
-        let Place { log, chunk } = place;
-        self.progress.push_back(Progress::Known { log, chunk });
+        appended
     }
 
-    /// The riders board the next append, in their old order and before what came later.
-    fn lost(&mut self, place: Place) {
+    /// Nothing can be appended to a log with an unexpected value in it, unless an append to another chunk is in flight.
+    fn on_unexpected(&mut self, place: Place, text: &str) -> Vec<(i64, Result<u64, Error>)> {
         let log = &mut self.logs[place.log];
-        for rider in log.riders.drain(..).rev() {
-            log.waiting.push_front(rider);
+        let end = log.chunks.get(&log.low);
+        if end.is_some_and(|end| self.registers.is_changing(*end)) {
+            return Vec::new();
         }
-    }
-
-    fn foreign(&mut self, place: Place) {
-        let log = &mut self.logs[place.log];
-        let riders = log.riders.drain(..).chain(log.waiting.drain(..));
-        let foreign = riders.map(|(rider, _)| Progress::Foreign { rider });
-        self.progress.extend(foreign);
-    }
-
-    /// What has happened, oldest first.
-    pub(super) fn progress(&mut self) -> Option<Progress> {
-        self.progress.pop_front()
+        let failed = log.queue.fail(text);
+        failed
+            .map(|(request, error)| (request, Err(error)))
+            .collect()
     }
 
     /// When [`wake`](Self::wake) is wanted.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let rested = self.resting.first().map(|(rested_at, _)| *rested_at);
-        rested.into_iter().chain(self.registers.deadline()).min()
+        let resumes_at = self.backing_off.first().map(|(resumes_at, _)| *resumes_at);
+        resumes_at
+            .into_iter()
+            .chain(self.registers.deadline())
+            .min()
     }
 
-    /// Asks the store again where it has not answered, and appends where there was rest enough.
-    pub(super) fn wake(&mut self, now: Duration, outbox: &mut Outbox) {
-        self.registers.wake(now, outbox);
-        while let Some((rested_at, log)) = self.resting.first().copied()
-            && rested_at <= now
+    /// Asks the store again where it has not replied in time, and appends where the backoff has ended.
+    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        self.registers.wake(context);
+        while let Some((resumes_at, log)) = self.backing_off.first().copied()
+            && resumes_at <= context.now
         {
-            self.resting.pop_first();
-            // Those who waited may have given up, and the log may have been forgotten since.
+            self.backing_off.pop_first();
+            // The requests may have been given up, and the log may have been forgotten since.
             if self.logs.contains(log) {
-                self.advance(log, now, outbox);
+                self.advance(log, context);
             }
         }
     }

@@ -1,32 +1,39 @@
-//! Every other node, fed arbitrary sequences of requests, store answers, gossip and lines with time passing: each
-//! operation is answered once and in time, and no node asks to be woken in the past.
+//! Every node, fed arbitrary sequences of requests, store answers, gossip and lines with time passing: each operation is
+//! answered once and in time, and no node asks to be woken in the past.
 
 #![no_main]
 
-use std::collections::BTreeMap;
+#[path = "../../world/lone.rs"]
+mod lone;
+#[path = "../../world/store.rs"]
+mod store;
+
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use eddy::program::{
-    Broadcast, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister, UniqueIds,
+    Broadcast, GCounter, GSet, Kafka, LinKv, PnCounter, Program, TxnListAppend, TxnRwRegister,
+    UniqueIds, read,
 };
-use eddy::workbench::sim::{Machine, Start, start};
 use libfuzzer_sys::fuzz_target;
+use lone::Lone;
 use serde_json::{Value, json};
-
-/// By when every node answers, unless it is told otherwise.
-const OP_TIMEOUT: Duration = Duration::from_millis(4500);
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     program: u8,
+    level: u8,
+    batch_max: u8,
+    pending_max: u8,
+    rpc_timeout_ms: u16,
+    op_timeout_ms: u16,
     steps: Vec<Step<'a>>,
 }
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
     /// A request of that form, of that key and with that value.
-    Ask(u8, u8, i32),
+    Ask(u8, u8, i64),
     Time(u16),
     /// The store does what the question with this number asks.
     Answer(u8),
@@ -39,17 +46,8 @@ enum Step<'a> {
     Line(&'a str),
 }
 
-struct World {
-    node: Box<dyn Machine>,
-    now: Duration,
-    questions: Vec<Value>,
-    values: BTreeMap<String, Value>,
-    /// By when each operation is answered, until it is.
-    deadlines: Vec<Option<Duration>>,
-}
-
 /// What clients ask of any of the nodes. Each has no use for what is another's.
-fn request(form: u8, key: u8, value: i32) -> Value {
+fn request(form: u8, key: u8, value: i64) -> Value {
     let key = key % 4;
     let name = format!("k{key}");
     match form % 14 {
@@ -70,139 +68,68 @@ fn request(form: u8, key: u8, value: i32) -> Value {
     }
 }
 
-impl World {
-    fn say(&mut self, src: &str, body: &Value) {
-        let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
-        self.node.receive(&line, self.now);
+fn play<P: Program>(flags: &[String], input: Input) {
+    let program = read::<P>(flags).expect("the flags are right");
+    let op_timeout = match flags.is_empty() {
+        // Such a node waits for nothing.
+        true => Duration::ZERO,
+        false => Duration::from_millis(input.op_timeout_ms.max(1).into()),
+    };
+    let mut lone = Lone::new(program.workload(1), op_timeout);
+    for step in input.steps {
+        take(&mut lone, step);
     }
+    lone.finish();
+}
 
-    fn ask(&mut self, mut body: Value) {
-        body["msg_id"] = json!(self.deadlines.len());
-        self.deadlines.push(Some(self.now + OP_TIMEOUT));
-        self.say("c1", &body);
-    }
-
-    fn answer(&mut self, number: u8, answer: impl FnOnce(&mut Self, &Value) -> Option<Value>) {
-        let count = self.questions.len().max(1);
-        if let Some(question) = self.questions.get(usize::from(number) % count).cloned()
-            && let Some(mut body) = answer(self, &question["body"])
-        {
-            body["in_reply_to"] = question["body"]["msg_id"].clone();
-            self.say("lin-kv", &body);
+fn take<W: eddy::node::Workload>(lone: &mut Lone<W>, step: Step) {
+    let count = lone.questions.len();
+    let question = |number: u8| usize::from(number) % count;
+    match step {
+        Step::Ask(form, key, value) => lone.ask(request(form, key, value)),
+        Step::Time(passed_ms) => lone.pass(Duration::from_millis(passed_ms.into())),
+        Step::Answer(_) | Step::Error(..) | Step::Value(..) if count == 0 => {}
+        Step::Answer(number) => lone.answer(question(number)),
+        Step::Error(number, code) => {
+            lone.answer_with(question(number), json!({"type": "error", "code": code}));
         }
-    }
-
-    fn handle(&mut self, body: &Value) -> Value {
-        let key = body["key"].to_string();
-        let error = |code| json!({"type": "error", "code": code, "text": "as the fuzzer says"});
-        match (
-            body["type"].as_str().expect("it is text"),
-            self.values.get(&key),
-        ) {
-            ("read", Some(value)) => json!({"type": "read_ok", "value": value}),
-            ("read", None) => error(20),
-            ("write", _) => {
-                self.values.insert(key, body["value"].clone());
-                json!({"type": "write_ok"})
-            }
-            (_, Some(value)) if *value != body["from"] => error(22),
-            (_, None) if body["create_if_not_exists"] != true => error(20),
-            _ => {
-                self.values.insert(key, body["to"].clone());
-                json!({"type": "cas_ok"})
+        Step::Value(number, value) => {
+            if let Ok(value) = serde_json::from_str::<Value>(value) {
+                let read_ok = json!({"type": "read_ok", "value": value});
+                lone.answer_with(question(number), read_ok);
             }
         }
-    }
-
-    fn listen(&mut self) {
-        let output = String::from_utf8(self.node.output().to_vec()).expect("nodes write UTF-8");
-        self.node.written(output.len());
-        for line in output.lines() {
-            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
-            let dest = message["dest"].as_str().expect("it is text");
-            if dest.ends_with("-kv") && message["body"]["in_reply_to"].is_null() {
-                self.questions.push(message);
-            } else if dest == "c1" {
-                let index = message["body"]["in_reply_to"].as_u64();
-                let index = index.expect("it is a reply") as usize;
-                let deadline = self.deadlines[index].take();
-                let deadline = deadline.expect("each is answered once");
-                assert!(self.now <= deadline, "late: {line}");
+        Step::Gossip(body) => {
+            if let Ok(body) = serde_json::from_str(body) {
+                lone.tell("n1", body);
             }
         }
-    }
-
-    fn pass(&mut self, until: Duration) {
-        while let Some(deadline) = self.node.deadline().filter(|deadline| *deadline <= until) {
-            self.now = self.now.max(deadline);
-            self.node.wake(self.now);
-            assert!(
-                self.node.deadline().is_none_or(|next| next > self.now),
-                "it would spin"
-            );
-            self.listen();
-        }
-        self.now = until;
-        let mut waiting = self.deadlines.iter().flatten();
-        assert!(
-            waiting.all(|deadline| *deadline > self.now),
-            "not answered in time"
-        );
-    }
-
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Ask(form, key, value) => self.ask(request(form, key, value)),
-            Step::Time(passed_ms) => self.pass(self.now + Duration::from_millis(passed_ms.into())),
-            Step::Answer(number) => self.answer(number, |world, body| Some(world.handle(body))),
-            Step::Error(number, code) => {
-                self.answer(number, |_, _| Some(json!({"type": "error", "code": code})));
-            }
-            Step::Value(number, value) => self.answer(number, |_, _| {
-                let value: Value = serde_json::from_str(value).ok()?;
-                Some(json!({"type": "read_ok", "value": value}))
-            }),
-            Step::Gossip(body) => {
-                if let Ok(body) = serde_json::from_str(body) {
-                    self.say("n1", &body);
-                }
-            }
-            // Not in the name of the one whose answers are counted.
-            Step::Line(line) if !line.contains("c1") && !line.contains('\\') => {
-                self.node.receive(line, self.now);
-            }
-            Step::Line(_) => {}
-        }
-        self.listen();
+        // Not in the name of the one whose answers are counted.
+        Step::Line(line) if !line.contains("c1") && !line.contains('\\') => lone.receive(line),
+        Step::Line(_) => {}
     }
 }
 
 fuzz_target!(|input: Input| {
-    let programs: [fn() -> Start; 8] = [
-        || start(PnCounter::default()),
-        || start(Broadcast::default()),
-        || start(GSet::default()),
-        || start(Kafka::default()),
-        || start(LinKv::default()),
-        || start(TxnRwRegister::default()),
-        || start(TxnListAppend::default()),
-        || start(UniqueIds::default()),
+    let levels = ["regular", "linearizable", "sequential", "eventual"];
+    let limits = [
+        format!("--max-pending={}", input.pending_max.max(1)),
+        format!("--rpc-timeout={}", input.rpc_timeout_ms.max(1)),
+        format!("--op-timeout={}", input.op_timeout_ms.max(1)),
     ];
-    let program = programs[usize::from(input.program) % programs.len()]();
-    let mut world = World {
-        node: program(1),
-        now: Duration::ZERO,
-        questions: Vec::new(),
-        values: BTreeMap::new(),
-        deadlines: Vec::new(),
-    };
-    world.say(
-        "c0",
-        &json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": 1}),
-    );
-    world.listen();
-    for step in input.steps {
-        world.take(step);
+    let level = levels[usize::from(input.level) % levels.len()];
+    let mut counter = limits.to_vec();
+    counter.push(format!("--consistency={level}"));
+    counter.push(format!("--max-batch={}", input.batch_max.max(1)));
+    match input.program % 9 {
+        0 => play::<GCounter>(&counter, input),
+        1 => play::<PnCounter>(&counter, input),
+        2 => play::<Kafka>(&limits, input),
+        3 => play::<LinKv>(&limits, input),
+        4 => play::<TxnListAppend>(&limits, input),
+        5 => play::<Broadcast>(&[], input),
+        6 => play::<GSet>(&[], input),
+        7 => play::<TxnRwRegister>(&[], input),
+        _ => play::<UniqueIds>(&[], input),
     }
-    world.pass(world.now + OP_TIMEOUT);
 });

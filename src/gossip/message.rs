@@ -1,0 +1,85 @@
+use alloc::vec::Vec;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::protocol::{Encode, Error, ErrorCode, MessageWriter, ObjectWriter};
+
+/// The fields `gossip` and `entries` of a message, as they were received.
+///
+/// They are decoded when the message is known to come from a node. In any other message they are unknown fields, which
+/// are ignored whatever they hold.
+#[derive(Clone, Copy)]
+pub struct Fields<'a> {
+    /// The field `gossip`: incarnation, positions and acknowledgement.
+    pub gossip: Option<&'a RawValue>,
+    /// The field `entries`: a list. It is left out if there are none.
+    pub entries: Option<&'a RawValue>,
+}
+
+impl Fields<'_> {
+    /// Decodes the head.
+    ///
+    /// # Errors
+    ///
+    /// When there is none or it is malformed.
+    pub(super) fn head(&self) -> Result<Head, Error> {
+        let head = self.gossip.ok_or_else(|| Error::missing("gossip"))?;
+        serde_json::from_str(head.get()).map_err(|error| {
+            let text = alloc::format!("malformed gossip: {error}");
+            Error::new(ErrorCode::MALFORMED_REQUEST, text)
+        })
+    }
+}
+
+/// The field `gossip`. Positions are those of the sender's own entries, but for `received`.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    /// The sender's incarnation.
+    pub(super) incarnation: u64,
+    /// The entries are all that the receiver lacks from this position on. 0 if there are none.
+    #[serde(default)]
+    pub(super) after: u64,
+    /// A receiver that had all entries before `after` now has all before this position. 0 if there are no entries.
+    #[serde(default)]
+    pub(super) end: u64,
+    /// The receiver's incarnation, as far as the sender knows.
+    pub(super) peer: Option<u64>,
+    /// The sender has received all entries of that incarnation before this position.
+    #[serde(default)]
+    pub(super) received: u64,
+}
+
+impl Head {
+    /// Adds this head and these entries, which are separated by commas, to a message.
+    pub(super) fn write(&self, entries: &[u8], message: MessageWriter<'_>) {
+        let message = message.field("gossip", self);
+        if !entries.is_empty() {
+            message.field("entries", List(entries));
+        }
+    }
+}
+
+// Flat, as the entries of a counter are: serde_json takes memory to pass over JSON in JSON in JSON.
+impl Encode for Head {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut head = ObjectWriter::new(out);
+        head.field("incarnation", self.incarnation);
+        if self.end > 0 {
+            head.field("after", self.after).field("end", self.end);
+        }
+        if let Some(peer) = self.peer {
+            head.field("peer", peer).field("received", self.received);
+        }
+    }
+}
+
+struct List<'a>(&'a [u8]);
+
+impl Encode for List<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        out.extend_from_slice(self.0);
+        out.push(b']');
+    }
+}

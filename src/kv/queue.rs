@@ -1,0 +1,174 @@
+use alloc::collections::VecDeque;
+
+use crate::node::Applied;
+use crate::protocol::Error;
+
+/// The operations of clients that wait for changes of one register, oldest first (group commit).
+///
+/// The first of them are the batch in flight: one change carries them all. An operation that arrives meanwhile joins the
+/// next batch, never the one in flight, whose change may have been applied already.
+///
+/// An operation is known by the id of its [request](crate::node::Requests); `T` is what has to be changed.
+#[derive(Debug)]
+pub struct Queue<T> {
+    operations: VecDeque<(i64, T)>,
+    in_flight: usize,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Queue {
+            operations: VecDeque::new(),
+            in_flight: 0,
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Adds an operation to those that wait for the next batch.
+    pub fn push(&mut self, request: i64, operation: T) {
+        self.operations.push_back((request, operation));
+    }
+
+    /// Whether there is no operation, in flight or waiting.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Whether a batch can be sent: operations wait and none is in flight.
+    pub fn is_ready(&self) -> bool {
+        self.in_flight == 0 && !self.is_empty()
+    }
+
+    /// Makes up to `operations_max` operations the batch in flight. None may be in flight.
+    pub fn send(&mut self, operations_max: usize) {
+        assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
+        self.in_flight = self.operations.len().min(operations_max);
+    }
+
+    /// The batch in flight.
+    pub fn in_flight(&self) -> impl Iterator<Item = &T> {
+        let batch = self.operations.iter().take(self.in_flight);
+        batch.map(|(_, operation)| operation)
+    }
+
+    /// The requests of the batch in flight.
+    pub fn requests_in_flight(&self) -> impl Iterator<Item = i64> {
+        let batch = self.operations.iter().take(self.in_flight);
+        batch.map(|(request, _)| *request)
+    }
+
+    /// The change was applied: takes the batch out and gives its requests.
+    pub fn on_applied(&mut self) -> impl Iterator<Item = i64> {
+        let batch = self.operations.drain(..self.in_flight);
+        self.in_flight = 0;
+        batch.map(|(request, _)| request)
+    }
+
+    /// The change was not applied and never will be: its operations join the next batch.
+    pub fn on_lost(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Gives up an operation. It is taken out unless it is in flight; then it may be applied.
+    pub fn withdraw(&mut self, request: i64) -> Applied {
+        let mut waiting = self.operations.range(self.in_flight..);
+        let index = waiting.position(|(waiting, _)| *waiting == request);
+        match index.and_then(|index| self.operations.remove(self.in_flight + index)) {
+            Some(_) => Applied::Never,
+            None => Applied::Perhaps,
+        }
+    }
+
+    /// Takes out the operations that `is_refused` says so of. None may be in flight.
+    pub fn refuse(&mut self, mut is_refused: impl FnMut(i64, &T) -> bool) {
+        assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
+        self.operations
+            .retain(|(request, operation)| !is_refused(*request, operation));
+    }
+
+    /// Gives up all operations for the reason `why`: takes them out, each request with the error that answers it.
+    pub fn fail(&mut self, why: &str) -> impl Iterator<Item = (i64, Error)> {
+        let in_flight = core::mem::take(&mut self.in_flight);
+        let operations = self.operations.drain(..).enumerate();
+        operations.map(move |(index, (request, _))| {
+            let applied = match index < in_flight {
+                true => Applied::Perhaps,
+                false => Applied::Never,
+            };
+            (request, applied.error(alloc::string::String::from(why)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::protocol::ErrorCode;
+
+    fn queue(operations: &[(i64, char)]) -> Queue<char> {
+        let mut queue = Queue::default();
+        for (request, operation) in operations {
+            queue.push(*request, *operation);
+        }
+        queue
+    }
+
+    #[test]
+    fn what_arrives_while_a_batch_is_in_flight_joins_the_next_one() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b')]);
+        assert!(queue.is_ready());
+        queue.send(10);
+        queue.push(3, 'c');
+        assert!(!queue.is_ready());
+        assert_eq!(queue.in_flight().collect::<Vec<_>>(), [&'a', &'b']);
+        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2]);
+        assert!(queue.is_ready());
+        queue.send(10);
+        assert_eq!(queue.in_flight().collect::<Vec<_>>(), [&'c']);
+    }
+
+    #[test]
+    fn a_batch_that_is_lost_comes_first_in_the_next_one() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c')]);
+        queue.send(2);
+        queue.on_lost();
+        queue.send(10);
+        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn only_what_is_not_in_flight_can_be_withdrawn() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b')]);
+        queue.send(1);
+        assert_eq!(queue.withdraw(1), Applied::Perhaps);
+        assert_eq!(queue.withdraw(2), Applied::Never);
+        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_in_flight_when_all_fail_may_have_been_applied() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b')]);
+        queue.send(1);
+        let failed = queue
+            .fail("no")
+            .map(|(request, error)| (request, error.code));
+        let expected = [
+            (1, ErrorCode::TIMEOUT),
+            (2, ErrorCode::TEMPORARILY_UNAVAILABLE),
+        ];
+        assert_eq!(failed.collect::<Vec<_>>(), expected);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "a batch that was sent stays as it is")]
+    fn nothing_is_added_to_a_batch_in_flight() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b')]);
+        queue.send(1);
+        queue.send(1);
+    }
+}

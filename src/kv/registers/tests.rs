@@ -1,0 +1,418 @@
+use alloc::{format, vec, vec::Vec};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::*;
+use crate::node::Outbox;
+
+/// A list that only grows. No number is in it twice, so its last one shows that it was added.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+struct List(Vec<u64>);
+
+impl Register for List {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        self.0 = serde_json::from_str(json)?;
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn shows(&self, wanted: &Self) -> bool {
+        wanted.0.last().is_some_and(|last| self.0.contains(last))
+    }
+}
+
+impl Encode for List {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.as_slice().encode(out);
+    }
+}
+
+/// What the messages of the store hold.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+/// One register, and what is sent to its store.
+struct Engine {
+    registers: Registers<List, &'static str>,
+    list: RegisterId,
+    outbox: Outbox,
+    now: Duration,
+}
+
+/// A message to the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Sent {
+    kind: String,
+    id: i64,
+    line: String,
+}
+
+impl Engine {
+    /// Nothing is known and nothing is under way.
+    fn new() -> Self {
+        let mut random = Random::new(1);
+        let mut registers = Registers::new("lin-kv", &Limits::default(), &mut random);
+        Engine {
+            list: registers.open("k", "list"),
+            registers,
+            outbox: Outbox::of_n0(),
+            now: Duration::ZERO,
+        }
+    }
+
+    fn act<A>(
+        &mut self,
+        act: impl FnOnce(&mut Registers<List, &'static str>, RegisterId, &mut Context<'_>) -> A,
+    ) -> A {
+        let mut context = Context {
+            now: self.now,
+            outbox: &mut self.outbox,
+        };
+        act(&mut self.registers, self.list, &mut context)
+    }
+
+    fn read(&mut self) {
+        self.act(|registers, list, context| registers.read(list, context));
+    }
+
+    fn add(&mut self, number: u64) {
+        let add = |list: &mut List| list.0.push(number);
+        self.act(|registers, list, context| registers.change(list, add, context));
+    }
+
+    /// A read is under way.
+    fn reading() -> Self {
+        let mut engine = Self::new();
+        engine.read();
+        engine
+    }
+
+    /// The register is known to hold these numbers.
+    fn knows(numbers: &[u64]) -> Self {
+        let mut engine = Self::reading();
+        let read = engine.sent().remove(0);
+        engine.answer(&read, &format!(r#""type":"read_ok","value":{numbers:?}"#));
+        engine
+    }
+
+    /// The cas from `[1]` to `[1,2]` is under way.
+    fn casing() -> Self {
+        let mut engine = Self::knows(&[1]);
+        engine.add(2);
+        engine
+    }
+
+    /// The same change without a reply in time, so the register is being read.
+    fn in_doubt() -> Self {
+        let mut engine = Self::casing();
+        engine.sent();
+        engine.wait();
+        engine
+    }
+
+    /// A write that is sent once is under way.
+    fn writing_once() -> Self {
+        let mut engine = Self::new();
+        let value = List(vec![9]);
+        engine.act(|registers, list, context| registers.write_once(list, &value, context));
+        engine
+    }
+
+    fn answer(&mut self, request: &Sent, body: &str) -> Option<Done<&'static str>> {
+        self.hear("lin-kv", &format!(r#"{body},"in_reply_to":{}"#, request.id))
+    }
+
+    fn hear(&mut self, src: &str, body: &str) -> Option<Done<&'static str>> {
+        let line = format!(r#"{{"src":"{src}","dest":"n0","body":{{{body}}}}}"#);
+        let reply = Message::<Fields>::parse(&line).expect("a message");
+        let value = reply.body.fields.value;
+        self.act(|registers, _, context| registers.on_reply(&reply, value, context))
+    }
+
+    /// Lets time pass until something is sent again.
+    fn wait(&mut self) {
+        while self.outbox.is_empty() {
+            self.now = self.registers.deadline().expect("something is under way");
+            self.act(|registers, _, context| registers.wake(context));
+        }
+    }
+
+    /// What has been sent since the last call.
+    fn sent(&mut self) -> Vec<Sent> {
+        let output = self.outbox.take_output();
+        let sent = output.lines().map(|line| {
+            let message = Message::<IgnoredAny>::parse(line).expect("a message");
+            Sent {
+                kind: message.body.kind.into(),
+                id: message
+                    .body
+                    .msg_id
+                    .and_then(|id| id.number())
+                    .expect("an id"),
+                line: line.into(),
+            }
+        });
+        sent.collect()
+    }
+
+    /// The states of the operations under way.
+    fn states(&self) -> Vec<State> {
+        let operations = self.registers.operations.iter();
+        operations.map(|(_, operation)| operation.state).collect()
+    }
+
+    fn known(&self) -> Option<&[u64]> {
+        let (known, _) = self.registers.known(self.list)?;
+        Some(&known.0)
+    }
+}
+
+/// A message without its id.
+fn content(sent: &Sent) -> String {
+    sent.line.replace(&format!("{}", sent.id), "")
+}
+
+const CAS_OK: &str = r#""type":"cas_ok""#;
+const REFUSED: &str = r#""type":"error","code":22"#;
+const MISSING: &str = r#""type":"error","code":20"#;
+
+#[test]
+fn each_answer_leads_to_the_next_state() {
+    use Outcome::{Applied, Lost, Read, Refused, Unexpected};
+    use State::{Casing, Done, Reading};
+    let refused = |code| Done(Refused(ErrorCode(code)));
+    let read_ok = |value| format!(r#""type":"read_ok","value":{value}"#);
+    let error = |code| format!(r#""type":"error","code":{code}"#);
+    let plain = |kind| format!(r#""type":"{kind}""#);
+    for (engine, answer, next, sends) in [
+        // A read.
+        (
+            Engine::reading as fn() -> Engine,
+            read_ok("[1,2]"),
+            Done(Read),
+            None,
+        ),
+        (Engine::reading, error(20), Done(Read), None),
+        (Engine::reading, read_ok("\"x\""), Done(Unexpected), None),
+        (Engine::reading, error(11), Reading, None),
+        (Engine::reading, error(22), Reading, None),
+        (Engine::reading, plain("cas_ok"), Reading, None),
+        // A change from [1] to [1,2].
+        (Engine::casing, plain("cas_ok"), Done(Applied), None),
+        (Engine::casing, error(22), Reading, Some("read")),
+        (Engine::casing, error(20), Reading, Some("read")),
+        (Engine::casing, error(11), Casing, None),
+        (Engine::casing, error(13), Casing, None),
+        (Engine::casing, read_ok("[1,2]"), Casing, None),
+        (Engine::casing, plain("write_ok"), Casing, None),
+        // The same change, in doubt.
+        (Engine::in_doubt, read_ok("[1,2]"), Done(Applied), None),
+        (Engine::in_doubt, read_ok("[1,2,3]"), Done(Applied), None),
+        (Engine::in_doubt, read_ok("[1,3]"), Done(Lost), None),
+        (Engine::in_doubt, read_ok("[1]"), Casing, Some("cas")),
+        (Engine::in_doubt, error(20), Casing, Some("cas")),
+        (Engine::in_doubt, read_ok("\"x\""), Done(Unexpected), None),
+        (Engine::in_doubt, error(11), Reading, None),
+        (Engine::in_doubt, plain("cas_ok"), Reading, None),
+        // A write that is sent once.
+        (Engine::writing_once, plain("write_ok"), Done(Applied), None),
+        (Engine::writing_once, error(22), refused(22), None),
+        (Engine::writing_once, error(20), refused(20), None),
+        (Engine::writing_once, error(0), refused(0), None),
+        (Engine::writing_once, read_ok("[9]"), Casing, None),
+    ] {
+        let mut engine = engine();
+        let before = engine.states();
+        let request = engine.sent().pop().expect("it is under way");
+        let done = engine.answer(&request, &answer);
+        let context = format!("{before:?}, {answer}");
+        match next {
+            Done(outcome) => {
+                let name = "list";
+                assert_eq!(done, Some(super::Done { name, outcome }), "{context}");
+                assert_eq!(engine.states(), [], "{context}");
+                assert!(engine.registers.is_idle(engine.list), "{context}");
+            }
+            state => {
+                assert_eq!(done, None, "{context}");
+                assert_eq!(engine.states(), [state], "{context}");
+            }
+        }
+        let sent = engine.sent();
+        let kinds: Vec<&str> = sent.iter().map(|sent| &*sent.kind).collect();
+        assert_eq!(kinds, Vec::from_iter(sends), "{context}");
+    }
+}
+
+#[test]
+fn a_change_without_a_reply_is_resolved_by_reading_and_not_sent_again_before() {
+    let mut engine = Engine::casing();
+    let first = engine.sent();
+    engine.wait();
+    let read = engine.sent();
+    assert_eq!((read.len(), &*read[0].kind), (1, "read"));
+    engine.wait();
+    assert_eq!(engine.sent(), read, "the read is repeated");
+    engine.answer(&read[0], r#""type":"read_ok","value":[1]"#);
+    let second = engine.sent();
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_eq!(content(&first[0]), content(&second[0]));
+}
+
+#[test]
+fn a_change_in_doubt_is_sent_again_unchanged_whatever_else_has_become_known() {
+    let mut engine = Engine::in_doubt();
+    let resolving = engine.sent().remove(0);
+    // A read of its own tells of a newer value before an older one comes.
+    engine.read();
+    let read = engine.sent().remove(0);
+    engine.answer(&read, r#""type":"read_ok","value":[1,3,4]"#);
+    engine.answer(&resolving, r#""type":"read_ok","value":[1]"#);
+    let cas = engine.sent().remove(0);
+    assert!(cas.line.contains(r#""from":[1],"to":[1,2]"#), "{cas:?}");
+    assert_eq!(engine.known(), Some(&[1, 3, 4][..]));
+}
+
+#[test]
+fn a_refusal_after_a_copy_that_was_applied_does_not_lose_the_change() {
+    let mut engine = Engine::casing();
+    let cas = engine.sent().remove(0);
+    engine.answer(&cas, REFUSED);
+    let read = engine.sent().remove(0);
+    let done = engine.answer(&read, r#""type":"read_ok","value":[1,2,3]"#);
+    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    assert_eq!(engine.known(), Some(&[1, 2, 3][..]));
+}
+
+#[test]
+fn a_change_that_a_store_refuses_without_a_reason_is_not_sent_again_at_once() {
+    let mut engine = Engine::casing();
+    let cas = engine.sent().remove(0);
+    engine.answer(&cas, REFUSED);
+    let read = engine.sent().remove(0);
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    assert_eq!(engine.sent(), []);
+    engine.wait();
+    assert_eq!(engine.sent()[0], read, "it is read once more");
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    assert_eq!(engine.sent()[0].kind, "cas");
+}
+
+#[test]
+fn a_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
+    let mut engine = Engine::casing();
+    let first = engine.sent().remove(0);
+    engine.wait();
+    let read = engine.sent().remove(0);
+    assert_eq!(engine.answer(&first, CAS_OK), None);
+    assert_eq!(engine.states(), [State::Reading]);
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    let second = engine.sent().remove(0);
+    for body in [CAS_OK, REFUSED, MISSING] {
+        assert_eq!(engine.answer(&first, body), None);
+    }
+    engine.answer(&read, r#""type":"read_ok","value":[1,3]"#);
+    assert_eq!(engine.states(), [State::Casing]);
+    assert_eq!(engine.sent(), []);
+    let done = engine.answer(&second, CAS_OK);
+    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    assert_eq!(engine.answer(&second, CAS_OK), None, "doubled");
+}
+
+#[test]
+fn only_the_store_answers_for_the_store() {
+    let mut engine = Engine::casing();
+    let cas = engine.sent().remove(0);
+    for src in ["c1", "n1", "seq-kv"] {
+        let body = format!(r#"{CAS_OK},"in_reply_to":{}"#, cas.id);
+        assert_eq!(engine.hear(src, &body), None);
+    }
+    let as_text = format!(r#"{CAS_OK},"in_reply_to":"{}""#, cas.id);
+    assert_eq!(engine.hear("lin-kv", &as_text), None);
+    assert_eq!(engine.states(), [State::Casing]);
+}
+
+#[test]
+fn a_node_never_goes_back_to_an_older_value() {
+    for answer in [r#""type":"read_ok","value":[1]"#, MISSING] {
+        let mut engine = Engine::knows(&[1, 2]);
+        engine.read();
+        let read = engine.sent().remove(0);
+        engine.answer(&read, answer);
+        assert_eq!(engine.known(), Some(&[1, 2][..]));
+    }
+}
+
+#[test]
+fn a_value_is_as_new_as_the_request_that_told_of_it() {
+    let mut engine = Engine::new();
+    engine.now = Duration::from_secs(1);
+    engine.read();
+    let read = engine.sent().remove(0);
+    engine.now = Duration::from_secs(5);
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    let (_, known_at) = engine.registers.known(engine.list).expect("it was read");
+    assert_eq!(known_at, Duration::from_secs(1));
+}
+
+#[test]
+fn a_register_that_is_not_there_is_made_by_its_first_change() {
+    let mut engine = Engine::new();
+    engine.registers.assume_missing(engine.list);
+    engine.add(1);
+    let cas = engine.sent().remove(0);
+    let creates = r#""from":[],"to":[1],"create_if_not_exists":true"#;
+    assert!(cas.line.contains(creates), "{cas:?}");
+    engine.answer(&cas, CAS_OK);
+    engine.add(2);
+    let cas = engine.sent().remove(0);
+    assert!(!cas.line.contains("create_if_not_exists"), "{cas:?}");
+}
+
+#[test]
+fn a_request_that_is_sent_once_is_never_sent_again() {
+    let engine = Engine::writing_once();
+    assert_eq!(engine.registers.deadline(), None);
+}
+
+#[test]
+fn a_register_has_one_read_at_a_time() {
+    let mut engine = Engine::reading();
+    engine.read();
+    assert_eq!(engine.sent().len(), 1);
+}
+
+#[test]
+fn nothing_is_heard_of_a_register_that_was_closed() {
+    let mut engine = Engine::casing();
+    let cas = engine.sent().remove(0);
+    engine.registers.close(engine.list);
+    assert_eq!(engine.states(), []);
+    assert_eq!(engine.answer(&cas, CAS_OK), None);
+    let again = engine.registers.open("k", "again");
+    assert!(engine.registers.known(again).is_none());
+}
+
+#[test]
+fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
+    let mut engine = Engine::reading();
+    let read = engine.sent().remove(0);
+    let silent = engine.registers.deadline().expect("it waits");
+    engine.answer(&read, r#""type":"error","code":11"#);
+    engine.wait();
+    assert!(engine.now * 5 < silent, "{:?}", engine.now);
+    assert_eq!(engine.sent(), [read]);
+}
+
+#[test]
+#[should_panic(expected = "every change makes the version higher")]
+fn a_change_that_leaves_the_version_as_it_is_is_a_bug() {
+    Engine::knows(&[1]).act(|registers, list, context| registers.change(list, |_| {}, context));
+}

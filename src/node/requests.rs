@@ -1,0 +1,261 @@
+use alloc::{borrow::Cow, vec::Vec};
+use core::time::Duration;
+
+use super::{Outbox, Pending, Random};
+use crate::protocol::{Error, ErrorCode, Message, MessageId, MessageWriter, Name};
+
+/// How many bits of a request's id name its slot.
+const SLOT_BITS: u32 = 20;
+
+/// The most requests that can wait at once, whatever the limits say: 1,048,576.
+pub const REQUESTS_MAX: usize = 1 << SLOT_BITS;
+
+/// What a node allows its clients and its store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most requests of clients that wait at once, at most [`REQUESTS_MAX`]; one more is refused with error
+    /// 11.
+    pub pending_max: usize,
+    /// By then a request is answered: with error 11 if it has certainly not been applied, else with error 0.
+    pub op_timeout: Duration,
+    /// How long a store or a peer may take before it is asked again; it grows on repeats, see [`RetryPolicy`](super::RetryPolicy).
+    pub rpc_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            pending_max: 10_000,
+            op_timeout: Duration::from_millis(4500),
+            rpc_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The requests of clients that wait for their answers, each with what the workload has to know of it: `T`.
+///
+/// A request is admitted or refused when it comes, and taken out when it is answered, so it is answered once. Whoever
+/// works on a request holds its id; if the id finds nothing, the request's time was up and it has been answered.
+#[derive(Debug)]
+pub struct Requests<T> {
+    waiting: Pending<Request<T>, SLOT_BITS>,
+    waiting_max: usize,
+    timeout: Duration,
+}
+
+/// One request that waits for its answer.
+#[derive(Debug)]
+pub struct Request<T> {
+    client: Name,
+    msg_id: Option<MessageId>,
+    /// What the workload knows of it.
+    pub operation: T,
+}
+
+/// Whether an operation that is given up may have been applied, or may yet be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// It certainly was not, and never will be.
+    Never,
+    /// Nobody can say.
+    Perhaps,
+}
+
+impl Applied {
+    /// The error for an operation that has no result, for the reason `why`: 11, or 0 if it may be applied.
+    pub fn error(self, why: impl Into<Cow<'static, str>>) -> Error {
+        let why = why.into();
+        match self {
+            Applied::Never => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why),
+            Applied::Perhaps => Error::new(
+                ErrorCode::TIMEOUT,
+                alloc::format!("{why}; the operation may still be applied, once"),
+            ),
+        }
+    }
+}
+
+impl<T> Requests<T> {
+    /// None waits yet. `random` starts their ids.
+    pub fn new(limits: &Limits, random: &mut Random) -> Self {
+        Requests {
+            waiting: Pending::new(random),
+            waiting_max: limits.pending_max.min(REQUESTS_MAX),
+            timeout: limits.op_timeout,
+        }
+    }
+
+    /// Takes a request on, to be answered within the limits' `op_timeout`, and gives its id.
+    ///
+    /// # Errors
+    ///
+    /// Error 11 when too many wait already.
+    pub fn admit<F>(
+        &mut self,
+        request: &Message<'_, F>,
+        operation: T,
+        now: Duration,
+    ) -> Result<i64, Error> {
+        if self.waiting.len() >= self.waiting_max {
+            return Err(Error::new(
+                ErrorCode::TEMPORARILY_UNAVAILABLE,
+                "too many operations wait already; nothing was done",
+            ));
+        }
+        let id = self.waiting.insert(Request {
+            client: (&*request.src).into(),
+            msg_id: request.body.msg_id.clone(),
+            operation,
+        });
+        let deadline = now.saturating_add(self.timeout);
+        self.waiting.set_deadline(id, deadline);
+        Ok(id)
+    }
+
+    /// The request with this id, if it has not been answered.
+    pub fn get(&self, id: i64) -> Option<&T> {
+        self.waiting.get(id).map(|request| &request.operation)
+    }
+
+    /// The request with this id, if it has not been answered.
+    pub fn get_mut(&mut self, id: i64) -> Option<&mut T> {
+        self.waiting
+            .get_mut(id)
+            .map(|request| &mut request.operation)
+    }
+
+    /// Takes a request out, if it has not been answered. Whoever takes it answers it.
+    pub fn take(&mut self, id: i64) -> Option<Request<T>> {
+        self.waiting.remove(id)
+    }
+
+    /// Takes out a request whose time is up, with its id.
+    pub fn expired(&mut self, now: Duration) -> Option<(i64, Request<T>)> {
+        let id = self.waiting.expired(now)?;
+        let request = self.waiting.remove(id);
+        request.map(|request| (id, request))
+    }
+
+    /// Takes out all requests that wait, with their ids: for the end, when no reply can come any more.
+    pub fn drain(&mut self) -> Vec<(i64, Request<T>)> {
+        self.waiting.drain().collect()
+    }
+
+    /// How many requests wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// When [`expired`](Self::expired) is to be called at the latest.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.waiting.deadline()
+    }
+}
+
+impl<T> Request<T> {
+    /// Begins the answer, a message of type `kind`.
+    pub fn answer<'o>(&self, kind: &'static str, outbox: &'o mut Outbox) -> MessageWriter<'o> {
+        outbox.answer(&self.client, self.msg_id.as_ref(), kind)
+    }
+
+    /// Answers with an error, which must be true: no definite one if the operation may be applied.
+    pub fn fail(&self, error: &Error, outbox: &mut Outbox) {
+        outbox.error(&self.client, self.msg_id.as_ref(), error);
+    }
+
+    /// Answers that no result came, for the reason `why`.
+    #[cold]
+    pub fn give_up(&self, applied: Applied, why: &'static str, outbox: &mut Outbox) {
+        self.fail(&applied.error(why), outbox);
+    }
+}
+
+/// Why a request is given up when its time is up.
+pub const LATE: &str = "no reply in time";
+
+/// Why a request is given up when the node's input has ended.
+pub const INPUT_ENDED: &str = "the node's input has ended, so no reply can come";
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn requests(limits: Limits) -> Requests<u32> {
+        Requests::new(&limits, &mut Random::new(1))
+    }
+
+    fn message(line: &str) -> Message<'_, IgnoredAny> {
+        Message::parse(line).expect("a message")
+    }
+
+    const LINE: &str = r#"{"src":"c1","dest":"n0","body":{"type":"read","msg_id":7}}"#;
+
+    #[test]
+    fn a_request_is_answered_once() {
+        let (mut requests, mut outbox) = (requests(Limits::default()), Outbox::of_n0());
+        let id = requests
+            .admit(&message(LINE), 1, Duration::ZERO)
+            .expect("there is capacity");
+        let request = requests.take(id).expect("it waits");
+        request.answer("read_ok", &mut outbox).field("value", 3u64);
+        assert!(requests.take(id).is_none());
+        let answer =
+            r#"{"src":"n0","dest":"c1","body":{"type":"read_ok","in_reply_to":7,"value":3}}"#;
+        assert_eq!(outbox.take_output().trim_end(), answer);
+    }
+
+    #[test]
+    fn one_request_more_than_the_limit_is_refused_and_one_less_makes_place_for_it() {
+        let mut requests = requests(Limits {
+            pending_max: 1,
+            ..Limits::default()
+        });
+        let id = requests
+            .admit(&message(LINE), 1, Duration::ZERO)
+            .expect("there is capacity");
+        let error = requests
+            .admit(&message(LINE), 2, Duration::ZERO)
+            .expect_err("it is full");
+        assert_eq!(error.code, ErrorCode::TEMPORARILY_UNAVAILABLE);
+        requests.take(id);
+        assert!(requests.admit(&message(LINE), 2, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_request_expires_at_its_timeout_and_not_before() {
+        let mut requests = requests(Limits::default());
+        let id = requests
+            .admit(&message(LINE), 1, Duration::from_secs(1))
+            .expect("there is capacity");
+        let due = Duration::from_millis(5500);
+        assert_eq!(requests.deadline(), Some(due));
+        assert!(requests.expired(due - Duration::from_nanos(1)).is_none());
+        let (expired, request) = requests.expired(due).expect("its time is up");
+        assert_eq!((expired, request.operation), (id, 1));
+        assert!(requests.is_empty());
+    }
+
+    #[test]
+    fn what_is_given_up_is_answered_as_truly_as_it_can_be() {
+        for (applied, code) in [
+            (Applied::Never, "\"code\":11"),
+            (Applied::Perhaps, "\"code\":0"),
+        ] {
+            let (mut requests, mut outbox) = (requests(Limits::default()), Outbox::of_n0());
+            let id = requests
+                .admit(&message(LINE), 1, Duration::ZERO)
+                .expect("there is capacity");
+            let request = requests.take(id).expect("it waits");
+            request.give_up(applied, "no reply in time", &mut outbox);
+            let output = outbox.take_output();
+            assert!(output.contains(code), "{output}");
+        }
+    }
+}

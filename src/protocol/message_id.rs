@@ -1,0 +1,166 @@
+use alloc::{boxed::Box, vec::Vec};
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde_json::value::RawValue;
+
+use super::Encode;
+
+/// The id of a message, as its sender wrote it.
+///
+/// Maelstrom numbers requests from 1 up; other clients may use any number or string. A reply gives the id back
+/// unchanged, so what doesn't fit an `i64` is kept as the JSON that it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MessageId {
+    /// A whole number of 64 bits. All ids that this crate's nodes give out are such.
+    Number(i64),
+    /// The JSON of any other number, or of a string.
+    Other(Box<str>),
+}
+
+impl MessageId {
+    /// The id as a number of 64 bits, if it is one.
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            MessageId::Number(number) => Some(*number),
+            MessageId::Other(_) => None,
+        }
+    }
+
+    /// Reads an id from its JSON; `null` is none.
+    pub(super) fn from_json<E: Error>(json: &RawValue) -> Result<Option<Self>, E> {
+        let text = json.get();
+        match text.as_bytes()[0] {
+            b'n' => Ok(None),
+            b'-' | b'"' | b'0'..=b'9' => Ok(Some(match text.parse() {
+                // -0 is the one whole number that would not be written again as it was.
+                Ok(number) if text != "-0" => MessageId::Number(number),
+                _ => MessageId::Other(text.into()),
+            })),
+            _ => Err(E::invalid_type(
+                Unexpected::Other(text),
+                &"a number or a string",
+            )),
+        }
+    }
+}
+
+impl From<i64> for MessageId {
+    fn from(number: i64) -> Self {
+        MessageId::Number(number)
+    }
+}
+
+impl Encode for MessageId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            MessageId::Number(number) => number.encode(out),
+            MessageId::Other(json) => out.extend_from_slice(json.as_bytes()),
+        }
+    }
+}
+
+/// A code of any whole number, however it is written: `11`, `11.0`. What is beyond 64 bits is taken for the nearest
+/// number that isn't: no such code has a meaning.
+pub(super) fn code_from_json<E: Error>(json: &RawValue) -> Result<Option<i64>, E> {
+    let text = json.get();
+    if text == "null" {
+        return Ok(None);
+    }
+    if let Ok(code) = text.parse() {
+        return Ok(Some(code));
+    }
+    let number: f64 = serde_json::from_str(text).map_err(E::custom)?;
+    match number as i64 as f64 == number || number.abs() >= i64::MAX as f64 {
+        true => Ok(Some(number as i64)),
+        false => Err(E::invalid_value(
+            Unexpected::Float(number),
+            &"a whole number",
+        )),
+    }
+}
+
+/// Reads `msg_id` of a body that is otherwise not understood.
+pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?;
+    MessageId::from_json(json)?.ok_or_else(|| D::Error::custom("it is null"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::{Message, MessageId};
+    use alloc::vec::Vec;
+    use serde::de::IgnoredAny;
+
+    fn read(fields: &str) -> Result<Message<'_, IgnoredAny>, serde_json::Error> {
+        let line = alloc::format!(r#"{{"src":"c1","dest":"n0","body":{{"type":"x",{fields}}}}}"#);
+        let line: &'static str = alloc::boxed::Box::leak(line.into_boxed_str());
+        Message::parse(line).map_err(|malformed| malformed.reason)
+    }
+
+    #[test]
+    fn an_id_of_any_number_or_string_is_given_back_as_it_came() {
+        for json in [
+            "0",
+            "-0",
+            "-1",
+            "9223372036854775807",
+            "9223372036854775808",
+            "1180591620717411303425",
+            "-1180591620717411303425",
+            "1.0",
+            "1e3",
+            r#""a""#,
+            r#""\u0061\n""#,
+        ] {
+            for name in ["msg_id", "in_reply_to"] {
+                let fields = alloc::format!("\"{name}\":{json}");
+                let body = read(&fields).expect("a message").body;
+                let id = body.msg_id.or(body.in_reply_to).expect("an id");
+                let mut out = Vec::new();
+                crate::protocol::Encode::encode(&id, &mut out);
+                assert_eq!(str::from_utf8(&out), Ok(json));
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_within_64_bits_is_a_number() {
+        let id = read(r#""msg_id":-7"#).expect("a message").body.msg_id;
+        assert_eq!(id, Some(MessageId::Number(-7)));
+        let id = read(r#""msg_id":1.0"#).expect("a message").body.msg_id;
+        assert_eq!(id.and_then(|id| id.number()), None);
+    }
+
+    #[test]
+    fn null_is_no_id_and_everything_else_is_refused() {
+        assert_eq!(
+            read(r#""msg_id":null"#).expect("a message").body.msg_id,
+            None
+        );
+        for json in ["true", "[1]", "{}"] {
+            let fields = alloc::format!("\"msg_id\":{json}");
+            let error = read(&fields).expect_err("no id");
+            assert!(
+                alloc::format!("{error}").contains("a number or a string"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_code_is_a_whole_number_however_it_is_written() {
+        for (json, code) in [
+            ("11", 11),
+            ("11.0", 11),
+            ("-3", -3),
+            ("9223372036854775808", i64::MAX),
+            ("1180591620717411303425", i64::MAX),
+        ] {
+            let fields = alloc::format!("\"code\":{json}");
+            assert_eq!(read(&fields).expect("a message").body.code, Some(code));
+        }
+        for json in ["1.5", "\"11\"", "true"] {
+            assert!(read(&alloc::format!("\"code\":{json}")).is_err(), "{json}");
+        }
+    }
+}

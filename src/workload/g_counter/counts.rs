@@ -1,0 +1,269 @@
+//! What the eventual level counts: a total for each incarnation of each node, merged by epoch.
+//!
+//! Only the incarnation itself changes its `[total, epoch]`, and each change counts the epoch up. So of two such pairs the
+//! one with the higher epoch is the later, and merging is to keep it: in any order, as often as one likes. This is the
+//! counter of Shapiro, Preguiça, Baquero and Zawirski ("A comprehensive study of convergent and commutative replicated
+//! data types", 2011) with epochs in place of ever growing totals, so that the same works where totals fall, too.
+//!
+//! An incarnation starts with nothing and is told by its peers what the ones before it had counted. If it went on counting
+//! under their name, two different totals could have the same epoch, and one of them would be lost.
+
+use alloc::{borrow::Cow, vec::Vec};
+use core::fmt;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::operations::out_of_range;
+use super::others;
+use crate::gossip::Replica;
+use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
+
+/// The most incarnations that a node keeps the counts of: 4,096.
+///
+/// Each incarnation of a node that has added something is one, for ever, so this bounds how often the nodes of one
+/// counter may be restarted, all together. A node that would need more merges nothing further and says so with error 11;
+/// what it knows stays right.
+pub const INCARNATIONS_MAX: usize = 4096;
+
+/// One incarnation of one node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Id {
+    /// Index into the nodes.
+    node: usize,
+    incarnation: u64,
+}
+
+/// What one incarnation has counted, as far as this node knows.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    id: Id,
+    total: i64,
+    epoch: u64,
+    /// Its position among the entries that are told.
+    position: u64,
+}
+
+/// All that one node knows.
+#[derive(Debug)]
+pub(super) struct Counts {
+    decrements: bool,
+    /// All nodes of the counter, in order.
+    nodes: Vec<Name>,
+    own: Id,
+    /// In the order of their positions. The one that changed last is the last.
+    counts: Vec<Count>,
+    /// The sum of all totals.
+    value: i128,
+    end: u64,
+    /// Where a peer's counts are decoded, to be merged all or not at all.
+    decoded: Vec<(Id, i64, u64)>,
+}
+
+impl Counts {
+    /// Nothing has been counted yet.
+    pub(super) fn new(decrements: bool) -> Self {
+        Counts {
+            decrements,
+            nodes: Vec::new(),
+            own: Id::default(),
+            counts: Vec::new(),
+            value: 0,
+            end: 0,
+            decoded: Vec::new(),
+        }
+    }
+
+    /// This is incarnation number `incarnation`, which no other one has, of the node `node_id`.
+    pub(super) fn init(&mut self, incarnation: u64, node_id: &str, node_ids: &[Cow<'_, str>]) {
+        self.nodes = others(node_id, node_ids);
+        let node = self.nodes.partition_point(|other| other.as_str() < node_id);
+        self.nodes.insert(node, node_id.into());
+        self.own = Id { node, incarnation };
+    }
+
+    /// The counter's value, by all that is known.
+    pub(super) fn value(&self) -> i128 {
+        self.value
+    }
+
+    /// Where the count of `id` stands in the row. The newest are looked at first: those are the ones that change.
+    fn index(&self, id: Id) -> Option<usize> {
+        self.counts.iter().rposition(|count| count.id == id)
+    }
+
+    /// What `id` has counted, as far as is known: total and epoch.
+    fn count(&self, id: Id) -> (i64, u64) {
+        let index = self.index(id);
+        index.map_or((0, 0), |index| {
+            let count = &self.counts[index];
+            (count.total, count.epoch)
+        })
+    }
+
+    /// Counts `delta`.
+    ///
+    /// # Errors
+    ///
+    /// When the own total or the sum of all that are known would leave the range of `i64`, or there is no capacity for
+    /// another incarnation. Nothing has been added then.
+    pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
+        if delta == 0 {
+            return Ok(());
+        }
+        let (total, epoch) = self.count(self.own);
+        if epoch == 0 && self.counts.len() == INCARNATIONS_MAX {
+            return Err(too_many());
+        }
+        let total = total.checked_add(delta).ok_or_else(out_of_range)?;
+        i64::try_from(self.value + i128::from(delta)).map_err(|_| out_of_range())?;
+        self.keep(self.own, total, epoch + 1);
+        Ok(())
+    }
+
+    /// Replaces what is known of `id`.
+    fn keep(&mut self, id: Id, total: i64, epoch: u64) {
+        if let Some(index) = self.index(id) {
+            let old = self.counts.remove(index);
+            self.value -= i128::from(old.total);
+        }
+        self.value += i128::from(total);
+        self.counts.push(Count {
+            id,
+            total,
+            epoch,
+            position: self.end,
+        });
+        self.end += 1;
+    }
+
+    /// Decodes a peer's counts into `decoded`, if all of them can be true.
+    fn decode(&mut self, entries: &RawValue) -> Result<(), Error> {
+        let mut decoded = core::mem::take(&mut self.decoded);
+        decoded.clear();
+        let mut json = serde_json::Deserializer::from_str(entries.get());
+        let result = json.deserialize_seq(Decoder {
+            counts: self,
+            decoded: &mut decoded,
+        });
+        self.decoded = decoded;
+        result.map_err(|error| {
+            let text = alloc::format!("malformed counts: {error}");
+            Error::new(ErrorCode::MALFORMED_REQUEST, text)
+        })?;
+        let unknown = self.decoded.iter();
+        let unknown = unknown.filter(|(id, ..)| self.index(*id).is_none()).count();
+        match self.counts.len() + unknown > INCARNATIONS_MAX {
+            true => Err(too_many()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Replica for Counts {
+    const REPEATS_UNACKED: bool = true;
+
+    fn end(&self) -> u64 {
+        self.end
+    }
+
+    fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, impl Encode)> {
+        let start = self
+            .counts
+            .partition_point(|count| count.position < position);
+        let entry = |count| Entry {
+            nodes: &self.nodes,
+            count,
+        };
+        let counts = self.counts[start..].iter();
+        counts.map(move |count| (count.position, entry(count)))
+    }
+
+    /// All of them, or none if there is an error.
+    fn merge(&mut self, entries: &RawValue, merged: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        self.decode(entries)?;
+        for index in 0..self.decoded.len() {
+            let (id, total, epoch) = self.decoded[index];
+            if self.count(id).1 < epoch {
+                self.keep(id, total, epoch);
+                merged(self.end - 1);
+            } else if let Some(known) = self.index(id)
+                && self.counts[known].epoch == epoch
+            {
+                merged(self.counts[known].position);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(
+        ErrorCode::TEMPORARILY_UNAVAILABLE,
+        alloc::format!(
+            "the nodes have been restarted too often: there is capacity for {INCARNATIONS_MAX} incarnations; nothing was added"
+        ),
+    )
+}
+
+/// One count as it is told: `"n0",8311,17,5`, which is node, incarnation, total and epoch.
+///
+/// A list of them is one flat list, for the same reason as a [`Tally`](super::tally::Tally).
+struct Entry<'a> {
+    nodes: &'a [Name],
+    count: &'a Count,
+}
+
+impl Encode for Entry<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Count {
+            id, total, epoch, ..
+        } = self.count;
+        self.nodes[id.node].encode(out);
+        out.push(b',');
+        id.incarnation.encode(out);
+        out.push(b',');
+        total.encode(out);
+        out.push(b',');
+        epoch.encode(out);
+    }
+}
+
+/// By hand, so that decoding takes no memory for each message.
+struct Decoder<'a> {
+    counts: &'a Counts,
+    decoded: &'a mut Vec<(Id, i64, u64)>,
+}
+
+impl<'de> Visitor<'de> for Decoder<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("counts: node, incarnation, total and epoch of each")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(Text(node)) = seq.next_element()? {
+            let missing = A::Error::missing_field;
+            let incarnation = seq.next_element()?.ok_or_else(|| missing("incarnation"))?;
+            let total = seq.next_element()?.ok_or_else(|| missing("total"))?;
+            let epoch = seq.next_element()?.ok_or_else(|| missing("epoch"))?;
+            let nodes = &self.counts.nodes;
+            let Ok(node) = nodes.binary_search_by(|other| other.as_str().cmp(&node)) else {
+                return Err(A::Error::custom(format_args!("there is no node {node:?}")));
+            };
+            let id = Id { node, incarnation };
+            if id == self.counts.own && epoch > self.counts.count(id).1 {
+                return Err(A::Error::custom("more than this node itself has counted"));
+            }
+            if epoch == 0 {
+                return Err(A::Error::custom("an epoch of 0 has counted nothing"));
+            }
+            if total < 0 && !self.counts.decrements {
+                return Err(A::Error::custom("a total below 0 in a counter that grows"));
+            }
+            self.decoded.push((id, total, epoch));
+        }
+        Ok(())
+    }
+}

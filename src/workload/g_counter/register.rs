@@ -1,0 +1,261 @@
+//! What a counter's registers in the store hold.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+
+use crate::kv::{Register, check_version};
+use crate::protocol::{Encode, Name, Text};
+
+/// The value of a register that only one node changes: `[17, 42]`, its total and its epoch, which counts the changes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct OwnRegister {
+    pub(super) total: i64,
+    epoch: u64,
+}
+
+impl OwnRegister {
+    /// Makes this the next value.
+    pub(super) fn add(&mut self, delta: i64) {
+        self.total += delta;
+        self.epoch += 1;
+    }
+}
+
+impl Register for OwnRegister {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        let (total, epoch) = serde_json::from_str(json)?;
+        let epoch = check_version(epoch)?;
+        *self = OwnRegister { total, epoch };
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        self.epoch
+    }
+
+    /// If another incarnation of the node made the same change, that is as good.
+    fn shows(&self, wanted: &Self) -> bool {
+        self == wanted
+    }
+}
+
+impl Encode for OwnRegister {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.total.encode(out);
+        out.push(b',');
+        self.epoch.encode(out);
+        out.push(b']');
+    }
+}
+
+/// The value of a register that all nodes change: `[17, 42, "n1", "n0", 5120, "n1", 977]`. That is the total, the
+/// version, which node wrote it, and the last-applied table: for each node the id of its last proposal that was applied.
+///
+/// An id is used once, by any incarnation of any node, so finding it here proves that the proposal was applied.
+///
+/// It is one flat list, because serde_json takes memory to pass over JSON in JSON in JSON, as a reply's value is.
+#[derive(Default, PartialEq, Debug)]
+pub(super) struct SharedRegister {
+    total: i64,
+    version: u64,
+    writer: Name,
+    last_applied: Vec<(Name, i64)>,
+}
+
+/// What a node adds in one batch, in a form that any node can apply to the register.
+///
+/// It takes the node's entry of the last-applied table from `previous` to `id`, and is applied to no value in which that
+/// entry is another. Ids are never used again, so it is applied once or never, whoever sends it and however often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Proposal {
+    /// The id of the node's proposal before, 0 if there was none.
+    pub(super) previous: i64,
+    pub(super) id: i64,
+    pub(super) delta: i64,
+}
+
+/// What one node needs to know of a register value. In messages it is `[17, 42, 5120]`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct View {
+    pub(super) total: i64,
+    pub(super) version: u64,
+    /// The id of the last proposal of that node that was applied, 0 if there is none.
+    pub(super) last_applied: i64,
+}
+
+/// What became of a proposal, by the newest value that is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Resolution {
+    /// It was applied.
+    Applied,
+    /// It was not applied, and may yet be.
+    Open,
+    /// It was not applied and never will be: the previous id is gone.
+    Lost,
+}
+
+impl Proposal {
+    /// What became of it, by what its node knows of the newest value.
+    pub(super) fn resolve(&self, newest: &View) -> Resolution {
+        match newest.last_applied {
+            id if id == self.id => Resolution::Applied,
+            id if id == self.previous => Resolution::Open,
+            _ => Resolution::Lost,
+        }
+    }
+
+    /// Whether a node could have made it: its id is new, and so is the one under which it is lost.
+    pub(super) fn is_possible(&self) -> bool {
+        self.id > 0 && self.previous.unsigned_abs() != self.id.unsigned_abs()
+    }
+}
+
+impl View {
+    pub(super) fn decode(json: &str) -> Result<Self, serde_json::Error> {
+        let (total, version, last_applied) = serde_json::from_str(json)?;
+        Ok(View {
+            total,
+            version,
+            last_applied,
+        })
+    }
+}
+
+impl Encode for View {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.total.encode(out);
+        out.push(b',');
+        self.version.encode(out);
+        out.push(b',');
+        self.last_applied.encode(out);
+        out.push(b']');
+    }
+}
+
+impl SharedRegister {
+    /// What `node` needs to know of it.
+    pub(super) fn view(&self, node: &str) -> View {
+        let entry = self.last_applied.iter().find(|(name, _)| name == node);
+        View {
+            total: self.total,
+            version: self.version,
+            last_applied: entry.map_or(0, |&(_, id)| id),
+        }
+    }
+
+    /// The node that made the last change.
+    pub(super) fn writer(&self) -> &str {
+        self.writer.as_str()
+    }
+
+    /// Makes this the next value, written by `node`, but for the proposals that are applied.
+    pub(super) fn advance(&mut self, node: &Name) {
+        self.version += 1;
+        self.writer.clone_from(node);
+    }
+
+    /// Applies a proposal of `node`, if it follows on this value. If the total would leave its range, the proposal is
+    /// applied without its delta, under the negative of its id: then it is lost.
+    pub(super) fn apply(&mut self, node: &Name, proposal: &Proposal) {
+        if self.view(node.as_str()).last_applied != proposal.previous {
+            return;
+        }
+        let id = match self.total.checked_add(proposal.delta) {
+            Some(total) => {
+                self.total = total;
+                proposal.id
+            }
+            None => -proposal.id,
+        };
+        match self.last_applied.iter_mut().find(|(name, _)| name == node) {
+            Some((_, last)) => *last = id,
+            None => self.last_applied.push((node.clone(), id)),
+        }
+    }
+}
+
+// By hand, because a derived `clone_from` would not reuse the memory of the value before.
+impl Clone for SharedRegister {
+    fn clone(&self) -> Self {
+        let mut clone = SharedRegister::default();
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        let SharedRegister {
+            total,
+            version,
+            writer,
+            last_applied,
+        } = source;
+        (self.total, self.version) = (*total, *version);
+        self.writer.clone_from(writer);
+        self.last_applied.clone_from(last_applied);
+    }
+}
+
+impl Register for SharedRegister {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        serde_json::Deserializer::from_str(json).deserialize_seq(self)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Every change gives its writer a new entry in the last-applied table.
+    fn shows(&self, wanted: &Self) -> bool {
+        let writer = wanted.writer.as_str();
+        self.view(writer).last_applied == wanted.view(writer).last_applied
+    }
+}
+
+impl Encode for SharedRegister {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        self.total.encode(out);
+        out.push(b',');
+        self.version.encode(out);
+        out.push(b',');
+        self.writer.encode(out);
+        for (name, id) in &self.last_applied {
+            out.push(b',');
+            name.encode(out);
+            out.push(b',');
+            id.encode(out);
+        }
+        out.push(b']');
+    }
+}
+
+// By hand, so that decoding reuses the memory of the value before.
+impl<'de> Visitor<'de> for &mut SharedRegister {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a counter's register: total, version, writer and last-applied table")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let missing = A::Error::missing_field;
+        self.total = seq.next_element()?.ok_or_else(|| missing("total"))?;
+        let version = seq.next_element()?.ok_or_else(|| missing("version"))?;
+        self.version = check_version(version)?;
+        let Text(writer) = seq.next_element()?.ok_or_else(|| missing("writer"))?;
+        if writer.is_empty() {
+            return Err(A::Error::custom("the writer is empty"));
+        }
+        self.writer = Name::from(&*writer);
+        self.last_applied.clear();
+        while let Some(Text(name)) = seq.next_element()? {
+            let id = seq.next_element()?.ok_or_else(|| missing("id"))?;
+            self.last_applied.push((Name::from(&*name), id));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Clients of a counter, and what its values say.
+
+use eddy::workload::GCounter;
+use eddy::workload::g_counter::Options;
+use serde_json::json;
+
+use super::run::{Operation, Outcome, Run};
+
+/// So many adds can be told apart in the value of a counter, see [`Run::add_apart`].
+const ADDS_APART_MAX: usize = 60;
+
+impl Operation {
+    /// What it adds, if it is an add.
+    pub fn delta(&self) -> Option<i64> {
+        self.body["delta"].as_i64()
+    }
+
+    /// What it has read, if it is a read that was answered.
+    pub fn value(&self) -> Option<i64> {
+        self.ok("read")?["value"].as_i64()
+    }
+}
+
+impl Run<GCounter> {
+    pub fn counters(options: Options, nodes: usize, clients: usize, seed: u64) -> Self {
+        let make = move |seed| GCounter::new(options.clone(), seed);
+        Run::new(nodes, clients, seed, make)
+    }
+
+    /// A client adds, or reads if there is no delta.
+    pub fn count(&mut self, client: usize, delta: Option<i64>) {
+        let body = match delta {
+            Some(delta) => json!({"type": "add", "delta": delta}),
+            None => json!({"type": "read"}),
+        };
+        self.invoke(client, body);
+    }
+
+    /// A client reads, or adds something below 5.
+    pub fn count_any(&mut self, client: usize) {
+        let random = &mut self.world.random;
+        let delta = (random.below(2) == 0).then(|| random.below(5) as i64);
+        self.count(client, delta);
+    }
+
+    /// A client reads, or now and then adds a power of two that no other add does, or takes it away if it may, so that a
+    /// value shows exactly which of the adds are in it: [`counted`](Self::counted).
+    pub fn count_apart(&mut self, client: usize, once_in: u64, may_take_away: bool) {
+        if self.world.random.below(once_in) > 0 {
+            return self.count(client, None);
+        }
+        let adds = self.adds().count();
+        if adds < ADDS_APART_MAX {
+            let takes_away = may_take_away && self.world.random.below(2) == 0;
+            let sign = if takes_away { -1 } else { 1 };
+            self.count(client, Some(sign << adds));
+        }
+    }
+
+    /// Whether each operation is an add that is in `value`, when all adds were made by
+    /// [`count_apart`](Self::count_apart).
+    pub fn counted(&self, value: i64) -> Vec<bool> {
+        let deltas = || self.operations.iter().map(|it| it.delta().unwrap_or(0));
+        let taken_away: i64 = deltas().filter(|delta| *delta < 0).sum();
+        // Now an add has its bit set if it is counted, and a taking away if it is not.
+        let bits = value - taken_away;
+        deltas()
+            .map(|delta| delta != 0 && (bits & delta.abs() != 0) == (delta > 0))
+            .collect()
+    }
+
+    /// Every client reads; the value that all of them read.
+    pub fn read_everywhere(&mut self) -> i64 {
+        let first = self.operations.len();
+        (0..self.clients()).for_each(|client| self.count(client, None));
+        self.rest(5000);
+        let reads = &self.operations[first..];
+        assert_eq!(reads.len(), self.clients(), "someone still waits");
+        let values = reads.iter().map(|read| {
+            let value = read.value();
+            value.unwrap_or_else(|| panic!("a final read failed: {read:?}"))
+        });
+        let values: Vec<i64> = values.collect();
+        let is_same = values.iter().all(|value| *value == values[0]);
+        assert!(is_same, "final reads differ: {values:?}");
+        values[0]
+    }
+
+    /// The reads that were answered, with their values.
+    pub fn reads(&self) -> impl Iterator<Item = (&Operation, i64)> + Clone {
+        self.operations
+            .iter()
+            .filter_map(|operation| Some((operation, operation.value()?)))
+    }
+
+    /// The same, each with which operations are [counted](Self::counted) in it.
+    pub fn reads_apart(&self) -> Vec<(&Operation, Vec<bool>)> {
+        let reads = self.reads();
+        reads
+            .map(|(read, value)| (read, self.counted(value)))
+            .collect()
+    }
+
+    /// The adds, with what they add.
+    pub fn adds(&self) -> impl Iterator<Item = (&Operation, i64)> + Clone {
+        self.operations
+            .iter()
+            .filter_map(|operation| Some((operation, operation.delta()?)))
+    }
+
+    /// The sum of the adds that `is` says so of.
+    pub fn sum(&self, is: impl Fn(&Operation) -> bool) -> i64 {
+        let adds = self.adds().filter(|(add, _)| is(add));
+        adds.map(|(_, delta)| delta).sum()
+    }
+
+    pub fn assert_answered(&self) {
+        for operation in &self.operations {
+            assert_ne!(operation.outcome, Outcome::UnderWay, "{operation:?}");
+        }
+    }
+}

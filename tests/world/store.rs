@@ -1,0 +1,110 @@
+//! Key-value services for tests.
+#![allow(dead_code, reason = "every program uses what it needs of the store")]
+
+use std::collections::BTreeMap;
+
+use eddy::node::Random;
+use serde_json::{Value, json};
+
+/// A linearizable store, such as `lin-kv`: one state.
+#[derive(Clone, Default, PartialEq)]
+pub struct Store {
+    /// By their keys, as JSON.
+    values: BTreeMap<String, Value>,
+}
+
+/// The body of an error.
+pub fn error(code: i64) -> Value {
+    json!({"type": "error", "code": code, "text": "as the test says"})
+}
+
+/// The body that answers a request.
+pub fn reply_to(request: &Value, mut answer: Value) -> Value {
+    answer["in_reply_to"] = request["msg_id"].clone();
+    answer
+}
+
+impl Store {
+    pub fn get(&self, key: impl Into<Value>) -> Option<&Value> {
+        self.values.get(&key.into().to_string())
+    }
+
+    pub fn set(&mut self, key: impl Into<Value>, value: Value) {
+        self.values.insert(key.into().to_string(), value);
+    }
+
+    pub fn remove(&mut self, key: impl Into<Value>) {
+        self.values.remove(&key.into().to_string());
+    }
+
+    pub fn clear(&mut self) {
+        self.values.clear();
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.values.values()
+    }
+
+    /// Does what the body of a request asks for, and answers it.
+    pub fn handle(&mut self, request: &Value) -> Value {
+        let held = self.get(request["key"].clone());
+        let (value, answer) = match (request["type"].as_str(), held) {
+            (Some("read"), Some(value)) => {
+                let read_ok = json!({"type": "read_ok", "value": value});
+                return reply_to(request, read_ok);
+            }
+            (Some("write"), _) => (&request["value"], json!({"type": "write_ok"})),
+            (Some("cas"), Some(value)) if *value != request["from"] => {
+                return reply_to(request, error(22));
+            }
+            (Some("cas"), held) if held.is_some() || request["create_if_not_exists"] == true => {
+                (&request["to"], json!({"type": "cas_ok"}))
+            }
+            (Some("read" | "cas"), None) => return reply_to(request, error(20)),
+            _ => return reply_to(request, error(10)),
+        };
+        self.set(request["key"].clone(), value.clone());
+        reply_to(request, answer)
+    }
+}
+
+/// `seq-kv` to the letter: the last 32 states, and for each client the newest that it has seen.
+pub struct SeqKv {
+    states: Vec<Store>,
+    clients: BTreeMap<String, usize>,
+}
+
+impl Default for SeqKv {
+    fn default() -> Self {
+        SeqKv {
+            states: vec![Store::default()],
+            clients: BTreeMap::new(),
+        }
+    }
+}
+
+impl SeqKv {
+    const STATES_MAX: usize = 32;
+
+    /// An operation is tried on any state from the client's on. If it changes nothing, it is answered from there; else it
+    /// is done on the newest.
+    pub fn handle(&mut self, client: &str, request: &Value, random: &mut Random) -> Value {
+        let newest = self.states.len() - 1;
+        let seen = self.clients.entry(client.into()).or_default();
+        let index = *seen + random.below((newest - *seen + 1) as u64) as usize;
+        // More than 32 states behind, the ring wraps.
+        let ring = self.states.len().min(Self::STATES_MAX);
+        let old = &self.states[newest - (newest - index) % ring];
+        let mut state = old.clone();
+        let answer = state.handle(request);
+        if state == *old {
+            *seen = index;
+            return answer;
+        }
+        let mut state = self.states[newest].clone();
+        let answer = state.handle(request);
+        self.states.push(state);
+        *seen = newest + 1;
+        answer
+    }
+}
