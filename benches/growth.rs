@@ -13,7 +13,7 @@ use eddy::workbench::report::Figures;
 use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::{campaign, run, start};
 use eddy::workbench::workload::GCounter;
-use eddy::workbench::world::Settings;
+use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use eddy::workload::g_counter::{Consistency, Options};
 
 const RATE_PER_S: f64 = 2000.0;
@@ -79,6 +79,7 @@ fn tell(line: &Line) -> String {
     } = *line;
     let settings = Settings {
         nodes: (0..nodes).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: nodes * clients_a_node,
         rate_per_s: RATE_PER_S,
         time_limit: TIME_LIMIT,

@@ -32,7 +32,11 @@ const SHORT: &str = "--rate 100 --time-limit 1";
 
 /// What a run on a wrong node says, which must be that it is invalid.
 fn verdict_on(name: &str, wrong: &str) -> String {
-    let output = test(&program(name, &echo_node(wrong)), SHORT);
+    verdict_on_program(&program(name, &echo_node(wrong)))
+}
+
+fn verdict_on_program(path: &Path) -> String {
+    let output = test(path, SHORT);
     assert_ends_with(1, &output);
     stdout(&output)
 }
@@ -112,7 +116,10 @@ fn nothing_that_a_node_says_reaches_the_terminal_raw() {
 fn stdout_that_is_not_utf8_is_garbage_too() {
     let wrong = r"sys.stdout.buffer.write(b'\xff\xfe\n'); sys.stdout.flush()";
     let said = verdict_on("bytes.py", wrong);
-    assert!(said.contains("not UTF-8"), "{said}");
+    assert!(
+        said.contains(r"(the line is not UTF-8): \xff\xfe"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -237,11 +244,11 @@ fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
 #[test]
 fn a_node_that_never_answers_init_is_named() {
     let script = "#!/bin/sh\necho waiting for a bus >&2\nexec sleep 1000\n";
-    let output = test(&program("silent.sh", script), SHORT);
+    let output = test(&program("silent.sh", script), "--init-timeout 1.5");
     assert_ends_with(3, &output);
     let said = stderr(&output);
     assert!(
-        said.contains("no init_ok from n0, n1 within 10 s"),
+        said.contains("no init_ok from n0, n1 within 1.5 s"),
         "{said}"
     );
     assert!(said.contains("waiting for a bus"), "{said}");
@@ -266,15 +273,97 @@ fn a_node_that_closes_its_stdout_before_it_is_ready_is_told_at_once() {
 #[test]
 fn what_a_node_did_in_place_of_init_ok_is_told() {
     let script = "#!/bin/sh\nread line\necho Listening!\nexit 1\n";
-    let output = test(&program("chatty.sh", script), SHORT);
-    assert_ends_with(3, &output);
-    let said = stderr(&output);
-    assert!(said.contains("ended before the run began"), "{said}");
+    let said = verdict_on_program(&program("chatty.sh", script));
     assert!(
         said.contains("printed on stdout what is no message"),
         "{said}"
     );
     assert!(said.contains("Listening!"), "{said}");
+    assert!(said.contains("mute from here on"), "{said}");
+}
+
+#[test]
+fn a_byte_order_mark_is_named_for_what_it_is() {
+    let script =
+        "#!/bin/sh\nread line\nprintf '\\357\\273\\277{\"src\":\"n0\"}\\n'\nexec sleep 1000\n";
+    let said = verdict_on_program(&program("marked.sh", script));
+    assert!(said.contains("it begins with a byte-order mark"), "{said}");
+}
+
+#[test]
+fn a_line_without_its_end_is_named_for_what_it_is() {
+    let script =
+        "#!/bin/sh\nread line\nprintf '{\"src\":\"n0\",\"dest\":\"c0\"'\nexec sleep 1000\n";
+    let output = test(&program("unfinished.sh", script), "--init-timeout 1");
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(
+        said.contains(r#"n0 has not ended this line on stdout: {"src":"n0","dest":"c0""#),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_node_that_speaks_to_others_as_soon_as_it_has_its_init_is_told_that_it_would_be_mute() {
+    let node = echo_node("pass").replace(
+        "        continue\n",
+        "        for other in body['node_ids']:\n            say(other, {'type': 'hello'})\n        continue\n    \
+         if body['type'] == 'hello': continue\n",
+    );
+    let output = eddy(
+        &program("greets.py", &node),
+        &format!("--node-count 3 {SHORT}"),
+    )
+    .output()
+    .expect("eddy is built");
+    assert_ends_with(1, &output);
+    let said = stdout(&output);
+    assert!(
+        said.contains("which had not joined the network yet"),
+        "{said}"
+    );
+    assert!(said.contains("mute from here on"), "{said}");
+}
+
+#[test]
+fn where_nodes_run_is_told_when_one_ends_for_want_of_a_file() {
+    let script = "#!/bin/sh\nexec cat no-such-file\n";
+    let output = test(&program("relative.sh", script), SHORT);
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    let folder = std::env::temp_dir();
+    let expected = format!(
+        "Nodes run in the folder for temporary files, {}",
+        folder.display()
+    );
+    assert!(said.contains(&expected), "{said}");
+}
+
+#[test]
+fn nodes_and_their_children_end_though_eddy_was_killed() {
+    let nap = format!("sleep {}", 2_000_000 + std::process::id());
+    // It reads nothing, and so does not see that its input has ended.
+    let script = format!("#!/bin/sh\n{nap} &\necho started >&2\nexec {nap}\n");
+    let path = program("orphan.sh", &script);
+    let mut eddy = eddy(&path, "--node-count 2 --log-stderr")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eddy is built");
+    let said = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
+    assert_eq!(said.take(2).count(), 2, "both nodes have started");
+    eddy.kill().expect("it goes on until it is killed");
+    eddy.wait().expect("it has been killed");
+    let is_left = || {
+        let processes = Command::new("ps").args(["-eo", "args"]).output();
+        stdout(&processes.expect("ps")).contains(&nap)
+    };
+    let mut tries = 0;
+    while is_left() {
+        tries += 1;
+        assert!(tries < 1000, "they are still there");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -331,6 +420,25 @@ fn arguments_after_the_dashes_go_to_the_node() {
 }
 
 #[test]
+fn words_that_are_no_flags_go_to_the_node_too() {
+    let node = echo_node("print(sys.argv[1:], file=sys.stderr)");
+    let path = program("words.py", &node);
+    let more = format!("echo --log-stderr {SHORT} fast -- -v");
+    let output = test(&path, &more);
+    assert_ends_with(0, &output);
+    assert!(stderr(&output).contains("n0: ['echo', 'fast', '-v']"));
+}
+
+#[test]
+fn a_consistency_model_may_be_named_with_any_workload() {
+    let path = program("named.py", &echo_node("pass"));
+    for model in ["read-committed", "sequential", "regular", "PL-2+"] {
+        let more = format!("--consistency-models {model} --rate 100 --time-limit 0.1");
+        assert_ends_with(0, &test(&path, &more));
+    }
+}
+
+#[test]
 fn messages_can_be_watched() {
     let path = program("watched.py", &echo_node("pass"));
     let output = test(&path, &format!("{SHORT} --log-net-send --log-net-recv"));
@@ -361,7 +469,10 @@ fn wrong_flags_are_told_and_are_no_verdict() {
         ("--time-limit -1", "expected a number from 0"),
         ("--latency -5", "expected a whole number from 0"),
         ("--consistency linearizable", "use '-- --consistency'"),
-        ("stray", "goes last, after --"),
+        ("--stray", "goes last, after --"),
+        ("\u{2013}-nemesis partition", "begins with an en dash"),
+        ("--consistency-models dragons", "nobody knows \"dragons\""),
+        ("--init-timeout 0", "more than no time"),
         ("--concurrency 0", "such as 4n"),
         ("--nemesis dragons", "partition"),
         ("--nemesis-interval 0", "more than no time"),

@@ -35,7 +35,7 @@ pub fn run(consistency: Consistency) -> io::Result<()> {
         }
         reader.filled(count);
         for line in reader.lines() {
-            let line = line.map_err(io::Error::other)?;
+            let line = line.map_err(|error| io::Error::other(error.to_string()))?;
             node.receive(line, Duration::ZERO)
                 .map_err(io::Error::other)?;
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::service::SequentialStore;
 use eddy::workbench::workload::Echo;
-use eddy::workbench::world::{Settings, World};
+use eddy::workbench::world::{INIT_TIMEOUT, Settings, World};
 
 const MESSAGES: u64 = 1_000_000;
 const ROUNDS: usize = 5;
@@ -87,6 +87,7 @@ fn answer(line: &str, out: &mut String) {
 fn settings(client_count: usize) -> Settings {
     Settings {
         nodes: vec![String::from("n0")],
+        init_timeout: INIT_TIMEOUT,
         client_count,
         rate_per_s: 1e9,
         time_limit: Duration::MAX / 4,

@@ -35,14 +35,14 @@ pub struct LineReader {
 
 /// Why a line can't be given out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LineError {
+pub enum LineError<'a> {
     /// Longer than the limit, in bytes; it is skipped to its end.
     TooLong(usize),
-    /// Not UTF-8.
-    NotUtf8,
+    /// Not UTF-8: the line as it is.
+    NotUtf8(&'a [u8]),
 }
 
-impl fmt::Display for LineError {
+impl fmt::Display for LineError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineError::TooLong(line_bytes_max) => {
@@ -51,12 +51,12 @@ impl fmt::Display for LineError {
                     "the line is longer than {line_bytes_max} bytes; it is skipped to its end"
                 )
             }
-            LineError::NotUtf8 => write!(f, "the line is not UTF-8"),
+            LineError::NotUtf8(_) => write!(f, "the line is not UTF-8"),
         }
     }
 }
 
-impl core::error::Error for LineError {}
+impl core::error::Error for LineError<'_> {}
 
 impl LineReader {
     /// A reader of lines of at most `line_bytes_max` bytes, the newline not counted.
@@ -125,7 +125,7 @@ impl LineReader {
     }
 
     /// The last line, when the input has ended without a newline.
-    pub fn rest(&mut self) -> Option<Result<&str, LineError>> {
+    pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
         let rest = &self.buffer[self.start..self.end];
         self.start = self.end;
         if rest.is_empty() || core::mem::take(&mut self.skipping) {
@@ -134,7 +134,7 @@ impl LineReader {
         if rest.len() > self.line_bytes_max {
             return Some(Err(LineError::TooLong(self.line_bytes_max)));
         }
-        Some(str::from_utf8(rest).map_err(|_| LineError::NotUtf8))
+        Some(str::from_utf8(rest).map_err(|_| LineError::NotUtf8(rest)))
     }
 }
 
@@ -152,7 +152,7 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn check_more(&mut self) -> Option<LineError> {
+    fn check_more(&mut self) -> Option<LineError<'a>> {
         let good = match str::from_utf8(self.bytes) {
             Ok(text) => text,
             Err(error) => {
@@ -172,12 +172,13 @@ impl<'a> Lines<'a> {
                 .iter()
                 .position(|&byte| byte == b'\n')
                 .expect("complete lines end in a newline");
+            let line = &self.bytes[..newline];
             self.bytes = &self.bytes[newline + 1..];
             *self.start += newline + 1;
             // Whether it came in one piece must make no difference.
             return Some(match newline > self.line_bytes_max {
                 true => LineError::TooLong(self.line_bytes_max),
-                false => LineError::NotUtf8,
+                false => LineError::NotUtf8(line),
             });
         }
         None
@@ -185,7 +186,7 @@ impl<'a> Lines<'a> {
 }
 
 impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a str, LineError>;
+    type Item = Result<&'a str, LineError<'a>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -212,7 +212,7 @@ impl<W: Workload> Loop<W> {
 fn take_line<W: Workload>(
     node: &mut Node<W>,
     complaints: &mut Complaints,
-    line: Result<&str, LineError>,
+    line: Result<&str, LineError<'_>>,
     now: Duration,
 ) {
     match line {

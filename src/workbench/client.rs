@@ -52,8 +52,8 @@ enum State {
 pub enum Heard {
     /// The answer to that operation.
     Answer(usize),
-    /// An answer after the client has given up.
-    Late,
+    /// An answer to the request of that number among the client's own, which it has given up.
+    Late(usize),
     /// A second answer to the request of that number among the client's own.
     Again(usize),
     /// The answer to nothing that it ever asked.
@@ -124,14 +124,15 @@ impl Clients {
         if !(1..=member.last_msg_id).contains(&msg_id) {
             return Heard::Unasked;
         }
+        let nth = msg_id as usize - 1;
         // Only the last request can be without an answer.
         if msg_id <= member.answered_msg_id {
-            return Heard::Again(msg_id as usize - 1);
+            return Heard::Again(nth);
         }
         member.answered_msg_id = msg_id;
         match member.state {
             State::Waiting(operation) => Heard::Answer(operation),
-            State::Free | State::Kept | State::Gone => Heard::Late,
+            State::Free | State::Kept | State::Gone => Heard::Late(nth),
         }
     }
 
@@ -251,7 +252,7 @@ mod tests {
         let second = clients.ask(0, 1, NOW);
         assert_eq!(clients.hear(0, first), Heard::Again(0));
         clients.replace(0);
-        assert_eq!(clients.hear(0, second), Heard::Late);
+        assert_eq!(clients.hear(0, second), Heard::Late(1));
         assert_eq!(clients.hear(0, second), Heard::Again(1));
     }
 }

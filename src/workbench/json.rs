@@ -92,6 +92,12 @@ impl From<serde_json::Value> for Json {
     }
 }
 
+/// Whether a text is that of a whole number: upstream takes those for whole that have no fraction and no exponent.
+pub fn is_whole_number(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Reads a list, of which `null` is the empty one: Go writes an empty slice like that.
 ///
 /// # Errors

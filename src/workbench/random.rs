@@ -22,6 +22,8 @@ pub enum Stream {
     Fate,
     /// What nodes draw that run inside the workbench.
     Nodes,
+    /// In which order nodes join the network.
+    Joins,
 }
 
 impl Stream {

@@ -10,7 +10,12 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-type Line = Result<String, LineError>;
+/// A line, or all that is told of one that can't be given out.
+type Line = Result<String, String>;
+
+fn owned(line: Result<&str, LineError<'_>>) -> Line {
+    line.map(String::from).map_err(|error| format!("{error:?}"))
+}
 
 /// The lines as one sees them who has all the bytes at once.
 fn lines_of(bytes: &[u8], line_bytes_max: usize) -> Vec<Line> {
@@ -19,12 +24,12 @@ fn lines_of(bytes: &[u8], line_bytes_max: usize) -> Vec<Line> {
     if pieces.last().is_some_and(|last| last.is_empty()) {
         pieces.pop();
     }
-    let judge = |line: &[u8]| match str::from_utf8(line) {
+    let check = |line| match str::from_utf8(line) {
         _ if line.len() > line_bytes_max => Err(LineError::TooLong(line_bytes_max)),
-        Ok(line) => Ok(line.to_string()),
-        Err(_) => Err(LineError::NotUtf8),
+        Ok(line) => Ok(line),
+        Err(_) => Err(LineError::NotUtf8(line)),
     };
-    pieces.into_iter().map(judge).collect()
+    pieces.into_iter().map(|line| owned(check(line))).collect()
 }
 
 /// The lines as a [`LineReader`] cuts them, from reads of these sizes and with so many taken at a time.
@@ -47,13 +52,13 @@ fn lines_read(bytes: &[u8], line_bytes_max: usize, reads: &[usize], takes: &[usi
         loop {
             let before = lines.len();
             let take = *takes.next().expect("it is a cycle");
-            lines.extend(reader.lines().take(take).map(|line| line.map(String::from)));
+            lines.extend(reader.lines().take(take).map(owned));
             if lines.len() == before {
                 break;
             }
         }
     }
-    lines.extend(reader.rest().map(|line| line.map(String::from)));
+    lines.extend(reader.rest().map(owned));
     lines
 }
 

@@ -15,13 +15,14 @@ use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
 use eddy::workbench::sim::matrix::{Cell, Matrix, Row, Store, row};
 use eddy::workbench::sim::{run, start};
 use eddy::workbench::workload::GCounter;
-use eddy::workbench::world::Settings;
+use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use eddy::workload::g_counter::{Consistency, Options};
 
 /// No faults, and so few operations that their consistency can be decided.
 fn settings() -> Settings {
     Settings {
         nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 6,
         rate_per_s: 50.0,
         time_limit: Duration::from_secs(1),

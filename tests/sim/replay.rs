@@ -16,7 +16,7 @@ use eddy::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
     TxnListAppend, TxnRwRegister, UniqueIds, Workload,
 };
-use eddy::workbench::world::{Loss, Observer, Settings, Sighting};
+use eddy::workbench::world::{INIT_TIMEOUT, Loss, Observer, Settings, Sighting};
 
 /// All that was seen of a run.
 #[derive(Default)]
@@ -45,6 +45,7 @@ impl Observer for Transcript {
 fn settings() -> Settings {
     Settings {
         nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 30,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(3),

@@ -18,10 +18,10 @@ use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::shrink::shrink;
 use eddy::workbench::sim::{Machine, Start, Story, run, start};
 use eddy::workbench::workload::{
-    Broadcast, GCounter, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister, UniqueIds,
-    Workload,
+    Broadcast, GCounter, GSet, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister,
+    UniqueIds, Workload,
 };
-use eddy::workbench::world::Settings;
+use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use serde_json::{Value, json};
 
 /// What is done to the lines of a node, one life long. Each may change the line, hold it back by `false`, or add to
@@ -118,6 +118,7 @@ fn answer(request: &Value, mut body: Value) -> Value {
 fn settings(faults: &[Fault]) -> Settings {
     Settings {
         nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 30,
         rate_per_s: 50.0,
         time_limit: Duration::from_secs(5),
@@ -165,6 +166,43 @@ fn assert_caught<P: Program, W: Workload>(
     }
     let said = said.concat();
     assert!(said.contains(words), "{said}");
+}
+
+/// Speaks to all other nodes as soon as it has answered its init.
+#[derive(Default)]
+struct GreetsAtOnce {
+    node_ids: Vec<Value>,
+}
+
+impl Tamper for GreetsAtOnce {
+    fn input(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
+        if kind(message) == "init" {
+            let node_ids = message["body"]["node_ids"].as_array();
+            self.node_ids.clone_from(node_ids.expect("a list"));
+        }
+        true
+    }
+
+    fn output(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+        if kind(message) == "init_ok" {
+            let others = self.node_ids.iter().filter(|id| **id != message["src"]);
+            said.extend(
+                others.map(
+                    |id| json!({"src": message["src"], "dest": id, "body": {"type": "hello"}}),
+                ),
+            );
+        }
+        true
+    }
+}
+
+#[test]
+fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
+    let wrong = wrong::<program::GSet, GreetsAtOnce>();
+    assert_caught::<program::GSet, _>(GSet::default, &wrong, &[], "had not joined the network yet");
+    let wrong = self::wrong::<program::Broadcast, GreetsAtOnce>();
+    let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
+    assert_caught::<program::Broadcast, _>(broadcast, &wrong, &[], "mute from here on");
 }
 
 /// Acknowledges an add before the store has it.

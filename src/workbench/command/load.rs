@@ -30,7 +30,8 @@ pub(super) struct LoadOptions {
     pub max_writes_per_key: usize,
 
     /// What to hold answers to. Transactions: read-uncommitted, read-committed, serializable, and so on, if nothing is
-    /// said strict-serializable. Counters: eventual, regular, sequential or linearizable, if nothing is said eventual.
+    /// said strict-serializable. Counters: eventual, regular, sequential or linearizable, if nothing is said eventual. Other
+    /// workloads are held to what they always promise, whatever is said.
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     pub consistency_models: Vec<String>,
 }
@@ -73,27 +74,18 @@ impl LoadOptions {
         }
     }
 
-    /// Makes counters that are held to what was asked for.
+    /// Makes counters that are held to those of the levels that were asked for that counters have.
     ///
     /// # Errors
     ///
-    /// When counters know no such level.
+    /// When nobody knows a name.
     pub(super) fn counter<W>(
         &self,
         new: impl Fn(Vec<Level>) -> W,
     ) -> Result<impl Fn(&Settings) -> W, TestError> {
-        let level = |name: &String| match name.trim() {
-            "eventual" => Ok(Level::EventuallyRight),
-            "regular" => Ok(Level::Regular),
-            "sequential" => Ok(Level::Sequential),
-            "linearizable" => Ok(Level::Linearizable),
-            _ => Err(TestError::Options(format!(
-                "--consistency-models: a counter can't be held to {name:?}, but to eventual, regular, sequential and \
-                 linearizable"
-            ))),
-        };
-        let levels = self.consistency_models.iter().map(level);
-        let levels: Vec<Level> = levels.collect::<Result<_, _>>()?;
+        self.check_models()?;
+        let levels = self.model_names().filter_map(counter_level);
+        let levels: Vec<Level> = levels.collect();
         Ok(move |_: &Settings| new(levels.clone()))
     }
 
@@ -114,26 +106,47 @@ impl LoadOptions {
         let default = default
             .into_iter()
             .filter(|_| self.consistency_models.is_empty());
-        let names = self.consistency_models.iter().map(|name| name.trim());
-        let models = names.chain(default).map(str::parse);
+        let models = self.model_names().chain(default).map(str::parse);
         let models: Result<Vec<Model>, String> = models.collect();
         let models =
             models.map_err(|error| TestError::Options(format!("--consistency-models: {error}")))?;
         Ok(move |_: &Settings| new(limits, models.clone()))
     }
 
-    /// Makes a workload that knows only one model.
+    /// Makes a workload that is held to what it always promises.
     ///
     /// # Errors
     ///
-    /// When others were asked for.
+    /// When nobody knows the name of a model.
     pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(&self, new: F) -> Result<F, TestError> {
-        if self.consistency_models.is_empty() {
-            return Ok(new);
-        }
-        Err(TestError::Options(format!(
-            "--consistency-models is for transactions and counters; {} is held to what it always promises",
-            W::NAME
-        )))
+        self.check_models()?;
+        Ok(new)
     }
+
+    fn model_names(&self) -> impl Iterator<Item = &str> {
+        self.consistency_models.iter().map(|name| name.trim())
+    }
+
+    /// Whether somebody knows each model: as upstream, any may be named with any workload.
+    fn check_models(&self) -> Result<(), TestError> {
+        let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
+        match self.model_names().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => Err(TestError::Options(format!(
+                "--consistency-models: nobody knows {name:?}. Transactions know read-committed, serializable, \
+                 strict-serializable and others, counters eventual, regular, sequential and linearizable"
+            ))),
+        }
+    }
+}
+
+/// The level of a counter that has that name.
+fn counter_level(name: &str) -> Option<Level> {
+    Some(match name {
+        "eventual" => Level::EventuallyRight,
+        "regular" => Level::Regular,
+        "sequential" => Level::Sequential,
+        "linearizable" => Level::Linearizable,
+        _ => return None,
+    })
 }

@@ -16,7 +16,7 @@ use crate::workbench::nemesis::Fault;
 use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, STORES, row};
-use crate::workbench::world::Settings;
+use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
 const ABOUT: &str = "\
 Each row is a level of the grow-only counter on a store; each column is a guarantee, and whether the histories of all
@@ -72,6 +72,7 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, TestError> {
     let node_count = options.node_count;
     let settings = Settings {
         nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 2 * node_count,
         rate_per_s: options.rate,
         time_limit: options.time_limit,

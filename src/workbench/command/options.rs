@@ -71,8 +71,8 @@ pub(super) struct OutputOptions {
 /// The flags of every run, whoever runs the nodes.
 #[derive(Args)]
 pub(super) struct RunOptions {
-    /// What each node is given as its own arguments.
-    #[arg(last = true, value_name = "NODE ARGS")]
+    /// What each node is given as its own arguments. Those that begin with a dash go last, after --.
+    #[arg(value_name = "NODE ARGS")]
     pub node_args: Vec<String>,
 
     /// What to test.
@@ -92,6 +92,10 @@ pub(super) struct RunOptions {
         default_value = "n1,n2,n3,n4,n5"
     )]
     pub nodes: Vec<String>,
+
+    /// How many seconds a node may take to answer init, and what it is told once before clients begin.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
+    pub init_timeout: Duration,
 
     /// How many operations a second to ask for, about, all clients together.
     #[arg(long, value_name = "RATE", default_value = "5", value_parser = not_negative, allow_negative_numbers = true)]
@@ -207,6 +211,7 @@ impl RunOptions {
                 Concurrency::EachNode(count) => count * nodes.len(),
             },
             nodes,
+            init_timeout: self.init_timeout,
             rate_per_s: self.rate,
             time_limit: self.time_limit,
             recovery: self.recovery,
@@ -329,6 +334,7 @@ mod tests {
         assert!(run.nemesis.is_empty() && run.availability.is_none());
         let settings = run.settings(1).expect("good names");
         assert_eq!(settings.nodes, ["n1", "n2", "n3", "n4", "n5"]);
+        assert_eq!(settings.init_timeout, Duration::from_secs(10));
         assert_eq!(settings.client_count, 5);
         assert_eq!(settings.rate_per_s, 5.0);
         assert_eq!(settings.time_limit, Duration::from_secs(60));
@@ -340,6 +346,17 @@ mod tests {
         assert!(load.words().is_empty() && load.consistency_models.is_empty());
         assert_eq!((load.key_count, load.max_txn_length), (10, 4));
         assert_eq!(load.max_writes_per_key, 16);
+    }
+
+    #[test]
+    fn words_that_are_no_flags_are_the_nodes_as_upstream() {
+        let words = "test --bin node broadcast --rate 7 fast -- --seed 3";
+        let Ok(line) = Line::try_parse_from(words.split(' ')) else {
+            panic!("all of it is known");
+        };
+        let run = line.options.run;
+        assert_eq!(run.node_args, ["broadcast", "fast", "--seed", "3"]);
+        assert_eq!((run.rate, run.seed), (7.0, None));
     }
 
     #[test]

@@ -6,12 +6,13 @@ use clap::ValueEnum;
 
 use super::options::RunOptions;
 use crate::workbench::workload::Workload;
-use crate::workbench::world::Settings;
+use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
 /// The command that simulates exactly that run.
 pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> String {
     let Settings {
         nodes,
+        init_timeout,
         client_count,
         rate_per_s,
         time_limit,
@@ -32,6 +33,9 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
         format!("--latency-dist {}", flag_value(latency.distribution)),
         format!("--seq-kv {}", flag_value(*sequential_store)),
     ];
+    if *init_timeout != INIT_TIMEOUT {
+        words.push(format!("--init-timeout {}", init_timeout.as_secs_f64()));
+    }
     if !faults.is_empty() {
         let faults: Vec<String> = faults.iter().copied().map(flag_value).collect();
         let interval = fault_interval.as_secs_f64();
@@ -113,6 +117,13 @@ mod tests {
     fn the_seed_stands_before_the_arguments_of_the_node() {
         let args = words("eddy test -w echo -- --seed 3");
         assert_eq!(command(&args, 7), "eddy test -w echo --seed 7 -- --seed 3");
+    }
+
+    #[test]
+    fn words_that_are_no_flags_stay_where_they_are() {
+        let args = words("eddy test broadcast --bin node --rate 7 fast");
+        let again = "eddy test broadcast --bin node --rate 7 fast --seed 7";
+        assert_eq!(command(&args, 7), again);
     }
 
     #[test]

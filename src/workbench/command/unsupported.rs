@@ -1,4 +1,4 @@
-//! Commands and flags of Maelstrom's that mean nothing here, and what to do instead.
+//! Commands and flags of Maelstrom's that mean nothing here, and flags with the wrong dash, and what to do instead.
 
 use std::ffi::OsString;
 
@@ -47,7 +47,11 @@ pub(super) fn instead(args: &[OsString]) -> Option<String> {
         return Some(format!("{name} is not supported: {instead}."));
     }
     let own = args.iter().take_while(|arg| *arg != "--");
-    own.filter_map(|arg| arg.to_str()).find_map(|arg| {
+    let own: Vec<&str> = own.filter_map(|arg| arg.to_str()).collect();
+    if let Some(wrong) = own.iter().find_map(|arg| wrong_dash(arg)) {
+        return Some(wrong);
+    }
+    own.into_iter().find_map(|arg| {
         let flag = match arg {
             "-n" => "node",
             _ => arg.strip_prefix("--")?.split('=').next()?,
@@ -55,6 +59,28 @@ pub(super) fn instead(args: &[OsString]) -> Option<String> {
         let (name, instead) = FLAGS.iter().find(|(name, _)| *name == flag)?;
         Some(format!("--{name} is not supported: {instead}."))
     })
+}
+
+/// What to do about a flag that begins with another dash than the hyphen: web pages and word processors put them there.
+fn wrong_dash(arg: &str) -> Option<String> {
+    let is_dash = |char| matches!(char, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
+    let flag = arg.trim_start_matches(is_dash);
+    let dash = arg[..arg.len() - flag.len()]
+        .chars()
+        .find(|&dash| dash != '-')?;
+    let name = match dash {
+        '\u{2013}' => "an en dash",
+        '\u{2014}' => "an em dash",
+        _ => "a dash that is no hyphen",
+    };
+    let hyphens = match flag.split('=').next()?.chars().count() {
+        1 => "-",
+        _ => "--",
+    };
+    Some(format!(
+        "{arg} begins with {name} ({dash}); type {hyphens}{flag} with hyphens. Maelstrom gives such a word to the node, \
+         and runs without the flag."
+    ))
 }
 
 #[cfg(test)]
@@ -80,12 +106,32 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_with_a_dash_that_is_no_hyphen_is_told_apart() {
+        for (line, expected) in [
+            (
+                "eddy test --bin x \u{2013}-nemesis partition",
+                "begins with an en dash (\u{2013}); type --nemesis with hyphens",
+            ),
+            (
+                "eddy test \u{2014}rate=5",
+                "begins with an em dash (\u{2014}); type --rate=5",
+            ),
+            ("eddy test -\u{2013}rate 5", "type --rate with"),
+            ("eddy sim \u{2212}w echo", "type -w with"),
+        ] {
+            let said = instead(&words(line)).expect("it is not supported");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
     fn what_is_the_nodes_own_is_left_alone() {
         assert_eq!(
             instead(&words("eddy test --bin x -- --username admin")),
             None
         );
         assert_eq!(instead(&words("eddy test --bin serve")), None);
+        assert_eq!(instead(&words("eddy test -- \u{2013}x")), None);
         assert_eq!(
             instead(&words("eddy test --node-count 3 --nodes a,b")),
             None

@@ -26,6 +26,30 @@ pub(super) fn hint_for_env(path: &Path) -> Option<String> {
     lost_by_env(&read_head(path).ok()?, is_there)
 }
 
+/// What to do about a program that has logged that it can't find a file.
+pub(super) fn hint_for_lost_file<'a>(log: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    /// How programs and interpreters say so.
+    const LOST: [&str; 5] = [
+        "no such file",
+        "not found",
+        "cannot find",
+        "could not find",
+        "unable to access",
+    ];
+    let says_so = |line: &String| {
+        let line = line.to_lowercase();
+        LOST.iter().any(|lost| line.contains(lost))
+    };
+    let folder = env::temp_dir();
+    log.into_iter().any(says_so).then(|| {
+        format!(
+            "Nodes run in the folder for temporary files, {}, as on Maelstrom: a file is found under its absolute path, or \
+             relative to the program's own",
+            folder.display()
+        )
+    })
+}
+
 fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(256).read_to_end(&mut head)?;
@@ -150,6 +174,23 @@ mod tests {
         ] {
             let told = lost_interpreter(head);
             assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn where_nodes_run_is_told_if_a_file_is_lost() {
+        for (logged, is_told) in [
+            (
+                "python3: can't open file '/tmp/node.py': [Errno 2] No such file or directory",
+                true,
+            ),
+            ("Error: Cannot find module '/tmp/node.js'", true),
+            ("Error: Unable to access jarfile node.jar", true),
+            ("ModuleNotFoundError: No module named 'maelstrom'", false),
+            ("out of coffee", false),
+        ] {
+            let hint = hint_for_lost_file([&String::from("starting"), &String::from(logged)]);
+            assert_eq!(hint.is_some(), is_told, "{logged}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! loop from reading what another one prints.
 
 mod executable;
+mod guard;
 mod node;
 mod program;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 use super::workload::Workload;
 use super::world::{Observer, Order, Progress, Record, StartError, World};
+use guard::Guard;
 use node::NodeProcess;
 
 pub use program::{Program, ProgramError};
@@ -90,7 +92,7 @@ pub enum RunError {
     Start {
         /// What was wrong.
         error: StartError,
-        /// What nodes printed on stderr last, for a person, where the error does not say so itself.
+        /// What nodes printed last, for a person, where the error does not say so itself.
         last_words: String,
     },
     /// The operating system refused something.
@@ -121,8 +123,9 @@ pub fn run<W: Workload, O: Observer>(
 ) -> Result<Record<W>, RunError> {
     let mut driver = Driver::start(world, names, program.clone())?;
     driver.run(audience)?;
+    let unfinished = driver.unfinished_lines();
     driver.end_nodes(audience)?;
-    let last_words = driver.last_words();
+    let last_words = unfinished + &driver.last_words();
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
             StartError::Exited { .. } | StartError::Interrupted => String::new(),
@@ -138,6 +141,8 @@ struct Driver<W: Workload, O> {
     world: World<W, O>,
     program: Program,
     nodes: Vec<NodeProcess>,
+    /// Dropped after the nodes, which it is there for.
+    guard: Guard,
     poll: Poll,
     signals: Signals,
     began: Instant,
@@ -153,16 +158,19 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(refused("watch signals"))?;
+        let mut guard = Guard::start().map_err(refused("start a shell that ends nodes in need"))?;
         let mut nodes = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             let child = program.spawn()?;
             let node = NodeProcess::new(name, index, child, poll.registry());
             nodes.push(node.map_err(refused(WATCH_PIPES))?);
         }
+        guard.watch(nodes.iter().filter_map(NodeProcess::group));
         Ok(Driver {
             world,
             program,
             nodes,
+            guard,
             poll,
             signals,
             began: Instant::now(),
@@ -200,7 +208,9 @@ impl<W: Workload, O: Observer> Driver<W, O> {
 
     /// Does to nodes what the nemesis wants.
     fn obey(&mut self) -> Result<(), RunError> {
+        let mut has_obeyed = false;
         while let Some(order) = self.world.next_order() {
+            has_obeyed = true;
             match order {
                 Order::Kill(index) => self.nodes[index].kill(),
                 Order::Start(index) => {
@@ -212,6 +222,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 Order::Pause(index) => self.nodes[index].pause(),
                 Order::Continue(index) => self.nodes[index].resume(),
             }
+        }
+        if has_obeyed {
+            let groups = self.nodes.iter().filter_map(NodeProcess::group);
+            self.guard.watch(groups);
         }
         Ok(())
     }
@@ -259,7 +273,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 .map_err(refused("read a node's stderr"))?;
             node.read_stdout(|line| match line {
                 Ok(line) => self.world.heard(index, line, now),
-                Err(error) => self.world.heard_garbage(index, b"", &error.to_string()),
+                Err(error) => self.world.heard_unreadable(index, &error),
             })
             .map_err(refused("read a node's stdout"))?;
             let how = node.how_it_ended(&self.program);
@@ -288,6 +302,12 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             node.kill();
         }
         Ok(())
+    }
+
+    /// What nodes have printed of a line without its end, for a person.
+    fn unfinished_lines(&mut self) -> String {
+        let nodes = self.nodes.iter_mut();
+        nodes.filter_map(NodeProcess::unfinished_line).collect()
     }
 
     fn last_words(&self) -> String {

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::{Audience, GRACE, Program};
 use crate::protocol::{LineError, LineReader};
+use crate::workbench::world::shown;
 
 /// The longest line that a node may print. Ours is generous: a read of a large set is one line.
 const LINE_BYTES_MAX: usize = 16 << 20;
@@ -189,7 +190,7 @@ impl NodeProcess {
     /// Reads some of what the node has printed.
     pub(super) fn read_stdout(
         &mut self,
-        hear: impl FnMut(Result<&str, LineError>),
+        hear: impl FnMut(Result<&str, LineError<'_>>),
     ) -> io::Result<()> {
         read(&mut self.stdout, hear)
     }
@@ -212,6 +213,23 @@ impl NodeProcess {
         is_silent && now >= *self.silent_since.get_or_insert(now) + GRACE
     }
 
+    /// What the node has printed of a line without its end, for a person. Nothing is read after that.
+    pub(super) fn unfinished_line(&mut self) -> Option<String> {
+        let line = match self.stdout.as_mut()?.reader.rest()? {
+            Ok(line) => shown(line),
+            Err(error) => error.to_string(),
+        };
+        Some(format!(
+            "\n{} has not ended this line on stdout: {line}\nA message is a whole line; print a newline after it.",
+            self.name
+        ))
+    }
+
+    /// The process group, until it has been ended.
+    pub(super) fn group(&self) -> Option<u32> {
+        (!self.is_gone).then(|| self.child.id())
+    }
+
     /// Whether the process has been ended and waited for.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
@@ -230,7 +248,7 @@ impl NodeProcess {
         }
         self.kill();
         let status = self.child.wait()?;
-        let hint = program.hint(status);
+        let hint = program.hint(status, &self.log);
         let hint = hint.map_or_else(String::new, |hint| format!(". {hint}"));
         Ok(Some(match self.last_words() {
             Some(words) => format!("{status}{hint}\n{words}"),
@@ -333,7 +351,7 @@ impl Output {
 /// Reads once, so that a node that prints without end does not keep the others waiting. At the end, drops the pipe.
 fn read(
     output: &mut Option<Output>,
-    mut hear: impl FnMut(Result<&str, LineError>),
+    mut hear: impl FnMut(Result<&str, LineError<'_>>),
 ) -> io::Result<()> {
     let Some(Output {
         pipe,

@@ -72,10 +72,17 @@ impl Program {
         })
     }
 
-    /// What to do about it, where a node ended like that because something that it needs to start was not found.
-    pub(super) fn hint(&self, status: ExitStatus) -> Option<String> {
+    /// What to do about it, where a node that has logged that ended like that because something was not found.
+    pub(super) fn hint<'a>(
+        &self,
+        status: ExitStatus,
+        log: impl IntoIterator<Item = &'a String>,
+    ) -> Option<String> {
         // What env and shells end with then.
-        (status.code() == Some(127)).then(|| executable::hint_for_env(&self.path))?
+        let is_of_env = status.code() == Some(127);
+        let hint = is_of_env.then(|| executable::hint_for_env(&self.path));
+        hint.flatten()
+            .or_else(|| executable::hint_for_lost_file(log))
     }
 
     /// Starts one node in the temporary folder, in a process group of its own: a shell script's children end with it.

@@ -4,10 +4,12 @@ use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
+use crate::workbench::world::INIT_TIMEOUT;
 
 fn settings(seed: u64) -> Settings {
     Settings {
         nodes: (0..3).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 6,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(10),

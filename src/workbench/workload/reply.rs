@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::protocol::Text;
+use crate::workbench::json::is_whole_number;
 
 /// The body of a node's reply to a client, in which each field is text yet.
 ///
@@ -94,12 +95,6 @@ impl<'a> Reply<'a> {
     pub fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
         self.fields(kind).map(|Done {}| answer)
     }
-}
-
-/// Whether a number is written without fraction and exponent, as those are that upstream takes for whole.
-fn is_whole_number(json: &str) -> bool {
-    let digits = json.strip_prefix('-').unwrap_or(json);
-    digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn reply_error(error: &serde_json::Error, kind: &str) -> String {

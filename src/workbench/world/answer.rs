@@ -9,17 +9,22 @@ use serde_json::value::RawValue;
 use super::phase::Phase;
 use super::route::{Asker, INTRODUCTION_MSG_ID};
 use super::start_error::StartError;
-use super::violations::{ProtocolViolation, shown};
+use super::violations::{ProtocolViolation, shown, shown_bytes};
 use super::{Observer, World, malformed};
-use crate::protocol::{ErrorCode, Text};
-use crate::workbench::client::Heard;
+use crate::protocol::{ErrorCode, LineError, Text, present};
+use crate::workbench::client::{CLIENT_TIMEOUT, Heard};
 use crate::workbench::history::Outcome;
+use crate::workbench::json::is_whole_number;
+use crate::workbench::nemesis::Fault;
 use crate::workbench::network::Endpoint;
 use crate::workbench::workload::{Reply, Workload, json_error};
 
-/// A message as a node prints it. Its body stays text: most are only passed on.
+/// A message as a node prints it. Its body stays text: most are only passed on. As upstream, no other field may be there.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Printed<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     src: Cow<'a, str>,
     #[serde(borrow)]
@@ -28,38 +33,40 @@ struct Printed<'a> {
     body: &'a RawValue,
 }
 
+const ONLY_MESSAGES: &str = "Only messages belong there; logs go to stderr.";
+
+/// What is said to a node's author where Maelstrom can't take a line. An assertion ends the thread that reads the node's
+/// stdout there.
+const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is mute from here on, and so it is here.";
+
 impl<W: Workload, O: Observer> World<W, O> {
-    /// A node has printed a line.
+    /// A node has printed a line. When the run is over, nobody listens any longer.
     pub fn heard(&mut self, node: usize, line: &str, now: Duration) {
+        if self.lives.is_mute(node) || self.is_over() {
+            return;
+        }
         let printed: Printed<'_> = match serde_json::from_str(line) {
             Ok(printed) => printed,
             Err(error) => return self.heard_no_message(node, line, &error),
         };
-        if !printed.body.get().starts_with('{') {
-            let why = malformed::wrong_field(line);
-            let why = why.as_deref().unwrap_or("its body is no object");
-            return self.heard_wrong_field(node, line, why);
+        let is_whole = |id: &RawValue| is_whole_number(id.get());
+        if !printed.body.get().starts_with('{') || !printed.id.is_none_or(is_whole) {
+            let why = malformed::wrong_field(line).expect("one of them is wrong");
+            return self.heard_malformed(node, line, &why);
         }
         let src = self.directory.find(&printed.src);
-        let Some(src) = src else {
-            return self
-                .violations
-                .note(node, ProtocolViolation::UsedUnknownName, None, || {
-                    let (src, line) = (printed.src, shown(line));
-                    format!(
-                        "sent a message whose src is {src:?}, which is no node, client or service: {line}"
-                    )
-                });
+        let Some(src) = src.filter(|&src| self.is_there(src)) else {
+            let violation = ProtocolViolation::UsedUnknownName;
+            return self.silence(node, violation, || {
+                let (src, line) = (printed.src, shown(line));
+                format!(
+                    "sent a message whose src is {src:?}, which is no node, client or service: {line}"
+                )
+            });
         };
-        let Some(dest) = self.directory.find(&printed.dest) else {
-            return self
-                .violations
-                .note(node, ProtocolViolation::WroteToNobody, None, || {
-                    let (dest, line) = (printed.dest, shown(line));
-                    format!(
-                        "sent a message to {dest:?}, which is no node, client or service: {line}"
-                    )
-                });
+        let dest = match self.directory.find(&printed.dest) {
+            Some(dest) if self.is_there(dest) => dest,
+            other => return self.spoke_to_nobody(node, &printed.dest, other, line),
         };
         if src != Endpoint::Node(node) {
             self.violations
@@ -74,41 +81,104 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.send(src, dest, printed.body.get(), now);
     }
 
-    /// A node has printed what is no message. `why` is for a person.
-    pub fn heard_garbage(&mut self, node: usize, line: &[u8], why: &str) {
-        self.violations.note(node, ProtocolViolation::PrintedNoMessage, None, || {
-            let line = shown(&String::from_utf8_lossy(line));
+    /// Whether someone is in the network. Clients that ask nodes to get ready, and those that introduce, leave it with
+    /// their answer.
+    fn is_there(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Node(node) => self.lives.has_joined(node),
+            Endpoint::Service(_) => true,
+            Endpoint::Client(client) => match (self.asker(client), &self.phase) {
+                (Asker::Initializer(node), _) => self.lives.is_unready(node),
+                (Asker::Introducer(node), Phase::Introducing { unready, .. }) => {
+                    unready.contains(&node)
+                }
+                (Asker::Introducer(_), _) => false,
+                (Asker::Client(_), _) => true,
+            },
+        }
+    }
+
+    /// A node has sent a message to a name that nobody in the network has. `known` is who has it at another time.
+    fn spoke_to_nobody(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
+        let what = match known {
+            Some(Endpoint::Node(_)) => "which had not joined the network yet",
+            Some(_) => "a client that had left when it had its answer",
+            None => "which is no node, client or service",
+        };
+        let advice = match known {
+            Some(Endpoint::Node(_)) => {
+                "\nNodes are started side by side, and each joins when it is started. Clients begin when all have joined: \
+                 speak to a node once it or a client has spoken to you."
+            }
+            _ => "",
+        };
+        self.silence(node, ProtocolViolation::WroteToNobody, || {
             format!(
-                "printed on stdout what is no message ({why}): {line}\nOnly messages belong there; logs go to stderr."
+                "sent a message to {name:?}, {what}: {}{advice}",
+                shown(line)
             )
         });
     }
 
+    /// A node has printed what Maelstrom can't take.
+    fn silence(
+        &mut self,
+        node: usize,
+        violation: ProtocolViolation,
+        describe: impl FnOnce() -> String,
+    ) {
+        self.violations
+            .note(node, violation, None, || format!("{}\n{MUTE}", describe()));
+        self.lives.mute(node);
+    }
+
+    /// A node has printed a line that can't be read.
+    pub fn heard_unreadable(&mut self, node: usize, error: &LineError<'_>) {
+        self.violations
+            .note(node, ProtocolViolation::PrintedNoMessage, None, || {
+                let line = match error {
+                    LineError::NotUtf8(bytes) => format!(": {}", shown_bytes(bytes)),
+                    LineError::TooLong(_) => String::new(),
+                };
+                format!("printed on stdout what is no message ({error}){line}\n{ONLY_MESSAGES}")
+            });
+    }
+
     fn heard_no_message(&mut self, node: usize, line: &str, error: &serde_json::Error) {
-        if line.trim().is_empty() {
-            return self
-                .violations
-                .note(node, ProtocolViolation::PrintedNoMessage, None, || {
-                    String::from("printed an empty line on stdout. Only messages belong there.")
-                });
+        if let Some(why) = malformed::wrong_field(line) {
+            return self.heard_malformed(node, line, &why);
         }
-        match malformed::wrong_field(line) {
-            Some(why) => self.heard_wrong_field(node, line, &why),
-            None => self.heard_garbage(node, line.as_bytes(), &json_error(error)),
-        }
+        let has_mark = line.starts_with('\u{feff}');
+        self.silence(node, ProtocolViolation::PrintedNoMessage, || match line {
+            _ if line.trim().is_empty() => {
+                format!("printed an empty line on stdout. {ONLY_MESSAGES}")
+            }
+            _ => {
+                let why = match has_mark {
+                    true => {
+                        String::from("it begins with a byte-order mark; write UTF-8 without it")
+                    }
+                    false => json_error(error),
+                };
+                let line = shown(line);
+                format!("printed on stdout what is no message ({why}): {line}\n{ONLY_MESSAGES}")
+            }
+        });
+    }
+
+    fn heard_malformed(&mut self, node: usize, line: &str, why: &str) {
+        self.silence(node, ProtocolViolation::WroteWrongField, || {
+            format!("sent a malformed message ({why}): {}", shown(line))
+        });
     }
 
     /// A node has sent a body that can't be read by whom it is for.
     pub(super) fn heard_wrong_body(&mut self, node: usize, body: &str, error: &serde_json::Error) {
-        let why = malformed::wrong_field_of_body(body).unwrap_or_else(|| json_error(error));
-        self.heard_wrong_field(node, body, &why);
-    }
-
-    fn heard_wrong_field(&mut self, node: usize, text: &str, why: &str) {
         self.violations
             .note(node, ProtocolViolation::WroteWrongField, None, || {
-                let text = shown(text);
-                format!("sent a malformed message ({why}): {text}")
+                let why = malformed::wrong_field_of_body(body);
+                let why = why.unwrap_or_else(|| json_error(error));
+                format!("sent a malformed message ({why}): {}", shown(body))
             });
     }
 
@@ -142,7 +212,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let msg_id: Option<i64> = in_reply_to.parse().ok();
         match asker {
             Asker::Initializer(_) => match msg_id.filter(|&id| self.lives.has_init(asked, id)) {
-                Some(id) => self.answer_init(asked, id, &reply),
+                Some(id) => self.answer_init(asked, id, &reply, now),
                 None => self.answered_nothing(node, client, body, "no init had that msg_id"),
             },
             Asker::Introducer(_) => match msg_id {
@@ -154,7 +224,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     let outcome = self.outcome(node, operation, &reply);
                     self.complete(number, operation, outcome, now);
                 }
-                Some(Heard::Late) => {}
+                Some(Heard::Late(nth)) => self.answered_late(node, client, nth, body),
                 Some(Heard::Again(nth)) => self.answered_twice(node, client, nth, body),
                 Some(Heard::Unasked) | None => {
                     self.answered_nothing(node, client, body, "nobody sent that msg_id");
@@ -164,13 +234,13 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     /// The clients that ask nodes to get ready are numbered like the nodes.
-    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &Reply<'_>) {
+    fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &Reply<'_>, now: Duration) {
         if !self.lives.is_current(node, init_msg_id) {
             return;
         }
         // Upstream looks at nothing but the type of this one.
         let Err(why) = reply.check_kind("init_ok") else {
-            return self.lives.ready(node);
+            return self.lives.ready(node, now);
         };
         let answer = shown(reply.body);
         if matches!(self.phase, Phase::Starting) {
@@ -240,10 +310,32 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
     }
 
-    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
+    /// The operation of that number among a client's own.
+    fn operation_of(&self, client: usize, nth: usize) -> Option<usize> {
         // Slow, but rare: nothing else lists a client's operations.
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
-        let operation = (0..self.history.len()).filter(is_of_client).nth(nth);
+        (0..self.history.len()).filter(is_of_client).nth(nth)
+    }
+
+    fn answered_late(&mut self, node: usize, client: usize, nth: usize, body: &str) {
+        if self.settings.faults.contains(&Fault::Pause) {
+            // A node that was paused can't help it.
+            return;
+        }
+        let operation = self.operation_of(client, nth);
+        self.violations
+            .note(node, ProtocolViolation::AnsweredLate, operation, || {
+                let (body, timeout_s) = (shown(body), CLIENT_TIMEOUT.as_secs());
+                format!(
+                    "answered a request after the {timeout_s} s that a client waits: {body}\n\
+                     On Maelstrom a client that has given up leaves the network when another takes its place, and a node \
+                     that answers it then is mute from there on. Answer in time, with an error of code 0 if need be."
+                )
+            });
+    }
+
+    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
+        let operation = self.operation_of(client, nth);
         self.violations
             .note(node, ProtocolViolation::AnsweredTwice, operation, || {
                 let body = shown(body);

@@ -3,42 +3,54 @@
 use serde_json::{Map, Value};
 
 use super::violations::shown;
+use crate::workbench::json::is_whole_number;
 
 /// What a field has to be, and whether a value is.
 type Form = (&'static str, fn(&Value) -> bool);
 
 const TEXT: Form = ("a string", Value::is_string);
-const TEXT_OR_NULL: Form = ("a string", |value| value.is_null() || value.is_string());
-const NUMBER_OR_NULL: Form = ("a whole number below 2^63", |value| {
-    value.is_null() || value.is_i64()
-});
 const OBJECT: Form = ("an object", Value::is_object);
+const WHOLE_NUMBER: Form = ("a whole number", |value| {
+    is_whole_number(&value.to_string())
+});
 
-/// The fields of a message, all of which it needs.
-const MESSAGE: [(&str, Form); 3] = [("src", TEXT), ("dest", TEXT), ("body", OBJECT)];
+/// The fields that a message needs.
+const NEEDED: [(&str, Form); 3] = [("src", TEXT), ("dest", TEXT), ("body", OBJECT)];
 
-/// The fields of a body that clients and services know by their form.
-const BODY: [(&str, Form); 5] = [
-    ("type", TEXT),
-    ("msg_id", NUMBER_OR_NULL),
-    ("in_reply_to", NUMBER_OR_NULL),
-    ("code", NUMBER_OR_NULL),
-    ("text", TEXT_OR_NULL),
-];
+/// The field that a message may have.
+const OPTIONAL: [(&str, Form); 1] = [("id", WHOLE_NUMBER)];
 
 /// Which field of a message is wrong, if it is an object at all.
 pub(super) fn wrong_field(message: &str) -> Option<String> {
     let message: Map<String, Value> = serde_json::from_str(message).ok()?;
-    let is_missing = |name: &&str| !message.contains_key(*name);
-    let missing = MESSAGE.iter().map(|(name, _)| *name).find(is_missing);
-    missing
-        .map(|name| format!("it has no {name}"))
-        .or_else(|| misformed(&message, &MESSAGE))
+    let is_undeclared = |name: &&String| {
+        let mut declared = NEEDED.iter().chain(&OPTIONAL);
+        !declared.any(|(other, _)| other == name)
+    };
+    let undeclared = || {
+        let name = message.keys().find(is_undeclared)?;
+        Some(format!(
+            "it has a field {name:?}, and Maelstrom refuses messages with fields that are not declared"
+        ))
+    };
+    missing(&message, &NEEDED)
+        .or_else(|| misformed(&message, &NEEDED))
+        .or_else(|| misformed(&message, &OPTIONAL))
+        .or_else(undeclared)
 }
 
-/// Which field of a body is wrong.
+/// What is wrong with the type of a request to a service.
 pub(super) fn wrong_field_of_body(body: &str) -> Option<String> {
-    misformed(&serde_json::from_str(body).ok()?, &BODY)
+    let body: Map<String, Value> = serde_json::from_str(body).ok()?;
+    let fields = [("type", TEXT)];
+    missing(&body, &fields).or_else(|| misformed(&body, &fields))
+}
+
+fn missing(object: &Map<String, Value>, fields: &[(&str, Form)]) -> Option<String> {
+    let (name, _) = fields
+        .iter()
+        .find(|(name, _)| !object.contains_key(*name))?;
+    Some(format!("it has no {name}"))
 }
 
 fn misformed(object: &Map<String, Value>, fields: &[(&str, Form)]) -> Option<String> {
@@ -67,7 +79,21 @@ mod tests {
                 r#"{"src":"n0","dest":"n1","body":[]}"#,
                 Some("its body is [], not an object"),
             ),
-            (r#"{"src":"n0","dest":"n1","body":{}}"#, None),
+            (
+                r#"{"id":null,"src":"n0","dest":"n1","body":{}}"#,
+                Some("its id is null, not a whole number"),
+            ),
+            (
+                r#"{"id":1.5,"src":"n0","dest":"n1","body":{}}"#,
+                Some("its id is 1.5, not a whole number"),
+            ),
+            (
+                r#"{"src":"n0","dest":"n1","body":{},"to":"n1"}"#,
+                Some(
+                    r#"it has a field "to", and Maelstrom refuses messages with fields that are not declared"#,
+                ),
+            ),
+            (r#"{"id":7,"src":"n0","dest":"n1","body":{}}"#, None),
             ("[1]", None),
             ("hello", None),
         ] {
@@ -75,11 +101,8 @@ mod tests {
         }
         for (body, expected) in [
             (r#"{"type":5}"#, Some("its type is 5, not a string")),
-            (
-                r#"{"type":"a","msg_id":null,"in_reply_to":"1"}"#,
-                Some(r#"its in_reply_to is "1", not a whole number below 2^63"#),
-            ),
-            (r#"{"type":"a","code":null,"text":null}"#, None),
+            ("{}", Some("it has no type")),
+            (r#"{"type":"a"}"#, None),
         ] {
             assert_eq!(wrong_field_of_body(body).as_deref(), expected, "{body}");
         }

@@ -6,8 +6,9 @@
 //! real processes in real time and this crate's own nodes in virtual time, where a seed gives the same run to the
 //! byte.
 //!
-//! The phases are upstream's: every node answers `init`; clients ask while the nemesis does its work; when all have
-//! their answers, the faults end, the network rests, and every client asks a last time.
+//! The phases are upstream's: nodes join the network one after the other, and each answers its `init`; clients ask while
+//! the nemesis does its work; when all have their answers, the faults end, the network rests, and every client asks a last
+//! time.
 
 mod answer;
 mod ask;
@@ -42,11 +43,12 @@ use violations::ProtocolViolations;
 pub use lives::Order;
 pub use observer::{Loss, Observer, Sighting};
 pub use start_error::StartError;
+pub(super) use violations::shown;
 
 /// So many bytes are kept for a node that doesn't read them.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
 
-/// How long a node may take to answer `init`.
+/// How long a node may take to answer `init` if nothing else is said: upstream's limit.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a run is like.
@@ -54,6 +56,8 @@ pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// The names of the nodes; at least one.
     pub nodes: Vec<String>,
+    /// How long a node may take to answer `init`, and what it is told once before clients begin.
+    pub init_timeout: Duration,
     /// How many clients work side by side; at least one.
     pub client_count: usize,
     /// How many operations a second all of them begin together.
@@ -141,7 +145,7 @@ pub struct Progress<'a> {
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// A run at time zero. Every node is sent its `init`.
+    /// A run at time zero. The first node has joined the network and is sent its `init`.
     pub fn new(workload: W, settings: Settings, observer: O) -> Self {
         let seed = settings.seed;
         let node_count = settings.nodes.len();
@@ -172,7 +176,11 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             interrupted_at: None,
-            lives: Lives::new(node_count),
+            lives: Lives::new(
+                node_count,
+                settings.init_timeout,
+                &mut Stream::Joins.seeded(seed),
+            ),
             inboxes: vec![Vec::new(); node_count],
             scratch: Vec::new(),
             settings,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start_error::StartError;
 use super::violations::ProtocolViolation;
-use super::{INIT_TIMEOUT, Observer, UNREAD_BYTES_MAX, World};
+use super::{Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
@@ -54,6 +54,7 @@ impl Phase {
 impl<W: Workload, O: Observer> World<W, O> {
     /// Does all that is due by `now`, which never goes back.
     pub fn advance(&mut self, now: Duration) {
+        self.join_due(now);
         while let Some(envelope) = self.network.arrive(now) {
             self.arrive(&envelope, now);
         }
@@ -66,7 +67,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// When [`advance`](Self::advance) has something to do next, if nothing else happens before.
     pub fn next_deadline(&mut self) -> Option<Duration> {
         let (phase, pace, nemesis) = match self.phase {
-            Phase::Starting => (Some(INIT_TIMEOUT), None, None),
+            Phase::Starting => (self.lives.start_deadline(), None, None),
             Phase::Introducing { until, .. } => (Some(until), None, None),
             Phase::Asking => {
                 let pace = self.pace.next_at().filter(|_| self.clients.has_free());
@@ -170,13 +171,22 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Whether the phase has changed.
     fn advance_phase(&mut self, now: Duration) -> bool {
         let next = match &self.phase {
-            Phase::Starting if self.lives.unready_until().is_none() => Phase::Introducing {
+            Phase::Starting if self.lives.unready().next().is_none() => Phase::Introducing {
                 unready: self.introduce(now),
-                until: now + INIT_TIMEOUT,
+                until: now + self.settings.init_timeout,
             },
-            Phase::Starting if now >= INIT_TIMEOUT => {
+            Phase::Starting if self.lives.start_deadline().is_some_and(|at| at <= now) => {
                 let unready: Vec<_> = self.lives.unready().collect();
                 self.failed_to_answer(&unready, "init", "init_ok")
+            }
+            // Nobody will hear the answer.
+            Phase::Starting if self.lives.unready().any(|node| self.lives.is_mute(node)) => {
+                Phase::Over { is_cut_short: true }
+            }
+            Phase::Introducing { unready, .. }
+                if unready.iter().any(|&node| self.lives.is_mute(node)) =>
+            {
+                Phase::Over { is_cut_short: true }
             }
             Phase::Introducing { unready, .. } if unready.is_empty() => {
                 self.started_at = now;
@@ -243,6 +253,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             nodes,
             asked,
             answer,
+            timeout_s: self.settings.init_timeout.as_secs_f64(),
             instead,
         })
     }
@@ -253,10 +264,11 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn note_unready(&mut self) {
+        let timeout_s = self.settings.init_timeout.as_secs_f64();
         for node in self.lives.unready() {
             self.violations.note(node, ProtocolViolation::StayedUnready, None, || {
-                String::from(
-                    "was killed and started again, and did not answer its new init within 10 s.",
+                format!(
+                    "was killed and started again, and did not answer its new init within {timeout_s} s."
                 )
             });
         }

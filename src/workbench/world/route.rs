@@ -24,15 +24,20 @@ pub(super) enum Asker {
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// Names all clients, and has every node asked to get ready. Those who ask are clients of their own with the first
-    /// names, and those who introduce have the next, as upstream.
+    /// Names all clients, and lets the first node join. Those who ask nodes to get ready are clients of their own with the
+    /// first names, and those who introduce have the next, as upstream.
     pub(super) fn begin(&mut self) {
         let node_count = self.directory.nodes().len();
         for _ in 0..2 * node_count + self.settings.client_count {
             self.directory.add_client();
         }
-        for node in 0..node_count {
-            self.send_init(node, 1, Duration::ZERO);
+        self.join_due(Duration::ZERO);
+    }
+
+    /// Lets nodes join that are to have joined by now, and asks them to get ready.
+    pub(super) fn join_due(&mut self, now: Duration) {
+        while let Some((node, init_msg_id)) = self.lives.join(now) {
+            self.send_init(node, init_msg_id, now);
         }
     }
 

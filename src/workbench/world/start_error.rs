@@ -1,11 +1,11 @@
 use thiserror::Error;
 
 /// Why a run never began.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Debug, Error)]
 pub enum StartError {
     /// Nodes did not answer in time what they were told before clients began.
     #[error(
-        "no {answer} from {nodes} within 10 s. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
+        "no {answer} from {nodes} within {timeout_s} s. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
          <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}"
     )]
     NoAnswer {
@@ -15,6 +15,8 @@ pub enum StartError {
         asked: &'static str,
         /// The type of the answer that they owe.
         answer: &'static str,
+        /// How long they had, in seconds.
+        timeout_s: f64,
         /// What one of them did wrong, each on a line of its own.
         instead: String,
     },

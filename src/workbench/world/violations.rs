@@ -15,6 +15,7 @@ pub(super) enum ProtocolViolation {
     UsedUnknownName,
     WroteToNobody,
     AnsweredTwice,
+    AnsweredLate,
     AnsweredNothing,
     AnsweredWrongly,
     AskedOddly,
@@ -26,6 +27,7 @@ impl ProtocolViolation {
         match self {
             Self::UsedForeignName
             | Self::AnsweredTwice
+            | Self::AnsweredLate
             | Self::AnsweredNothing
             | Self::AskedOddly
             | Self::AnsweredWrongly => Severity::Warning,
@@ -114,12 +116,24 @@ impl ProtocolViolations {
     }
 }
 
-/// A line as it can be shown: control characters escaped, and not too long.
-pub(super) fn shown(line: &str) -> String {
+/// Bytes as they can be shown: what is no UTF-8 is escaped as well.
+pub(super) fn shown_bytes(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    shown(&text)
+}
+
+/// A line as it can be shown: control characters and the invisible byte-order mark escaped, and not too long.
+pub(in crate::workbench) fn shown(line: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 200;
     let mut shown = String::new();
     for char in line.chars().take(SHOWN_CHARS_MAX) {
-        if char.is_control() {
+        if char.is_control() || char == '\u{feff}' {
             shown.extend(char.escape_debug());
         } else {
             shown.push(char);
@@ -138,7 +152,12 @@ mod tests {
     #[test]
     fn a_shown_line_is_short_and_has_no_control_characters() {
         assert_eq!(shown("a\u{1b}[31m\t\"b\""), "a\\u{1b}[31m\\t\"b\"");
+        assert_eq!(shown("\u{feff}a"), "\\u{feff}a");
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), 201);
+        assert_eq!(
+            shown_bytes(b"a\xff\xfe\tb\xc3\xa9"),
+            "a\\xff\\xfe\\tb\u{e9}"
+        );
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn too_many() -> Error {
 
 /// One count as it is told: `"n0",8311,17,5`, which is node, incarnation, total and epoch.
 ///
-/// A list of them is one flat list, for the same reason as a [`Tally`](super::tally::Tally).
+/// A list of them is one flat list, for the same reason as a register of the levels with a store.
 struct Entry<'a> {
     nodes: &'a [Name],
     count: &'a Count,

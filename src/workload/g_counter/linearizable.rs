@@ -1,13 +1,13 @@
 //! Adds and reads happen one after the other, each at a moment between its request and its answer, on **any**
 //! sequentially consistent store.
 //!
-//! One register for all nodes: `[17, 42, "n1", "n0", 5120, "n1", 977]`, which is the total, the version, who wrote it,
-//! and the id of each node's last round. A round is a step of one node: it adds up all waiting deltas and puts its own
-//! id behind the node's name, in place of the id of the round before. A cas from the last known version to the next
-//! makes the step, counts the version up and says who sent it. Reads ride on it like adds: a read is answered with a
-//! value that the register had once it held the round, so reads cost a change too. When the cas fails, the node reads
-//! the register and tries again, or hands its step to the node that came first, which takes it along on its own cas: see
-//! `peers`.
+//! All nodes share one register, [`SharedRegister`]: the total, the version, the last writer, and the last-applied table,
+//! which holds for each node the id of its last proposal that was applied. A node combines the operations that wait
+//! into a batch. What the batch adds up to is a [`Proposal`]: it puts its own id into the table, in place of the id of
+//! the node's previous proposal. A compare-and-swap from the newest value that the store has told to the next one applies
+//! it. Reads join batches like adds, so a read costs a change, too; it is answered with a total that the register had
+//! when or after its batch was applied. A change that is lost is tried again from the value that the store then tells,
+//! or the proposal is forwarded to the node that was faster: see [`forwarding`](super::forwarding).
 //!
 //! # Why this is linearizable
 //!
@@ -18,30 +18,31 @@
 //!
 //! 1. The store is sequentially consistent: there is one order of all its operations that explains all its answers
 //!    and keeps each node's own order. That order need not agree with real time.
-//! 2. Each successful cas names the whole state before it, and a version counts up by one. So versions are unique, and
-//!    the successful cas form one chain, C1, C2, …, each replacing what the one before it installed. A node knows only
-//!    states of the chain: what it has read, what a cas of its own that succeeded has installed, and what others, who
-//!    know no more than that, have told it.
-//! 3. A step is taken on a state in which its node's id is the one before it, and changes the id to its own. Ids are
-//!    never used again, not even by a later life of the node, so each step is in the chain once or never, whichever node
-//!    sends it and however often. An add takes effect where its step is. A read takes effect, after the adds of that
-//!    version, at the version with whose value it is answered: that of its step or a later one which its node knew.
+//! 2. Each successful compare-and-swap names the whole value before it, and makes the version one higher. So versions
+//!    are unique, and the successful ones form one chain, C1, C2, …, each replacing what the one before it installed. A
+//!    node knows only values of the chain: those that it has read, those that a compare-and-swap of its own has installed,
+//!    and what peers, who know no more than that, have told it of theirs.
+//! 3. A proposal is applied to a value whose table holds its previous id, and puts its own id there. Ids are never used
+//!    again, not even by a later incarnation of the node. So each proposal is in the chain once or never, whichever node
+//!    applies it and however often that is tried. An add takes effect where its batch's proposal is applied. A read takes
+//!    effect, after the adds of that version, at the version with whose total it is answered: that of its proposal, or a
+//!    later one that its node knew when it answered.
 //! 4. Suppose operation A was answered before operation B was requested, and B took effect before A. A's node knew the
-//!    state at which A took effect when it answered, so the cas that installed it, and all before it in the chain, had
-//!    been sent by then. B takes effect at its step's place or later, so the cas with B's step was among them. But a
-//!    step is only sent after all that it adds up was requested, because an operation rides only on a message sent after
-//!    it arrived. So B had been requested before A was answered: a contradiction. The chain agrees with real time.
-//! 5. Exactly once: the riders of a step are answered or set free only when it is certain what became of it, by the
-//!    newest state that is known. If it shows the step's own id, the step was made. If it shows the id before, the step
-//!    may still be made, and it alone may be tried again, with the same riders. If it shows any other, the id before is
-//!    gone for good, and with it the step. A step whose delta no longer fits the value is made without it, under another
-//!    id, so that it is gone too.
-//! 6. It ends: a cas that fails because it knows an old version orders its node after the successor of that version
-//!    (it can't be explained earlier), so a later read shows something newer, and every failure makes progress. That is
-//!    so for versions that the store itself has told this node; a cas from a version that others have told may fail
-//!    without any reason, and is then tried from what the store tells, old as it may be.
+//!    value at which A took effect when it answered, so the compare-and-swap that installed it, and all before it in the
+//!    chain, had been sent by then. B takes effect at its proposal's place or later, so the one that applied B's proposal
+//!    was among them. But a proposal is sent, to the store or to a peer, only after all operations of its batch were
+//!    requested: an operation joins no batch that is in flight. So B had been requested before A was answered: a
+//!    contradiction. The chain agrees with real time.
+//! 5. Exactly once: a batch is answered, or its operations join another, only when it is certain what became of its
+//!    proposal, by the newest value that is known. If the table holds the proposal's id, it was applied. If it holds the
+//!    previous id, the proposal may still be applied, and it is tried again as it is, with the same batch. If it holds any
+//!    other, the previous id is gone for good, and with it the proposal. One whose delta no longer fits the total is applied
+//!    without the delta, under another id, so that it is gone, too.
+//! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node. One that fails because
+//!    that value is old orders its node after the successor of that value (it can't be explained earlier), so a later
+//!    read shows a newer one. Every failure makes progress.
 //!
-//! A node may know a state that is old; that costs it another attempt and no one a wrong answer.
+//! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer.
 
 use alloc::vec::Vec;
 use core::time::Duration;

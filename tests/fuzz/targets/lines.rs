@@ -12,7 +12,14 @@ use libfuzzer_sys::fuzz_target;
 
 const LINE_BYTES_MAX: usize = 300;
 
-fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Result<String, LineError>> {
+/// A line, or all that is told of one that can't be given out.
+type Line = Result<String, String>;
+
+fn owned(line: Result<&str, LineError<'_>>) -> Line {
+    line.map(String::from).map_err(|error| format!("{error:?}"))
+}
+
+fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Line> {
     let mut reader = LineReader::new(LINE_BYTES_MAX);
     let mut lines = Vec::new();
     let mut rest = bytes;
@@ -22,13 +29,13 @@ fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Result<String, LineError>> {
         space[..count].copy_from_slice(&rest[..count]);
         rest = &rest[count..];
         reader.filled(count);
-        lines.extend(reader.lines().map(|line| line.map(String::from)));
+        lines.extend(reader.lines().map(owned));
     }
-    lines.extend(reader.rest().map(|line| line.map(String::from)));
+    lines.extend(reader.rest().map(owned));
     lines
 }
 
-fn feed<W: Workload>(mut node: Node<W>, lines: &[Result<String, LineError>]) {
+fn feed<W: Workload>(mut node: Node<W>, lines: &[Line]) {
     let init = r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#;
     node.receive(init, Duration::ZERO)
         .expect("init is a message");

@@ -14,13 +14,14 @@ use eddy::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
     TxnListAppend, TxnRwRegister, UniqueIds, Workload,
 };
-use eddy::workbench::world::{Settings, World};
+use eddy::workbench::world::{INIT_TIMEOUT, Settings, World};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {
     Settings {
         nodes: vec![String::from("n0"), String::from("n1")],
+        init_timeout: INIT_TIMEOUT,
         client_count: 2,
         rate_per_s: 10.0,
         time_limit: Duration::from_secs(1),

@@ -149,6 +149,11 @@ impl Model {
         }
     }
 
+    /// Whether Elle knows a model of that name, whether it can be checked here or not.
+    pub fn is_known(name: &str) -> bool {
+        name.parse::<Model>().is_ok() || WEAKER.iter().any(|(_, weaker)| weaker.contains(&name))
+    }
+
     /// Whether it forbids reads of what was rolled back (G1a) or was not yet finished (G1b).
     pub fn forbids_dirty_reads(self) -> bool {
         self.cycles >= Cycles::Information
@@ -222,5 +227,6 @@ mod tests {
             }
         }
         assert!(!"dragons".parse::<Model>().unwrap_err().contains("nearest"));
+        assert!(Model::is_known("PL-2+") && Model::is_known("PL-2") && !Model::is_known("dragons"));
     }
 }

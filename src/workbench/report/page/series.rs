@@ -18,8 +18,11 @@ const OPERATIONS_PER_BIN: u64 = 50;
 /// Figures of a run, stretch by stretch.
 #[derive(Serialize)]
 pub(super) struct Series {
-    /// How long each stretch is.
+    /// How long each stretch is but the last.
     bin_us: u64,
+    /// When the last one ends, and the run with it: it is at least half as long as the others, and at most one and a half
+    /// times.
+    end_us: u64,
     /// By type of operation; under "" those of all types.
     by_kind: BTreeMap<&'static str, Bins>,
 }
@@ -27,12 +30,12 @@ pub(super) struct Series {
 /// Each list has an element for each stretch.
 #[derive(Clone, Default, Serialize)]
 struct Bins {
-    /// How many were answered well, by the time of the answer.
-    ok: Vec<u32>,
-    /// How many were refused.
-    failed: Vec<u32>,
-    /// Of how many nothing is known.
-    indeterminate: Vec<u32>,
+    /// How many a second were answered well, by the time of the answer.
+    ok: Vec<f64>,
+    /// How many a second were refused.
+    failed: Vec<f64>,
+    /// Of how many a second nothing is known.
+    indeterminate: Vec<f64>,
     /// How long those took that were asked in this stretch and answered well.
     p50_us: Vec<Option<u64>>,
     p95_us: Vec<Option<u64>>,
@@ -48,7 +51,7 @@ impl Series {
         let end_us = ends.max().unwrap_or_default().as_micros() as u64;
         let bins_max = (history.len() as u64 / OPERATIONS_PER_BIN).clamp(10, BINS_MAX);
         let bin_us = bin_us(end_us, bins_max);
-        let count = (end_us / bin_us + 1) as usize;
+        let count = ((end_us + bin_us / 2) / bin_us).max(1) as usize;
         let mut by_kind: BTreeMap<&'static str, Bins> = BTreeMap::new();
         for operation in history {
             for kind in ["", W::request_kind(&operation.call)] {
@@ -56,8 +59,15 @@ impl Series {
                 bins.add(operation, bin_us);
             }
         }
-        by_kind.values_mut().for_each(Bins::sum_up);
-        Series { bin_us, by_kind }
+        let last_us = end_us.max(1) - (count as u64 - 1) * bin_us;
+        for bins in by_kind.values_mut() {
+            bins.sum_up(bin_us, last_us);
+        }
+        Series {
+            bin_us,
+            end_us,
+            by_kind,
+        }
     }
 }
 
@@ -73,29 +83,38 @@ fn bin_us(end_us: u64, bins_max: u64) -> u64 {
 impl Bins {
     fn new(count: usize) -> Self {
         Bins {
-            ok: vec![0; count],
-            failed: vec![0; count],
-            indeterminate: vec![0; count],
+            ok: vec![0.0; count],
+            failed: vec![0.0; count],
+            indeterminate: vec![0.0; count],
             latencies: vec![Vec::new(); count],
             ..Bins::default()
         }
     }
 
     fn add<C, A>(&mut self, operation: &Operation<C, A>, bin_us: u64) {
-        let bin = |at: Duration| (at.as_micros() as u64 / bin_us) as usize;
+        let last = self.ok.len() - 1;
+        let bin = |at: Duration| last.min((at.as_micros() as u64 / bin_us) as usize);
         let counts = match operation.outcome {
             Outcome::Ok(_) => &mut self.ok,
             Outcome::Failed(_) => &mut self.failed,
             Outcome::Indeterminate(_) => &mut self.indeterminate,
         };
-        counts[bin(operation.completed_at)] += 1;
+        counts[bin(operation.completed_at)] += 1.0;
         if operation.outcome.is_ok() {
             let latency = operation.completed_at - operation.invoked_at;
             self.latencies[bin(operation.invoked_at)].push(latency);
         }
     }
 
-    fn sum_up(&mut self) {
+    /// Makes rates of counts, and quantiles of latencies. All stretches are `bin_us` long, but for the last.
+    fn sum_up(&mut self, bin_us: u64, last_us: u64) {
+        for counts in [&mut self.ok, &mut self.failed, &mut self.indeterminate] {
+            let last = counts.len() - 1;
+            for (bin, count) in counts.iter_mut().enumerate() {
+                let width_us = if bin == last { last_us } else { bin_us };
+                *count *= 1e6 / width_us as f64;
+            }
+        }
         for latencies in &mut self.latencies {
             latencies.sort_unstable();
         }
@@ -138,14 +157,30 @@ mod tests {
         let series = Series::new::<GCounter>(&history);
         assert_eq!(series.bin_us, 5_000_000);
         let all = &series.by_kind[""];
-        assert_eq!((all.ok[1], all.ok.iter().sum::<u32>()), (1, 1));
-        assert_eq!((all.failed[6], all.failed.len()), (1, 7));
+        assert_eq!(all.ok, [0.0, 0.2, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(all.failed, [0.0, 0.0, 0.0, 0.0, 0.0, 0.2]);
         assert_eq!(
             (all.p50_us[0], all.max_us[0]),
             (Some(7_500_000), Some(7_500_000))
         );
         assert_eq!(all.p50_us[1], None);
-        assert_eq!(series.by_kind["add"].ok.iter().sum::<u32>(), 0);
-        assert_eq!(series.by_kind["read"].ok[1], 1);
+        assert_eq!(series.by_kind["add"].ok, [0.0; 6]);
+        assert_eq!(series.by_kind["read"].ok[1], 0.2);
+    }
+
+    #[test]
+    fn the_rate_of_a_steady_run_is_level_to_its_end() {
+        for operation_count in 990..1100 {
+            let reads = (0..operation_count).map(|index| {
+                let at_ms = 10 * index;
+                let answer = Outcome::Ok(Answer::Value(0));
+                operation(0, at_ms..at_ms + 10, Call::Read, answer)
+            });
+            let history: Vec<_> = reads.collect();
+            let series = Series::new::<GCounter>(&history);
+            let rates = &series.by_kind[""].ok;
+            let is_level = |rate: &f64| (90.0..=111.0).contains(rate);
+            assert!(rates.iter().all(is_level), "{operation_count}: {rates:?}");
+        }
     }
 }

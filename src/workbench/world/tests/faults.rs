@@ -32,17 +32,19 @@ fn a_node_that_stops_reading_ends_the_run_before_it_fills_the_memory() {
         ..settings(2)
     };
     let mut world = World::new(Echo, settings, ());
+    let now = Duration::from_secs(1);
+    world.advance(now);
     for (node, client) in [("n0", "c0"), ("n1", "c1")] {
         let init = json!({"src": client, "dest": node, "body": {"type": "init", "msg_id": 1}});
-        world.heard(usize::from(node == "n1"), &echo(&init), Duration::ZERO);
+        world.heard(usize::from(node == "n1"), &echo(&init), now);
     }
-    world.advance(Duration::ZERO);
+    world.advance(now);
     let mebibyte = "x".repeat(1 << 20);
     let line =
         json!({"src": "n0", "dest": "n1", "body": {"type": "news", "news": mebibyte}}).to_string();
     for _ in 0..UNREAD_BYTES_MAX >> 20 {
         assert!(!world.is_over());
-        world.heard(0, &line, Duration::from_secs(2));
+        world.heard(0, &line, Duration::from_secs(3));
     }
     assert!(world.is_over());
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));

@@ -16,6 +16,7 @@ use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, To
 fn settings(node_count: usize) -> Settings {
     Settings {
         nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
+        init_timeout: INIT_TIMEOUT,
         client_count: 2 * node_count,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(20),

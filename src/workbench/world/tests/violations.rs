@@ -1,11 +1,12 @@
 //! What no node may say, and what Maelstrom lets pass.
 
 use super::*;
+use crate::protocol::LineError;
 use crate::workbench::check::Severity;
 use crate::workbench::history::Outcome;
 
-/// What is found when a node prints `wrong` beside its good answers, which must count as much as that.
-fn finding(severity: Severity, wrong: impl Fn(&Value) -> String) -> String {
+/// What is found when a node prints `wrong` beside its good answers, which is to be a warning.
+fn warning(wrong: impl Fn(&Value) -> String) -> String {
     let record = run(Echo, settings(1), |_, message| {
         let is_init = message["body"]["type"] == "init";
         let more = (!is_init).then(|| wrong(message));
@@ -13,16 +14,8 @@ fn finding(severity: Severity, wrong: impl Fn(&Value) -> String) -> String {
     })
     .expect("a run");
     assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
-    assert_eq!(record.findings[0].severity, severity);
+    assert_eq!(record.findings[0].severity, Severity::Warning);
     record.findings[0].what.clone()
-}
-
-fn violation(wrong: impl Fn(&Value) -> String) -> String {
-    finding(Severity::Violation, wrong)
-}
-
-fn warning(wrong: impl Fn(&Value) -> String) -> String {
-    finding(Severity::Warning, wrong)
 }
 
 /// A message to whoever asked.
@@ -30,15 +23,50 @@ fn to_client(body: Value) -> impl Fn(&Value) -> String {
     move |message| json!({"src": "n0", "dest": message["src"], "body": body}).to_string()
 }
 
+/// What is found when a node prints once what Maelstrom can't take, in a run of two nodes. From there on nobody hears it.
+#[track_caller]
+fn makes_mute(line: &str) -> String {
+    let mut printed = false;
+    let record = run(Echo, settings(2), |node, message| {
+        let is_init = message["body"]["type"] == "init";
+        let wrong = (node == 0 && !is_init && !std::mem::replace(&mut printed, true))
+            .then(|| String::from(line));
+        wrong.into_iter().chain([echo(message)]).collect()
+    })
+    .expect("a run");
+    assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
+    let Finding { severity, what, .. } = &record.findings[0];
+    assert_eq!(*severity, Severity::Violation);
+    assert!(what.contains("mute from here on"), "{what}");
+    for operation in &record.history {
+        let is_ok = operation.outcome.is_ok();
+        assert_eq!(is_ok, operation.node.to_string() == "n1", "{operation:?}");
+    }
+    what.clone()
+}
+
 #[test]
-fn what_no_node_may_do_is_found_and_named() {
-    let said = violation(|_| String::from("hello"));
-    assert!(
-        said.starts_with("n0 printed on stdout what is no message"),
-        "{said}"
-    );
-    let said = violation(|_| String::from(" "));
-    assert!(said.contains("printed an empty line"), "{said}");
+fn a_node_that_prints_what_is_no_message_is_mute_from_there_on() {
+    for (line, expected) in [
+        (
+            "hello",
+            "n0 printed on stdout what is no message (it is not JSON",
+        ),
+        ("", "n0 printed an empty line on stdout"),
+        (" ", "n0 printed an empty line on stdout"),
+        (
+            "\u{feff}{\"src\": \"n0\", \"dest\": \"n1\", \"body\": {}}",
+            "what is no message (it begins with a byte-order mark; write UTF-8 without it): \\u{feff}{",
+        ),
+    ] {
+        let said = makes_mute(line);
+        assert!(said.contains(expected), "{said}");
+        assert!(said.contains("logs go to stderr"), "{said}");
+    }
+}
+
+#[test]
+fn a_node_that_sends_a_malformed_message_is_mute_from_there_on() {
     for (line, expected) in [
         (r#"{"src": "n0", "dest": "n0", "body": 3}"#, "its body is 3"),
         (
@@ -46,21 +74,213 @@ fn what_no_node_may_do_is_found_and_named() {
             "its src is null",
         ),
         (r#"{"src": "n0", "body": {}}"#, "it has no dest"),
+        (
+            r#"{"id": "7", "src": "n0", "dest": "n0", "body": {}}"#,
+            r#"its id is "7""#,
+        ),
+        (
+            r#"{"src": "n0", "dest": "n0", "body": {}, "ttl": 1}"#,
+            r#"it has a field "ttl""#,
+        ),
     ] {
-        let said = violation(|_| String::from(line));
+        let said = makes_mute(line);
         assert!(said.contains("a malformed message"), "{said}");
         assert!(
             said.contains(expected) && !said.contains("stderr"),
             "{said}"
         );
     }
-    let said = violation(|_| String::from(r#"{"src": "n7", "dest": "n0", "body": {}}"#));
+}
+
+#[test]
+fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
+    for (line, expected) in [
+        (
+            r#"{"src": "n7", "dest": "n0", "body": {}}"#,
+            r#"src is "n7", which is no node, client or service"#,
+        ),
+        (
+            r#"{"src": "n0", "dest": "n7", "body": {}}"#,
+            r#"to "n7", which is no node"#,
+        ),
+        (
+            r#"{"src": "n0", "dest": "c99999", "body": {"type": "x"}}"#,
+            r#"to "c99999", which is no node"#,
+        ),
+        (
+            r#"{"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1}}"#,
+            r#"to "c0", a client that had left when it had its answer"#,
+        ),
+    ] {
+        let said = makes_mute(line);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_line_that_maelstrom_takes_in_another_way_does_not_make_a_node_mute() {
+    let mut world = World::new(Echo, settings(1), ());
+    world.heard_unreadable(0, &LineError::NotUtf8(b"{\"a\": \"\xff\"}"));
+    let init = json!({"src": "c0", "dest": "n0", "body": {"type": "init", "msg_id": 1}});
+    world.heard(0, &echo(&init), Duration::ZERO);
+    world.advance(Duration::ZERO);
+    assert_eq!(world.progress(Duration::ZERO).phase, "running");
+    let record = world.finish().unwrap_or_else(|error| panic!("{error}"));
+    let what = &record.findings[0].what;
     assert!(
-        said.contains(r#"src is "n7", which is no node, client or service"#),
-        "{said}"
+        what.contains(r#"(the line is not UTF-8): {"a": "\xff"}"#),
+        "{what}"
     );
-    let said = violation(|_| String::from(r#"{"src": "n0", "dest": "n7", "body": {}}"#));
-    assert!(said.contains(r#"to "n7", which is no node"#), "{said}");
+}
+
+/// A run of nodes that send a message to each other node as soon as they have their `init`.
+fn greeting_run(seed: u64) -> Record<Echo> {
+    let settings = Settings {
+        seed,
+        ..settings(3)
+    };
+    run(Echo, settings, |node, message| {
+        let is_init = message["body"]["type"] == "init";
+        let is_greeting = message["body"]["type"] == "hello";
+        let others = (0..3).filter(|&other| is_init && other != node);
+        let greetings = others.map(|other| {
+            let (src, dest) = (format!("n{node}"), format!("n{other}"));
+            json!({"src": src, "dest": dest, "body": {"type": "hello"}}).to_string()
+        });
+        let answer = (!is_greeting).then(|| echo(message));
+        answer.into_iter().chain(greetings).collect()
+    })
+    .expect("a run")
+}
+
+#[test]
+fn a_node_that_speaks_to_one_that_has_not_joined_is_mute_from_there_on() {
+    for seed in 0..20 {
+        let record = greeting_run(seed);
+        let said: Vec<&str> = record
+            .findings
+            .iter()
+            .map(|finding| &*finding.what)
+            .collect();
+        // The one that joined last could speak to all.
+        assert_eq!(said.len(), 2, "{said:?}");
+        for what in said {
+            assert!(
+                what.contains("which had not joined the network yet"),
+                "{what}"
+            );
+            assert!(what.contains("mute from here on"), "{what}");
+        }
+        let heard: BTreeSet<String> = record
+            .history
+            .iter()
+            .filter(|operation| operation.outcome.is_ok())
+            .map(|operation| operation.node.to_string())
+            .collect();
+        assert_eq!(heard.len(), 1, "{heard:?}");
+    }
+}
+
+#[test]
+fn a_node_that_is_mute_and_owes_an_answer_ends_the_run_at_once() {
+    let wrong_src = run(Echo, settings(2), |node, message| {
+        vec![if node == 1 {
+            echo(message).replace(r#""src":"n1""#, r#""src":"""#)
+        } else {
+            echo(message)
+        }]
+    })
+    .expect("a record");
+    let prints = run(
+        Broadcast::new(Topology::Grid, &settings(2).nodes),
+        settings(2),
+        |node, message| {
+            let kind = message["body"]["type"].as_str().expect("a type");
+            let answer = reply(message, json!({"type": format!("{kind}_ok")}));
+            let more = (node == 1).then(|| String::from("Listening!"));
+            std::iter::once(answer).chain(more).collect()
+        },
+    )
+    .expect("a record");
+    assert!(wrong_src.is_cut_short && wrong_src.history.is_empty());
+    assert!(prints.is_cut_short && prints.history.is_empty());
+    let [finding] = &*wrong_src.findings else {
+        panic!("{:?}", wrong_src.findings);
+    };
+    let expected = "n1 sent a message whose src is \"\"";
+    assert!(finding.what.starts_with(expected), "{}", finding.what);
+    let [finding] = &*prints.findings else {
+        panic!("{:?}", prints.findings);
+    };
+    assert!(finding.what.contains("Listening!"), "{}", finding.what);
+}
+
+#[test]
+fn a_node_that_is_started_again_is_heard_again() {
+    let settings = Settings {
+        faults: vec![Fault::Kill],
+        ..settings(1)
+    };
+    let mut printed = false;
+    let record = run(Echo, settings, |_, message| {
+        let is_init = message["body"]["type"] == "init";
+        let wrong = (!is_init && !std::mem::replace(&mut printed, true)).then(String::new);
+        wrong.into_iter().chain([echo(message)]).collect()
+    })
+    .expect("a run");
+    assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
+    let restarted_at = record.fault_windows[0].ended_at.expect("faults end");
+    assert!(
+        record
+            .history
+            .iter()
+            .all(|operation| { !operation.outcome.is_ok() || operation.invoked_at > restarted_at })
+    );
+    assert!(
+        record
+            .history
+            .iter()
+            .any(|operation| operation.outcome.is_ok())
+    );
+}
+
+#[test]
+fn an_answer_after_its_client_has_given_up_is_a_warning_unless_nodes_are_paused() {
+    for (faults, is_found) in [(vec![], true), (vec![Fault::Pause], false)] {
+        let settings = Settings {
+            faults,
+            ..settings(1)
+        };
+        let mut held_back = Vec::new();
+        let record = run(
+            Echo,
+            settings,
+            |_, message| match &message["body"]["type"] {
+                kind if kind == "init" => vec![echo(message)],
+                // The first two clients wait for an answer that comes when the next two ask.
+                _ => {
+                    held_back.push(echo(message));
+                    match held_back.len() {
+                        0..=2 => vec![],
+                        _ => std::mem::take(&mut held_back),
+                    }
+                }
+            },
+        )
+        .expect("a run");
+        assert_eq!(record.findings.len(), usize::from(is_found));
+        for Finding {
+            severity,
+            what,
+            operations,
+            ..
+        } in &record.findings
+        {
+            assert_eq!(*severity, Severity::Warning);
+            assert!(what.contains("after the 5 s that a client waits"), "{what}");
+            assert_eq!(operations[0], 0);
+        }
+    }
 }
 
 #[test]

@@ -63,10 +63,9 @@ const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 250 : 310) + f
 });
 
 new Plot("rate", 130, wholeTime, (context, plot) => {
-  const counts = bins();
-  const perSecond = 1e6 / series.bin_us;
+  const rates = bins();
   let most = 1;
-  for (const outcome of outcomes) for (const count of counts[outcome]) most = Math.max(most, count * perSecond);
+  for (const outcome of outcomes) for (const rate of rates[outcome]) most = Math.max(most, rate);
   const step = roundStep(most / 2.5);
   const y = (rate) => plot.bottom - rate / (most * 1.08) * (plot.bottom - 6);
   plot.shadeFaults(context);
@@ -80,10 +79,10 @@ new Plot("rate", 130, wholeTime, (context, plot) => {
   }
   plot.clip(context);
   for (const outcome of outcomes) {
-    if (!counts[outcome].some((count) => count > 0)) continue;
+    if (!rates[outcome].some((rate) => rate > 0)) continue;
     context.strokeStyle = colours[outcome];
     context.lineWidth = 1.75;
-    strokeBins(context, plot, counts[outcome].map((count) => count * perSecond), y);
+    strokeBins(context, plot, rates[outcome], y);
   }
   context.restore();
   frameWindow(context, plot, 0);
@@ -107,6 +106,9 @@ function drawFaultStrips(context, plot) {
   context.restore();
 }
 
+/** When a stretch ends, of so many. */
+const binEnd = (bin, count) => (bin === count - 1 ? series.end_us : (bin + 1) * series.bin_us);
+
 /** A line through the middles of all stretches that have a value. */
 function strokeBins(context, plot, values, y) {
   context.beginPath();
@@ -114,7 +116,8 @@ function strokeBins(context, plot, values, y) {
   let isDown = false;
   values.forEach((value, bin) => {
     if (value === null) { isDown = false; return; }
-    const [x, height] = [plot.x((bin + 0.5) * series.bin_us), y(value)];
+    const middle = (bin * series.bin_us + binEnd(bin, values.length)) / 2;
+    const [x, height] = [plot.x(middle), y(value)];
     if (isDown) context.lineTo(x, height);
     else { context.moveTo(x, height); context.lineTo(x + 0.1, height); }
     isDown = true;
@@ -134,7 +137,7 @@ function nameLines(context, plot, named, y) {
     const height = Math.max(y(values[last]) - 8, lowest + 12);
     context.strokeStyle = colours.paper;
     context.lineWidth = 3;
-    const x = Math.min(plot.x((last + 1) * series.bin_us), plot.right) - 2;
+    const x = Math.min(plot.x(binEnd(last, values.length)), plot.right) - 2;
     context.strokeText(name, x, height);
     context.fillText(name, x, height);
     lowest = height;
