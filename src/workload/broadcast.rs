@@ -2,7 +2,7 @@
 //!
 //! `broadcast{message} → broadcast_ok`, `read → read_ok{messages}`, `topology{topology} → topology_ok`. A message is any
 //! JSON and is given back as it came. It is acknowledged as soon as this node has it, and spreads by
-//! [gossip](crate::gossip): read there how it gets past partitions and restarts.
+//! [gossip]: read there how it gets past partitions and restarts.
 //!
 //! # Cost
 //!

@@ -1,7 +1,7 @@
 //! A set that only grows, without a store.
 //!
 //! `add{element} → add_ok`, `read → read_ok{value}`. It is a [broadcast](super::broadcast) of elements under other names:
-//! the same [gossip](crate::gossip), the same cost and the same limits. A read holds everything that was added at this
+//! the same [gossip], the same cost and the same limits. A read holds everything that was added at this
 //! node, and sooner or later what was added anywhere.
 
 use alloc::borrow::Cow;

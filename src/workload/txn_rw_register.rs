@@ -1,7 +1,7 @@
 //! Transactions of reads and writes that are never held up, whatever is cut off from whatever.
 //!
 //! `txn{[["r", k, null], ["w", k, v], …]} → txn_ok{…}`. Keys and values are any JSON. Every node has all registers and
-//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip](crate::gossip).
+//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip].
 //!
 //! # What a read may see
 //!

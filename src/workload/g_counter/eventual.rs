@@ -2,7 +2,7 @@
 //!
 //! An add is counted by the node that it reaches and acknowledged at once. What each incarnation of each node has counted
 //! is a `[total, epoch]` of its own, and nodes merge what they hear of each other by epoch ([`counts`](super::counts)).
-//! News spreads by [gossip](crate::gossip) and is repeated until it is acknowledged. So once adds have ended and every
+//! News spreads by [gossip] and is repeated until it is acknowledged. So once adds have ended and every
 //! node can be reached again, all nodes know the same, which is the sum of all adds.
 //!
 //! # Reads

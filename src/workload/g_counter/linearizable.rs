@@ -1,13 +1,13 @@
 //! Adds and reads happen one after the other, each at a moment between its request and its answer, on **any**
 //! sequentially consistent store.
 //!
-//! All nodes share one register, [`SharedRegister`]: the total, the version, the last writer, and the last-applied table,
+//! All nodes share one register, `SharedRegister`: the total, the version, the last writer, and the last-applied table,
 //! which holds for each node the id of its last proposal that was applied. A node combines the operations that wait
-//! into a batch. What the batch adds up to is a [`Proposal`]: it puts its own id into the table, in place of the id of
+//! into a batch. What the batch adds up to is a `Proposal`: it puts its own id into the table, in place of the id of
 //! the node's previous proposal. A compare-and-swap from the newest value that the store has told to the next one applies
 //! it. Reads join batches like adds, so a read costs a change, too; it is answered with a total that the register had
 //! when or after its batch was applied. A change that is lost is tried again from the value that the store then tells,
-//! or the proposal is forwarded to the node that was faster: see [`forwarding`](super::forwarding).
+//! or the proposal is forwarded to the node that was faster: see `forwarding`.
 //!
 //! # Why this is linearizable
 //!
