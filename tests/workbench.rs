@@ -473,7 +473,6 @@ fn wrong_flags_are_told_and_are_no_verdict() {
         ("--consistency linearizable", "goes last, after --"),
         ("--stray", "goes last, after --"),
         ("\u{2013}-nemesis partition", "begins with an en dash"),
-        ("--consistency-models dragons", "nobody knows \"dragons\""),
         ("--init-timeout 0", "more than no time"),
         ("--concurrency 0", "such as 4n"),
         ("--nemesis dragons", "partition"),

@@ -40,15 +40,11 @@ fn a_model_that_does_not_exist_or_fit_is_told() {
             "--consistency-models strict",
             "read-committed",
         ),
-        (
-            "g-counter",
-            "--consistency-models serializable",
-            "linearizable",
-        ),
+        ("g-counter", "--consistency-models dragons", "linearizable"),
         (
             "echo",
-            "--consistency-models serializable",
-            "for transactions and counters",
+            "--consistency-models dragons",
+            "nobody knows \"dragons\"",
         ),
         ("echo", "--username admin", "nobody logs in"),
     ] {
