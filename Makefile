@@ -5,65 +5,38 @@
 WORKLOAD ?= g-counter
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-# Each challenge's own parameters, as Fly.io's pages give them, and Maelstrom's defaults where they don't; any of them may
-# be set on the command line.
-# The main job is short: a newcomer waits for it. Its store is never cut off, so there is little to recover from.
-TIME_g-counter = 4
-NEMESIS_INTERVAL_g-counter = 2
-RECOVERY_g-counter = 1
+# The challenge that each workload is, by its name in the table of `eddy challenge`.
+CHALLENGE_echo = 1
+CHALLENGE_unique-ids = 2
+CHALLENGE_broadcast = 3d
+CHALLENGE_g-counter = 4
+CHALLENGE_kafka = 5b
+CHALLENGE_txn-rw-register = 6c
 
-NODES_echo = 1
-RATE_echo = 5
-TIME_echo = 10
-CONCURRENCY_echo = 1n
-LATENCY_echo = 0
-NEMESIS_echo =
+# The same parameters for real Maelstrom, which has no such table.
+MAELSTROM_echo = --node-count 1 --time-limit 10
+MAELSTROM_unique-ids = --node-count 3 --rate 1000 --time-limit 30 --availability total --nemesis partition
+MAELSTROM_broadcast = --node-count 25 --rate 100 --time-limit 20 --latency 100
+MAELSTROM_g-counter = --node-count 3 --rate 100 --time-limit 20 --nemesis partition
+MAELSTROM_kafka = --node-count 2 --concurrency 2n --rate 1000 --time-limit 20
+MAELSTROM_txn-rw-register = --node-count 2 --concurrency 2n --rate 1000 --time-limit 20 --nemesis partition \
+	--consistency-models read-committed --availability total
 
-RATE_unique-ids = 1000
-TIME_unique-ids = 30
-CONCURRENCY_unique-ids = 1n
-LATENCY_unique-ids = 0
-NEMESIS_INTERVAL_unique-ids = 10
-MORE_unique-ids = --availability total
+# The main job is short, as a newcomer waits for it. Its store is never cut off, so there is little to recover from.
+SHORT_g-counter = --time-limit 4 --nemesis-interval 2 --recovery 1 --latency 10 --concurrency 2n
 
-NODES_broadcast = 25
-TIME_broadcast = 20
-CONCURRENCY_broadcast = 1n
-LATENCY_broadcast = 100
-NEMESIS_broadcast =
+# What the workloads are run with that are no challenge.
+OTHER = --node-count 3 --rate 100 --time-limit 10 --concurrency 2n --latency 10 --nemesis partition --nemesis-interval 5
 
-NODES_kafka = 2
-RATE_kafka = 1000
-TIME_kafka = 20
-LATENCY_kafka = 0
-NEMESIS_kafka =
+# A flag of the test, if its variable is given.
+given = $(if $($(1)),$(2) $($(1)))
+GIVEN = $(call given,NODES,--node-count) $(call given,RATE,--rate) $(call given,TIME,--time-limit) \
+	$(call given,CONCURRENCY,--concurrency) $(call given,LATENCY,--latency) $(call given,NEMESIS,--nemesis) $(FLAGS) \
+	$(if $(filter g-counter pn-counter,$(WORKLOAD)),-- --consistency $(CONSISTENCY))
 
-NODES_txn-rw-register = 2
-RATE_txn-rw-register = 1000
-TIME_txn-rw-register = 20
-LATENCY_txn-rw-register = 0
-NEMESIS_INTERVAL_txn-rw-register = 10
-MORE_txn-rw-register = --consistency-models read-committed --availability total
-
-# The value for this workload if there is one, else the other.
-for_workload = $(if $(filter undefined,$(origin $(1)_$(WORKLOAD))),$(2),$($(1)_$(WORKLOAD)))
-
-CONSISTENCY      ?= regular
-NODES            ?= $(call for_workload,NODES,3)
-RATE             ?= $(call for_workload,RATE,100)
-TIME             ?= $(call for_workload,TIME,10)
-CONCURRENCY      ?= $(call for_workload,CONCURRENCY,2n)
-LATENCY          ?= $(call for_workload,LATENCY,10)
-NEMESIS          ?= $(call for_workload,NEMESIS,partition)
-NEMESIS_INTERVAL ?= $(call for_workload,NEMESIS_INTERVAL,5)
-RECOVERY         ?= $(call for_workload,RECOVERY,3)
-MAELSTROM        ?= $(shell command -v maelstrom 2>/dev/null)
-
-# Only counters take a consistency level.
-NODE_FLAGS = $(if $(filter g-counter pn-counter,$(WORKLOAD)),-- --consistency $(CONSISTENCY))
-TEST_FLAGS = -w $(WORKLOAD) --bin target/release/$(WORKLOAD) --node-count $(NODES) --rate $(RATE) \
-	--time-limit $(TIME) --concurrency $(CONCURRENCY) --latency $(LATENCY) \
-	$(if $(NEMESIS),--nemesis $(NEMESIS) --nemesis-interval $(NEMESIS_INTERVAL)) $(MORE_$(WORKLOAD)) $(NODE_FLAGS)
+CONSISTENCY ?= regular
+MAELSTROM   ?= $(shell command -v maelstrom 2>/dev/null)
+NODE = target/release/$(WORKLOAD)
 
 .PHONY: maelstrom node-release eddy-quick test lint doc no-std work soak fuzz deny bench growth small help
 
@@ -71,11 +44,12 @@ maelstrom:
 ifeq ($(MAELSTROM),)
 	@$(MAKE) --no-print-directory -j2 node-release eddy-quick
 	@echo 'Running on eddy; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom.'
-	target/quick/eddy test --strict --recovery $(RECOVERY) $(TEST_FLAGS)
+	target/quick/eddy $(if $(CHALLENGE_$(WORKLOAD)),challenge $(CHALLENGE_$(WORKLOAD)),test -w $(WORKLOAD) $(OTHER)) \
+	  --bin $(NODE) --strict $(SHORT_$(WORKLOAD)) $(GIVEN)
 else
 	@$(MAKE) --no-print-directory node-release
 	@echo 'Running on $(MAELSTROM); for eddy give MAELSTROM= (nothing).'
-	$(MAELSTROM) test $(TEST_FLAGS)
+	$(MAELSTROM) test -w $(WORKLOAD) --bin $(NODE) $(or $(MAELSTROM_$(WORKLOAD)),$(OTHER)) $(GIVEN)
 endif
 
 node-release:
@@ -172,8 +146,8 @@ small:
 help:
 	@echo 'make maelstrom   build release and run the main job: on real Maelstrom if it is on the PATH'
 	@echo '                 or MAELSTROM=path/to/maelstrom is given, else on eddy; these may be set:'
-	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES=$(NODES) RATE=$(RATE) TIME=$(TIME) CONCURRENCY=$(CONCURRENCY)'
-	@echo '    LATENCY=$(LATENCY) NEMESIS=$(NEMESIS) NEMESIS_INTERVAL=$(NEMESIS_INTERVAL) RECOVERY=$(RECOVERY)'
+	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES= RATE= TIME= CONCURRENCY= LATENCY= NEMESIS='
+	@echo "    FLAGS='more flags of eddy test or maelstrom test'"
 	@echo 'make test        formatting, lints for every feature set, documentation, the core without std, all tests'
 	@echo 'make work        what an operation costs in instructions, against the recorded figures'
 	@echo 'make soak        thousands of simulated runs under every fault (SOAK_SEEDS=$(SOAK_SEEDS))'
