@@ -18,7 +18,7 @@ use world::World;
 const NUMBERS: u64 = 50;
 
 /// How long after its start a node that nobody asks anything knows everything again. Without a word from the others it
-/// would begin to speak after 10 s.
+/// would begin to send after 10 s.
 const CATCH_UP_MS: u64 = 6_000;
 
 /// A workload as a set of numbers.

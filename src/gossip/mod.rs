@@ -21,7 +21,7 @@
 //!   The two ends of a link take turns: one message is enough for both.
 //! - **Restarts.** Each start of a node is an *incarnation* with a number of its own, which every message holds. A node
 //!   that receives a message of a new incarnation sends it everything. A node that was started again [sends nothing until
-//!   it has received something](crate::node#when-a-node-begins-to-speak). That is why there are heartbeats: one arrives
+//!   it has received something](crate::node#when-a-node-begins-to-send). That is why there are heartbeats: one arrives
 //!   within 4.5 s, is addressed to the earlier incarnation, and is replied to at once. What no other node had received
 //!   is lost with a node that is killed, acknowledged to a client or not, as nothing is kept on disk. Use a store where
 //!   that matters.
@@ -118,7 +118,7 @@ pub struct Options {
     /// latency between nodes.
     pub retry_timeout: Duration,
     /// How long after its `init` a node begins to send if it has received no message: see
-    /// [`node`](crate::node#when-a-node-begins-to-speak).
+    /// [`node`](crate::node#when-a-node-begins-to-send).
     pub start_wait: Duration,
 }
 

@@ -9,19 +9,20 @@
 //! The node does the `init` handshake and answers what is malformed, unknown or too early; everything else it hands
 //! to a [`Workload`]. What a workload has under way it keeps in [`Pending`].
 //!
-//! # When a node begins to speak
+//! # When a node begins to send
 //!
 //! On Maelstrom nodes are started side by side, and each joins the network when it is started. A message to a node that
-//! has not joined ends the thread that reads its sender's stdout, so the sender is never heard again. A [`Node`]
-//! therefore does nothing but answer `init` until one of these shows that all nodes have joined:
+//! has not joined ends the thread that reads its sender's stdout: nothing that the sender writes later is delivered. A
+//! [`Node`] therefore only answers `init` until one of these shows that all nodes have joined:
 //!
-//! - Another message has come. Clients send one only when all nodes have answered `init`, and other nodes only when
-//!   they know what this node is about to learn.
-//! - [`START_WAIT`] has passed since its own `init`, the time that Maelstrom gives every node to answer.
+//! - It has received another message. Clients send one only when all nodes have answered `init`, and other nodes only
+//!   when they know that all have joined.
+//! - [`START_WAIT`] has passed since its own `init`. That is how long Maelstrom waits for each node's answer.
 //!
-//! Until then a workload is not called again after [`Workload::init`], so it can't say anything too early. A node that
-//! is started again after a crash can't tell this from its first start and is as silent. It begins to speak when a
-//! client asks it something or another node speaks to it, so other nodes have to do so by themselves now and then.
+//! Until then no method of a [`Workload`] is called after [`Workload::init`], so a workload can't send too early. A node
+//! that is started again after a crash can't tell this from its first start and waits as well. It begins to send when a
+//! client or another node sends it something, so nodes that have to be found again after a crash must be sent a message
+//! now and then: see [`gossip`](crate::gossip).
 
 mod outbox;
 mod pending;
@@ -65,8 +66,8 @@ pub trait Workload {
         let _ = (node_id, node_ids);
     }
 
-    /// How long after its `init` the node begins to speak if no message makes it do so before: see
-    /// [the module's documentation](self#when-a-node-begins-to-speak).
+    /// How long after its `init` the node begins to send if no message makes it do so before: see
+    /// [the module's documentation](self#when-a-node-begins-to-send).
     fn start_wait(&self) -> Duration {
         START_WAIT
     }
@@ -89,7 +90,7 @@ pub trait Workload {
 
     /// When [`wake`](Self::wake) is wanted at the latest.
     ///
-    /// Right after `init` it may be a time in the past: the node calls `wake` as soon as it begins to speak.
+    /// Right after `init` it may be a time in the past: the node calls `wake` as soon as it begins to send.
     fn deadline(&self) -> Option<Duration> {
         None
     }
@@ -120,7 +121,7 @@ pub trait Workload {
 pub struct Node<W> {
     workload: W,
     outbox: Outbox,
-    /// Nothing has shown yet that all nodes have joined; this node begins to speak at that time at the latest.
+    /// When this node begins to send if it receives nothing before; none once it has begun.
     silent_until: Option<Duration>,
 }
 

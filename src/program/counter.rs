@@ -17,7 +17,7 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
   --max-batch N         operations that ride on one message to the store, or reads on one poll of
                         the other nodes (default 1024)
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
-  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+  --start-wait TIME     how long after init a node begins to send if no message has come to it before
                         (default 10s: by then all nodes have joined Maelstrom's network)
 ";
 

@@ -1,4 +1,4 @@
-//! `broadcast`, `g-set` and `txn-rw-register`, whose nodes tell each other.
+//! `broadcast`, `g-set` and `txn-rw-register`, whose nodes send each other what they have.
 
 use super::Program;
 use crate::gossip::Options;
@@ -6,21 +6,22 @@ use crate::stdio::arguments::{Flag, Wrong};
 use crate::workload;
 
 const TOPOLOGY: &str = "\
-  --topology NAME       who tells whom (default star)
-      star              everyone and the first node: fewest steps and messages
-      tree              each node and up to four others: no one has many neighbours
+  --topology NAME       which nodes are neighbours (default star)
+      star              the first node and every other: fewest steps and messages
+      tree              each node and up to five others: no node has many neighbours
 ";
 
-const OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
+const OFFERED: &str =
+    "      offered           those that the topology message names; all nodes until it comes\n";
 
 const PACE: &str = "\
-  --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
-  --retry-timeout TIME  how long to wait before telling again; over four times the latency (default 2s)
-  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+  --batch-ms TIME       a neighbour is sent new entries at most once in this time (default 100)
+  --retry-timeout TIME  how long to wait before sending again; over four times the latency (default 2s)
+  --start-wait TIME     how long after init a node begins to send if no message has come to it before
                         (default 10s: by then all nodes have joined Maelstrom's network)
 ";
 
-/// Sets how news spread; who tells whom is one of `topologies`.
+/// Sets how entries spread. The topology is one of `topologies`.
 fn set(flag: &mut Flag, options: &mut Options, topologies: &[&str]) -> Result<(), Wrong> {
     match flag.name {
         "--topology" => flag.set_one_of(&mut options.topology, topologies),

@@ -1,7 +1,7 @@
-//! Transactions of reads and writes that are never held up, whatever is cut off from whatever.
+//! Transactions of reads and writes that are answered at once in every partition.
 //!
 //! `txn{[["r", k, null], ["w", k, v], …]} → txn_ok{…}`. Keys and values are any JSON. Every node has all registers and
-//! does a transaction by itself and at once: totally available. What it wrote spreads by [gossip].
+//! executes a transaction without asking other nodes: totally available. What a transaction wrote spreads by [gossip].
 //!
 //! # What a read may see
 //!
@@ -10,19 +10,19 @@
 //! even across restarts, and of two writes of a key the one with the higher stamp stays: the last writer wins, by an
 //! order that is the same everywhere and has no clock in it.
 //!
-//! - Only what was done is ever told: no aborted reads.
-//! - A transaction is told, taken in and read as a whole, with the last of its writes of each key: no intermediate
-//!   reads, and nobody sees one half of it without the other, unless something newer is in its place.
+//! - Only committed transactions are sent to other nodes: no aborted reads.
+//! - A transaction is sent, merged and read as a whole, with the last of its writes of each key: no intermediate reads,
+//!   and nobody sees one half of it without the other, unless something newer is in its place.
 //! - What a transaction reads was stamped lower than what it writes, so no two can each depend on the other: no
 //!   circular information flow. With the two above this is read committed (Adya, "Weak consistency", 1999, PL-2), and a
 //!   little more.
-//! - Nodes that have heard the same have the same: they converge once all partitions are over.
+//! - Nodes that have received the same transactions have the same registers: they converge once all partitions are over.
 //!
 //! # Limits
 //!
-//! Lost updates and write skew happen, as they must where no one waits. The writes of a transaction have at most
-//! [`GOSSIP_BYTES_MAX`] bytes. A node keeps what it has of each key and the transactions that wrote it, up to
-//! [`REGISTERS_MAX`] keys. A node that is killed takes with it what no other node has heard yet.
+//! Lost updates and write skew happen, as they must where no transaction waits. The writes of a transaction have at most
+//! [`GOSSIP_BYTES_MAX`] bytes. A node keeps the newest value of each key and the transaction that wrote it, for up to
+//! [`REGISTERS_MAX`] keys. When a node is killed, what no other node has received is lost.
 
 use alloc::{
     borrow::{Cow, ToOwned},
@@ -56,7 +56,7 @@ struct Stamp {
     incarnation: u64,
 }
 
-/// The writes of one transaction, as nodes tell each other: `[[count, node, incarnation], [[key, value], …]]`.
+/// The writes of one transaction, as nodes send them to each other: `[[count, node, incarnation], [[key, value], …]]`.
 #[derive(Deserialize)]
 struct Writes<'a>(
     #[serde(borrow)] (u64, Cow<'a, str>, u64),
@@ -71,7 +71,7 @@ struct Register {
 
 struct Transaction {
     stamp: Stamp,
-    /// What other nodes are told of it: [`Writes`].
+    /// What is sent to other nodes: [`Writes`].
     entry: Box<RawValue>,
     /// How many registers have their value from it.
     registers: usize,
@@ -201,7 +201,7 @@ impl Replica for Registers {
     }
 }
 
-/// The registers of one node.
+/// One node of the transactional registers.
 pub struct TxnRwRegister {
     node: Name,
     gossip: Gossip<Registers>,
@@ -217,7 +217,7 @@ impl TxnRwRegister {
         }
     }
 
-    /// What a transaction that writes `values` tells the other nodes.
+    /// What is sent to other nodes of a transaction that writes `values`.
     fn entry(&self, values: &BTreeMap<&str, (&RawValue, &str)>) -> Result<Box<RawValue>, Error> {
         let count = self.gossip.replica().count + 1;
         if count > COUNT_MAX {

@@ -5,8 +5,8 @@
 //! counter of Shapiro, Preguiça, Baquero and Zawirski ("A comprehensive study of convergent and commutative replicated
 //! data types", 2011) with epochs in place of ever growing totals, so that the same works where totals fall, too.
 //!
-//! An incarnation starts with nothing and is told by its peers what the ones before it had counted. If it went on counting
-//! under their name, two different totals could have the same epoch, and one of them would be lost.
+//! An incarnation starts with nothing, and its peers send it what the ones before it had counted. If it went on counting
+//! under their number, two different totals could have the same epoch, and one of them would be lost.
 
 use alloc::{borrow::Cow, vec::Vec};
 use core::fmt;
@@ -40,7 +40,7 @@ struct Count {
     id: Id,
     total: i64,
     epoch: u64,
-    /// Its position among the entries that are told.
+    /// Its position among the entries of this [`Replica`].
     position: u64,
 }
 
@@ -87,7 +87,7 @@ impl Counts {
         self.value
     }
 
-    /// Where the count of `id` stands in the row. The newest are looked at first: those are the ones that change.
+    /// The index of the count of `id`. The search begins with the newest: those are the ones that change.
     fn index(&self, id: Id) -> Option<usize> {
         self.counts.iter().rposition(|count| count.id == id)
     }
@@ -206,7 +206,7 @@ fn too_many() -> Error {
     )
 }
 
-/// One count as it is told: `"n0",8311,17,5`, which is node, incarnation, total and epoch.
+/// One count as it is sent: `"n0",8311,17,5`, which is node, incarnation, total and epoch.
 ///
 /// A list of them is one flat list, for the same reason as a register of the levels with a store.
 struct Entry<'a> {

@@ -1,53 +1,58 @@
-//! No store: every node counts for itself, and the nodes tell each other. It works in every partition.
+//! A counter without a store: each node counts the adds that it receives, and the nodes send each other their counts. It
+//! works in every partition.
 //!
-//! An add is counted by the node that it reaches and acknowledged at once. What each incarnation of each node has counted
-//! is a `[total, epoch]` of its own, and nodes merge what they hear of each other by epoch ([`counts`](super::counts)).
-//! News spreads by [gossip] and is repeated until it is acknowledged. So once adds have ended and every
-//! node can be reached again, all nodes know the same, which is the sum of all adds.
+//! An add is acknowledged as soon as its node has counted it. What each incarnation of each node has counted is a
+//! `[total, epoch]` of its own, and of two such pairs the one with the higher epoch is the newer
+//! ([`counts`](super::counts)). New counts spread by [gossip], which repeats them until they are acknowledged. So once
+//! adds have ended and every node can be reached again, all nodes have the same counts, and their sum is the sum of all
+//! adds.
 //!
 //! # Reads
 //!
-//! A read asks all peers for what they know, and is answered with the sum when all have answered, or after
-//! [`read_wait`](super::Options::read_wait) with what is known by then. At most one such poll is under way; reads that
-//! arrive meanwhile wait for the next one, together. Questions and answers carry news, so while there are reads little
-//! else needs to be said.
+//! A read sends a request to every peer, and is answered with the sum when all have replied, or after
+//! [`read_wait`](super::Options::read_wait) with the sum of what is known by then. At most one such poll is in flight;
+//! reads that arrive meanwhile wait for the next one, together. Requests and replies carry new counts, so while there are
+//! reads little else is sent.
 //!
-//! Some peers are left out: they are neither asked by reads nor waited for, as no read could use what they say.
+//! A poll leaves out the peers from which no reply can be expected in time:
 //!
-//! - One that is silent, until something comes from it. So in a partition reads wait for those on their own side only.
-//! - One that has twice in a row not answered within `read_wait`, for [`LATE_PAUSE`] or until it does. So where a round
-//!   trip takes as long as a read may wait, reads are answered at once with what gossip has brought.
+//! - a peer that is silent, until something is received from it. So in a partition reads wait only for the nodes on their
+//!   own side.
+//! - a peer that twice in a row did not reply within `read_wait`. It is left out for [`LATE_PAUSE`], or until a reply
+//!   comes in time. So where a round trip takes as long as a read may wait, reads are answered at once with what gossip
+//!   has brought.
 //!
 //! # What a crash loses
 //!
-//! An add that was acknowledged is lost if its node is killed before any other node has heard of it, and in no other
-//! case, as long as one of those that heard lives on and can be reached in the end. A neighbour is told at once, unless it
-//! was told something less than [`NEWS_INTERVAL`] (250 ms) ago. So at stake are the adds of the last 250 ms and of one
-//! latency; more where messages are lost (they are repeated after `rpc_timeout`); and where a partition leaves a node
-//! alone, all since it began. A node that was killed comes back as another incarnation and is told by its peers what it
-//! once told them.
+//! An acknowledged add is lost if its node is killed before any other node has received it, and in no other case, as long
+//! as one of those that received it stays alive and can be reached in the end. Neighbours are sent new counts at once,
+//! unless they were sent some less than [`NEWS_INTERVAL`] (250 ms) ago. So a crash can lose the adds of the last 250 ms
+//! and of one latency; more where messages are lost, as they are repeated after 250 ms at the earliest; and where a
+//! partition leaves a node alone, all since it began. A node that was killed comes back as another incarnation, and its
+//! peers send it what its earlier incarnations had sent them.
 //!
-//! # What it costs
+//! # Cost
 //!
-//! An add costs no time and no message of its own. Messages between nodes, questions and answers together:
+//! An add costs no time and no message of its own. Messages between nodes:
 //!
-//! | what | each of `n` nodes | 25 nodes, 100 operations a second, half of them reads |
+//! | what | of each of `n` nodes | 25 nodes, 100 operations a second, half of them reads |
 //! |---|---|---|
-//! | polls | `2(n - 1)` each, at most one in a round trip or `read_wait` | up to 24 an operation; if the latency is 100 ms or more, 1.2 |
-//! | news | at most 16 a second to four neighbours, and one to each other peer every `n` times 250 ms | at most 5 an operation |
-//! | heartbeats | where there is no news, at most 1.3 a second | none |
-//! | a silent peer | 1 in each `rpc_timeout` | |
+//! | requests and replies of polls | `2(n - 1)` a poll, at most one poll in a round trip or `read_wait` | up to 24 an operation; if the latency is 100 ms or more, 1.6 |
+//! | new counts | at most 16 a second to four neighbours, and one a second to the others | at most 4.3 an operation |
+//! | acknowledgements on their own | where no other message goes that way within half of `rpc_timeout` | 0.3 an operation |
+//! | heartbeats | where nothing is new, 0.7 a second | none |
+//! | repeats to a silent peer | one in each `rpc_timeout` | none |
 //!
-//! The first line is why a read doesn't ask whom it can't hear in time; it also makes `read_wait` the knob between
-//! fresh reads and few messages. Between many nodes with few reads each, polls are the dearest: where that matters, a
-//! shorter `read_wait` leaves reads to gossip.
+//! The first line is why a poll leaves out late peers. It also makes `read_wait` the choice between fresh reads and few
+//! messages: between many nodes with few reads each, polls cost the most, and a shorter `read_wait` leaves reads to
+//! gossip.
 //!
-//! # What a liar can do
+//! # What is trusted
 //!
-//! What can be told from a message alone is refused whole and changes no count: numbers that are none or out of range,
-//! nodes that don't exist, an epoch of 0, a negative total where nothing is taken away, a claim to know more of this
-//! node than it has counted itself. A peer that makes up a plausible epoch of a third one is believed: this level
-//! tolerates crashes, not treason.
+//! What can be seen to be wrong from a message alone is refused whole and changes no count: numbers that are none or out
+//! of range, nodes that don't exist, an epoch of 0, a negative total in a counter that only grows, a higher epoch of this
+//! node than its own. A peer that invents a plausible epoch of a third node is believed: this level tolerates crashes and
+//! lost messages, not nodes that lie.
 
 use alloc::{borrow::Cow, vec::Vec};
 use core::time::Duration;
@@ -60,13 +65,13 @@ use crate::kv::Queue;
 use crate::node::{Context, Limits, Outbox, Random};
 use crate::protocol::{Error, Message};
 
-/// A neighbour is told news at most this often: 250 ms.
+/// A neighbour is sent new counts at most this often: 250 ms.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// For so long reads leave out a peer whose answers come too late for them: 10 s.
+/// How long polls leave out a peer whose replies come too late: 10 s.
 pub const LATE_PAUSE: Duration = Duration::from_secs(10);
 
-/// After so many answers in a row that came too late, or never, a peer is left out. More than one, so that a single lost
+/// A peer is left out after so many replies in a row that came too late or never. More than one, so that a single lost
 /// message changes nothing.
 const MISSES_MAX: u32 = 2;
 
@@ -74,22 +79,22 @@ const MISSES_MAX: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Eventual {
     gossip: Gossip<Counts>,
-    /// How reads get on with each peer, by its number.
+    /// What polls know of each peer, by its number.
     peers: Vec<Peer>,
     operations: Operations,
     decrements: bool,
-    /// Reads; those in flight wait for the poll that is under way.
+    /// Reads; those in flight wait for the poll that is in flight.
     reads: Queue<()>,
-    /// A later answer is of no use to a read.
+    /// A reply that takes longer is of no use to a read.
     read_wait: Duration,
 }
 
-/// How reads get on with a peer.
+/// What polls know of a peer.
 #[derive(Clone, Debug, Default)]
 struct Peer {
-    /// The poll under way waits for it.
+    /// The poll in flight waits for its reply.
     is_awaited: bool,
-    /// How many answers in a row did not come in time.
+    /// How many replies in a row did not come in time.
     misses: u32,
     left_out_until: Duration,
 }
@@ -202,7 +207,7 @@ impl Eventual {
         }
     }
 
-    /// Asks every peer that can be expected to answer in time.
+    /// Sends a request to every peer from which a reply can be expected in time.
     fn poll(&mut self, context: &mut Context<'_>) {
         for (number, peer) in self.peers.iter_mut().enumerate() {
             let asked_at = self.gossip.asked_at(number);

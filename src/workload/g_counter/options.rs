@@ -61,8 +61,8 @@ pub struct Options {
     pub limits: Limits,
     /// The longest that a read of the eventual level waits for peers.
     pub read_wait: Duration,
-    /// How long after its `init` a node begins to speak if no message makes it do so before: see
-    /// [`node`](crate::node#when-a-node-begins-to-speak).
+    /// How long after its `init` a node begins to send if no message makes it do so before: see
+    /// [`node`](crate::node#when-a-node-begins-to-send).
     pub start_wait: Duration,
 }
 
