@@ -219,10 +219,10 @@ impl<R: Register, T: Clone> Registers<R, T> {
     /// [`Outcome::Refused`], or not at all: whoever no longer waits for it [closes](Self::close) the register.
     ///
     /// No change of the register may be under way, and there must be capacity.
-    pub fn write_once<V: Encode + ?Sized>(
+    pub fn write_once(
         &mut self,
         register: RegisterId,
-        value: &V,
+        value: &dyn Encode,
         context: &mut Context<'_>,
     ) {
         let id = self.insert_change(register, Kind::Once, context.now);
@@ -232,17 +232,16 @@ impl<R: Register, T: Clone> Registers<R, T> {
 
     /// Like [`write_once`](Self::write_once), but sets a register to `to` only if it holds `from`, or, with `create`, if
     /// it isn't there.
-    pub fn cas_once<V: Encode + ?Sized>(
+    pub fn cas_once(
         &mut self,
         register: RegisterId,
-        (from, to): (&V, &V),
+        swap: (&dyn Encode, &dyn Encode),
         create: bool,
         context: &mut Context<'_>,
     ) {
         let id = self.insert_change(register, Kind::Once, context.now);
         let key = &*self.copies[register.0].key;
-        self.service
-            .cas(key, (from, to), create, id, context.outbox);
+        self.service.cas(key, swap, create, id, context.outbox);
     }
 
     fn insert(&mut self, register: RegisterId, kind: Kind, state: State, now: Duration) -> i64 {
@@ -273,8 +272,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
             State::Reading => self.service.read(key, id, outbox),
             State::Casing => {
                 let is_new = copy.from.version() == 0;
-                let swap = (&copy.from, &copy.wanted);
-                self.service.cas(key, swap, is_new, id, outbox);
+                self.service
+                    .cas(key, (&copy.from, &copy.wanted), is_new, id, outbox);
             }
             State::Done(_) => unreachable!("what is done has left the slab"),
         }

@@ -30,16 +30,16 @@ impl Service {
     }
 
     /// Sets a key, whatever it holds.
-    pub(super) fn write(&self, key: &RawValue, value: impl Encode, id: i64, outbox: &mut Outbox) {
+    pub(super) fn write(&self, key: &RawValue, value: &dyn Encode, id: i64, outbox: &mut Outbox) {
         let request = outbox.send(&self.0, "write").field("key", key);
         request.field("value", value).field("msg_id", id);
     }
 
     /// Sets a key to `to` if it holds `from`, or, with `create`, if it isn't there.
-    pub(super) fn cas<V: Encode + ?Sized>(
+    pub(super) fn cas(
         &self,
         key: &RawValue,
-        (from, to): (&V, &V),
+        (from, to): (&dyn Encode, &dyn Encode),
         create: bool,
         id: i64,
         outbox: &mut Outbox,

@@ -268,13 +268,14 @@ impl Workload for LinKv {
             "write" => {
                 let value = required(fields.value, "value")?;
                 let register = self.change(request, key, "write_ok", context.now)?;
-                self.registers.write_once(register, value, context);
+                self.registers.write_once(register, &value, context);
             }
             _ => {
-                let swap = (required(fields.from, "from")?, required(fields.to, "to")?);
+                let (from, to) = (required(fields.from, "from")?, required(fields.to, "to")?);
                 let register = self.change(request, key, "cas_ok", context.now)?;
                 let create = fields.create_if_not_exists;
-                self.registers.cas_once(register, swap, create, context);
+                self.registers
+                    .cas_once(register, (&from, &to), create, context);
             }
         }
         Ok(())

@@ -262,3 +262,32 @@ fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_ques
     let second = lone.requests[1].answer.as_ref();
     assert_eq!(second.expect("it is answered")["value"], 0);
 }
+
+#[test]
+fn a_reply_that_comes_long_after_the_store_was_asked_again_still_serves() {
+    for consistency in [
+        Consistency::Regular,
+        Consistency::Linearizable,
+        Consistency::Sequential,
+    ] {
+        let options = Options {
+            consistency,
+            limits: Limits {
+                op_timeout: Duration::from_secs(60),
+                ..Limits::default()
+            },
+            ..Options::default()
+        };
+        let mut lone = lone(&options, 1);
+        lone.ask(json!({"type": "add", "delta": 1}));
+        lone.pass(Duration::from_secs(10));
+        let asked = lone.questions.len();
+        assert!(asked > 3, "{consistency:?} asks again");
+        lone.answer(0);
+        let next = lone
+            .questions
+            .get(asked)
+            .expect("a reply leads to something");
+        assert_eq!(next["body"]["type"], "cas", "{consistency:?}");
+    }
+}

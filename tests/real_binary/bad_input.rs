@@ -384,7 +384,7 @@ const GOSSIP: &[&str] = &[
     r#""type":"gossip","gossip":{"n0":[9223372036854775807,-1]}"#,
     r#""type":"gossip_ok","in_reply_to":0"#,
     r#""type":"forward""#,
-    r#""type":"forward","previous":"x","delta":1"#,
+    r#""type":"forward","value":["x",1]"#,
     r#""type":"forward_ok","in_reply_to":0,"value":"x","next":5"#,
     r#""type":"error","code":14,"in_reply_to":1"#,
 ];
@@ -411,18 +411,19 @@ fn what_other_nodes_say_amiss_is_harmless_before_init_and_after_it() {
 #[test]
 fn a_proposal_that_no_node_makes_is_not_taken() {
     let proposals = [
-        r#""previous":0,"delta":1,"msg_id":0"#,
-        r#""previous":7,"delta":1,"msg_id":7"#,
-        r#""previous":-7,"delta":1,"msg_id":7"#,
-        r#""previous":0,"delta":1,"msg_id":-7"#,
-        r#""previous":0,"delta":9223372036854775807,"msg_id":-9223372036854775808"#,
-        r#""previous":-9223372036854775808,"delta":0,"msg_id":-9223372036854775808"#,
-        r#""previous":0,"delta":-1,"msg_id":7"#,
-        r#""previous":0,"msg_id":7"#,
-        r#""delta":1,"msg_id":7"#,
-        r#""previous":0,"delta":1,"msg_id":"x""#,
-        r#""previous":0,"delta":1.5,"msg_id":7"#,
-        r#""previous":{},"delta":1,"msg_id":7"#,
+        r#""value":[0,1],"msg_id":0"#,
+        r#""value":[7,1],"msg_id":7"#,
+        r#""value":[-7,1],"msg_id":7"#,
+        r#""value":[0,1],"msg_id":-7"#,
+        r#""value":[0,9223372036854775807],"msg_id":-9223372036854775808"#,
+        r#""value":[-9223372036854775808,0],"msg_id":-9223372036854775808"#,
+        r#""value":[0,-1],"msg_id":7"#,
+        r#""value":[0],"msg_id":7"#,
+        r#""value":[0,1,1],"msg_id":7"#,
+        r#""value":[0,1.5],"msg_id":7"#,
+        r#""value":{},"msg_id":7"#,
+        r#""value":[0,1],"msg_id":"x""#,
+        r#""msg_id":7"#,
     ];
     let mut node = Process::initialised(G_COUNTER, &["--consistency", "linearizable"]);
     for proposal in proposals {

@@ -193,7 +193,7 @@ impl Eventual {
     fn advance(&mut self, context: &mut Context<'_>) {
         loop {
             let is_polled = !self.peers.iter().any(|peer| peer.is_awaited);
-            if is_polled || self.operations.are_answered(&self.reads) {
+            if is_polled || self.operations.are_gone(&self.reads) {
                 let value = self.gossip.replica().value();
                 for id in self.reads.on_applied() {
                     self.operations.succeed(id, value, context.outbox);

@@ -9,7 +9,7 @@
 //! and that node applies it with its own next change:
 //!
 //! ```text
-//! forward{previous, delta, msg_id} → forward_ok{value, next}       msg_id is the id of the proposal
+//! forward{value: [previous, delta], msg_id} → forward_ok{value, next}       msg_id is the id of the proposal
 //! ```
 //!
 //! `value` is `[total, version, id]` of the newest register value that the forwarder knows, where `id` is the last
@@ -35,8 +35,8 @@ use super::{Fields, Options};
 use crate::node::{Context, Outbox};
 use crate::protocol::{Body, Error, ErrorCode, Message, MessageId, Name, Text};
 
-/// A forwarder has not answered if it has taken more than this many round trips to the store, but at least a tenth of
-/// the RPC timeout: where round trips take next to no time, a forwarder may just be busy.
+/// A forwarder is silent if it has not answered after this many round trips to the store. It gets at least a tenth of the
+/// RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of it.
 const FORWARDER_ROUND_TRIPS: u32 = 8;
 
 /// How long to avoid a forwarder that did not answer, in multiples of the RPC timeout.
@@ -142,12 +142,12 @@ impl Forwarding {
             context
                 .outbox
                 .send(&self.peers[peer].name, "forward")
-                .field("previous", proposal.previous)
-                .field("delta", proposal.delta)
+                .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
             let round_trip = self.round_trip.unwrap_or(self.rpc_timeout);
             let wait = round_trip.saturating_mul(FORWARDER_ROUND_TRIPS);
-            let wait = wait.clamp(self.rpc_timeout / 10, self.rpc_timeout * 5 / 4);
+            let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
+            let wait = wait.clamp(self.rpc_timeout / 10, wait_max);
             self.sent = Some(Sent {
                 peer,
                 id: proposal.id,
@@ -216,15 +216,15 @@ impl Forwarding {
 
     fn parse(&self, body: &Body<'_, Fields<'_>>) -> Result<Proposal, Error> {
         let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
-        let fields = &body.fields;
-        let previous = fields.previous.ok_or_else(|| Error::missing("previous"))?;
-        let previous = serde_json::from_str(previous.get())
-            .map_err(|error| malformed(alloc::format!("malformed previous: {error}")))?;
+        let value = body.fields.value.ok_or_else(|| Error::missing("value"))?;
+        let [previous, delta] = serde_json::from_str(value.get())
+            .map_err(|error| malformed(alloc::format!("malformed value: {error}")))?;
         let id = body.msg_id.as_ref().and_then(MessageId::number);
+        let id = id.ok_or_else(|| Error::missing("msg_id"))?;
         let proposal = Proposal {
             previous,
-            id: id.ok_or_else(|| Error::missing("msg_id"))?,
-            delta: fields.delta.ok_or_else(|| Error::missing("delta"))?,
+            id,
+            delta,
         };
         let may_be = proposal.is_possible() && (proposal.delta >= 0 || self.decrements);
         may_be.then_some(proposal).ok_or_else(|| {
@@ -372,5 +372,102 @@ fn answer(peer: &Peer, proposal: &Proposal, view: &View, next: Option<&Name>, ou
         .field("value", view);
     if let Some(next) = next {
         answer.field("next", next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a node of three knows after winning a hundred times in a row.
+    struct Winner {
+        forwarding: Forwarding,
+        node: Name,
+        register: SharedRegister,
+        outbox: Outbox,
+        now: Duration,
+    }
+
+    impl Winner {
+        fn new() -> Self {
+            let peers = ["n1", "n2"].map(Name::from);
+            Winner {
+                forwarding: Forwarding::new(&Options::default(), peers.into()),
+                node: "n0".into(),
+                register: SharedRegister::default(),
+                outbox: Outbox::of_n0(),
+                now: Duration::ZERO,
+            }
+        }
+
+        /// A change is applied, which takes 10 ms, with a proposal of each of these nodes. Whether the node backs off then.
+        fn win(&mut self, nodes: &[&str]) -> bool {
+            self.forwarding.on_change(true, self.now);
+            self.now += Duration::from_millis(10);
+            self.register.advance(&self.node);
+            for node in nodes {
+                let proposal = Proposal {
+                    previous: self.register.view(node).last_applied,
+                    id: self.now.as_millis() as i64,
+                    delta: 1,
+                };
+                self.register.apply(&(*node).into(), &proposal);
+            }
+            let mut context = Context {
+                now: self.now,
+                outbox: &mut self.outbox,
+            };
+            self.forwarding
+                .on_applied(&self.node, &self.register, &mut context);
+            let backs_off = self.forwarding.backs_off(self.now);
+            self.forwarding.wake(Duration::MAX);
+            backs_off
+        }
+
+        /// Another node comes first.
+        fn lose(&mut self) {
+            let mut context = Context {
+                now: self.now,
+                outbox: &mut self.outbox,
+            };
+            self.forwarding.on_lost(&self.register, &mut context);
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_alone_at_work_backs_off_less_and_less() {
+        let mut winner = Winner::new();
+        let backoffs: Vec<u32> = (1..=100).filter(|_| winner.win(&[])).collect();
+        assert_eq!(backoffs, [4, 12, 28, 60]);
+    }
+
+    #[test]
+    fn a_node_that_keeps_another_out_backs_off_soon_again_after_that_has_come_in() {
+        let mut winner = Winner::new();
+        let mut backoffs = Vec::new();
+        for win in 1..=30 {
+            backoffs.extend(winner.win(&["n1"]).then_some(win));
+            if win % 10 == 0 {
+                winner.lose();
+            }
+        }
+        assert_eq!(backoffs, [4, 14, 24]);
+    }
+
+    #[test]
+    fn a_node_that_applies_proposals_of_all_others_never_backs_off() {
+        let mut winner = Winner::new();
+        let nodes = |win| if win % 2 == 0 { ["n1"] } else { ["n2"] };
+        assert!(!(1..=100).any(|win| winner.win(&nodes(win))));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_as_far_as_it_can_is_survived() {
+        let mut winner = Winner::new();
+        winner.now = Duration::MAX - Duration::from_millis(40);
+        for _ in 0..4 {
+            winner.win(&[]);
+        }
+        assert_eq!(winner.now, Duration::MAX);
     }
 }

@@ -15,6 +15,10 @@
 //! - A node never goes back to an older state: newer is what has the higher version or epoch. For a counter that only
 //!   grows this means that no later read of the same node has a smaller value. With decrements the value says nothing
 //!   of the age, so nothing here ever compares values.
+//!
+//! Each level is a file that can be read alone: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. They share the
+//! clients' operations (`operations`), the values in the store (`register`), and the engine that changes a register
+//! exactly once ([`kv`](crate::kv)). Only [`linearizable`] uses `forwarding`, only [`eventual`] uses [`counts`].
 
 pub mod counts;
 pub mod eventual;
@@ -94,9 +98,7 @@ pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    /// What a proposal that is forwarded follows on, and who to forward the next to: see `forwarding`.
-    #[serde(borrow)]
-    previous: Option<&'a RawValue>,
+    /// Whom to forward to next, see `forwarding`.
     #[serde(borrow)]
     next: Option<&'a RawValue>,
     /// What a peer of the eventual level tells, see [`gossip`](crate::gossip).

@@ -90,10 +90,11 @@ impl Operations {
         self.requests.is_empty()
     }
 
-    /// Whether all operations in flight have been answered: their time was up.
-    pub(super) fn are_answered<T>(&self, queue: &Queue<T>) -> bool {
-        let mut requests = queue.requests_in_flight();
-        requests.all(|id| self.requests.get(id).is_none())
+    /// Whether a batch is in flight for which nobody waits any more: the time of all its operations was up.
+    pub(super) fn are_gone<T>(&self, queue: &Queue<T>) -> bool {
+        let is_gone = |id| self.requests.get(id).is_none();
+        let mut batch = queue.requests_in_flight();
+        batch.next().is_some_and(is_gone) && batch.all(is_gone)
     }
 
     /// Combines the oldest operations of a queue into the batch to be sent now, and gives the sum of their deltas. An add

@@ -25,9 +25,11 @@ impl OwnRegister {
 
 impl Register for OwnRegister {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        let (total, epoch) = serde_json::from_str(json)?;
-        let epoch = check_version(epoch)?;
-        *self = OwnRegister { total, epoch };
+        let [total, epoch]: [i64; 2] = serde_json::from_str(json)?;
+        *self = OwnRegister {
+            total,
+            epoch: check_version(epoch as u64)?,
+        };
         Ok(())
     }
 
@@ -43,11 +45,7 @@ impl Register for OwnRegister {
 
 impl Encode for OwnRegister {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.total.encode(out);
-        out.push(b',');
-        self.epoch.encode(out);
-        out.push(b']');
+        [self.total, self.epoch as i64].encode(out);
     }
 }
 
@@ -115,10 +113,10 @@ impl Proposal {
 
 impl View {
     pub(super) fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        let (total, version, last_applied) = serde_json::from_str(json)?;
+        let [total, version, last_applied]: [i64; 3] = serde_json::from_str(json)?;
         Ok(View {
             total,
-            version,
+            version: check_version(version as u64)?,
             last_applied,
         })
     }
@@ -126,13 +124,7 @@ impl View {
 
 impl Encode for View {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.total.encode(out);
-        out.push(b',');
-        self.version.encode(out);
-        out.push(b',');
-        self.last_applied.encode(out);
-        out.push(b']');
+        [self.total, self.version as i64, self.last_applied].encode(out);
     }
 }
 
@@ -244,8 +236,8 @@ impl<'de> Visitor<'de> for &mut SharedRegister {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let missing = A::Error::missing_field;
         self.total = seq.next_element()?.ok_or_else(|| missing("total"))?;
-        let version = seq.next_element()?.ok_or_else(|| missing("version"))?;
-        self.version = check_version(version)?;
+        let version: i64 = seq.next_element()?.ok_or_else(|| missing("version"))?;
+        self.version = check_version(version as u64)?;
         let Text(writer) = seq.next_element()?.ok_or_else(|| missing("writer"))?;
         if writer.is_empty() {
             return Err(A::Error::custom("the writer is empty"));

@@ -192,7 +192,7 @@ impl Regular {
             self.reads.withdraw(id);
             answer_late(&request, applied, context.outbox);
         }
-        if self.operations.are_answered(&self.reads) {
+        if self.operations.are_gone(&self.reads) {
             self.stop_reading_peers();
         }
         if self.operations.is_empty() {

@@ -148,9 +148,12 @@ impl Sequential {
             self.reads.withdraw(id);
             answer_late(&request, applied, context.outbox);
         }
-        if self.operations.are_answered(&self.reads) {
+        if self.operations.are_gone(&self.reads) {
             self.registers.stop_reading(self.register);
             drop(self.reads.on_applied());
+        }
+        if self.operations.is_empty() {
+            self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
         self.advance(context);
