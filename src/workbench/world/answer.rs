@@ -292,8 +292,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
                     let body = shown(reply.body);
-                    let upstream = "Maelstrom takes the operation for one of unknown outcome.";
-                    format!("answered {asked:?} with what is no answer to it ({why}): {body}\n{upstream}")
+                    format!("answered {asked:?} with what is no answer to it ({why}): {body}")
                 });
                 Outcome::Indeterminate(format!("no answer to that: {why}"))
             }

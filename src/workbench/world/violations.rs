@@ -29,8 +29,7 @@ impl ProtocolViolation {
             | Self::AnsweredTwice
             | Self::AnsweredLate
             | Self::AnsweredNothing
-            | Self::AskedOddly
-            | Self::AnsweredWrongly => Severity::Warning,
+            | Self::AskedOddly => Severity::Warning,
             Self::Exited
             | Self::StoppedReading
             | Self::StayedUnready
@@ -38,7 +37,8 @@ impl ProtocolViolation {
             | Self::PrintedNoMessage
             | Self::WroteWrongField
             | Self::UsedUnknownName
-            | Self::WroteToNobody => Severity::Violation,
+            | Self::WroteToNobody
+            | Self::AnsweredWrongly => Severity::Violation,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! `g-counter` and `pn-counter`: what is wrong with the reads of a counter, whatever level it is held to.
 //!
 //! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
-//!   acknowledged adds and of some choice among those of unknown outcome. Upstream takes every error of a counter for
-//!   one that says nothing: a sum that holds adds refused with a definite error is a warning.
+//!   acknowledged adds and of some choice among those of unknown outcome.
 //! - *Impossible reads* during the run: no choice among the adds that were asked for before the read was answered makes
 //!   its value. A stale read is possible.
 //! - *Reads gone back*: of two reads of one node, one after the other, the later one of a grow-only counter is lower.
@@ -87,12 +86,6 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
             indeterminate_count += 1;
         }
     }
-    let mut with_refused = possible.clone();
-    for operation in history {
-        if let (Call::Add(delta), true) = (operation.call, operation.outcome.is_failed()) {
-            with_refused.allow(delta.into());
-        }
-    }
     let mut wrong = Vec::new();
     for ((node, value), reads) in final_reads(history) {
         let reader = format!(
@@ -102,14 +95,6 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
         );
         let what = match possible.hold(value) {
             Some(true) => continue,
-            Some(false) if with_refused.hold(value) == Some(true) => {
-                let what = format!(
-                    "{reader}, which holds adds that were refused with a definite error.\nMaelstrom takes every error of \
-                     a counter for one that says nothing of the operation."
-                );
-                wrong.push(Finding::warning(what, &reads[..1]));
-                continue;
-            }
             None => {
                 let what = format!(
                     "{reader}, and whether the adds of unknown outcome can make that is too hard to tell."

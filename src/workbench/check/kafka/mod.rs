@@ -10,16 +10,14 @@
 //! - *nonmonotonic send*: a client's later send got a lower offset in the same log;
 //! - *aborted read*: a polled message whose send was refused with a definite error, or that nobody sent.
 //!
-//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. Upstream compares
-//! what a consumer polls only with what it has polled before, not with an offset that it was told or with the beginning
-//! of the log: where a poll does not go on from the consumer's last one, external faults are warnings. A message that is
+//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. A message that is
 //! acknowledged but above all polled offsets is *unobserved*, which is no fault while a run goes on: there is no promise
 //! about time. It is one, *unseen*, when the last polls, which go on until they have it or their time is over, didn't
 //! return it either.
 //!
-//! Upstream does not check committed offsets, so all that is found about them is a warning. A consumer begins at the
-//! offset that it is told, which is to pass over nothing that nobody has committed; and a node that told an offset is
-//! not to tell a lower one later.
+//! Upstream does not check committed offsets. Here a consumer, who begins at the offset that it is told, is to pass over
+//! no message that nobody has committed. A node that told an offset and tells a lower one later makes it read again: a
+//! commit that overwrites a higher one is a warning.
 
 mod entries;
 mod log;
@@ -30,7 +28,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::monotone::falls;
-use super::{Finding, Severity, Verdict};
+use super::{Finding, Verdict};
 use crate::workbench::history::{Node, Operation};
 use crate::workbench::json::Json;
 use log::{Logs, Unobserved};
@@ -143,8 +141,6 @@ struct PollsOutOfOrder {
 /// Polls that go back or skip, against what was asked for and within themselves.
 fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
     let mut found = PollsOutOfOrder::default();
-    // What each client would ask for next of each log that it has polled.
-    let mut polled: BTreeMap<(usize, &str), i64> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         let (Call::Poll(asked), Some(Answer::Messages(answered))) =
             (&operation.call, operation.outcome.answer())
@@ -154,7 +150,6 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
         for (key, messages) in answered {
             // The lowest offset that may come next; whatever it is for a log that was not asked for.
             let mut next = asked.get(key).copied();
-            let goes_on = next.is_some() && polled.get(&(operation.client, key)) == next.as_ref();
             for (position, &(offset, _)) in messages.iter().enumerate() {
                 // Nearly all of them are as they should be.
                 let Some(expected) = next
@@ -167,11 +162,7 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
                     "Client c{}'s poll of log {key:?} at node {}",
                     operation.client, operation.node
                 );
-                let mut severity = Severity::Violation;
                 let (nonmonotonic, skip, how) = if position == 0 {
-                    if !goes_on {
-                        severity = Severity::Warning;
-                    }
                     (
                         &mut found.external_nonmonotonic,
                         &mut found.external_skip,
@@ -186,14 +177,11 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
                     )
                 };
                 if offset < expected {
-                    nonmonotonic.push(Finding::new(severity, format!("{poll} {how}."), [index]));
+                    nonmonotonic.push(Finding::violation(format!("{poll} {how}."), [index]));
                 } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
                     let what = format!("{poll} {how}: it skips the message at {skipped}.");
-                    skip.push(Finding::new(severity, what, [witness, index]));
+                    skip.push(Finding::violation(what, [witness, index]));
                 }
-            }
-            if let Some(next) = next.filter(|_| !messages.is_empty()) {
-                polled.insert((operation.client, key), next);
             }
         }
     }
@@ -265,7 +253,7 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
                     "Node {node} told {offset} as committed in log {key:?}, where the most was {most}: who begins \
                      there passes over the message at {skipped}."
                 );
-                too_high.push(Finding::warning(what, [witness, index]));
+                too_high.push(Finding::violation(what, [witness, index]));
             }
         }
         for ((earlier, before), (later, after)) in falls(history, told) {

@@ -110,45 +110,38 @@ fn catches_what_the_last_polls_do_not_return() {
 }
 
 #[test]
-fn catches_an_internal_skip() {
+fn catches_an_internal_and_an_external_skip() {
     let verdict = log_and([
         poll(0, 6..7, 0, &[(0, 10), (3, 12)]),
-        poll(1, 6..7, 0, &[(0, 10), (1, 11)]),
+        poll(1, 6..7, 0, &[(1, 11)]),
     ]);
     assert_invalid(
         &verdict,
         "goes from offset 0 to 3 within one answer: it skips the message at 1",
         &[1, 3],
     );
-    assert_eq!(verdict.facts["internal_poll_skip"], 1);
-}
-
-#[test]
-fn a_poll_that_skips_is_wrong_where_it_goes_on_from_the_last_one_and_worth_a_warning_elsewhere() {
-    let skips = "was to begin at offset 1 and begins at 3: it skips the message at 1";
-    let all = poll(1, 6..7, 0, &[(0, 10), (1, 11), (3, 12)]);
-    let goes_on = [
-        all.clone(),
-        poll(0, 6..7, 0, &[(0, 10)]),
-        poll(0, 8..9, 1, &[]),
-        poll(0, 10..11, 1, &[(3, 12)]),
-    ];
-    assert_invalid(&log_and(goes_on), skips, &[1, 6]);
-    let begins = [all, poll(0, 8..9, 1, &[(3, 12)])];
-    assert_warned(&log_and(begins), &[(skips, &[1, 4])]);
+    assert_invalid(
+        &verdict,
+        "was to begin at offset 0 and begins at 1: it skips the message at 0",
+        &[0, 4],
+    );
+    assert_eq!(
+        (
+            &verdict.facts["internal_poll_skip"],
+            &verdict.facts["external_poll_skip"]
+        ),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[test]
 fn catches_polls_that_go_back() {
-    let all = [(0, 10), (1, 11), (3, 12)];
     let verdict = log_and([
-        poll(1, 6..7, 0, &all),
         poll(0, 6..7, 0, &[(0, 10), (1, 11), (1, 11)]),
         poll(0, 8..9, 2, &[(1, 11)]),
     ]);
-    assert_invalid(&verdict, "goes from offset 1 to 1 within one answer", &[4]);
-    let goes_back = "was to begin at offset 2 and begins at 1";
-    assert_invalid(&verdict, goes_back, &[5]);
+    assert_invalid(&verdict, "goes from offset 1 to 1 within one answer", &[3]);
+    assert_invalid(&verdict, "was to begin at offset 2 and begins at 1", &[4]);
     let facts = &verdict.facts;
     assert_eq!(
         (
@@ -157,8 +150,6 @@ fn catches_polls_that_go_back() {
         ),
         (&json!(1), &json!(1))
     );
-    let begins = [poll(1, 6..7, 0, &all), poll(0, 8..9, 2, &[(1, 11)])];
-    assert_warned(&log_and(begins), &[(goes_back, &[4])]);
 }
 
 #[test]
@@ -230,21 +221,19 @@ fn what_is_told_as_committed_where_nothing_is_passes_if_it_is_at_or_before_the_f
 }
 
 #[test]
-fn warns_of_committed_offsets_that_pass_over_what_nobody_committed() {
-    let warned = |history: [LogOperation; 3], warning, operations| {
-        assert_warned(&log_and(history), &[(warning, operations)]);
-    };
+fn catches_committed_offsets_that_pass_over_what_nobody_committed() {
     let poll = || poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]);
-    warned(
-        [poll(), committed(0, 6..7, 1), commit(0, 8..9, 1)],
+    assert_invalid(
+        &log_and([poll(), committed(0, 6..7, 1), commit(0, 8..9, 1)]),
         "told 1 as committed in log \"k\", where the most was nothing: who begins there passes over the message at 0",
         &[0, 4],
     );
-    warned(
-        [poll(), commit(0, 6..7, 0), committed(0, 8..9, 3)],
+    assert_invalid(
+        &log_and([poll(), commit(0, 6..7, 0), committed(0, 8..9, 3)]),
         "told 3 as committed in log \"k\", where the most was 0: who begins there passes over the message at 1",
         &[1, 5],
     );
+    // The next offset to be read passes over nothing.
     let next = [poll(), commit(0, 6..7, 0), committed(0, 8..9, 1)];
     assert_valid(&log_and(next));
 }

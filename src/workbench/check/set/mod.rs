@@ -9,9 +9,9 @@
 //! - it is *lost* if it was known and the last read, invoked later, missed it;
 //! - else it is *never read*: nothing can be said.
 //!
-//! Beyond upstream, every node's final read is held to this. Upstream looks at the last of all reads only, and which of
-//! the final reads that is, is chance. What upstream never sees is a warning: a set that holds an element twice, one
-//! that nobody added, or one that was refused with a definite error.
+//! Beyond upstream, every node's final read is held to this: upstream looks at the last of all, and which of the final
+//! reads that is, is chance. And a set must not hold an element twice, one that nobody added, or one that was refused
+//! with a definite error.
 
 mod elements;
 mod open;
@@ -219,7 +219,7 @@ impl<'a> Set<'a> {
         );
         let unexpected = |value: &dyn Display, why: &str, add: Option<usize>| {
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
-            Finding::warning(format!("{reader} {value}, {why}."), proof)
+            Finding::violation(format!("{reader} {value}, {why}."), proof)
         };
         let mut held: Vec<Range<usize>> = Vec::new();
         for value in told.ranges().iter().cloned().flatten() {
@@ -238,20 +238,19 @@ impl<'a> Set<'a> {
                 continue;
             };
             let element = &self.elements[position];
-            if element.invoked_at > operation.completed_at {
-                let why = "before anybody sent that";
-                let finding = unexpected(&value, why, Some(element.index));
-                self.never_added.push(finding.of_element(value));
-                continue;
-            }
             if element.is_refused {
                 let why = "which it had refused to add with a definite error";
                 let finding = unexpected(&value, why, Some(element.index));
                 self.never_added.push(finding.of_element(value));
-            }
-            match held.last_mut() {
-                Some(range) if range.end == position => range.end += 1,
-                _ => held.push(position..position + 1),
+            } else if element.invoked_at > operation.completed_at {
+                let why = "before anybody sent that";
+                let finding = unexpected(&value, why, Some(element.index));
+                self.never_added.push(finding.of_element(value));
+            } else {
+                match held.last_mut() {
+                    Some(range) if range.end == position => range.end += 1,
+                    _ => held.push(position..position + 1),
+                }
             }
         }
         for value in told.strange() {
@@ -266,7 +265,7 @@ impl<'a> Set<'a> {
             let add = add.ok().map(|position| self.elements[position].index);
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
             self.repeated
-                .push(Finding::warning(what, proof).of_element(*value));
+                .push(Finding::violation(what, proof).of_element(*value));
         }
         self.reads.push(Read {
             sighting: Sighting {
@@ -406,7 +405,7 @@ impl<'a> Set<'a> {
                 let element = &self.elements[position];
                 let known_at = element.known_at;
                 let was_known = known_at.is_some_and(|known| known < read.sighting.invoked_at);
-                if was_known && !element.is_refused && element.fate() == Fate::Stable {
+                if was_known && element.fate() == Fate::Stable {
                     let first = missing
                         .entry((read.node, position))
                         .or_insert(read.sighting.index);
