@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::workload::json::canonical;
+use crate::workload::json::{JSON_DEPTH_MAX, canonical};
 
 /// Any JSON value.
 ///
@@ -17,6 +17,8 @@ pub enum Json {
     Null,
     /// A whole number of 64 bits.
     Whole(i64),
+    /// A list.
+    List(Box<[Json]>),
     /// The canonical text of any other value.
     Text(Box<str>),
 }
@@ -24,6 +26,10 @@ pub enum Json {
 impl Json {
     /// The value of a text.
     pub fn read(value: &RawValue) -> Self {
+        Self::read_nested(value, 0)
+    }
+
+    fn read_nested(value: &RawValue, depth: usize) -> Self {
         let text = value.get();
         if let Ok(number) = text.parse() {
             return Json::Whole(number);
@@ -31,9 +37,26 @@ impl Json {
         if text == "null" {
             return Json::Null;
         }
+        if text.starts_with('[') && depth < JSON_DEPTH_MAX {
+            let items: Vec<&RawValue> = serde_json::from_str(text).expect("it was parsed before");
+            let items = items.into_iter();
+            return Json::List(
+                items
+                    .map(|item| Self::read_nested(item, depth + 1))
+                    .collect(),
+            );
+        }
         // What is nested too deep is equal only to what is written the same.
         let canonical = canonical(value).unwrap_or_else(|_| String::from(text));
         Json::Text(canonical.into())
+    }
+
+    /// The items of a list, if it is one.
+    pub fn as_list(&self) -> Option<&[Json]> {
+        match self {
+            Json::List(items) => Some(items),
+            Json::Null | Json::Whole(_) | Json::Text(_) => None,
+        }
     }
 }
 
@@ -59,6 +82,14 @@ impl fmt::Display for Json {
         match self {
             Json::Null => f.write_str("null"),
             Json::Whole(number) => number.fmt(f),
+            Json::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    item.fmt(f)?;
+                }
+                f.write_str("]")
+            }
             Json::Text(text) => f.write_str(text),
         }
     }
@@ -69,6 +100,7 @@ impl Serialize for Json {
         match self {
             Json::Null => serializer.serialize_unit(),
             Json::Whole(number) => serializer.serialize_i64(*number),
+            Json::List(items) => items.serialize(serializer),
             Json::Text(text) => {
                 let value: &RawValue =
                     serde_json::from_str(text).expect("the text of a value is JSON");
@@ -135,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_as_deep_as_it_is_written() {
+        let mut items = read("[[ 7, [] ]]");
+        assert_eq!(items, read("[[7,[]]]"));
+        let mut depth = 0;
+        while let Some([item, ..]) = items.as_list() {
+            (items, depth) = (item.clone(), depth + 1);
+        }
+        assert_eq!((items, depth), (read("7"), 2));
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let deep: &RawValue = serde_json::from_str(&deep).expect("JSON");
+        assert_eq!(Json::read(deep), Json::read(deep));
+    }
+
+    #[test]
     fn a_value_is_shown_as_it_is_written() {
         for text in [
             "null",
@@ -142,6 +188,7 @@ mod tests {
             "1.0",
             "1180591620717411303425",
             r#"{"a":[1.5,"b"]}"#,
+            r#"[1,[],{"a":[]},[1180591620717411303425]]"#,
         ] {
             let value = read(text);
             assert_eq!(value.to_string(), text);

@@ -65,7 +65,7 @@ fn history<C, R>(
 fn steps(body: &Value) -> Vec<Step> {
     let steps = body["txn"].as_array().expect("steps");
     let steps = steps.iter().map(|step| {
-        let (key, value) = (step[1].clone(), step[2].clone());
+        let (key, value) = (json(&step[1]), json(&step[2]));
         match step[0].as_str() {
             Some("r") => Step::Read { key, value },
             _ => Step::Write { key, value },

@@ -146,13 +146,13 @@ fn a_store_has_numbers_for_keys_and_tells_by_errors_what_it_holds() {
 
 #[test]
 fn a_transaction_is_a_list_of_steps() {
-    let read = |value| txn_checker::Step::Read {
-        key: json!(9),
-        value,
+    let read = |value: Value| txn_checker::Step::Read {
+        key: json!(9).into(),
+        value: value.into(),
     };
     let write = txn_checker::Step::Write {
-        key: json!(8),
-        value: json!(1),
+        key: json!(8).into(),
+        value: json!(1).into(),
     };
     let call = vec![read(Value::Null), write.clone()];
     assert_eq!(

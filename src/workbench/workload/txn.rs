@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
 
 use super::keys::{Access, Keys};
 use super::{KeyLimits, Reply, Turn, Workload};
@@ -12,7 +11,7 @@ use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::txn::{self, Answer, Call, Model, Step};
 use crate::workbench::history::Operation;
-use crate::workbench::json::list_or_null;
+use crate::workbench::json::{Json, list_or_null};
 
 /// How transactions are made up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +103,7 @@ impl Serialize for Written<'_> {
 #[serde(deny_unknown_fields)]
 struct TxnOk {
     #[serde(deserialize_with = "list_or_null")]
-    txn: Vec<(String, Value, Value)>,
+    txn: Vec<(String, Json, Json)>,
 }
 
 #[derive(Serialize)]
@@ -124,12 +123,12 @@ impl<K: Kind> Workload for Transactions<K> {
         let length = turn.random.random_range(1..=self.max_txn_length);
         let steps = (0..length).map(|_| match self.keys.access(turn.random) {
             Access::Read(key) => Step::Read {
-                key: Value::from(key),
-                value: Value::Null,
+                key: Json::from(key),
+                value: Json::Null,
             },
             Access::Write(key, value) => Step::Write {
-                key: Value::from(key),
-                value: Value::from(value),
+                key: Json::from(key),
+                value: Json::from(value),
             },
         });
         steps.collect()

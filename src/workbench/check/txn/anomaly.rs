@@ -1,15 +1,15 @@
-//! What is wrong with transactions, and which models mind.
+//! The anomalies: what is wrong with a read, or with two updates; the list of all that was found; and which models
+//! forbid what.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-use serde_json::Value;
-
 use super::index::{Index, Read, Update};
 use super::{Model, Status, Transaction};
 use crate::workbench::check::{Finding, Severity, Verdict};
+use crate::workbench::json::Json;
 
-/// A kind of anomaly that one transaction or two show by themselves.
+/// A kind of anomaly that is no cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A read of a value that nobody wrote, or that is no list where there are lists.
@@ -92,14 +92,14 @@ pub struct Anomalies {
 }
 
 impl Anomalies {
-    /// Notes an anomaly that is no cycle.
+    /// Adds an anomaly that is no cycle.
     pub fn add(&mut self, kind: Kind, what: String, operations: impl Into<Vec<usize>>) {
         let what = format!("{}: {what}", kind.words());
         self.lone
             .push((kind, Finding::new(kind.severity(), what, operations)));
     }
 
-    /// Notes a forbidden cycle.
+    /// Adds a forbidden cycle.
     pub fn add_cycle(&mut self, name: &str, what: String, operations: Vec<usize>) {
         let finding = Finding::violation(what, operations);
         self.cycles
@@ -108,13 +108,13 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Checks that a value that was read, or an element of it, was written, and not by an aborted transaction. Returns
-    /// its write.
+    /// The write of a value that was read, or of an element of a list that was read. Adds an anomaly if there is none, or
+    /// if its transaction was aborted.
     pub fn check_written(
         &mut self,
         index: &Index<'_>,
         read: &Read<'_>,
-        value: &Value,
+        value: &Json,
     ) -> Option<usize> {
         let Read { by, key, .. } = *read;
         let reader = index.transactions[by].index;
@@ -133,7 +133,8 @@ impl Anomalies {
         Some(write)
     }
 
-    /// Checks that a write that another transaction saw last of a key was the last that its own transaction made there.
+    /// Adds an anomaly if a transaction's view of a key ends with a write of another transaction that was not that one's
+    /// last to the key.
     pub fn check_finished(&mut self, index: &Index<'_>, reader: usize, write: usize) {
         let write = &index.writes[write];
         if write.is_last {
@@ -150,7 +151,7 @@ impl Anomalies {
         self.add(Kind::IntermediateRead, what, [writer.index, reader.index]);
     }
 
-    /// Adds the updates that read the same version of a key.
+    /// Adds an anomaly for each pair of updates that read the same version of a key.
     pub fn add_lost_updates<'u, 'a: 'u, V: Eq + Hash>(
         &mut self,
         index: &Index<'_>,
@@ -173,7 +174,7 @@ impl Anomalies {
         }
     }
 
-    /// Reports what any of the models forbids, and names what they all tolerate as a fact.
+    /// Adds to the verdict what any of the models forbids. What all of them tolerate is counted in a fact.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
@@ -194,8 +195,8 @@ impl Anomalies {
     }
 }
 
-/// Why a history is wrong whatever became of a transaction, if that is not known; to follow what is wrong if it
-/// committed.
+/// A sentence that says why an anomaly is one even if the transaction that wrote what `reader` read was aborted. Empty
+/// where it is known to have committed.
 pub fn either_way(writer: &Transaction<'_>, reader: &Transaction<'_>) -> String {
     if writer.status != Status::Unknown {
         return String::new();

@@ -1,9 +1,11 @@
-//! Cycles among transactions: the shortest of the worst kind that a model forbids, told in words.
+//! The search for cycles that a model forbids: a short one of each group of transactions, explained in words.
 //!
-//! Each kind of cycle is looked for in a graph of its own, which holds the dependencies that such a cycle may have. In
-//! it, a cycle exists exactly where a strongly connected component has more than one node. Two reads that a write came
-//! after must not follow each other in a cycle that snapshot isolation forbids; so there each transaction stands in two
-//! places, one for having been reached that way, and only the other one leads on that way.
+//! Each kind of cycle is searched for in a graph of its own, which has only the dependencies that such a cycle may have.
+//! There, every strongly connected component of more than one node has a cycle, and no other node is in one.
+//!
+//! Snapshot isolation forbids only cycles in which no read-write dependency follows another one. In the graph for these,
+//! each transaction has two places: read-write dependencies lead to the second, all others to the first, and from the
+//! second no read-write dependency leads on.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,10 +17,10 @@ use super::anomaly::{Anomalies, either_way};
 use super::graph::{Graph, Kind, Reason};
 use super::{Cycles, Model, Order, Transaction};
 
-/// From how many transactions of a component the shortest way back is looked for.
+/// From how many transactions of a component the shortest cycle is searched for.
 const STARTS_MAX: usize = 20;
 
-/// Looks for cycles that any of the models forbids, the worst first; a transaction is shown in one of them only.
+/// Adds the cycles that any of the models forbids, the gravest kind first. A transaction is shown in one cycle only.
 pub fn find(graph: &Graph<'_, '_>, models: &[Model], anomalies: &mut Anomalies) {
     let Some(suspects) = suspects(graph, models) else {
         return;
@@ -51,8 +53,8 @@ pub fn find(graph: &Graph<'_, '_>, models: &[Model], anomalies: &mut Anomalies) 
     }
 }
 
-/// Which transactions and moments are in any cycle of any kind that the models forbid, by their nodes; `None` if none is,
-/// and all is right. A cycle that is looked for is among these alone, which are few.
+/// For each node of the graph whether it is in any cycle that the models may forbid; `None` if no node is. There are few
+/// such nodes, and only they are searched further.
 fn suspects(graph: &Graph<'_, '_>, models: &[Model]) -> Option<Vec<bool>> {
     let cycles = models.iter().map(|model| model.cycles).max()?;
     let order = models.iter().map(|model| model.order).max()?;
@@ -66,24 +68,24 @@ fn suspects(graph: &Graph<'_, '_>, models: &[Model]) -> Option<Vec<bool>> {
     suspects
 }
 
-/// Whether a dependency holds in the weakest model that forbids such cycles and keeps such an order.
+/// Whether a dependency holds in every model that forbids such cycles and keeps such an order.
 fn is_held(reason: Reason, cycles: Cycles, order: Order) -> bool {
     reason.cycles() <= cycles && reason.order() <= order
 }
 
-/// Transactions, each with the dependency that leads to the next, the last to the first.
+/// Transactions, each with the reason why it comes before the next; the last comes before the first.
 type Cycle = Vec<(NodeIndex, Reason)>;
 
-/// Where cycles of one kind can be.
+/// The graph in which cycles of one kind are searched for.
 struct Candidates<'g, 'a> {
     graph: &'g Graph<'g, 'a>,
-    /// Nodes are the transaction or moment that they stand for, edges the dependency.
+    /// Each place is a node of `graph`, each edge here an edge there.
     places: DiGraph<NodeIndex, EdgeIndex>,
 }
 
-/// What a search for a way needs. It is as large as the graph, where most ways are short, so it is used again.
+/// The memory of a search for a path. It is as large as the graph and most paths are short, so it is used again.
 struct Search {
-    /// Where each place was reached from; `NodeIndex::end()` if it was not.
+    /// The place from which each place was reached; `NodeIndex::end()` if it was not reached.
     before: Vec<NodeIndex>,
     reached: Vec<NodeIndex>,
     queue: VecDeque<(NodeIndex, NodeIndex)>,
@@ -136,7 +138,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
         Candidates { graph, places }
     }
 
-    /// The shortest cycle of each component, nearly.
+    /// For each component the shortest of the cycles through some of its transactions.
     fn cycles(&self) -> Vec<Cycle> {
         let mut components = kosaraju_scc(&self.places);
         components.retain(|component| component.len() > 1);
@@ -158,7 +160,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
                 let cycle = self.shortest_from(start, &component_of, &mut search);
                 let all = shortest.into_iter().chain(cycle);
                 shortest = all.min_by_key(Vec::len);
-                // None is shorter.
+                // No cycle is shorter.
                 if shortest.as_ref().is_some_and(|cycle| cycle.len() == 2) {
                     break;
                 }
@@ -169,28 +171,28 @@ impl<'g, 'a> Candidates<'g, 'a> {
         cycles
     }
 
-    /// The shortest way from a place back to itself.
+    /// The shortest cycle through a place.
     fn shortest_from(
         &self,
         start: NodeIndex,
         component_of: &[Option<usize>],
         search: &mut Search,
     ) -> Option<Cycle> {
-        let way = self.shortest_way(start, component_of, search)?;
-        let steps = way.iter().zip(way.iter().cycle().skip(1));
+        let path = self.shortest_path(start, component_of, search)?;
+        let steps = path.iter().zip(path.iter().cycle().skip(1));
         let steps = steps.map(|(&from, &to)| {
             let reasons = self.places.edges_connecting(from, to);
             let reasons = reasons.map(|edge| self.graph.edges[*edge.weight()]);
-            // Of several reasons the gravest: that is the one after which the cycle is named.
+            // Of several reasons the gravest, because it gives the cycle its name.
             let gravity = |reason: &Reason| (reason.order(), reason.cycles(), reason.kind());
             Some((self.places[from], reasons.min_by_key(gravity)?))
         });
         Some(without_moments(self.graph, steps.collect::<Option<_>>()?))
     }
 
-    /// The places on that way: a breadth-first search in which steps from moment to moment are free, so that they are
-    /// taken first. No way back leads out of the component.
-    fn shortest_way(
+    /// The places of that cycle, from a breadth-first search that does not leave the component. A step to a moment costs
+    /// nothing, so that it is taken first.
+    fn shortest_path(
         &self,
         start: NodeIndex,
         component_of: &[Option<usize>],
@@ -202,10 +204,10 @@ impl<'g, 'a> Candidates<'g, 'a> {
             if place == start && !search.reached.is_empty() {
                 let back =
                     std::iter::successors(Some(before), |place| Some(search.before[place.index()]));
-                let mut way: Vec<NodeIndex> = back.take_while(|place| *place != start).collect();
-                way.push(start);
-                way.reverse();
-                return Some(way);
+                let mut path: Vec<NodeIndex> = back.take_while(|place| *place != start).collect();
+                path.push(start);
+                path.reverse();
+                return Some(path);
             }
             let reached_from = &mut search.before[place.index()];
             if *reached_from != NodeIndex::end() {
@@ -229,7 +231,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
     }
 }
 
-/// The same cycle with one step in place of each walk through moments, begun at its earliest transaction.
+/// The same cycle with one step in place of each path through moments, from its earliest transaction on.
 fn without_moments<'a>(graph: &Graph<'_, 'a>, mut cycle: Cycle) -> Cycle {
     cycle.retain(|(node, _)| graph.transaction(*node).is_some());
     for (_, reason) in &mut cycle {
@@ -270,7 +272,7 @@ fn name(cycle: &Cycle) -> String {
     format!("{data}{order}")
 }
 
-/// What people call such a cycle, whatever order it is one in.
+/// What such a cycle is called in textbooks, whatever order it contradicts.
 fn words(name: &str) -> &'static str {
     match name.split_once("-process").or(name.split_once("-realtime")) {
         Some((data, _)) => words(data),
@@ -282,7 +284,7 @@ fn words(name: &str) -> &'static str {
     }
 }
 
-/// The transactions of a cycle, and then those that show that it is one.
+/// The transactions of a cycle, and then the other ones that prove it.
 fn operations(graph: &Graph<'_, '_>, cycle: &Cycle) -> Vec<usize> {
     let nodes = cycle.iter().map(|(node, _)| *node);
     let transactions = nodes.clone().filter_map(|node| graph.transaction(node));

@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::index::{Index, Write};
 use super::{Cycles, Order, Status, Transaction};
 
-/// A sort of dependency, the gravest first: after that one a cycle is named.
+/// The kinds of dependency, the gravest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The second transaction wrote a newer value of a key than the first.
@@ -30,14 +30,14 @@ pub enum Kind {
 pub enum Reason {
     /// The data proves it.
     Data {
-        /// What sort of dependency.
+        /// The kind of dependency.
         kind: Kind,
         /// The second transaction's write, or the write that it read.
         write: u32,
     },
-    /// The data proves it together with time, under models in which nobody reads an older value than time allows.
+    /// The data and real time together prove it, in models in which no read returns an older value than real time allows.
     DataInTime {
-        /// What sort of dependency.
+        /// The kind of dependency.
         kind: Kind,
         /// The write of the older value, which the first transaction wrote or read.
         older: u32,
@@ -49,7 +49,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What sort of dependency.
+    /// The kind of dependency.
     pub fn kind(self) -> Kind {
         match self {
             Reason::Data { kind, .. } | Reason::DataInTime { kind, .. } => kind,
@@ -57,7 +57,7 @@ impl Reason {
         }
     }
 
-    /// The weakest models in which it holds forbid such cycles.
+    /// The reason holds in models that forbid at least these cycles.
     pub fn cycles(self) -> Cycles {
         match (self, self.kind()) {
             (Reason::DataInTime { .. }, _) | (_, Kind::ReadWrite) => Cycles::Nonadjacent,
@@ -66,7 +66,7 @@ impl Reason {
         }
     }
 
-    /// The weakest models in which it holds keep such an order.
+    /// The reason holds in models that keep at least this order.
     pub fn order(self) -> Order {
         match (self, self.kind()) {
             (Reason::DataInTime { .. }, _) | (_, Kind::RealTime | Kind::Time) => Order::RealTime,
@@ -76,23 +76,23 @@ impl Reason {
     }
 }
 
-/// Transactions, moments, and what comes before what.
+/// The graph of dependencies: its nodes are transactions and moments.
 ///
-/// A moment stands between all transactions that were answered by then and all that were asked for later, so that the
-/// order of time takes one edge a transaction instead of one a pair.
+/// A moment comes after all transactions that were answered by then, and before all that were asked for later. So
+/// real-time order takes two edges for each transaction instead of one for each pair.
 pub struct Graph<'i, 'a> {
     index: &'i Index<'a>,
     /// The first nodes are the transactions, in their order; the rest are moments.
     pub edges: DiGraph<(), Reason>,
-    /// For each write two transactions that read or wrote its value: the one that was answered first, and the one that
-    /// was asked for last. Only where there is a [`Reason::DataInTime`].
+    /// For each write, of the transactions that wrote or read its value, the one that was answered first and the one that
+    /// was asked for last. Needed for [`Reason::DataInTime`] only.
     pub seen: Vec<Option<[usize; 2]>>,
-    /// For transactions of unknown outcome a committed one that read what they wrote.
+    /// For each transaction of unknown outcome, a committed one that read what it wrote, if there is one.
     readers: HashMap<usize, usize>,
 }
 
 impl<'i, 'a> Graph<'i, 'a> {
-    /// The orders of clients and of time.
+    /// A graph with the dependencies of sessions and of real time.
     pub fn new(index: &'i Index<'a>) -> Self {
         let mut graph = Graph {
             index,
@@ -152,7 +152,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         Some(&self.index.transactions[*reader])
     }
 
-    /// The transactions that prove which of two writes is newer, if it takes time to prove it.
+    /// The transactions that prove which of two writes is newer, for a [`Reason::DataInTime`].
     pub fn seen_by(&self, reason: Reason) -> impl Iterator<Item = &'i Transaction<'a>> {
         let by = match reason {
             Reason::DataInTime { older, write, .. } => self.proof(older, write),
@@ -163,7 +163,7 @@ impl<'i, 'a> Graph<'i, 'a> {
             .map(|by| &self.index.transactions[by])
     }
 
-    /// Why a transaction comes before another one, in words that follow on "because"; both by their names.
+    /// A clause that says why the transaction named `first` comes before the one named `second`, to follow "because".
     pub fn explain(&self, reason: Reason, first: &str, second: &str) -> String {
         let (kind, write) = match reason {
             Reason::Data { kind, write } | Reason::DataInTime { kind, write, .. } => (kind, write),
@@ -199,7 +199,8 @@ impl<'i, 'a> Graph<'i, 'a> {
         format!("{because} ({old} is older: {first}, was answered before {last}, was asked for)")
     }
 
-    /// The transaction that saw the older value first, and the one that saw the newer value last.
+    /// Two transactions that prove that one write is older than another: of those that wrote or read the older value, the
+    /// one that was answered first; of those that wrote or read the newer value, the one that was asked for last.
     fn proof(&self, older: u32, newer: u32) -> Option<[usize; 2]> {
         let ([first, _], [_, last]) = (self.seen[older as usize]?, self.seen[newer as usize]?);
         Some([first, last])
@@ -210,7 +211,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         self.add(before, after, Reason::Data { kind, write });
     }
 
-    /// One of a transaction on itself says nothing, and an aborted one has no place.
+    /// Adds a dependency, unless it is one of a transaction on itself or of an aborted one.
     fn add(&mut self, before: usize, after: usize, reason: Reason) {
         let is_aborted = |by: usize| self.index.transactions[by].status == Status::Aborted;
         if before != after && !is_aborted(before) && !is_aborted(after) {

@@ -1,15 +1,13 @@
-//! What the transactions of a history wrote and read, key by key.
+//! An index of all writes and reads of a history, from one pass over its steps.
 //!
-//! One pass over all steps. It also finds what a transaction shows without any other: a read that does not follow from
-//! the transaction's own earlier steps (*internal*), and a read of what the transaction wrote only later
-//! (*future-read*).
+//! The pass also finds the anomalies that a transaction shows by itself: a read that contradicts the transaction's own
+//! earlier steps (*internal*), and a read of a value that the transaction wrote only later (*future-read*).
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::{DataType, Status, Step, Transaction};
+use crate::workbench::json::Json;
 
 /// The transactions of a history and their writes and reads. Transactions, keys and writes are named by their position
 /// in these lists.
@@ -23,7 +21,7 @@ pub struct Index<'a> {
     pub writes: Vec<Write<'a>>,
     /// What committed transactions read.
     pub reads: Vec<Read<'a>>,
-    /// Where committed transactions wrote a key that they had read first.
+    /// The first write of each committed transaction to each key that it had read before.
     pub updates: Vec<Update<'a>>,
     /// Pairs of writes of one value to one key.
     pub repeats: Vec<[usize; 2]>,
@@ -32,15 +30,15 @@ pub struct Index<'a> {
 /// A key and what was written to it.
 pub struct Key<'a> {
     /// The key itself.
-    pub name: &'a Value,
+    pub name: &'a Json,
     /// The writes to it, in the order of the transactions.
     pub writes: Vec<usize>,
     /// The same, by the value that was written.
-    pub by_value: HashMap<&'a Value, usize>,
+    pub by_value: HashMap<&'a Json, usize>,
 }
 
 impl<'a> Key<'a> {
-    fn new(name: &'a Value) -> Self {
+    fn new(name: &'a Json) -> Self {
         Key {
             name,
             writes: Vec::new(),
@@ -69,11 +67,11 @@ pub struct Read<'a> {
     /// The key.
     pub key: usize,
     /// What was read.
-    pub value: &'a Value,
+    pub value: &'a Json,
     /// Whether the transaction had neither read nor written the key before.
     pub is_first: bool,
-    /// Whether it is the transaction's first read of the key, or does not follow from the transaction's earlier steps.
-    /// Any other read tells nothing new about other transactions.
+    /// Whether it is the transaction's first read of the key, or contradicts the transaction's own earlier steps. Any
+    /// other read says nothing about other transactions that an earlier read has not said.
     pub is_news: bool,
 }
 
@@ -84,21 +82,21 @@ pub struct Update<'a> {
     /// The key.
     pub key: usize,
     /// What it had read first.
-    pub read: &'a Value,
+    pub read: &'a Json,
     /// The write.
     pub write: usize,
 }
 
-/// What the transaction at hand has done to a key so far.
+/// The steps of one transaction on one key so far.
 #[derive(Default)]
 struct Own<'a> {
-    /// The transaction that the other fields are about.
+    /// The transaction.
     by: usize,
     /// Its reads that were news.
-    reads: Vec<&'a Value>,
-    last_read: Option<&'a Value>,
+    reads: Vec<&'a Json>,
+    last_read: Option<&'a Json>,
     /// The values that it has written since its last read.
-    written: Vec<&'a Value>,
+    written: Vec<&'a Json>,
     last_write: Option<usize>,
 }
 
@@ -119,7 +117,7 @@ impl<'a> Index<'a> {
             transactions,
             ..Index::default()
         };
-        let mut numbers: HashMap<&Value, usize> = HashMap::new();
+        let mut numbers: HashMap<&Json, usize> = HashMap::new();
         let mut own_by_key: Vec<Own<'a>> = Vec::new();
         for by in 0..index.transactions.len() {
             let Transaction { steps, status, .. } = index.transactions[by];
@@ -146,13 +144,13 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Whether a write certainly never happened.
+    /// Whether the transaction of a write was aborted.
     pub fn is_aborted(&self, write: usize) -> bool {
         self.transactions[self.writes[write].by].status == Status::Aborted
     }
 
-    /// `T3 read 7 in key 1`, for findings.
-    pub fn saw(&self, by: usize, key: usize, value: &Value) -> String {
+    /// The beginning of a finding: `T3 read 7 in key 1`.
+    pub fn saw(&self, by: usize, key: usize, value: &Json) -> String {
         let (reader, key) = (self.transactions[by].name(), self.keys[key].name);
         format!("{reader} read {value} in key {key}")
     }
@@ -196,7 +194,7 @@ impl<'a> Index<'a> {
     fn add_read<D: DataType>(
         &mut self,
         key: usize,
-        value: &'a Value,
+        value: &'a Json,
         own: &mut Own<'a>,
         anomalies: &mut Anomalies,
     ) {

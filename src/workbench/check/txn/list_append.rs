@@ -6,13 +6,12 @@
 use std::collections::HashSet;
 use std::slice;
 
-use serde_json::Value;
-
 use super::anomaly::{Anomalies, Kind as Anomaly, either_way};
 use super::graph::Graph;
 use super::index::{Index, Key, Read};
 use super::{DataType, History, Model};
 use crate::workbench::check::Verdict;
+use crate::workbench::json::Json;
 
 /// Checks a history by all of the models.
 pub fn check(history: &History, models: &[Model]) -> Verdict {
@@ -22,7 +21,7 @@ pub fn check(history: &History, models: &[Model]) -> Verdict {
 enum Lists {}
 
 impl DataType for Lists {
-    fn follows(last: Option<&Value>, written: &[&Value], value: &Value) -> bool {
+    fn follows(last: Option<&Json>, written: &[&Json], value: &Json) -> bool {
         let list = list(value);
         let Some(before) = list.len().checked_sub(written.len()) else {
             return false;
@@ -31,7 +30,7 @@ impl DataType for Lists {
             && last.is_none_or(|last| list[..before] == *self::list(last))
     }
 
-    fn shows(value: &Value, written: &Value) -> bool {
+    fn shows(value: &Json, written: &Json) -> bool {
         list(value).contains(written)
     }
 
@@ -50,14 +49,14 @@ impl DataType for Lists {
 }
 
 /// The list that a value is. `null` is an empty list; [`add_read`] reports any other value that is no list.
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
+fn list(value: &Json) -> &[Json] {
+    value.as_list().unwrap_or_default()
 }
 
-/// In which order a key was appended to.
+/// The order of the appends to a key.
 struct Order<'a> {
     /// The longest list that was read.
-    longest: &'a [Value],
+    longest: &'a [Json],
     /// The transaction that read it.
     read_by: usize,
     /// Its elements.
@@ -66,17 +65,19 @@ struct Order<'a> {
     unread: Vec<usize>,
 }
 
-/// What is known of the elements of a list.
+/// The elements of a list.
 struct Elements {
-    /// The append of each; `None` if there was none, or it certainly never happened, or stands before in the list.
+    /// The append of each element. `None` if nobody appended it, if its transaction was aborted, or if the list has the
+    /// element twice and this is not the first.
     appends: Vec<Option<usize>>,
-    /// The positions of those without an append, and of those without their transaction's append before.
+    /// The positions of elements without an append, and of those before which the list lacks an earlier append of the
+    /// same transaction.
     flawed: Vec<usize>,
 }
 
 /// The order of each key, by its number.
 fn orders<'a>(index: &Index<'a>) -> Vec<Order<'a>> {
-    let mut longest: Vec<(&[Value], usize)> = vec![(&[], 0); index.keys.len()];
+    let mut longest: Vec<(&[Json], usize)> = vec![(&[], 0); index.keys.len()];
     for read in &index.reads {
         let list = list(read.value);
         if list.len() > longest[read.key].0.len() {
@@ -99,7 +100,7 @@ fn orders<'a>(index: &Index<'a>) -> Vec<Order<'a>> {
 }
 
 impl Elements {
-    fn of(list: &[Value], key: &Key<'_>, index: &Index<'_>) -> Self {
+    fn of(list: &[Json], key: &Key<'_>, index: &Index<'_>) -> Self {
         let mut elements = Elements {
             appends: Vec::with_capacity(list.len()),
             flawed: Vec::new(),
@@ -120,15 +121,15 @@ impl Elements {
         elements
     }
 
-    /// The appends of the first `len` elements, and which of these are flawed.
+    /// The appends of the first `len` elements, and the positions of those that are flawed.
     fn up_to(&self, len: usize) -> (&[Option<usize>], &[usize]) {
         let flawed = self.flawed.partition_point(|&position| position < len);
         (&self.appends[..len], &self.flawed[..flawed])
     }
 }
 
-/// Adds the order of a key's appends: each comes before the next, and the last that was read before those that nobody
-/// read.
+/// Adds the dependencies between the appends to a key: each comes before the next, and the last that was read comes
+/// before all that nobody read.
 fn add_order(order: &Order<'_>, graph: &mut Graph<'_, '_>) {
     let mut last: Option<usize> = None;
     for &append in order.elements.appends.iter().flatten() {
@@ -137,16 +138,15 @@ fn add_order(order: &Order<'_>, graph: &mut Graph<'_, '_>) {
             graph.add_write_write(before, append);
         }
     }
-    for (last, append) in last
-        .into_iter()
-        .flat_map(|last| order.unread.iter().map(move |&append| (last, append)))
-    {
-        graph.add_write_write(last, append);
+    if let Some(last) = last {
+        for &append in &order.unread {
+            graph.add_write_write(last, append);
+        }
     }
 }
 
-/// Adds the dependencies that follow from a read: the reader comes after the append of the last element that it saw, and
-/// before the append of the next one. Checks what it saw on the way.
+/// Adds the dependencies of a read: the reader comes after the append of the last element that it read, and before the
+/// append of the next one. Adds the anomalies that the read shows.
 fn add_read<'a>(
     index: &Index<'a>,
     order: &Order<'_>,
@@ -156,7 +156,7 @@ fn add_read<'a>(
 ) {
     let Read { by, key, value, .. } = *read;
     let reader = index.transactions[by].index;
-    if !value.is_array() && !value.is_null() {
+    if value.as_list().is_none() && *value != Json::Null {
         let what = format!("{}, which is no list.", index.saw(by, key, value));
         anomalies.add(Anomaly::Garbage, what, [reader]);
     }
@@ -164,7 +164,7 @@ fn add_read<'a>(
     let is_in_order = order.longest.starts_with(list);
     if !is_in_order {
         let other = &index.transactions[order.read_by];
-        let (saw, longest) = (index.saw(by, key, value), Value::from(order.longest));
+        let (saw, longest) = (index.saw(by, key, value), Json::List(order.longest.into()));
         let what = format!(
             "{saw}, and {} read {longest}: neither grew into the other.",
             other.name()
@@ -193,11 +193,11 @@ fn add_read<'a>(
     }
 }
 
-/// Reports what is wrong with a flawed element.
+/// Adds the anomaly of a flawed element.
 fn check_element(
     index: &Index<'_>,
     read: &Read<'_>,
-    list: &[Value],
+    list: &[Json],
     position: usize,
     anomalies: &mut Anomalies,
 ) {

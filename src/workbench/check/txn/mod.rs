@@ -34,10 +34,9 @@ mod tests;
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::{Finding, Verdict};
 use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::json::Json;
 use anomaly::Anomalies;
 use graph::Graph;
 use index::Index;
@@ -49,29 +48,29 @@ pub enum Step {
     /// Read a key's value.
     Read {
         /// The key.
-        key: Value,
+        key: Json,
         /// Its value: `null` in a call, and in an answer if there is none.
-        value: Value,
+        value: Json,
     },
     /// Set a key's value (`txn-rw-register`), or append to it (`txn-list-append`).
     Write {
         /// The key.
-        key: Value,
+        key: Json,
         /// What is written, never written to this key before.
-        value: Value,
+        value: Json,
     },
 }
 
 impl Step {
     /// The key that is read or written.
-    pub fn key(&self) -> &Value {
+    pub fn key(&self) -> &Json {
         match self {
             Step::Read { key, .. } | Step::Write { key, .. } => key,
         }
     }
 
     /// What is read or written.
-    pub fn value(&self) -> &Value {
+    pub fn value(&self) -> &Json {
         match self {
             Step::Read { value, .. } | Step::Write { value, .. } => value,
         }
@@ -116,14 +115,14 @@ impl Transaction<'_> {
 
 /// What keys hold: lists or registers.
 trait DataType {
-    /// Whether a transaction that last read `last` (if it did) in a key, and has since written `written` there, must or
-    /// may read `value` next, as long as nobody else interferes.
-    fn follows(last: Option<&Value>, written: &[&Value], value: &Value) -> bool;
+    /// Whether a read of `value` follows from the transaction's own earlier steps on the key, or there are none: it last
+    /// read `last`, and has since written `written`.
+    fn follows(last: Option<&Json>, written: &[&Json], value: &Json) -> bool;
 
-    /// Whether who reads `value` in a key sees that `written` was written to it.
-    fn shows(value: &Value, written: &Value) -> bool;
+    /// Whether a read of `value` shows that `written` was written to the key.
+    fn shows(value: &Json, written: &Json) -> bool;
 
-    /// Adds what the reads prove: dependencies to the graph, and what is wrong with each of them to the anomalies.
+    /// Adds the dependencies that follow from the reads, and the anomalies that single reads and updates show.
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies);
 }
 

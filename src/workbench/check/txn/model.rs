@@ -1,32 +1,33 @@
 //! The consistency models that transactions can be held to, by upstream's names.
 //!
-//! After Adya ("Weak consistency", 1999) and, for snapshot isolation, Cerone & Gotsman ("Analysing snapshot isolation",
-//! 2016): what a model forbids is told by the cycles among transactions that it does not allow.
+//! A model is given by the cycles of dependencies that it forbids, and by the order outside of the data that these
+//! dependencies must agree with: after Adya ("Weak consistency", 1999) and, for snapshot isolation, Cerone & Gotsman
+//! ("Analysing snapshot isolation", 2016).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Which cycles of dependencies a model forbids; each forbids those of the ones before it too.
+/// Which cycles of dependencies a model forbids. Each kind includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cycles {
-    /// Of writes on top of each other: G0.
+    /// Cycles of write-write dependencies (G0).
     Writes,
-    /// Of such, and of reads of what was written: G1c.
+    /// Cycles of write-write and write-read dependencies (G1c).
     Information,
-    /// Of such, and of reads that a write came after, unless two of these follow each other: G-nonadjacent.
+    /// Cycles of any dependencies in which no read-write dependency follows another one (G-nonadjacent).
     Nonadjacent,
-    /// Any: G2.
+    /// Cycles of any dependencies (G2).
     Any,
 }
 
-/// Which orders outside of the data must agree with the dependencies.
+/// Which order outside of the data the dependencies must agree with. Each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// None.
     Data,
-    /// That of each client's transactions.
+    /// The order in which each client ran its transactions.
     Session,
-    /// That of time.
+    /// A transaction that was answered before another was asked for comes before it.
     RealTime,
 }
 
@@ -36,11 +37,11 @@ pub struct Model {
     name: &'static str,
     /// Which cycles it forbids.
     pub cycles: Cycles,
-    /// Which orders count for these.
+    /// Which order it keeps.
     pub order: Order,
 }
 
-/// Every model that can be checked. A model with two names stands here under the first.
+/// Every model that can be checked, under the first of its names.
 pub const MODELS: [Model; 12] = [
     Model::new("read-uncommitted", Cycles::Writes, Order::Data),
     Model::new("read-committed", Cycles::Information, Order::Data),
@@ -76,7 +77,7 @@ pub const MODELS: [Model; 12] = [
     Model::new("strict-serializable", Cycles::Any, Order::RealTime),
 ];
 
-/// Other names for the same.
+/// Other names of these models.
 const ALIASES: [(&str, &str); 11] = [
     ("PL-1", "read-uncommitted"),
     ("PL-2", "read-committed"),
@@ -91,7 +92,7 @@ const ALIASES: [(&str, &str); 11] = [
     ("strong-serializable", "strict-serializable"),
 ];
 
-/// Those that Elle knows and that can't be checked, by the weakest model above that is stronger, as Elle orders them.
+/// Models that Elle knows and that can't be checked, by the weakest of the models above that is stronger in Elle's order.
 const WEAKER: [(&str, &[&str]); 4] = [
     (
         "snapshot-isolation",
@@ -154,12 +155,12 @@ impl Model {
         name.parse::<Model>().is_ok() || WEAKER.iter().any(|(_, weaker)| weaker.contains(&name))
     }
 
-    /// Whether it forbids reads of what was rolled back (G1a) or was not yet finished (G1b).
+    /// Whether it forbids reads of what was aborted (G1a) or unfinished (G1b), and all that implies such a read.
     pub fn forbids_dirty_reads(self) -> bool {
         self.cycles >= Cycles::Information
     }
 
-    /// Whether a transaction must see its own writes, and nobody else's update may be lost.
+    /// Whether a transaction must read the same value again and see its own writes, and no update may be lost.
     pub fn forbids_lost_updates(self) -> bool {
         self.cycles >= Cycles::Nonadjacent
     }

@@ -1,25 +1,23 @@
 //! `txn-rw-register`: a key's value is the last that was written.
 //!
-//! A value does not show what was there before it. So the order in which a key's values were written is known only
-//! where one of these tells it:
+//! A value does not show which value it replaced, so the order of a key's values is known only in part:
 //!
-//! - Nobody reads `null` after somebody wrote.
-//! - A transaction that reads a key and then writes it puts its value after the one that it read.
-//! - Under models that agree with real time: of two values, the one is older that was read or written by a transaction
-//!   that was answered before another one, which read or wrote the other value, was asked for. For keys that are only
-//!   read and written by themselves this finds all that is wrong (Gibbons & Korach, "Testing shared memories", 1997).
+//! - `null` is older than every value.
+//! - A transaction that reads a key and then writes it writes a newer value than it read.
+//! - Under models that keep real time, a value is older than another if a transaction that read or wrote it was answered
+//!   before a transaction was asked for that read or wrote the other.
 //!
-//! This is as much as upstream looks for, and the last more.
+//! Upstream does not use the third rule. Where each transaction has only one step, that rule finds every history that is
+//! not strictly serializable (Gibbons & Korach, "Testing shared memories", 1997).
 
 use std::time::Duration;
-
-use serde_json::Value;
 
 use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::graph::{Graph, Kind};
 use super::index::{Index, Read};
 use super::{DataType, History, Model, Status};
 use crate::workbench::check::Verdict;
+use crate::workbench::json::Json;
 
 /// Checks a history by all of the models.
 pub fn check(history: &History, models: &[Model]) -> Verdict {
@@ -29,19 +27,19 @@ pub fn check(history: &History, models: &[Model]) -> Verdict {
 enum Registers {}
 
 impl DataType for Registers {
-    fn follows(last: Option<&Value>, written: &[&Value], value: &Value) -> bool {
+    fn follows(last: Option<&Json>, written: &[&Json], value: &Json) -> bool {
         let expected = written.last().copied().or(last);
         expected.is_none_or(|expected| expected == value)
     }
 
-    fn shows(value: &Value, written: &Value) -> bool {
+    fn shows(value: &Json, written: &Json) -> bool {
         value == written
     }
 
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies) {
         let mut readers = Readers::default();
         for read in index.reads.iter().filter(|read| read.is_news) {
-            if version(index, read.key, read.value).is_null() {
+            if *version(index, read.key, read.value) == Json::Null {
                 add_first_read(index, read, graph, anomalies);
             } else if let Some(write) = anomalies.check_written(index, read, read.value)
                 && index.writes[write].by != read.by
@@ -66,16 +64,15 @@ impl DataType for Registers {
     }
 }
 
-/// The value that was read. It is `null` where a node says 0 of a key that nobody gave this value: such a node means
-/// that nobody has written the key yet.
-fn version<'a>(index: &Index<'a>, key: usize, value: &'a Value) -> &'a Value {
-    if *value == 0 && !index.keys[key].by_value.contains_key(value) {
-        return &Value::Null;
+/// The value that a read stands for. A node that answers 0 for a key to which nobody wrote 0 means `null`.
+fn version<'a>(index: &Index<'a>, key: usize, value: &'a Json) -> &'a Json {
+    if *value == Json::Whole(0) && !index.keys[key].by_value.contains_key(value) {
+        return &Json::Null;
     }
     value
 }
 
-/// Writes, each with a transaction that read its value; sorted.
+/// Pairs of a write and a transaction that read its value, sorted.
 #[derive(Default)]
 struct Readers(Vec<(usize, usize)>);
 
@@ -88,14 +85,14 @@ impl Readers {
     }
 }
 
-/// Adds the dependencies of a transaction that read a key before anybody wrote it: it comes before all that write it.
+/// Adds the dependencies of a read of `null`: the reader comes before every transaction that wrote the key.
 fn add_first_read<'a>(
     index: &Index<'a>,
     read: &Read<'a>,
     graph: &mut Graph<'_, 'a>,
     anomalies: &mut Anomalies,
 ) {
-    if !read.value.is_null() {
+    if *read.value != Json::Null {
         let saw = index.saw(read.by, read.key, read.value);
         let what =
             format!("{saw}, which nobody had written. The protocol's word for that is null.");
@@ -109,11 +106,10 @@ fn add_first_read<'a>(
     }
 }
 
-/// Adds what time tells: one value is older than another if a transaction that read or wrote it was answered before one
-/// was asked for that read or wrote the other.
+/// Adds the dependencies that follow from the order of a key's values in real time.
 ///
-/// Of all values that are newer than one, those are left out that are newer than another of these, too. What is left was
-/// written or read by transactions that were under way side by side, and so is little.
+/// Of the values that are newer than a value, only those are used that are not also newer than another one of them: the
+/// rest follows. The transactions that read or wrote these values were all under way at the same time, so they are few.
 fn add_time_order(index: &Index<'_>, readers: &Readers, graph: &mut Graph<'_, '_>) {
     let answered_at = |by: usize| index.transactions[by].completed_at;
     let asked_at = |by: usize| index.transactions[by].invoked_at;
@@ -128,13 +124,13 @@ fn add_time_order(index: &Index<'_>, readers: &Readers, graph: &mut Graph<'_, '_
         for &(older, [first, _]) in &values {
             let start =
                 values.partition_point(|(_, [_, last])| asked_at(*last) <= answered_at(first));
-            let mut enough = Duration::MAX;
+            let mut first_answered_at = Duration::MAX;
             let newer = values[start..].iter().filter(|(newer, _)| *newer != older);
             for &(newer, [first, last]) in newer {
-                if enough < asked_at(last) {
+                if first_answered_at < asked_at(last) {
                     break;
                 }
-                enough = enough.min(answered_at(first));
+                first_answered_at = first_answered_at.min(answered_at(first));
                 graph.add_in_time(index.writes[older].by, Kind::WriteWrite, older, newer);
                 for reader in readers.of(older) {
                     graph.add_in_time(reader, Kind::ReadWrite, older, newer);
@@ -144,8 +140,8 @@ fn add_time_order(index: &Index<'_>, readers: &Readers, graph: &mut Graph<'_, '_
     }
 }
 
-/// For each write the transactions that show when its value was there: of those that wrote or read it, the one that was
-/// answered first and the one that was asked for last. `None` where no answer shows that it ever was there.
+/// For each write, of the transactions that wrote or read its value, the one that was answered first and the one that was
+/// asked for last. `None` if no answer shows that the key ever had this value.
 fn seen(index: &Index<'_>) -> Vec<Option<[usize; 2]>> {
     let transactions = &index.transactions;
     let seen = index.writes.iter().map(|write| {

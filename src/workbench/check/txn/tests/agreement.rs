@@ -17,14 +17,14 @@ const KEYS: [&str; 2] = ["x", "y"];
 type State = BTreeMap<&'static str, Vec<u32>>;
 
 /// How a key's value is shown to a reader.
-type Show = fn(&[u32]) -> Value;
+type Show = fn(&[u32]) -> Json;
 
-fn as_list(written: &[u32]) -> Value {
-    json!(written)
+fn as_list(written: &[u32]) -> Json {
+    json!(written).into()
 }
 
-fn as_register(written: &[u32]) -> Value {
-    json!(written.last())
+fn as_register(written: &[u32]) -> Json {
+    json!(written.last()).into()
 }
 
 /// How often what goes wrong with a transaction.
@@ -178,7 +178,7 @@ impl Reference {
                 true
             }
             Step::Read { key, value } => {
-                let written = state.get(key.as_str().unwrap());
+                let written = state.get(name(key));
                 *value == (self.show)(written.map_or(&[], Vec::as_slice))
             }
         })
@@ -186,13 +186,18 @@ impl Reference {
 }
 
 fn apply(state: &mut State, step: &Step) {
-    if let Step::Write { key, value } = step {
-        let key = KEYS.into_iter().find(|known| key == known).unwrap();
-        state
-            .entry(key)
-            .or_default()
-            .push(value.as_u64().unwrap() as u32);
+    if let Step::Write {
+        key,
+        value: Json::Whole(value),
+    } = step
+    {
+        state.entry(name(key)).or_default().push(*value as u32);
     }
+}
+
+fn name(key: &Json) -> &'static str {
+    let known = KEYS.into_iter().find(|name| *key == Json::from(*name));
+    known.expect("one of the keys")
 }
 
 fn state_after(placed: &[&TransactionOperation]) -> State {
@@ -221,7 +226,7 @@ fn is_on_a_snapshot(
     placed: &[&TransactionOperation],
     next: &TransactionOperation,
 ) -> bool {
-    let writes = |operation: &TransactionOperation, key: &Value| {
+    let writes = |operation: &TransactionOperation, key: &Json| {
         operation
             .call
             .iter()
@@ -229,7 +234,7 @@ fn is_on_a_snapshot(
     };
     let conflicts = |other: &&TransactionOperation| {
         KEYS.iter()
-            .any(|key| writes(other, &json!(key)) && writes(next, &json!(key)))
+            .any(|&key| writes(other, &key.into()) && writes(next, &key.into()))
     };
     let needed = placed
         .iter()
@@ -256,17 +261,19 @@ fn reads_committed_lists(
             true
         }
         Step::Read { key, value } => {
-            let whole = state
-                .get(key.as_str().unwrap())
-                .map_or(&[][..], Vec::as_slice);
-            let length = value.as_array().unwrap().len();
+            let whole = state.get(name(key)).map_or(&[][..], Vec::as_slice);
+            let length = value.as_list().unwrap().len();
             // Not in the middle of what another transaction appended; this one may miss some of its own.
             let is_cut = length > 0
                 && length < whole.len()
                 && number(&whole[length - 1]) == number(&whole[length]);
-            let is_own = |value: &u32| next.call.iter().any(|step| *step.value() == *value);
+            let is_own = |value: &u32| {
+                next.call
+                    .iter()
+                    .any(|step| *step.value() == Json::from(u64::from(*value)))
+            };
             length <= whole.len()
-                && *value == json!(whole[..length])
+                && *value == as_list(&whole[..length])
                 && (!is_cut || is_own(&whole[length - 1]))
         }
     })
@@ -280,7 +287,7 @@ fn reads_committed_registers(
 ) -> bool {
     let answer = next.outcome.answer().map_or(&[][..], Vec::as_slice);
     let is_write_of =
-        |key: &Value, step: &&Step| matches!(step, Step::Write { .. }) && step.key() == key;
+        |key: &Json, step: &&Step| matches!(step, Step::Write { .. }) && step.key() == key;
     answer
         .iter()
         .enumerate()
@@ -294,7 +301,7 @@ fn reads_committed_registers(
                 let mut own = answer[..position]
                     .iter()
                     .filter(|step| is_write_of(key, step));
-                value.is_null()
+                *value == Json::Null
                     || own.any(|step| step.value() == value)
                     || placed.iter().filter_map(last).any(|last| last == *value)
             }

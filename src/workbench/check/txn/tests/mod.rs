@@ -7,7 +7,7 @@ mod unknown;
 
 use std::ops::Range;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::workbench::check::Validity;
@@ -15,17 +15,17 @@ use crate::workbench::check::testing::*;
 
 type TransactionOperation = Operation<Call, Answer>;
 
-fn r(key: &str, value: Value) -> Step {
+fn r(key: &str, value: impl Into<Json>) -> Step {
     Step::Read {
-        key: json!(key),
-        value,
+        key: Json::from(key),
+        value: value.into(),
     }
 }
 
 fn w(key: &str, value: u32) -> Step {
     Step::Write {
-        key: json!(key),
-        value: json!(value),
+        key: Json::from(key),
+        value: Json::from(u64::from(value)),
     }
 }
 
@@ -34,7 +34,7 @@ fn call(answer: &[Step]) -> Call {
     let asked = |step: &Step| match step {
         Step::Read { key, .. } => Step::Read {
             key: key.clone(),
-            value: Value::Null,
+            value: Json::Null,
         },
         Step::Write { .. } => step.clone(),
     };

@@ -175,15 +175,23 @@ fn null_is_an_empty_list() {
 
 #[test]
 fn values_are_compared_as_they_are_written() {
-    let history = concurrent([
-        &[Step::Write {
-            key: json!("x"),
-            value: json!(1),
-        }],
-        &[r("x", json!(1.0))],
-    ]);
+    let history = concurrent([&[w("x", 1)], &[r("x", json!(1.0))]]);
     let words = "T1 read 1.0 in key \"x\", which nobody wrote";
     assert_invalid(&rw_register::check(&history, &MODELS), words, &[1]);
+    let beyond_64_bits = |text: &str| {
+        let value: Json = serde_json::from_str(text).unwrap();
+        let key = Json::from("x");
+        Step::Write { key, value }
+    };
+    let first = beyond_64_bits("1180591620717411303424");
+    let second = beyond_64_bits("1180591620717411303425");
+    let values = [first.value().clone(), second.value().clone()].into();
+    let read = Step::Read {
+        key: Json::from("x"),
+        value: Json::List(values),
+    };
+    let history = concurrent([&[first], &[second], &[read]]);
+    assert_valid(&list_append::check(&history, &MODELS));
 }
 
 #[test]
