@@ -46,7 +46,7 @@ fn run(client_count: usize) -> f64 {
         }
         inbox.clear();
         for line in answers.lines() {
-            world.heard(0, line, now);
+            world.on_line(0, line, now);
         }
         now += TURN;
     }

@@ -1,4 +1,4 @@
-//! What is asked of every run, whatever the workload.
+//! What is checked in every run, whatever the workload.
 
 use std::collections::BTreeMap;
 
@@ -10,30 +10,30 @@ use super::history::{Operation, Outcome};
 use super::nemesis::FaultWindow;
 use super::workload::Workload;
 
-/// What a run is held to besides what its workload promises.
+/// What is demanded of a run besides what its workload promises.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Demands {
     /// How many operations must succeed.
     pub availability: Option<Availability>,
-    /// How many messages it may take, and how long values may take to reach every node.
+    /// The limits on its messages, and on the time in which values reach every node.
     pub limits: Limits,
     /// Whether warnings make a run invalid.
     pub is_strict: bool,
 }
 
-/// What became of operations.
+/// The number of operations by outcome.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Counts {
-    /// They happened.
+    /// Operations that took effect.
     pub ok: usize,
-    /// They never will.
+    /// Operations that certainly did not take effect.
     pub failed: usize,
-    /// They may have happened.
+    /// Operations that may have taken effect.
     pub indeterminate: usize,
 }
 
 impl Counts {
-    /// All of them.
+    /// All operations.
     pub fn total(&self) -> usize {
         self.ok + self.failed + self.indeterminate
     }
@@ -65,7 +65,7 @@ impl Counts {
     }
 }
 
-/// Whether clients asked for nothing but their last reads, which then say nothing.
+/// A finding if there were no operations but the final reads, which then show nothing.
 pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     let is_empty = history.iter().all(|operation| operation.is_final);
     let what =
@@ -73,13 +73,13 @@ pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     is_empty.then(|| Finding::undecided(what, []))
 }
 
-/// So many operations are shown of a type of which none succeeded.
+/// How many operations are shown of a type of which none succeeded.
 const EXAMPLES_MAX: usize = 3;
 
-/// Types of operation of which none succeeded: a node that refuses everything breaks no other rule.
+/// A finding for each type of operation of which none succeeded: a node that refuses everything breaks no other rule.
 ///
-/// Faults may be the reason, and then nothing is known. They are not where an operation failed while nothing was broken
-/// and nothing had been for a while.
+/// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
+/// there was no fault and had been none for a while.
 pub fn never_succeeded<W: Workload>(
     history: &[Operation<W::Call, W::Answer>],
     by_kind: &BTreeMap<&'static str, Counts>,
@@ -100,7 +100,7 @@ pub fn never_succeeded<W: Workload>(
             let what = format!("{what}, and something was broken all the time.");
             return Finding::undecided(what, examples);
         }
-        // Each was refused with a reason that may hold, such as another value than a cas expected.
+        // Each was refused for a reason that may be true, such as another value than a cas expected.
         let has_reasons = all.clone().all(|index| history[index].outcome.is_ok());
         let why = if has_reasons {
             ". Each refusal may be right, but where nothing succeeds nothing is shown: upstream calls that invalid, too. \
@@ -113,7 +113,7 @@ pub fn never_succeeded<W: Workload>(
     findings.collect()
 }
 
-/// Whether nothing was broken from a while before an operation to its end.
+/// Whether there was no fault from a while before an operation to its end.
 fn is_calm<C, A>(operation: &Operation<C, A>, faults: &[FaultWindow]) -> bool {
     let disturbs = |fault: &FaultWindow| {
         let mended_at = fault.ended_at.map(|at| at + CLIENT_TIMEOUT);
@@ -133,7 +133,7 @@ mod tests {
     use crate::workbench::check::testing::*;
     use crate::workbench::workload::GCounter;
 
-    /// What is found of an add and a read that were refused, and another read that was not.
+    /// The findings for an add and a read that were refused, and another read that was not.
     fn findings(faults: &[FaultWindow]) -> Vec<Finding> {
         let history = [
             operation(0, 9_000..9_001, Call::Add(1), failed()),

@@ -1,8 +1,8 @@
-//! The clients: who is free, who waits for which answer, and until when.
+//! The clients: which are free, and which wait for what answer until when.
 //!
-//! So many clients work side by side as the run's concurrency says, each bound to a node, in turn. A client asks one
-//! thing at a time. One that does not learn what became of its request is replaced by a new one, as in Jepsen: the old
-//! request may still take effect, and a client that went on would seem to do two things at once.
+//! The run's concurrency is the number of clients at any time. Each sends its requests to one node, one at a time. A
+//! client that does not learn the outcome of its request is replaced by a new one, as in Jepsen: the request may still
+//! take effect, so a client that continued would have two operations at once.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -18,19 +18,20 @@ pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The clients of a run, numbered in the order in which they joined.
 pub struct Clients {
     members: Vec<Client>,
-    /// Who works and has nothing to do.
+    /// The clients that are free.
     free: Vec<usize>,
-    /// When requests time out, soonest first: all clients wait equally long. Answered ones are dropped late.
+    /// When requests time out, soonest first, as all clients wait equally long. Requests that have been answered are
+    /// removed when they come first.
     timeouts: VecDeque<(Duration, Request)>,
     waiting_count: usize,
 }
 
-/// A request: who asked, and its message id.
+/// A request: the client, and the message id.
 type Request = (usize, i64);
 
 struct Client {
     node: usize,
-    /// Its place among those that work side by side.
+    /// Its place, from zero to the concurrency.
     place: usize,
     last_msg_id: i64,
     answered_msg_id: i64,
@@ -39,24 +40,24 @@ struct Client {
 
 enum State {
     Free,
-    /// Will ask again soon, and nothing else before.
+    /// Reserved for a request that follows from the last.
     Kept,
-    /// Waits for the answer to the operation with that index in the history.
+    /// Waits for the answer to the operation with this index in the history.
     Waiting(usize),
-    /// Has been replaced. Its last request may still be answered, once.
+    /// Replaced. Its last request may still be answered, once.
     Gone,
 }
 
-/// What a reply is to the client that gets it.
+/// What a reply is to the client that receives it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Heard {
-    /// The answer to that operation.
+pub enum ReplyKind {
+    /// The answer to the operation with this index in the history.
     Answer(usize),
-    /// An answer to the request of that number among the client's own, which it has given up.
+    /// The first answer to the request with this number among the client's, which has timed out.
     Late(usize),
-    /// A second answer to the request of that number among the client's own.
+    /// A second answer to the request with this number among the client's.
     Again(usize),
-    /// The answer to nothing that it ever asked.
+    /// A reply to a request that the client did not send.
     Unasked,
 }
 
@@ -72,17 +73,17 @@ impl Clients {
         }
     }
 
-    /// The node that a client asks.
+    /// The node to which a client sends its requests.
     pub fn node(&self, client: usize) -> usize {
         self.members[client].node
     }
 
-    /// A client's place among those that work side by side; that of the one that it replaced.
+    /// A client's place, from zero to the concurrency. It is that of the client that it replaced.
     pub fn place(&self, client: usize) -> usize {
         self.members[client].place
     }
 
-    /// Some client that is free, to [`ask`](Self::ask) at once.
+    /// Takes a free client, drawn at random. [`ask`](Self::ask) must follow.
     pub fn take_free(&mut self, random: &mut Random) -> Option<usize> {
         match self.free.len() {
             0 => None,
@@ -90,23 +91,23 @@ impl Clients {
         }
     }
 
-    /// All clients that are free, to [`ask`](Self::ask) at once.
+    /// Takes all free clients. [`ask`](Self::ask) must follow for each.
     pub fn take_all_free(&mut self) -> Vec<usize> {
         self.free.sort_unstable();
         mem::take(&mut self.free)
     }
 
-    /// Whether some client is free.
+    /// Whether any client is free.
     pub fn has_free(&self) -> bool {
         !self.free.is_empty()
     }
 
-    /// Whether nobody waits.
+    /// Whether no client waits for an answer.
     pub fn are_idle(&self) -> bool {
         self.waiting_count == 0
     }
 
-    /// A client that does not wait asks. Gives the message id of its request.
+    /// Begins a request for an operation, given by its index in the history. Returns the request's message id.
     pub fn ask(&mut self, client: usize, operation: usize, now: Duration) -> i64 {
         self.waiting_count += 1;
         let member = &mut self.members[client];
@@ -117,39 +118,39 @@ impl Clients {
         member.last_msg_id
     }
 
-    /// What a reply to `msg_id` is to `client`. It waits on until it is told to [`settle`](Self::settle) or
-    /// [`replaced`](Self::replace).
-    pub fn hear(&mut self, client: usize, msg_id: i64) -> Heard {
+    /// What a reply to `msg_id` is to `client`. The client waits until one of [`release`](Self::release),
+    /// [`keep`](Self::keep) and [`replace`](Self::replace) is called.
+    pub fn on_reply(&mut self, client: usize, msg_id: i64) -> ReplyKind {
         let member = &mut self.members[client];
         if !(1..=member.last_msg_id).contains(&msg_id) {
-            return Heard::Unasked;
+            return ReplyKind::Unasked;
         }
         let nth = msg_id as usize - 1;
         // Only the last request can be without an answer.
         if msg_id <= member.answered_msg_id {
-            return Heard::Again(nth);
+            return ReplyKind::Again(nth);
         }
         member.answered_msg_id = msg_id;
         match member.state {
-            State::Waiting(operation) => Heard::Answer(operation),
-            State::Free | State::Kept | State::Gone => Heard::Late(nth),
+            State::Waiting(operation) => ReplyKind::Answer(operation),
+            State::Free | State::Kept | State::Gone => ReplyKind::Late(nth),
         }
     }
 
-    /// The client knows what became of its request and is free for the next.
-    pub fn settle(&mut self, client: usize) {
+    /// Makes a client free that has learnt the outcome of its request.
+    pub fn release(&mut self, client: usize) {
         self.waiting_count -= 1;
         self.members[client].state = State::Free;
         self.free.push(client);
     }
 
-    /// The client knows what became of its request, and will [`ask`](Self::ask) again because of it.
+    /// Reserves a client that has learnt the outcome of its request for another that follows from it.
     pub fn keep(&mut self, client: usize) {
         self.waiting_count -= 1;
         self.members[client].state = State::Kept;
     }
 
-    /// The client can't know what became of its request. A new client takes its place.
+    /// Replaces a client that did not learn the outcome of its request. Returns the new client.
     pub fn replace(&mut self, client: usize) -> usize {
         self.waiting_count -= 1;
         self.members[client].state = State::Gone;
@@ -160,7 +161,7 @@ impl Clients {
         successor
     }
 
-    /// Takes out a client whose time is up, with its operation.
+    /// Takes a request that has timed out: the client and its operation.
     pub fn time_out(&mut self, now: Duration) -> Option<(usize, usize)> {
         while self.next_timeout_at()? <= now {
             let (_, (client, _)) = self.timeouts.pop_front()?;
@@ -219,7 +220,7 @@ mod tests {
             clients.ask(client, operation, NOW);
         }
         assert_eq!(clients.take_free(&mut random), None);
-        clients.settle(1);
+        clients.release(1);
         assert_eq!(clients.take_free(&mut random), Some(1));
     }
 
@@ -245,14 +246,14 @@ mod tests {
         let mut clients = Clients::new(1, 1);
         clients.take_all_free();
         let first = clients.ask(0, 0, NOW);
-        assert_eq!(clients.hear(0, first + 1), Heard::Unasked);
-        assert_eq!(clients.hear(0, first), Heard::Answer(0));
-        clients.settle(0);
-        assert_eq!(clients.hear(0, first), Heard::Again(0));
+        assert_eq!(clients.on_reply(0, first + 1), ReplyKind::Unasked);
+        assert_eq!(clients.on_reply(0, first), ReplyKind::Answer(0));
+        clients.release(0);
+        assert_eq!(clients.on_reply(0, first), ReplyKind::Again(0));
         let second = clients.ask(0, 1, NOW);
-        assert_eq!(clients.hear(0, first), Heard::Again(0));
+        assert_eq!(clients.on_reply(0, first), ReplyKind::Again(0));
         clients.replace(0);
-        assert_eq!(clients.hear(0, second), Heard::Late(1));
-        assert_eq!(clients.hear(0, second), Heard::Again(1));
+        assert_eq!(clients.on_reply(0, second), ReplyKind::Late(1));
+        assert_eq!(clients.on_reply(0, second), ReplyKind::Again(1));
     }
 }

@@ -1,10 +1,10 @@
-//! Who has which name.
+//! The names of nodes, clients and services.
 
 use std::collections::HashMap;
 
 use super::network::Endpoint;
 
-/// The names of nodes, clients and services.
+/// Finds endpoints by name and names by endpoint.
 pub struct Directory {
     nodes: Vec<String>,
     clients: Vec<String>,
@@ -33,7 +33,7 @@ impl Directory {
         }
     }
 
-    /// A new client, named `c` and the next number.
+    /// Adds a client, named `c` and the next number. Returns its index.
     pub fn add_client(&mut self) -> usize {
         let client = self.clients.len();
         let name = format!("c{client}");
@@ -42,7 +42,7 @@ impl Directory {
         client
     }
 
-    /// Who has that name.
+    /// The endpoint with this name.
     pub fn find(&self, name: &str) -> Option<Endpoint> {
         self.endpoints.get(name).copied()
     }

@@ -1,4 +1,4 @@
-//! What clients asked and were told, in the order in which they asked.
+//! The history of a run: the operations of clients, in the order in which they began.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One operation of one client: `C` is what it asked, `R` what a good answer holds.
+/// One operation of one client: `C` is its request, `R` what a successful answer holds.
 #[derive(Clone, Debug)]
 pub struct Operation<C, R> {
     /// The number in the client's name: 7 for `c7`. A client has one operation under way at a time.
     pub client: usize,
-    /// The node that it asked.
+    /// The node that received the request.
     pub node: Node,
-    /// What it asked.
+    /// The request.
     pub call: C,
-    /// Whether this belongs to the last phase: after the faults have ended and the network has rested.
+    /// Whether it belongs to the last phase, after the faults have ended and messages have had time to arrive.
     pub is_final: bool,
-    /// When it asked, since the start of the run.
+    /// When the request was sent, since the start of the run.
     pub invoked_at: Duration,
-    /// When it was answered or gave up, since the start of the run.
+    /// When the answer came or the client gave up, since the start of the run.
     pub completed_at: Duration,
-    /// What came of it.
+    /// How it ended.
     pub outcome: Outcome<R>,
 }
 
-/// A node of the run: which of them it is, and what it is called where it is spoken of.
+/// A node of the run: its index and its name.
 #[derive(Clone)]
 pub struct Node {
     index: usize,
@@ -33,13 +33,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// The node with that index into the run's nodes.
+    /// The node with this index into the run's nodes.
     pub fn new(index: usize, name: &str) -> Self {
         let name = Arc::from(name);
         Node { index, name }
     }
 
-    /// The run's nodes, which have these names.
+    /// The run's nodes, by their names.
     pub fn all(names: &[String]) -> Vec<Self> {
         let nodes = names.iter().enumerate();
         nodes.map(|(index, name)| Node::new(index, name)).collect()
@@ -89,19 +89,19 @@ impl Hash for Node {
     }
 }
 
-/// What came of an operation.
+/// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome<R> {
-    /// It happened, and this was the answer.
+    /// It took effect, and this is the answer.
     Ok(R),
-    /// It has not happened and never will: a definite error.
+    /// It has not taken effect and never will: a definite error.
     Failed(String),
-    /// It may have happened, or may yet: no answer in time, or an indefinite error.
+    /// It may have taken effect, or still may: no answer in time, or an indefinite error.
     Indeterminate(String),
 }
 
 impl<R> Outcome<R> {
-    /// The answer, if it was a good one.
+    /// The answer, if it was successful.
     pub fn answer(&self) -> Option<&R> {
         match self {
             Outcome::Ok(answer) => Some(answer),
@@ -109,12 +109,12 @@ impl<R> Outcome<R> {
         }
     }
 
-    /// Whether it certainly happened.
+    /// Whether it certainly took effect.
     pub fn is_ok(&self) -> bool {
         matches!(self, Outcome::Ok(_))
     }
 
-    /// Whether it certainly never happened.
+    /// Whether it certainly did not take effect.
     pub fn is_failed(&self) -> bool {
         matches!(self, Outcome::Failed(_))
     }

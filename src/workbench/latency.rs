@@ -11,9 +11,9 @@ use super::random::Random;
 /// The latency of messages between nodes, and between nodes and services.
 #[derive(Clone, Copy, Debug)]
 pub struct Latency {
-    /// What a message takes on average.
+    /// The mean.
     pub mean: Duration,
-    /// How single messages differ from that.
+    /// How the latencies of single messages spread around the mean.
     pub distribution: Distribution,
 }
 
@@ -22,14 +22,14 @@ pub struct Latency {
 pub enum Distribution {
     /// Every message takes the mean.
     Constant,
-    /// Anything from nothing to twice the mean, all alike.
+    /// Uniform between zero and twice the mean.
     Uniform,
     /// Most take less than the mean, a few take many times as long.
     Exponential,
 }
 
 impl Latency {
-    /// What the next message takes.
+    /// Draws the latency of the next message.
     pub fn sample(&self, random: &mut Random) -> Duration {
         if self.mean.is_zero() {
             return Duration::ZERO;

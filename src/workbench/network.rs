@@ -1,8 +1,8 @@
 //! The network: messages under way, their latency, and who is cut off from whom.
 //!
-//! Pure: a message goes in with the time, and comes out when it is due. Delivery is unordered wherever latencies
-//! differ. Two rules are Maelstrom's: a message from or to a client takes no time, and a partition is looked at when a
-//! message arrives, so that one sent before the cut is lost if it would arrive during it.
+//! No I/O: a message goes in with the time, and comes out when it is due. Messages whose latencies differ overtake each
+//! other. Two rules are Maelstrom's: a message from or to a client has no latency, and a partition takes effect when a
+//! message arrives, so that a message sent before the partition is lost if it would arrive during it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,7 +14,7 @@ use super::latency::Latency;
 use super::nemesis::{Fault, Partition};
 use super::random::{Random, Stream};
 
-/// Who can send and receive.
+/// A sender or receiver of messages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Endpoint {
     /// A node under test, as an index into the run's nodes.
@@ -42,18 +42,18 @@ pub struct Envelope {
     pub src: Endpoint,
     /// When it was sent.
     pub sent_at: Duration,
-    /// To whom it goes.
+    /// Who receives it.
     pub dest: Endpoint,
-    /// What it says: the JSON of its body.
+    /// Its body, as JSON.
     pub body: Box<str>,
 }
 
 /// How many messages were sent.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Traffic {
-    /// All of them.
+    /// All messages.
     pub all: u64,
-    /// Those where neither end is a client. Services count as servers, as they do upstream.
+    /// Messages that neither come from nor go to a client. Services count as servers, as on Maelstrom.
     pub servers: u64,
 }
 
@@ -66,31 +66,31 @@ impl Traffic {
         }
     }
 
-    /// Those with a client at one end.
+    /// Messages that come from or go to a client.
     pub fn clients(&self) -> u64 {
         self.all - self.servers
     }
 }
 
-/// How much later than it is due each copy of a message arrives: the message itself, unless it is lost, a double, and a
-/// ghost.
+/// How much later than it is due each copy of a message arrives: the message itself, unless it is lost, its duplicate,
+/// and its ghost.
 pub type Copies = [Option<Duration>; 3];
 
-/// What happens to a message that nothing disturbs.
+/// The copies of a message while no fault disturbs messages.
 const UNDISTURBED: Copies = [Some(Duration::ZERO), None, None];
 
-/// How likely a message is lost while messages are lost.
+/// The share of messages that [`Fault::Loss`] loses.
 const LOSS: f64 = 0.1;
 
-/// How likely a message is doubled while messages are doubled.
+/// The share of messages that [`Fault::Duplicate`] doubles.
 const DUPLICATE: f64 = 0.1;
 
-/// How likely a message is held back while messages overtake each other, and for how long at most.
+/// The share of messages that [`Fault::Reorder`] delays, and by how much at most.
 const REORDER: f64 = 0.2;
 const REORDER_MAX: Duration = Duration::from_millis(100);
 
-/// How likely a message has a late copy while there are ghosts, and how late it is. The last one comes before the
-/// network has rested for upstream's ten seconds.
+/// The share of messages of which [`Fault::Ghost`] makes a late copy, and how late it is. All of them arrive before the
+/// ten seconds are over for which Maelstrom waits before the final reads.
 const GHOST: f64 = 0.05;
 const GHOST_MIN: Duration = Duration::from_secs(1);
 const GHOST_MAX: Duration = Duration::from_secs(8);
@@ -100,13 +100,13 @@ pub struct Network {
     latency: Latency,
     random: Random,
     node_count: usize,
-    /// Whether services suffer from faults as nodes do.
+    /// Whether faults affect messages from and to services.
     services_suffer: bool,
-    /// What is cut now, each by its kind of fault.
+    /// The present partitions, each with the kind of fault that made it.
     partitions: Vec<(Fault, Partition)>,
-    /// Which kinds of fault disturb single messages now.
+    /// The present faults that affect single messages.
     disturbances: Vec<Fault>,
-    fate: Random,
+    disturbance_random: Random,
     under_way: BinaryHeap<Reverse<Envelope>>,
     traffic: Traffic,
 }
@@ -114,7 +114,7 @@ pub struct Network {
 impl Network {
     /// An idle network without partitions.
     ///
-    /// Faults hit messages among its `node_count` nodes, and those to and from services too if `services_suffer`; never
+    /// Faults affect messages among its `node_count` nodes, and with `services_suffer` those to and from services; never
     /// those of clients.
     pub fn new(latency: Latency, node_count: usize, services_suffer: bool, seed: u64) -> Self {
         Network {
@@ -124,16 +124,16 @@ impl Network {
             services_suffer,
             partitions: Vec::new(),
             disturbances: Vec::new(),
-            fate: Stream::Fate.seeded(seed),
+            disturbance_random: Stream::Disturbances.seeded(seed),
             under_way: BinaryHeap::new(),
             traffic: Traffic::default(),
         }
     }
 
-    /// Numbers a message and says when it arrives.
+    /// Gives a message its number and says when it is due.
     ///
-    /// One that is due at once need not go through [`keep`](Self::keep): ask [`lets_through`](Self::lets_through) and
-    /// deliver it, which spares most messages a copy.
+    /// A message that is due at once need not be [kept](Self::keep), which would copy it: deliver it if the network
+    /// [lets it through](Self::lets_through).
     pub fn send(&mut self, src: Endpoint, dest: Endpoint, now: Duration) -> (u64, Duration) {
         let id = self.traffic.all;
         self.traffic.count(src, dest);
@@ -148,8 +148,8 @@ impl Network {
         self.under_way.push(Reverse(envelope));
     }
 
-    /// Takes out the next message that is due by now, or `None`. Ask [`lets_through`](Self::lets_through) whether it
-    /// arrives.
+    /// Takes the next message that is due by now, if there is one. Deliver it if the network
+    /// [lets it through](Self::lets_through).
     pub fn arrive(&mut self, now: Duration) -> Option<Envelope> {
         match self.next_arrival_at() {
             Some(due_at) if due_at <= now => self.take_next(),
@@ -157,7 +157,7 @@ impl Network {
         }
     }
 
-    /// Takes out the next message, whenever it is due.
+    /// Takes the next message, whenever it is due.
     pub fn take_next(&mut self) -> Option<Envelope> {
         self.under_way.pop().map(|Reverse(envelope)| envelope)
     }
@@ -169,7 +169,7 @@ impl Network {
             .map(|Reverse(envelope)| envelope.due_at)
     }
 
-    /// Whether a message that arrives now is not cut off.
+    /// Whether no partition stops a message that arrives now.
     pub fn lets_through(&self, src: Endpoint, dest: Endpoint) -> bool {
         if self.partitions.is_empty() {
             return true;
@@ -183,25 +183,25 @@ impl Network {
         }
     }
 
-    /// Which copies of a message arrive that is sent now, and how much later than it is due.
+    /// Draws which copies of a message sent now arrive, and how much later than it is due.
     pub fn copies(&mut self, src: Endpoint, dest: Endpoint) -> Copies {
         if self.disturbances.is_empty() || self.member(src).and(self.member(dest)).is_none() {
             return UNDISTURBED;
         }
         let mut copies = UNDISTURBED;
-        let fate = &mut self.fate;
+        let random = &mut self.disturbance_random;
         for disturbance in &self.disturbances {
             match disturbance {
-                Fault::Loss if fate.random_bool(LOSS) => copies[0] = None,
-                Fault::Reorder if fate.random_bool(REORDER) => {
-                    let delay = fate.random_range(Duration::ZERO..=REORDER_MAX);
+                Fault::Loss if random.random_bool(LOSS) => copies[0] = None,
+                Fault::Reorder if random.random_bool(REORDER) => {
+                    let delay = random.random_range(Duration::ZERO..=REORDER_MAX);
                     copies[0] = copies[0].map(|_| delay);
                 }
-                Fault::Duplicate if fate.random_bool(DUPLICATE) => {
-                    copies[1] = Some(fate.random_range(Duration::ZERO..=REORDER_MAX));
+                Fault::Duplicate if random.random_bool(DUPLICATE) => {
+                    copies[1] = Some(random.random_range(Duration::ZERO..=REORDER_MAX));
                 }
-                Fault::Ghost if fate.random_bool(GHOST) => {
-                    copies[2] = Some(fate.random_range(GHOST_MIN..=GHOST_MAX));
+                Fault::Ghost if random.random_bool(GHOST) => {
+                    copies[2] = Some(random.random_range(GHOST_MIN..=GHOST_MAX));
                 }
                 _ => {}
             }
@@ -209,7 +209,8 @@ impl Network {
         copies
     }
 
-    /// Which member of a partition that is: services are one, after the nodes. `None` for whom no fault hits.
+    /// The index of an endpoint in a partition: nodes have their own, all services together the next. `None` for
+    /// endpoints that no fault affects.
     fn member(&self, endpoint: Endpoint) -> Option<usize> {
         match endpoint {
             Endpoint::Node(index) => Some(index),
@@ -218,17 +219,17 @@ impl Network {
         }
     }
 
-    /// Cuts members off from each other.
+    /// Begins a partition.
     pub fn cut(&mut self, fault: Fault, partition: Partition) {
         self.partitions.push((fault, partition));
     }
 
-    /// From now on that happens to some messages.
+    /// Begins a fault that affects single messages.
     pub fn disturb(&mut self, fault: Fault) {
         self.disturbances.push(fault);
     }
 
-    /// Mends what was done by that kind of fault.
+    /// Ends all faults of this kind.
     pub fn mend(&mut self, fault: Fault) {
         self.partitions.retain(|(kind, _)| *kind != fault);
         self.disturbances.retain(|kind| *kind != fault);

@@ -1,4 +1,4 @@
-//! When the next operation begins.
+//! The rate of operations: when the next one begins.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use rand::Rng;
 
 use super::random::Random;
 
-/// Spaces out operations as Jepsen's `stagger` does: the gaps are anything from nothing to twice the mean, for all
-/// clients together. Time in which no client is free is not made up for.
+/// Spaces the operations of all clients together as Jepsen's `stagger` does: the gaps are uniform between zero and twice
+/// the mean. Operations that were due while no client was free are not made up for.
 pub struct Pace {
     /// `None` at a rate of zero.
     mean_gap: Option<Duration>,
@@ -16,7 +16,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Operations at that rate, the first one at time zero.
+    /// Operations at `rate_per_s`, the first one at time zero.
     pub fn new(rate_per_s: f64) -> Self {
         Pace {
             mean_gap: (rate_per_s > 0.0).then(|| Duration::from_secs_f64(1.0 / rate_per_s)),
@@ -25,22 +25,22 @@ impl Pace {
         }
     }
 
-    /// When the next operation begins, if there is to be one.
+    /// When the next operation begins; none at a rate of zero.
     pub fn next_at(&self) -> Option<Duration> {
         self.mean_gap.map(|_| self.next_at)
     }
 
-    /// The next operation is due, but no client is free.
+    /// Takes note that the next operation is due but no client is free.
     pub fn hold(&mut self) {
         self.is_held = true;
     }
 
-    /// An operation has begun.
+    /// Takes note that an operation has begun.
     pub fn step(&mut self, now: Duration, random: &mut Random) {
         let Some(mean_gap) = self.mean_gap else {
             return;
         };
-        // A driver that wakes up a little late is no reason to be slow: gaps count from when the operation was due.
+        // A gap begins when the operation was due, so that a driver that wakes up late does not lower the rate.
         let began_at = if self.is_held { now } else { self.next_at };
         self.is_held = false;
         self.next_at = began_at + random.random_range(Duration::ZERO..=2 * mean_gap);

@@ -6,28 +6,28 @@ use rand_pcg::Pcg64Mcg;
 /// The generator behind every draw: small, fast, and the same on every machine.
 pub type Random = Pcg64Mcg;
 
-/// The parts of a run that draw. Each has a stream of its own, so that one more draw in one leaves the others as they
-/// were: a seed's operations stay the same whatever the network does.
+/// The parts of a run that draw random numbers. Each has a stream of its own, so that one more draw in one part changes
+/// nothing in the others: with the same seed the operations are the same, whatever the network does.
 #[derive(Clone, Copy, Debug)]
 pub enum Stream {
     /// How long messages take.
     Network,
     /// Which state a service answers from.
     Services,
-    /// What clients ask, and when.
+    /// Which operations clients begin, and when.
     Generator,
     /// Which faults happen, and when.
     Nemesis,
     /// Which messages are lost, doubled or late while such a fault lasts.
-    Fate,
-    /// What nodes draw that run inside the workbench.
+    Disturbances,
+    /// The seeds of simulated nodes.
     Nodes,
     /// In which order nodes join the network.
     Joins,
 }
 
 impl Stream {
-    /// This part's own generator in the run with that seed.
+    /// The generator of this part in the run with this seed.
     pub fn seeded(self, seed: u64) -> Random {
         // `seed_from_u64` spreads neighbouring seeds far apart; the odd factor keeps streams of one seed from being
         // those of another.

@@ -16,28 +16,28 @@ use eddy::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
     TxnListAppend, TxnRwRegister, UniqueIds, Workload,
 };
-use eddy::workbench::world::{INIT_TIMEOUT, Loss, Observer, Settings, Sighting};
+use eddy::workbench::world::{INIT_TIMEOUT, Loss, MessageEvent, Observer, Settings};
 
 /// All that was seen of a run.
 #[derive(Default)]
 struct Transcript(String);
 
 impl Transcript {
-    fn note(&mut self, what: &str, message: &Sighting<'_>) {
+    fn note(&mut self, what: &str, message: &MessageEvent<'_>) {
         let _ = writeln!(self.0, "{what}: {message:?}");
     }
 }
 
 impl Observer for Transcript {
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         self.note("sent", message);
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         self.note("received", message);
     }
 
-    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         self.note(&format!("{why:?}"), message);
     }
 }

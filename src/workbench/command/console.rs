@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::workbench::process::Audience;
-use crate::workbench::world::{Observer, Progress, Sighting};
+use crate::workbench::world::{MessageEvent, Observer, Progress};
 
 /// A progress line on the terminal, if stderr is one, and the logs that were asked for.
 pub(super) struct Console {
@@ -71,20 +71,20 @@ pub(super) struct MessageLog {
 }
 
 impl Observer for MessageLog {
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         if self.shows_sent {
             show("send", message);
         }
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         if self.shows_received {
             show("recv", message);
         }
     }
 }
 
-fn show(what: &str, message: &Sighting<'_>) {
+fn show(what: &str, message: &MessageEvent<'_>) {
     say(format_args!(
         "{:.3} {what} #{} {} → {} {}",
         message.at.as_secs_f64(),

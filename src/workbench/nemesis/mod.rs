@@ -1,8 +1,8 @@
 //! The nemesis: when faults begin and end.
 //!
-//! As in Jepsen, it starts a fault at once, ends it, starts it again, and so on; the steps are a random time apart,
-//! anything from nothing to twice the interval. Kinds of fault run side by side, each at its own times and from its own
-//! randomness: one kind more or less leaves the others as they were.
+//! As in Jepsen, a fault begins with the run, ends, begins again, and so on; the time between two steps is uniform between
+//! zero and twice the interval. Each kind of fault has times and random numbers of its own: with one kind more or less,
+//! the others stay the same.
 
 mod partition;
 mod target;
@@ -22,28 +22,28 @@ pub use partition::Partition;
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
 pub enum Fault {
-    /// Nodes don't hear each other.
+    /// Two groups of nodes don't receive each other's messages.
     Partition,
-    /// Some nodes don't hear others that hear them.
+    /// Some nodes don't receive messages of others, which receive theirs.
     OneWay,
     /// Nodes are killed, and started again later without their memory.
     Kill,
-    /// Nodes are stopped, and continued later with a backlog.
+    /// Nodes are stopped, and continued later; messages wait for them meanwhile.
     Pause,
     /// One in ten messages is lost.
     Loss,
     /// One in ten messages arrives twice.
     Duplicate,
-    /// One in five messages is overtaken by what is sent up to 100 ms later.
+    /// One in five messages is delayed by up to 100 ms, so that later ones overtake it.
     Reorder,
     /// One in twenty messages arrives again, 1 to 8 s later.
     Ghost,
 }
 
-/// A stretch of time in which something was broken.
+/// When a fault lasted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FaultWindow {
-    /// What was broken, for a person.
+    /// The fault in words, such as "partition: n0, n2 cut off".
     pub what: String,
     /// When it began, since the start of the run.
     pub began_at: Duration,
@@ -51,12 +51,12 @@ pub struct FaultWindow {
     pub ended_at: Option<Duration>,
 }
 
-/// Who can be hit.
+/// The endpoints that faults can affect.
 #[derive(Clone, Debug)]
 pub struct Targets {
     /// The names of the nodes.
     pub nodes: Vec<String>,
-    /// Whether services can be cut off too; a partition counts them as one more node, the last.
+    /// Whether services are affected; a partition treats them as one more node, the last.
     pub includes_services: bool,
 }
 
@@ -65,7 +65,7 @@ impl Targets {
         self.nodes.len() + usize::from(self.includes_services)
     }
 
-    /// These members by their names, or how many they are, for a person.
+    /// These members in words: their names, or their number if they are many.
     fn named(&self, members: &[usize]) -> String {
         const NAMED_MAX: usize = 4;
         let count = self.nodes.len();
@@ -86,7 +86,7 @@ impl Targets {
     }
 }
 
-/// A schedule of faults.
+/// The schedule of all faults.
 pub struct Nemesis {
     targets: Targets,
     interval: Duration,
@@ -95,37 +95,37 @@ pub struct Nemesis {
     has_ended: bool,
 }
 
-/// The schedule of one kind.
+/// The schedule of one kind of fault.
 struct Track {
     fault: Fault,
     next_at: Duration,
-    /// The window that is open, as an index.
+    /// The present fault, as an index into the windows.
     open: Option<usize>,
     random: Random,
 }
 
-/// What the nemesis does.
+/// The beginning or end of a fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Does damage of that kind.
+    /// A fault of this kind begins.
     Begin(Fault, Damage),
-    /// Mends all that was done of that kind.
+    /// All faults of this kind end.
     End(Fault),
 }
 
-/// What is broken.
+/// What a fault affects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Damage {
-    /// Who hears whom.
+    /// Messages between some members.
     Cut(Partition),
     /// These nodes.
     Hit(Vec<usize>),
-    /// Some messages of all that are sent.
+    /// Single messages, drawn at random by the network.
     Disturb,
 }
 
 impl Nemesis {
-    /// A nemesis that takes its first steps when the run starts, if it has `faults` to inject.
+    /// The schedule of these faults, which begin when the run does.
     pub fn new(faults: &[Fault], interval: Duration, targets: Targets, random: &Random) -> Self {
         let mut faults = faults.to_vec();
         faults.sort_unstable();
@@ -149,7 +149,7 @@ impl Nemesis {
         }
     }
 
-    /// The next step that is due by now, if there is one.
+    /// Takes the next step that is due by now, if there is one.
     pub fn step(&mut self, now: Duration) -> Option<Step> {
         while self.next_at()? <= now {
             let track = self.tracks.iter_mut().min_by_key(|track| track.next_at)?;
@@ -174,7 +174,7 @@ impl Nemesis {
         None
     }
 
-    /// Ends whatever is broken, for good.
+    /// Ends all faults, for good.
     pub fn end(&mut self, now: Duration) -> Vec<Step> {
         self.has_ended = true;
         let mut steps = Vec::new();
@@ -193,20 +193,21 @@ impl Nemesis {
         times.min().filter(|_| !self.has_ended)
     }
 
-    /// What is broken now.
+    /// The faults that last now.
     pub fn under_way(&self) -> impl Iterator<Item = &FaultWindow> {
         let open = self.tracks.iter().filter_map(|track| track.open);
         open.map(|window| &self.windows[window])
     }
 
-    /// All that was broken so far.
+    /// All faults so far.
     pub fn windows(&self) -> &[FaultWindow] {
         &self.windows
     }
 }
 
 impl Track {
-    /// What to break, and what that is for a person. `None` when there is nothing of the kind to be broken.
+    /// Draws what the next fault affects, with the fault in words. `None` if there is nothing that it could affect, such as
+    /// a partition of one node.
     fn draw(&mut self, targets: &Targets) -> Option<(Damage, String)> {
         let member_count = targets.member_count();
         let named = |members: &[usize]| targets.named(members);

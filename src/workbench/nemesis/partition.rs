@@ -1,11 +1,11 @@
-//! Shapes of partitions: who no longer hears whom.
+//! Partitions: which nodes don't receive messages of which others.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::Random;
 
-/// Which nodes don't hear which others.
+/// The pairs of nodes between which messages are lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partition {
     /// The pairs of (sender, receiver) that are cut, in order.
@@ -13,13 +13,14 @@ pub struct Partition {
     shape: Shape,
 }
 
-/// How it came about.
+/// How the pairs were chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Shape {
-    /// These and the others don't hear each other.
+    /// These nodes and the others don't receive each other's messages.
     Halves(Vec<usize>),
-    /// These don't hear the others.
+    /// These nodes don't receive messages of the others.
     OneWay(Vec<usize>),
+    /// Each node receives messages of a majority of its own.
     Ring,
 }
 
@@ -33,7 +34,7 @@ impl Partition {
         let mut nodes: Vec<usize> = (0..node_count).collect();
         nodes.shuffle(random);
         let under_a_third = (node_count - 1) / 3;
-        // In a ring of two each hears the other: nothing is cut.
+        // In a ring of two, nothing would be cut.
         let shape_count = if node_count == 2 { 3 } else { 4 };
         Some(match random.random_range(0..shape_count) {
             0 => Self::halves(&nodes[..1], &nodes[1..]),
@@ -47,7 +48,7 @@ impl Partition {
         })
     }
 
-    /// Two groups that don't hear each other.
+    /// Two groups that don't receive each other's messages.
     pub fn halves(one: &[usize], other: &[usize]) -> Self {
         let mut cut = Vec::with_capacity(2 * one.len() * other.len());
         for &a in one {
@@ -62,13 +63,13 @@ impl Partition {
         }
     }
 
-    /// Every node hears a majority, itself and its neighbours in a ring, and no two hear the same one.
+    /// Every node receives messages of a majority: itself and its neighbours in a ring. No two majorities are the same.
     pub fn majorities_ring(ring: &[usize]) -> Self {
         let count = ring.len();
         let majority = count / 2 + 1;
         let mut cut = Vec::new();
         for (place, &receiver) in ring.iter().enumerate() {
-            // The majority begins so far before the receiver that it stands in the middle.
+            // The receiver is in the middle of its majority.
             let begin = place + count - majority / 2;
             cut.extend((majority..count).map(|step| (ring[(begin + step) % count], receiver)));
         }
@@ -79,7 +80,7 @@ impl Partition {
         }
     }
 
-    /// Some members, drawn at random, that no longer hear the others, which still hear them. `None` when there is
+    /// Some members, drawn at random, don't receive messages of the others, which receive theirs. `None` when there is
     /// nothing to cut.
     pub fn random_one_way(count: usize, random: &mut Random) -> Option<Self> {
         if count < 2 {
@@ -97,12 +98,12 @@ impl Partition {
         })
     }
 
-    /// Whether `receiver` no longer hears `sender`.
+    /// Whether messages from `sender` to `receiver` are lost.
     pub fn cuts(&self, sender: usize, receiver: usize) -> bool {
         self.cut.binary_search(&(sender, receiver)).is_ok()
     }
 
-    /// What it looks like, for a person, who is told by `named` who some members are.
+    /// The partition in words. `named` gives the names of some members.
     pub fn shape(&self, named: impl Fn(&[usize]) -> String) -> String {
         match &self.shape {
             Shape::Halves(members) => format!("{} cut off", named(members)),

@@ -1,12 +1,12 @@
-//! Which nodes are hit at once.
+//! Which nodes are killed or paused together.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 
 use super::Random;
 
-/// Some of the nodes, in order, in one of Jepsen's ways: any of them, one, less than a third, a minority, a majority,
-/// or all; but always one at least.
+/// Draws some of the nodes in one of Jepsen's ways: any number, one, less than a third, a minority, a majority, or all;
+/// at least one. In order.
 pub(super) fn draw(node_count: usize, random: &mut Random) -> Vec<usize> {
     let mut nodes: Vec<usize> = (0..node_count).collect();
     nodes.shuffle(random);

@@ -1,7 +1,7 @@
 //! The driver for real processes: one loop over the pipes of all nodes.
 //!
-//! Time is the machine's, and pipes are nonblocking: what a node is not ready to read waits here, and never keeps the
-//! loop from reading what another one prints.
+//! Time is real, and pipes are nonblocking: input that a node does not read yet waits here, and never keeps the loop from
+//! reading the output of another.
 
 mod executable;
 mod guard;
@@ -17,7 +17,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::workload::Workload;
-use super::world::{Observer, Order, Progress, Record, StartError, World};
+use super::world::{NodeCommand, Observer, Progress, Record, StartError, World};
 use guard::Guard;
 use node::NodeProcess;
 
@@ -29,17 +29,17 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How often progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the operating system is asked for each node.
+/// What a [`RunError::System`] says where the pipes of a node can't be watched.
 const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
 
-/// Someone who is told how a run goes on.
+/// Receives the progress and the logs of a run.
 pub trait Audience {
-    /// The run has come so far.
+    /// Called ten times a second.
     fn progress(&mut self, progress: &Progress<'_>);
 
-    /// A node has printed a line on its stderr.
+    /// Called for each line that a node prints on stderr.
     fn logged(&mut self, node: &str, line: &str);
 }
 
@@ -53,7 +53,7 @@ impl<A: Audience> Audience for &mut A {
     }
 }
 
-/// Someone may listen.
+/// An audience that may be missing.
 impl<A: Audience> Audience for Option<A> {
     fn progress(&mut self, progress: &Progress<'_>) {
         if let Some(audience) = self {
@@ -68,7 +68,7 @@ impl<A: Audience> Audience for Option<A> {
     }
 }
 
-/// Both listen.
+/// Two audiences.
 impl<A: Audience, B: Audience> Audience for (A, B) {
     fn progress(&mut self, progress: &Progress<'_>) {
         self.0.progress(progress);
@@ -92,25 +92,25 @@ pub enum RunError {
     Start {
         /// What was wrong.
         error: StartError,
-        /// What nodes printed last, for a person, where the error does not say so itself.
+        /// The last output of the nodes, in words, where the error does not hold it.
         last_words: String,
     },
     /// The operating system refused something.
     #[error("the operating system refused to {what}: {error}")]
     System {
-        /// What it was asked.
+        /// What was asked of it, such as "watch pipes".
         what: &'static str,
-        /// What it said.
+        /// Its answer.
         error: io::Error,
     },
 }
 
-/// Says what the operating system was asked when it refused.
+/// Makes an error of the operating system one that says what was asked of it.
 fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |error| RunError::System { what, error }
 }
 
-/// Runs a world with real processes, one for each of the nodes with these names. All of them have ended afterwards.
+/// Runs a world with real processes, one for each name in `names`. All of them have ended when it returns.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ struct Driver<W: Workload, O> {
     world: World<W, O>,
     program: Program,
     nodes: Vec<NodeProcess>,
-    /// Dropped after the nodes, which it is there for.
+    /// Dropped after the nodes, which it guards.
     guard: Guard,
     poll: Poll,
     signals: Signals,
@@ -152,7 +152,7 @@ struct Driver<W: Workload, O> {
 impl<W: Workload, O: Observer> Driver<W, O> {
     fn start(world: World<W, O>, names: &[String], program: Program) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
-        // Before the first node starts, so that no end of one is missed.
+        // Before the first node starts, so that no SIGCHLD is missed.
         let mut signals =
             Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
         poll.registry()
@@ -184,7 +184,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         loop {
             let now = self.began.elapsed();
             self.world.advance(now);
-            self.obey()?;
+            self.run_commands()?;
             for (index, node) in self.nodes.iter_mut().enumerate() {
                 node.write(self.world.inbox(index), self.poll.registry())
                     .map_err(refused("write to a node"))?;
@@ -206,31 +206,31 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
     }
 
-    /// Does to nodes what the nemesis wants.
-    fn obey(&mut self) -> Result<(), RunError> {
-        let mut has_obeyed = false;
-        while let Some(order) = self.world.next_order() {
-            has_obeyed = true;
-            match order {
-                Order::Kill(index) => self.nodes[index].kill(),
-                Order::Start(index) => {
+    /// Carries out the commands of the nemesis.
+    fn run_commands(&mut self) -> Result<(), RunError> {
+        let mut has_run = false;
+        while let Some(command) = self.world.next_command() {
+            has_run = true;
+            match command {
+                NodeCommand::Kill(index) => self.nodes[index].kill(),
+                NodeCommand::Start(index) => {
                     let child = self.program.spawn()?;
                     let node = &mut self.nodes[index];
                     node.restart(index, child, self.poll.registry())
                         .map_err(refused(WATCH_PIPES))?;
                 }
-                Order::Pause(index) => self.nodes[index].pause(),
-                Order::Continue(index) => self.nodes[index].resume(),
+                NodeCommand::Pause(index) => self.nodes[index].pause(),
+                NodeCommand::Continue(index) => self.nodes[index].resume(),
             }
         }
-        if has_obeyed {
+        if has_run {
             let groups = self.nodes.iter().filter_map(NodeProcess::group);
             self.guard.watch(groups);
         }
         Ok(())
     }
 
-    /// Sleeps until something happens or that time has come. Does not sleep while a node has more to be read.
+    /// Sleeps until an event or until this time. Does not sleep while there is more to read from a node.
     fn wait(&mut self, events: &mut Events, until: Duration) -> Result<(), RunError> {
         let has_more = self.nodes.iter().any(NodeProcess::has_more);
         let timeout = if has_more {
@@ -265,29 +265,29 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
     }
 
-    /// Reads what nodes have printed, each up to a limit, and takes note of those that are gone.
+    /// Reads once from each node that has output, and takes note of those that have ended.
     fn read(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
         let now = self.began.elapsed();
         for (index, node) in self.nodes.iter_mut().enumerate() {
             node.read_stderr(audience)
                 .map_err(refused("read a node's stderr"))?;
             node.read_stdout(|line| match line {
-                Ok(line) => self.world.heard(index, line, now),
-                Err(error) => self.world.heard_unreadable(index, &error),
+                Ok(line) => self.world.on_line(index, line, now),
+                Err(error) => self.world.on_unreadable_line(index, &error),
             })
             .map_err(refused("read a node's stdout"))?;
             let how = node.how_it_ended(&self.program);
             if let Some(how) = how.map_err(refused("ask after a node"))? {
-                self.world.exited(index, &how, now);
+                self.world.on_exit(index, &how, now);
             }
             if node.has_closed_stdout(now) {
-                self.world.closed_stdout(index);
+                self.world.on_stdout_closed(index);
             }
         }
         Ok(())
     }
 
-    /// Ends the input of all nodes, gives them a moment to end, and ends those that don't.
+    /// Ends the input of all nodes, gives them [`GRACE`] to exit, and kills those that don't.
     fn end_nodes(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
         for node in &mut self.nodes {
             node.close_stdin();
@@ -304,7 +304,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         Ok(())
     }
 
-    /// What nodes have printed of a line without its end, for a person.
+    /// The lines that nodes have begun and not ended, in words.
     fn unfinished_lines(&mut self) -> String {
         let nodes = self.nodes.iter_mut();
         nodes.filter_map(NodeProcess::unfinished_line).collect()

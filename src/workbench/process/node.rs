@@ -14,13 +14,13 @@ use super::{Audience, GRACE, Program};
 use crate::protocol::{LineError, LineReader};
 use crate::workbench::world::shown;
 
-/// The longest line that a node may print. Ours is generous: a read of a large set is one line.
+/// The longest line that a node may print. The limit is high because a read of a large set is one line.
 const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// The longest line of a log that is shown.
 const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// So many lines of each node's stderr are kept.
+/// How many lines of each node's stderr are kept.
 const LOG_LINES_MAX: usize = 20;
 
 /// A running node.
@@ -33,8 +33,8 @@ pub(super) struct NodeProcess {
     stdin: Option<Input>,
     stdout: Option<Output>,
     stderr: Option<Output>,
-    /// When it was first seen that the node prints nothing any longer, by the driver's time.
-    silent_since: Option<Duration>,
+    /// When its stdout was first found closed, by the driver's time.
+    stdout_closed_at: Option<Duration>,
     log: VecDeque<String>,
 }
 
@@ -42,10 +42,10 @@ pub(super) struct NodeProcess {
 struct Input {
     pipe: Sender,
     token: Token,
-    /// Being written: what was in the inbox when the last of it had gone out.
+    /// What is being written. When all of it has been, the inbox takes its place.
     pending: Vec<u8>,
     written: usize,
-    /// The pipe was full; it is watched until it is not.
+    /// Whether the pipe was full and is watched until it is not.
     is_watched: bool,
 }
 
@@ -61,7 +61,7 @@ fn token(index: usize, descriptor: usize) -> Token {
     Token(3 * index + descriptor)
 }
 
-/// Whose token that is.
+/// The node to which a token belongs.
 pub(super) fn index(token: Token) -> usize {
     token.0 / 3
 }
@@ -87,7 +87,7 @@ impl NodeProcess {
             stdin: None,
             stdout: None,
             stderr: None,
-            silent_since: None,
+            stdout_closed_at: None,
             log: VecDeque::new(),
         };
         let pipe = Sender::from(stdin);
@@ -116,7 +116,7 @@ impl NodeProcess {
         Ok(node)
     }
 
-    /// Begins another life with a new child. What the last one logged is kept.
+    /// Begins a new incarnation with a new child. The log of the earlier one is kept.
     pub(super) fn restart(
         &mut self,
         index: usize,
@@ -130,17 +130,17 @@ impl NodeProcess {
         Ok(())
     }
 
-    /// Stops the whole process group where it stands.
+    /// Stops the whole process group.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets the process group go on.
+    /// Continues the process group.
     pub(super) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Something has happened to one of the pipes.
+    /// Takes note of an event of one of the pipes.
     pub(super) fn note_event(&mut self, token: Token) {
         let output = match token.0 % 3 {
             1 => &mut self.stdout,
@@ -153,10 +153,10 @@ impl NodeProcess {
         }
     }
 
-    /// Some child has ended, perhaps this one.
+    /// Takes note that some child has ended, perhaps this one.
     pub(super) fn note_child_event(&mut self) {
         self.has_child_event = true;
-        // What it printed last is read before its end is told.
+        // Its last output is read before its end is reported.
         for output in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             output.has_more = true;
         }
@@ -175,14 +175,14 @@ impl NodeProcess {
             return Ok(());
         };
         match input.write(inbox, registry) {
-            // It no longer reads. If it has ended, that will be known soon.
+            // It no longer reads. If it has ended, SIGCHLD follows.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.stdin = None,
             result => result?,
         }
         Ok(())
     }
 
-    /// Ends the node's input, which tells it to end.
+    /// Ends the node's input, upon which it should exit.
     pub(super) fn close_stdin(&mut self) {
         self.stdin = None;
     }
@@ -207,13 +207,13 @@ impl NodeProcess {
         })
     }
 
-    /// Whether the node has closed its stdout, and not because it is about to end.
+    /// Whether the node has closed its stdout although it goes on running.
     pub(super) fn has_closed_stdout(&mut self, now: Duration) -> bool {
-        let is_silent = self.stdout.is_none() && !self.is_gone;
-        is_silent && now >= *self.silent_since.get_or_insert(now) + GRACE
+        let is_closed = self.stdout.is_none() && !self.is_gone;
+        is_closed && now >= *self.stdout_closed_at.get_or_insert(now) + GRACE
     }
 
-    /// What the node has printed of a line without its end, for a person. Nothing is read after that.
+    /// A line on stdout that the node has begun and not ended, in words. Nothing may be read afterwards.
     pub(super) fn unfinished_line(&mut self) -> Option<String> {
         let line = match self.stdout.as_mut()?.reader.rest()? {
             Ok(line) => shown(line),
@@ -225,7 +225,7 @@ impl NodeProcess {
         ))
     }
 
-    /// The process group, until it has been ended.
+    /// The process group, if it has not been ended.
     pub(super) fn group(&self) -> Option<u32> {
         (!self.is_gone).then(|| self.child.id())
     }
@@ -235,13 +235,13 @@ impl NodeProcess {
         self.is_gone
     }
 
-    /// How the process, which runs that program, ended, for a person, once it has and all that it printed has been read.
+    /// How the process ended, in words, once it has ended and all of its output has been read.
     pub(super) fn how_it_ended(&mut self, program: &Program) -> io::Result<Option<String>> {
         if self.is_gone || !self.has_child_event || self.has_more() {
             return Ok(None);
         }
         self.has_child_event = false;
-        // It is left to be waited for: its process group keeps its name until then, and can be ended safely.
+        // NOWAIT leaves it to be waited for: until then no other process group can get its number, so `kill` is safe.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if waitid(WaitId::Pid(Pid::from_child(&self.child)), options)?.is_none() {
             return Ok(None);
@@ -256,7 +256,7 @@ impl NodeProcess {
         }))
     }
 
-    /// What the node logged last, for a person.
+    /// The node's last lines on stderr, in words.
     pub(super) fn last_words(&self) -> Option<String> {
         if self.log.is_empty() {
             return None;
@@ -269,22 +269,22 @@ impl NodeProcess {
         Some(words)
     }
 
-    /// Ends the whole process group, and waits for the process. What it has printed and is not yet read is lost.
+    /// Ends the whole process group, and waits for the process. Output that has not been read is lost.
     pub(super) fn kill(&mut self) {
         if self.is_gone {
             return;
         }
         self.signal(Signal::KILL);
         self.is_gone = true;
-        // It can't fail in a way that leaves something to be done: at worst the process is waited for already.
+        // It fails only if the process has been waited for already.
         let _ = self.child.wait();
         (self.stdin, self.stdout, self.stderr) = (None, None, None);
     }
 
-    /// Sends a signal to the process group, unless it has been waited for and its number may be another's.
+    /// Sends a signal to the process group, unless it has been waited for: its number may belong to another by now.
     fn signal(&self, signal: Signal) {
         if !self.is_gone {
-            // At worst all are gone already.
+            // It fails only if all its processes have ended.
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
@@ -318,7 +318,7 @@ impl Input {
         }
     }
 
-    /// Wakes the loop up when the node reads again, or no longer.
+    /// Says whether the loop is woken when the pipe has room again.
     fn watch(&mut self, watch: bool, registry: &Registry) -> io::Result<()> {
         if mem::replace(&mut self.is_watched, watch) == watch {
             return Ok(());

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// Does `work` for every seed, each worker taking the next one that is left, and hands each result to `collect` as it
-/// comes: in no certain order. Stops early once `collect` says so by `false`.
+/// Does `work` for every seed on several workers, and passes each result to `collect` when it is there, in no certain
+/// order. Stops early when `collect` returns `false`.
 pub fn each_seed<R: Send>(
     seeds: Range<u64>,
     worker_count: usize,
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_early_when_it_is_told_to() {
+    fn it_ends_early_when_collect_returns_false() {
         let mut count = 0;
         each_seed(
             0..u64::MAX,

@@ -1,3 +1,5 @@
+//! A node in the simulator.
+
 use std::time::Duration;
 
 use crate::node::{Node, Workload};
@@ -8,30 +10,30 @@ pub trait Machine {
     /// Takes one line of input.
     fn receive(&mut self, line: &str, now: Duration);
 
-    /// When it wants to be woken at the latest.
+    /// When it has to be woken at the latest.
     fn deadline(&self) -> Option<Duration>;
 
-    /// Says that time has passed.
+    /// Does what is due by now.
     fn wake(&mut self, now: Duration);
 
-    /// The lines that wait to be read.
+    /// The lines that it has printed.
     fn output(&self) -> &[u8];
 
-    /// Says that so many bytes of the output have been read.
+    /// Removes `count` bytes from the output.
     fn written(&mut self, count: usize);
 }
 
-/// Starts a node in a new life, which draws all its randomness from the seed.
+/// Starts a new incarnation of a node, which draws all its random numbers from the seed.
 pub type Start = Box<dyn Fn(u64) -> Box<dyn Machine> + Send + Sync>;
 
-/// How nodes of that program are started.
+/// Starts nodes of this program.
 pub fn start(program: impl Program) -> Start {
     Box::new(move |seed| Box::new(Node::new(program.clone().workload(seed))))
 }
 
 impl<W: Workload> Machine for Node<W> {
     fn receive(&mut self, line: &str, now: Duration) {
-        // As the loop does, but for the line on stderr.
+        // The loop would print a line on stderr.
         let _ = Node::receive(self, line, now);
     }
 

@@ -15,13 +15,13 @@ use crate::workload::g_counter::{Consistency, Options};
 /// A store that a counter is kept in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Store {
-    /// `seq-kv`, made in that way.
+    /// This variant of `seq-kv`.
     Sequential(SequentialStore),
     /// `lin-kv`.
     Linearizable,
 }
 
-/// All stores, the laxest last but for the one that is linearizable.
+/// All stores: the variants of `seq-kv`, the weakest last, and `lin-kv`.
 pub const STORES: [Store; 4] = [
     Store::Sequential(SequentialStore::Maelstrom),
     Store::Sequential(SequentialStore::Strict),
@@ -36,19 +36,19 @@ pub const LEVELS: [Consistency; 3] = [
     Consistency::Sequential,
 ];
 
-/// What became of one guarantee over many seeds.
+/// In how many runs a guarantee was kept.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Cell {
-    /// In so many runs it held.
+    /// Runs in which it was kept.
     pub held: u64,
-    /// In so many it did not.
+    /// Runs in which it was broken.
     pub broken: u64,
-    /// In so many it could not be decided.
+    /// Runs that could not be decided.
     pub unknown: u64,
 }
 
 impl Cell {
-    /// In how many runs it was asked for.
+    /// All runs.
     pub fn total(&self) -> u64 {
         self.held + self.broken + self.unknown
     }
@@ -61,12 +61,12 @@ pub struct Row {
     pub level: Consistency,
     /// The store.
     pub store: Store,
-    /// Each guarantee that was asked for, the weakest first.
+    /// Each guarantee, the weakest first.
     pub cells: [Cell; 4],
 }
 
 impl Row {
-    /// What became of that guarantee.
+    /// The runs that kept or broke this guarantee.
     pub fn cell(&self, level: Level) -> Cell {
         let index = Level::ALL.iter().position(|&other| other == level);
         self.cells[index.expect("all levels have a cell")]
@@ -83,7 +83,7 @@ impl Row {
     }
 }
 
-/// Runs `level` on `store` for each seed. `done` is called after each.
+/// Runs `level` on `store` for each seed, and calls `done` after each run.
 pub fn row(
     level: Consistency,
     store: Store,

@@ -1,15 +1,14 @@
 //! The simulator: this crate's own nodes in virtual time, in one process, from a seed.
 //!
-//! The engine, the network, the services, the faults and the checkers are those that test real processes, and the nodes
-//! are the very state machines that the binaries run. Only time is made up: it jumps to whenever something is due next.
-//! A node takes no time to think, so all that it does happens at the instant at which it was given something. Nothing
-//! here reads a clock or draws randomness that is not from the seed, so the same settings give the same run to the byte,
-//! on any machine.
+//! The world, its network, services, faults and checkers are those that test real processes, and the nodes are the state
+//! machines that the binaries run. Only time is simulated: it jumps to the next moment at which something is due. A node
+//! needs no time to react. Nothing reads a clock, and all random numbers come from the seed, so the same settings give the
+//! same run to the byte, on any machine.
 //!
-//! - [`run`]: one run, of nodes that are [started](Start) in that way.
-//! - [`matrix`]: which guarantee holds at which level of the counter on which store.
+//! - [`run`]: one run. A [`Start`] makes its nodes.
+//! - [`matrix`]: which guarantee each level of the counter keeps on each store.
 //! - [`campaign`]: many seeds, on all cores.
-//! - [`shrink`](shrink::shrink) makes a failing run small, and a [`Story`] tells it.
+//! - [`shrink`](shrink::shrink) makes a failing run small, and a [`Story`] lists its messages.
 
 pub mod campaign;
 mod machine;
@@ -24,15 +23,14 @@ use std::time::Duration;
 
 use super::random::{Random, Stream};
 use super::workload::Workload;
-use super::world::{Observer, Order, Record, Settings, StartError, World};
+use super::world::{NodeCommand, Observer, Record, Settings, StartError, World};
 use rand::RngCore;
 
 pub use machine::{Machine, Start, start};
 pub use story::Story;
 
-/// So many times nodes may be given something at one instant. Between messages that take no time they could go on for
-/// ever.
-const TURNS_AT_ONCE_MAX: u32 = 1_000_000;
+/// How many rounds of messages there may be at one instant: with messages that have no latency they could go on for ever.
+const ROUNDS_AT_ONCE_MAX: u32 = 1_000_000;
 
 /// Simulates a run from its beginning to its end.
 ///
@@ -57,7 +55,7 @@ pub fn run<W: Workload, O: Observer>(
         lines: Vec::new(),
     };
     while !simulation.world.is_over() {
-        simulation.settle();
+        simulation.do_what_is_due();
         let Some(next) = simulation.next_deadline() else {
             break;
         };
@@ -69,18 +67,18 @@ pub fn run<W: Workload, O: Observer>(
 struct Simulation<'a, W: Workload, O> {
     world: World<W, O>,
     start: &'a Start,
-    /// What nodes are seeded from, each life anew.
+    /// Draws the seed of each incarnation of a node.
     random: Random,
     nodes: Vec<Member>,
     now: Duration,
-    /// What a node is being given, kept to spare an allocation.
+    /// The lines that a node is being given; kept to save allocations.
     lines: Vec<u8>,
 }
 
 struct Member {
     machine: Box<dyn Machine>,
     is_running: bool,
-    /// When it wants to be woken. It can change its mind only when it is given something.
+    /// When it has to be woken. It changes only when the node is given something.
     deadline: Option<Duration>,
 }
 
@@ -95,11 +93,11 @@ impl Member {
 }
 
 impl<W: Workload, O: Observer> Simulation<'_, W, O> {
-    /// Does all that is due now, and all that follows from it without time passing.
-    fn settle(&mut self) {
-        for _ in 0..TURNS_AT_ONCE_MAX {
+    /// Does all that is due now, and all that follows from it at the same instant.
+    fn do_what_is_due(&mut self) {
+        for _ in 0..ROUNDS_AT_ONCE_MAX {
             self.world.advance(self.now);
-            self.obey();
+            self.run_commands();
             let mut is_quiet = true;
             for node in 0..self.nodes.len() {
                 is_quiet &= !self.give(node);
@@ -108,21 +106,26 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
                 return;
             }
         }
-        let how = format!("it was still talking after {TURNS_AT_ONCE_MAX} turns without time");
-        self.world.exited(0, &how, self.now);
+        let how =
+            format!("it still sent messages after {ROUNDS_AT_ONCE_MAX} rounds without latency");
+        self.world.on_exit(0, &how, self.now);
     }
 
-    fn obey(&mut self) {
-        while let Some(order) = self.world.next_order() {
-            match order {
-                Order::Kill(node) | Order::Pause(node) => self.nodes[node].is_running = false,
-                Order::Start(node) => self.nodes[node] = Member::new(self.start, &mut self.random),
-                Order::Continue(node) => self.nodes[node].is_running = true,
+    fn run_commands(&mut self) {
+        while let Some(command) = self.world.next_command() {
+            match command {
+                NodeCommand::Kill(node) | NodeCommand::Pause(node) => {
+                    self.nodes[node].is_running = false
+                }
+                NodeCommand::Start(node) => {
+                    self.nodes[node] = Member::new(self.start, &mut self.random)
+                }
+                NodeCommand::Continue(node) => self.nodes[node].is_running = true,
             }
         }
     }
 
-    /// Gives a node what has come for it and wakes it if its time has come. Whether there was any of that.
+    /// Wakes a node that is due and gives it the lines of its inbox. Returns whether there was anything to do.
     fn give(&mut self, node: usize) -> bool {
         let member = &mut self.nodes[node];
         if !member.is_running {
@@ -145,7 +148,7 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
         self.lines.clear();
         let output = str::from_utf8(machine.output()).expect("a node writes JSON");
         for line in output.lines() {
-            self.world.heard(node, line, self.now);
+            self.world.on_line(node, line, self.now);
         }
         let count = output.len();
         machine.written(count);

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::workbench::world::Settings;
 
-/// So many seeds are tried with each smaller setting: a smaller run is another run, and fails for another seed.
+/// How many seeds are tried with smaller settings. Other settings make another run, which may fail with another seed.
 const SEEDS_PER_STEP: u64 = 200;
 
-/// The smallest settings found from `failing` on with which `fails` still holds: with fewer nodes, clients, operations
-/// and faults, and over a shorter time. Each step leaves something out, and is kept if some seed still fails.
+/// Looks for the smallest settings for which `fails` is still true, from `failing` on: with fewer nodes, clients,
+/// operations and faults, and a shorter time. Each step takes something away, and is kept if some seed still fails.
 pub fn shrink(failing: Settings, mut fails: impl FnMut(&Settings) -> bool) -> Settings {
     let mut smallest = failing;
     loop {
@@ -32,7 +32,7 @@ fn failing_seed(settings: Settings, fails: &mut impl FnMut(&Settings) -> bool) -
     tries.find(|settings| fails(settings))
 }
 
-/// All settings that are a step smaller, the biggest steps first.
+/// All settings that are one step smaller, the biggest steps first.
 fn smaller(settings: &Settings) -> Vec<Settings> {
     let mut steps = Vec::new();
     for left_out in 0..settings.faults.len() {
@@ -51,7 +51,7 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
         }
     }
     let client_count = settings.client_count;
-    // A node that nobody asks is a failure of another kind.
+    // Every node keeps a client: a node without one is not tested.
     for count in [client_count / 2, client_count - 1] {
         if (node_count..client_count).contains(&count) {
             let mut step = settings.clone();
@@ -59,13 +59,13 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
             steps.push(step);
         }
     }
-    // In whole milliseconds and operations a second: what is found is to be typed.
+    // In whole milliseconds and operations a second, as someone will type the result.
     let time_limit_ms = settings.time_limit.as_millis() as u64;
     for limit_ms in [time_limit_ms / 4, time_limit_ms / 2, time_limit_ms * 4 / 5] {
         if (1..time_limit_ms).contains(&limit_ms) {
             let mut step = settings.clone();
             step.time_limit = Duration::from_millis(limit_ms);
-            // Faults are to have come and gone by then.
+            // Faults have to begin and end within the run.
             step.fault_interval = settings.fault_interval.min(step.time_limit);
             steps.push(step);
         }

@@ -3,7 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::workbench::nemesis::FaultWindow;
-use crate::workbench::world::{Observer, Sighting};
+use crate::workbench::world::{MessageEvent, Observer};
 
 /// So many messages are told at most. A longer story is told by its end.
 const TOLD_MAX: usize = 60;
@@ -33,7 +33,7 @@ impl Story {
 }
 
 impl Observer for Story {
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         self.messages.insert(
             message.id,
             Message {
@@ -46,7 +46,7 @@ impl Observer for Story {
         );
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         if let Some(sent) = self.messages.get_mut(&message.id) {
             sent.arrivals.push(message.at);
         }

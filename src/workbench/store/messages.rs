@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::StoreError;
 use super::file::OutFile;
 use crate::protocol::Encode;
-use crate::workbench::world::{Loss, Observer, Sighting};
+use crate::workbench::world::{Loss, MessageEvent, Observer};
 
 /// How long the file gets, at most: some 7 million messages.
 const MESSAGES_BYTES_MAX: u64 = 1 << 30;
@@ -118,7 +118,7 @@ impl Messages {
     }
 
     /// A message has come to its end.
-    fn ended(&mut self, message: &Sighting<'_>, fate: &'static str) {
+    fn ended(&mut self, message: &MessageEvent<'_>, fate: &'static str) {
         match self.began_at {
             Some(began_at) => self.write(message, fate, began_at),
             None if self.early.len() < EARLY_MESSAGES_MAX => self.early.push(Early {
@@ -136,7 +136,7 @@ impl Messages {
 
     fn write_early(&mut self, began_at: Duration) {
         for early in std::mem::take(&mut self.early) {
-            let message = Sighting {
+            let message = MessageEvent {
                 at: early.at,
                 id: early.id,
                 sent_at: early.sent_at,
@@ -148,7 +148,7 @@ impl Messages {
         }
     }
 
-    fn write(&mut self, message: &Sighting<'_>, fate: &'static str, began_at: Duration) {
+    fn write(&mut self, message: &MessageEvent<'_>, fate: &'static str, began_at: Duration) {
         let offset = self.file.len();
         let ended_us = microseconds_since(began_at, message.at);
         let is_written = self.file.append(|out| {
@@ -189,11 +189,11 @@ impl Observer for Messages {
         self.write_early(at);
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         self.ended(message, "delivered");
     }
 
-    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         let fate = match why {
             Loss::Partition => "lost: partition",
             Loss::Chance => "lost: chance",
@@ -219,8 +219,8 @@ mod tests {
     use super::*;
     use crate::workbench::store::testing::folder;
 
-    fn sighting(id: u64, sent_ms: u64, at_ms: u64) -> Sighting<'static> {
-        Sighting {
+    fn event(id: u64, sent_ms: u64, at_ms: u64) -> MessageEvent<'static> {
+        MessageEvent {
             at: Duration::from_millis(at_ms),
             id,
             sent_at: Duration::from_millis(sent_ms),
@@ -243,9 +243,9 @@ mod tests {
     fn each_message_is_a_line_with_its_times_since_the_start_and_its_fate() {
         let path = folder("messages").join("messages.jsonl");
         let mut messages = Messages::create(path).expect("a new file");
-        messages.received(&sighting(0, 10, 20));
+        messages.received(&event(0, 10, 20));
         messages.began(Duration::from_millis(30));
-        messages.lost(&sighting(1, 30, 31), Loss::Partition);
+        messages.lost(&event(1, 30, 31), Loss::Partition);
         messages.finish().expect("room on the disk");
         let lines = lines(&messages);
         assert_eq!(lines[0]["sent_us"], -20_000);
@@ -264,7 +264,7 @@ mod tests {
         messages.began(Duration::ZERO);
         let count = 3 * BLOCK_LINES + 10;
         for id in 0..count {
-            messages.received(&sighting(id, id, id));
+            messages.received(&event(id, id, id));
         }
         messages.finish().expect("room on the disk");
         assert_eq!(messages.block_count(), 4);
@@ -289,7 +289,7 @@ mod tests {
         let mut messages = Messages::create(path).expect("a new file");
         let count = EARLY_MESSAGES_MAX as u64 + 5;
         for id in 0..count {
-            messages.received(&sighting(id, 0, 0));
+            messages.received(&event(id, 0, 0));
         }
         messages.finish().expect("room on the disk");
         assert_eq!(messages.omitted_count(), 5);

@@ -12,7 +12,7 @@ use super::start_error::StartError;
 use super::violations::{ProtocolViolation, shown, shown_bytes};
 use super::{Observer, World, malformed};
 use crate::protocol::{ErrorCode, LineError, Text, present};
-use crate::workbench::client::{CLIENT_TIMEOUT, Heard};
+use crate::workbench::client::{CLIENT_TIMEOUT, ReplyKind};
 use crate::workbench::history::Outcome;
 use crate::workbench::json::is_whole_number;
 use crate::workbench::nemesis::Fault;
@@ -41,8 +41,8 @@ const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is
 
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. When the run is over, nobody listens any longer.
-    pub fn heard(&mut self, node: usize, line: &str, now: Duration) {
-        if self.lives.is_mute(node) || self.is_over() {
+    pub fn on_line(&mut self, node: usize, line: &str, now: Duration) {
+        if self.node_states.is_mute(node) || self.is_over() {
             return;
         }
         let printed: Printed<'_> = match serde_json::from_str(line) {
@@ -85,10 +85,10 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// their answer.
     fn is_there(&self, endpoint: Endpoint) -> bool {
         match endpoint {
-            Endpoint::Node(node) => self.lives.has_joined(node),
+            Endpoint::Node(node) => self.node_states.has_joined(node),
             Endpoint::Service(_) => true,
             Endpoint::Client(client) => match (self.asker(client), &self.phase) {
-                (Asker::Initializer(node), _) => self.lives.is_unready(node),
+                (Asker::Initializer(node), _) => self.node_states.is_unready(node),
                 (Asker::Introducer(node), Phase::Introducing { unready, .. }) => {
                     unready.contains(&node)
                 }
@@ -129,11 +129,11 @@ impl<W: Workload, O: Observer> World<W, O> {
     ) {
         self.violations
             .note(node, violation, None, || format!("{}\n{MUTE}", describe()));
-        self.lives.mute(node);
+        self.node_states.mute(node);
     }
 
     /// A node has printed a line that can't be read.
-    pub fn heard_unreadable(&mut self, node: usize, error: &LineError<'_>) {
+    pub fn on_unreadable_line(&mut self, node: usize, error: &LineError<'_>) {
         self.violations
             .note(node, ProtocolViolation::PrintedNoMessage, None, || {
                 let line = match error {
@@ -211,22 +211,24 @@ impl<W: Workload, O: Observer> World<W, O> {
         // Clients give out no others.
         let msg_id: Option<i64> = in_reply_to.parse().ok();
         match asker {
-            Asker::Initializer(_) => match msg_id.filter(|&id| self.lives.has_init(asked, id)) {
-                Some(id) => self.answer_init(asked, id, &reply, now),
-                None => self.answered_nothing(node, client, body, "no init had that msg_id"),
-            },
+            Asker::Initializer(_) => {
+                match msg_id.filter(|&id| self.node_states.has_init(asked, id)) {
+                    Some(id) => self.answer_init(asked, id, &reply, now),
+                    None => self.answered_nothing(node, client, body, "no init had that msg_id"),
+                }
+            }
             Asker::Introducer(_) => match msg_id {
                 Some(INTRODUCTION_MSG_ID) => self.answer_introduction(asked, &reply),
                 _ => self.answered_nothing(node, client, body, "nobody sent that msg_id"),
             },
-            Asker::Client(number) => match msg_id.map(|id| self.clients.hear(number, id)) {
-                Some(Heard::Answer(operation)) => {
+            Asker::Client(number) => match msg_id.map(|id| self.clients.on_reply(number, id)) {
+                Some(ReplyKind::Answer(operation)) => {
                     let outcome = self.outcome(node, operation, &reply);
                     self.complete(number, operation, outcome, now);
                 }
-                Some(Heard::Late(nth)) => self.answered_late(node, client, nth, body),
-                Some(Heard::Again(nth)) => self.answered_twice(node, client, nth, body),
-                Some(Heard::Unasked) | None => {
+                Some(ReplyKind::Late(nth)) => self.answered_late(node, client, nth, body),
+                Some(ReplyKind::Again(nth)) => self.answered_twice(node, client, nth, body),
+                Some(ReplyKind::Unasked) | None => {
                     self.answered_nothing(node, client, body, "nobody sent that msg_id");
                 }
             },
@@ -235,12 +237,12 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// The clients that ask nodes to get ready are numbered like the nodes.
     fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &Reply<'_>, now: Duration) {
-        if !self.lives.is_current(node, init_msg_id) {
+        if !self.node_states.is_current(node, init_msg_id) {
             return;
         }
         // Upstream looks at nothing but the type of this one.
         let Err(why) = reply.check_kind("init_ok") else {
-            return self.lives.ready(node, now);
+            return self.node_states.ready(node, now);
         };
         let answer = shown(reply.body);
         if matches!(self.phase, Phase::Starting) {
@@ -292,7 +294,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
                     let body = shown(reply.body);
-                    format!("answered {asked:?} with what is no answer to it ({why}): {body}")
+                    format!("answered {asked:?} wrongly ({why}): {body}")
                 });
                 Outcome::Indeterminate(format!("no answer to that: {why}"))
             }

@@ -1,4 +1,4 @@
-//! What clients ask, and what comes of it.
+//! The requests of clients, and how operations end.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::{FollowUp, Turn, Workload};
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// What a client that is free asks at that time since the start of the run.
+    /// The next request of a free client, at this time since the start of the run.
     pub(super) fn next_call(&mut self, client: usize, at: Duration) -> W::Call {
         self.workload.next_call(Turn {
             client: self.joined(client),
@@ -18,7 +18,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         })
     }
 
-    /// A client that does not wait asks something.
+    /// Begins an operation of a client that does not wait.
     pub(super) fn invoke(&mut self, client: usize, call: W::Call, is_final: bool, now: Duration) {
         let operation = self.history.len();
         let msg_id = self.clients.ask(client, operation, now);
@@ -36,7 +36,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         });
     }
 
-    /// An operation has come to its end.
+    /// Ends an operation.
     pub(super) fn complete(
         &mut self,
         client: usize,
@@ -55,7 +55,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let is_final = operation.is_final;
         let follow_up = self.workload.follow_up(operation);
         match follow_up.filter(|_| !self.is_too_late(now)) {
-            None => self.clients.settle(client),
+            None => self.clients.release(client),
             Some(FollowUp { call, after }) => {
                 self.clients.keep(client);
                 if after.is_zero() {
@@ -67,13 +67,13 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// When a client next asks because of an answer, if one does.
+    /// When the next request is due that follows from an answer.
     pub(super) fn next_follow_up_at(&self) -> Option<Duration> {
         let ((at, _), _) = self.follow_ups.first_key_value()?;
         Some(*at)
     }
 
-    /// Asks what is due because of answers.
+    /// Sends the requests that follow from answers and are due.
     pub(super) fn invoke_follow_ups(&mut self, now: Duration) {
         let is_final = matches!(self.phase, Phase::Finishing { .. });
         if self.is_too_late(now) {
@@ -86,7 +86,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// Whether the time for the last questions is over.
+    /// Whether the time for final requests is over.
     fn is_too_late(&self, now: Duration) -> bool {
         matches!(self.phase, Phase::Finishing { until } if now >= until)
     }

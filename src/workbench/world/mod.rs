@@ -1,19 +1,19 @@
-//! One run: nodes get ready, clients ask, faults come and go, everyone asks once more.
+//! The world of a run: its network, services, clients, faults and phases.
 //!
-//! The engine of the workbench. It has no clock, no threads and no files: a driver tells it what time it is
-//! ([`World::advance`]), what a node printed ([`World::heard`]) and that a node is gone ([`World::exited`]), does what it
-//! is [ordered](World::next_order), passes on what is in each node's [inbox](World::inbox), and comes back at [`World::next_deadline`]. So the same code tests
-//! real processes in real time and this crate's own nodes in virtual time, where a seed gives the same run to the
-//! byte.
+//! It has no clock, no threads and no files. A driver calls it with the time ([`World::advance`]), the lines that nodes
+//! print ([`World::on_line`]) and the end of a node ([`World::on_exit`]); it carries out the
+//! [commands](World::next_command), gives each node the lines of its [inbox](World::inbox), and calls again at
+//! [`World::next_deadline`]. The same code therefore tests real processes in real time and this crate's own nodes in
+//! virtual time.
 //!
-//! The phases are upstream's: nodes join the network one after the other, and each answers its `init`; clients ask while
-//! the nemesis does its work; when all have their answers, the faults end, the network rests, and every client asks a last
-//! time.
+//! The phases are Maelstrom's: nodes join the network one after the other, and each answers its `init`; clients send
+//! requests while faults come and go; when all requests have ended, the faults end; after a time of recovery every client
+//! sends its final requests.
 
 mod answer;
 mod ask;
-mod lives;
 mod malformed;
+mod node_states;
 mod observer;
 mod phase;
 mod route;
@@ -36,51 +36,51 @@ use super::pace::Pace;
 use super::random::{Random, Stream};
 use super::service::{SequentialStore, Services};
 use super::workload::Workload;
-use lives::Lives;
+use node_states::NodeStates;
 use phase::Phase;
 use violations::ProtocolViolations;
 
-pub use lives::Order;
-pub use observer::{Loss, Observer, Sighting};
+pub use node_states::NodeCommand;
+pub use observer::{Loss, MessageEvent, Observer};
 pub use start_error::StartError;
 pub(super) use violations::shown;
 
-/// So many bytes are kept for a node that doesn't read them.
+/// How many bytes are kept for a node that does not read them.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
 
-/// How long a node may take to answer `init` if nothing else is said: upstream's limit.
+/// How long a node may take to answer `init` by default. It is Maelstrom's limit.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a run is like.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The names of the nodes; at least one.
     pub nodes: Vec<String>,
-    /// How long a node may take to answer `init`, and what it is told once before clients begin.
+    /// How long a node may take to answer `init`, and then the workload's introduction, such as `topology`.
     pub init_timeout: Duration,
-    /// How many clients work side by side; at least one.
+    /// The number of clients at any time; at least one.
     pub client_count: usize,
-    /// How many operations a second all of them begin together.
+    /// How many operations all clients together begin in a second.
     pub rate_per_s: f64,
-    /// For how long, before the last phase.
+    /// How long they do so.
     pub time_limit: Duration,
-    /// How long the network rests before the last phase.
+    /// How long after the end of the faults the last phase begins.
     pub recovery: Duration,
-    /// How long messages take.
+    /// The latency of messages.
     pub latency: Latency,
-    /// Which store answers as `seq-kv`.
+    /// Which variant of `seq-kv` there is.
     pub sequential_store: SequentialStore,
-    /// Which faults there are.
+    /// The kinds of fault.
     pub faults: Vec<Fault>,
-    /// Whether messages to and from services suffer from them too.
+    /// Whether faults affect messages to and from services.
     pub services_suffer: bool,
-    /// How long it is between the steps of the nemesis on average.
+    /// The mean time between the beginning and the end of a fault.
     pub fault_interval: Duration,
-    /// What all that is random comes from.
+    /// The seed of all random numbers.
     pub seed: u64,
 }
 
-/// A run under way. `O` watches every message.
+/// A run. `O` observes every message.
 pub struct World<W: Workload, O = ()> {
     workload: W,
     settings: Settings,
@@ -94,53 +94,52 @@ pub struct World<W: Workload, O = ()> {
     pace: Pace,
     random: Random,
     clients: Clients,
-    /// What clients ask next because of an answer, by when they do and who does.
+    /// Requests that follow from an answer, by the time at which they begin and the client that sends them.
     follow_ups: BTreeMap<(Duration, usize), W::Call>,
     phase: Phase,
     /// When the last node had answered `init`: zero in the history.
     started_at: Duration,
     history: Vec<Operation<W::Call, W::Answer>>,
     violations: ProtocolViolations,
-    /// When someone ended it, since the start of the run.
+    /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
-    lives: Lives,
-    /// What each node is yet to be given.
+    node_states: NodeStates,
+    /// The lines that each node has not been given yet.
     inboxes: Vec<Vec<u8>>,
-    /// A body being written, kept to spare an allocation a message.
+    /// The body that is being written; kept to save an allocation a message.
     scratch: Vec<u8>,
 }
 
 /// A run that has ended.
 pub struct Record<W: Workload> {
-    /// What was tested.
+    /// The workload, with what it has learnt from the run.
     pub workload: W,
-    /// What clients asked and were told.
+    /// The operations of clients.
     pub history: Vec<Operation<W::Call, W::Answer>>,
-    /// What nodes did that no node may do.
+    /// What nodes did against the protocol.
     pub findings: Vec<Finding>,
-    /// Whether it ended before its time, because a node was gone or because it was interrupted. There were no last
-    /// operations then.
+    /// Whether the run ended before the last phase, because a node had ended or because it was interrupted.
     pub is_cut_short: bool,
-    /// Whether someone ended it.
+    /// Whether it was interrupted.
     pub is_interrupted: bool,
     /// How many messages were sent.
     pub sent: Traffic,
-    /// How many messages arrived; one that was doubled counts twice.
+    /// How many messages arrived; a message that was doubled counts twice.
     pub received: Traffic,
-    /// What was broken, and when.
+    /// The faults, and when they lasted.
     pub fault_windows: Vec<FaultWindow>,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug)]
 pub struct Progress<'a> {
-    /// What goes on, for a person.
+    /// The phase in words.
     pub phase: &'static str,
     /// Time since the nodes were ready.
     pub elapsed: Duration,
     /// How many operations have begun.
     pub operation_count: usize,
-    /// What is broken, for a person.
+    /// The present faults, in words.
     pub faults: Vec<&'a str>,
 }
 
@@ -176,7 +175,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             interrupted_at: None,
-            lives: Lives::new(
+            node_states: NodeStates::new(
                 node_count,
                 settings.init_timeout,
                 &mut Stream::Joins.seeded(seed),
@@ -189,22 +188,22 @@ impl<W: Workload, O: Observer> World<W, O> {
         world
     }
 
-    /// What the driver is to do with nodes, one after the other, before it looks at their inboxes.
-    pub fn next_order(&mut self) -> Option<Order> {
-        self.lives.next_order()
+    /// The next command for the driver, which carries out all of them before it looks at the inboxes.
+    pub fn next_command(&mut self) -> Option<NodeCommand> {
+        self.node_states.next_command()
     }
 
-    /// What a node is yet to be given: whole lines. The driver takes bytes from its front.
+    /// The lines that a node has not been given yet. The driver takes bytes from the front.
     pub fn inbox(&mut self, node: usize) -> &mut Vec<u8> {
         &mut self.inboxes[node]
     }
 
-    /// Whether there is nothing left to do.
+    /// Whether the run has ended.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. } | Phase::Failed(_))
     }
 
-    /// How far the run is.
+    /// The progress of the run.
     pub fn progress(&self, now: Duration) -> Progress<'_> {
         Progress {
             phase: self.phase.name(),
@@ -218,20 +217,20 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// Ends the run and gives out what is known of it.
+    /// Ends the run and returns its record.
     ///
     /// # Errors
     ///
-    /// Why it never began, when not all nodes got ready.
+    /// Why the run did not begin, if not all nodes got ready.
     pub fn finish(self) -> Result<Record<W>, StartError> {
         self.finish_observed().map(|(record, _)| record)
     }
 
-    /// Like [`finish`](Self::finish), and gives back who watched.
+    /// Like [`finish`](Self::finish); returns the observer as well.
     ///
     /// # Errors
     ///
-    /// Why it never began, when not all nodes got ready.
+    /// Why the run did not begin, if not all nodes got ready.
     pub fn finish_observed(mut self) -> Result<(Record<W>, O), StartError> {
         while let Some(envelope) = self.network.take_next() {
             self.lose(&envelope, Loss::RunOver, envelope.due_at);

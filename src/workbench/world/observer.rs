@@ -1,27 +1,29 @@
+//! Observers of the messages of a run.
+
 use std::time::Duration;
 
-/// Someone who sees every message, to log it or to draw it later.
+/// Sees every message, to log or draw it.
 pub trait Observer {
-    /// All nodes are ready. The history counts its time from here.
+    /// Called when all nodes are ready, with the driver's time, from which the history counts.
     fn began(&mut self, _: Duration) {}
 
-    /// A message was sent.
-    fn sent(&mut self, _: &Sighting<'_>) {}
+    /// Called when a message is sent.
+    fn sent(&mut self, _: &MessageEvent<'_>) {}
 
-    /// A message has arrived.
-    fn received(&mut self, _: &Sighting<'_>) {}
+    /// Called when a message arrives.
+    fn received(&mut self, _: &MessageEvent<'_>) {}
 
-    /// A message will not arrive.
-    fn lost(&mut self, _: &Sighting<'_>, _: Loss) {}
+    /// Called when it is known that a message will not arrive.
+    fn lost(&mut self, _: &MessageEvent<'_>, _: Loss) {}
 }
 
-/// Nobody watches.
+/// No observer.
 impl Observer for () {}
 
-/// A message that was seen.
+/// A message that was sent, has arrived, or is lost.
 #[derive(Clone, Copy, Debug)]
-pub struct Sighting<'a> {
-    /// When, by the driver's time.
+pub struct MessageEvent<'a> {
+    /// When that happened, by the driver's time.
     pub at: Duration,
     /// The message's number.
     pub id: u64,
@@ -29,7 +31,7 @@ pub struct Sighting<'a> {
     pub sent_at: Duration,
     /// Who sent it.
     pub src: &'a str,
-    /// To whom it goes.
+    /// Who receives it.
     pub dest: &'a str,
     /// The JSON of its body.
     pub body: &'a str,
@@ -38,13 +40,13 @@ pub struct Sighting<'a> {
 /// Why a message will not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
-    /// A partition stood between sender and receiver when it was due.
+    /// There was a partition between sender and receiver when it was due.
     Partition,
-    /// Messages were being lost, and it was one of them.
+    /// The fault that loses messages lost it.
     Chance,
-    /// The node that it was for had been killed and not been started again.
+    /// Its receiver had been killed and not yet been started again.
     NodeDown,
-    /// The run was over before it was due.
+    /// The run ended before it was due.
     RunOver,
 }
 
@@ -53,20 +55,20 @@ impl<O: Observer> Observer for &mut O {
         (**self).began(at);
     }
 
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         (**self).sent(message);
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         (**self).received(message);
     }
 
-    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         (**self).lost(message, why);
     }
 }
 
-/// Someone may watch.
+/// An observer that may be missing.
 impl<O: Observer> Observer for Option<O> {
     fn began(&mut self, at: Duration) {
         if let Some(observer) = self {
@@ -74,43 +76,43 @@ impl<O: Observer> Observer for Option<O> {
         }
     }
 
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         if let Some(observer) = self {
             observer.sent(message);
         }
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         if let Some(observer) = self {
             observer.received(message);
         }
     }
 
-    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         if let Some(observer) = self {
             observer.lost(message, why);
         }
     }
 }
 
-/// Both watch.
+/// Two observers.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn began(&mut self, at: Duration) {
         self.0.began(at);
         self.1.began(at);
     }
 
-    fn sent(&mut self, message: &Sighting<'_>) {
+    fn sent(&mut self, message: &MessageEvent<'_>) {
         self.0.sent(message);
         self.1.sent(message);
     }
 
-    fn received(&mut self, message: &Sighting<'_>) {
+    fn received(&mut self, message: &MessageEvent<'_>) {
         self.0.received(message);
         self.1.received(message);
     }
 
-    fn lost(&mut self, message: &Sighting<'_>, why: Loss) {
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         self.0.lost(message, why);
         self.1.lost(message, why);
     }

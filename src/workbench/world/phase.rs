@@ -1,4 +1,4 @@
-//! What happens as time passes.
+//! The phases of a run, and what is due in each.
 
 use std::time::Duration;
 
@@ -10,29 +10,30 @@ use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
 use crate::workbench::workload::Workload;
 
-/// For how long clients go on asking in the last phase. Upstream's limit: a node that has lost something never shows it.
+/// How long clients go on sending requests in the last phase. Maelstrom has this limit because a node that has lost
+/// something never shows it, however often it is asked.
 pub(super) const LAST_PHASE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a run is.
+/// A phase of a run.
 pub(super) enum Phase {
     /// Not all nodes have answered `init`.
     Starting,
-    /// These nodes have not answered what they are told before clients begin.
+    /// These nodes have not answered the workload's introduction, such as `topology`.
     Introducing {
         unready: Vec<usize>,
         until: Duration,
     },
-    /// Clients ask.
+    /// Clients send requests.
     Asking,
-    /// Clients wait for the answers that are out.
+    /// No new requests; clients wait for answers.
     Draining,
-    /// The faults have ended; the network rests until then.
+    /// The faults have ended; messages have until this time to arrive.
     Resting { until: Duration },
-    /// Every client asks its last, and goes on until then if one answer leads to the next question.
+    /// Clients send their final requests, and until this time those that follow from their answers.
     Finishing { until: Duration },
-    /// It never began.
+    /// The run did not begin.
     Failed(StartError),
-    /// All done, or a node is gone.
+    /// The run has ended.
     Over { is_cut_short: bool },
 }
 
@@ -60,14 +61,14 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         self.time_out_operations(now);
         self.invoke_follow_ups(now);
-        // A phase that ends may be followed by one that has nothing to wait for either.
+        // The next phase may have nothing to wait for either.
         while self.advance_phase(now) {}
     }
 
-    /// When [`advance`](Self::advance) has something to do next, if nothing else happens before.
+    /// When [`advance`](Self::advance) has to be called next, if nothing else happens before.
     pub fn next_deadline(&mut self) -> Option<Duration> {
         let (phase, pace, nemesis) = match self.phase {
-            Phase::Starting => (self.lives.start_deadline(), None, None),
+            Phase::Starting => (self.node_states.start_deadline(), None, None),
             Phase::Introducing { until, .. } => (Some(until), None, None),
             Phase::Asking => {
                 let pace = self.pace.next_at().filter(|_| self.clients.has_free());
@@ -91,15 +92,15 @@ impl<W: Workload, O: Observer> World<W, O> {
         .min()
     }
 
-    /// A node is gone, though nobody ended it. `how` is for a person.
+    /// Takes note that a node has ended by itself; `how` says how, in words.
     ///
-    /// The run ends there: with a node less, nothing that follows says anything about the system under test.
-    pub fn exited(&mut self, node: usize, how: &str, now: Duration) {
+    /// The run ends: without a node, what follows would say nothing about the system under test.
+    pub fn on_exit(&mut self, node: usize, how: &str, now: Duration) {
         self.end_without(node, ProtocolViolation::Exited, "ended by itself", how, now);
     }
 
-    /// A node goes on, but has closed its stdout. If that is before the run began, it never will.
-    pub fn closed_stdout(&mut self, node: usize) {
+    /// Takes note that a node has closed its stdout but goes on. The run fails if it has not begun yet.
+    pub fn on_stdout_closed(&mut self, node: usize) {
         if let Phase::Starting | Phase::Introducing { .. } = self.phase {
             self.phase = Phase::Failed(StartError::ClosedStdout {
                 node: self.directory.nodes()[node].clone(),
@@ -108,7 +109,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// A node leaves more unread than is kept for it. The run ends there, before the memory does.
+    /// Ends the run because a node has left more input unread than is kept for it.
     pub(super) fn stopped_reading(&mut self, node: usize, now: Duration) {
         let how = format!(
             "{} MiB of messages wait on its stdin. A node has to read even while it has much to say",
@@ -152,7 +153,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// Someone wants the run to end now. What is known of it is kept.
+    /// Ends the run now. What is known of it is kept.
     pub fn interrupt(&mut self, now: Duration) {
         self.phase = match self.phase {
             Phase::Starting | Phase::Introducing { .. } => Phase::Failed(StartError::Interrupted),
@@ -168,23 +169,33 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.started_at + self.settings.time_limit
     }
 
-    /// Whether the phase has changed.
+    /// Changes the phase if the present one has ended. Returns whether it has.
     fn advance_phase(&mut self, now: Duration) -> bool {
         let next = match &self.phase {
-            Phase::Starting if self.lives.unready().next().is_none() => Phase::Introducing {
+            Phase::Starting if self.node_states.unready().next().is_none() => Phase::Introducing {
                 unready: self.introduce(now),
                 until: now + self.settings.init_timeout,
             },
-            Phase::Starting if self.lives.start_deadline().is_some_and(|at| at <= now) => {
-                let unready: Vec<_> = self.lives.unready().collect();
+            Phase::Starting
+                if self
+                    .node_states
+                    .start_deadline()
+                    .is_some_and(|at| at <= now) =>
+            {
+                let unready: Vec<_> = self.node_states.unready().collect();
                 self.failed_to_answer(&unready, "init", "init_ok")
             }
-            // Nobody will hear the answer.
-            Phase::Starting if self.lives.unready().any(|node| self.lives.is_mute(node)) => {
+            // Its answer would be ignored.
+            Phase::Starting
+                if self
+                    .node_states
+                    .unready()
+                    .any(|node| self.node_states.is_mute(node)) =>
+            {
                 Phase::Over { is_cut_short: true }
             }
             Phase::Introducing { unready, .. }
-                if unready.iter().any(|&node| self.lives.is_mute(node)) =>
+                if unready.iter().any(|&node| self.node_states.is_mute(node)) =>
             {
                 Phase::Over { is_cut_short: true }
             }
@@ -258,14 +269,16 @@ impl<W: Workload, O: Observer> World<W, O> {
         })
     }
 
-    /// When the network has rested: also those who were started last have had their time to answer `init`.
+    /// When the recovery ends: not before all nodes have had their time to answer `init`.
     fn rested_at(&self, until: Duration) -> Duration {
-        self.lives.unready_until().map_or(until, |at| at.max(until))
+        self.node_states
+            .unready_until()
+            .map_or(until, |at| at.max(until))
     }
 
     fn note_unready(&mut self) {
         let timeout_s = self.settings.init_timeout.as_secs_f64();
-        for node in self.lives.unready() {
+        for node in self.node_states.unready() {
             self.violations.note(node, ProtocolViolation::StayedUnready, None, || {
                 format!(
                     "was killed and started again, and did not answer its new init within {timeout_s} s."
@@ -290,22 +303,22 @@ impl<W: Workload, O: Observer> World<W, O> {
                 }
             }
             Step::End(Fault::Kill) => {
-                for (node, init_msg_id) in self.lives.start_all(now) {
+                for (node, init_msg_id) in self.node_states.start_all(now) {
                     self.send_init(node, init_msg_id, now);
                 }
             }
-            Step::End(Fault::Pause) => self.lives.continue_all(),
+            Step::End(Fault::Pause) => self.node_states.continue_all(),
             Step::End(fault) => self.network.mend(fault),
         }
     }
 
     fn hit(&mut self, fault: Fault, node: usize) {
         if fault == Fault::Kill {
-            // What was under way to it from clients is lost with it.
+            // Messages that it has not read are lost with it.
             self.inboxes[node].clear();
-            self.lives.kill(node);
+            self.node_states.kill(node);
         } else {
-            self.lives.pause(node);
+            self.node_states.pause(node);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::{Loss, Observer, Sighting, UNREAD_BYTES_MAX, World};
+use super::{Loss, MessageEvent, Observer, UNREAD_BYTES_MAX, World};
 use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
@@ -36,7 +36,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Lets nodes join that are to have joined by now, and asks them to get ready.
     pub(super) fn join_due(&mut self, now: Duration) {
-        while let Some((node, init_msg_id)) = self.lives.join(now) {
+        while let Some((node, init_msg_id)) = self.node_states.join(now) {
             self.send_init(node, init_msg_id, now);
         }
     }
@@ -111,11 +111,11 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Puts a message into the network, or delivers it if it takes no time.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &str, now: Duration) {
         let (id, due_at) = self.network.send(src, dest, now);
-        let sighting = sighting_of(&self.directory, now, id, now, src, dest, body);
-        self.observer.sent(&sighting);
+        let event = message_event(&self.directory, now, id, now, src, dest, body);
+        self.observer.sent(&event);
         let copies = self.network.copies(src, dest);
         if copies[0].is_none() {
-            self.observer.lost(&sighting, Loss::Chance);
+            self.observer.lost(&event, Loss::Chance);
         }
         for delay in copies.into_iter().flatten() {
             let due_at = due_at + delay;
@@ -131,8 +131,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             } else if self.network.lets_through(src, dest) {
                 self.deliver(id, now, src, dest, body, now);
             } else {
-                let sighting = sighting_of(&self.directory, now, id, now, src, dest, body);
-                self.observer.lost(&sighting, Loss::Partition);
+                let event = message_event(&self.directory, now, id, now, src, dest, body);
+                self.observer.lost(&event, Loss::Partition);
             }
         }
     }
@@ -163,8 +163,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             body,
             ..
         } = envelope;
-        let sighting = sighting_of(&self.directory, now, *id, *sent_at, *src, *dest, body);
-        self.observer.lost(&sighting, why);
+        let event = message_event(&self.directory, now, *id, *sent_at, *src, *dest, body);
+        self.observer.lost(&event, why);
     }
 
     /// A message has arrived, unless the node that it is for is down.
@@ -177,15 +177,15 @@ impl<W: Workload, O: Observer> World<W, O> {
         body: &str,
         now: Duration,
     ) {
-        let sighting = sighting_of(&self.directory, now, id, sent_at, src, dest, body);
-        if matches!(dest, Endpoint::Node(node) if !self.lives.is_up(node)) {
-            return self.observer.lost(&sighting, Loss::NodeDown);
+        let event = message_event(&self.directory, now, id, sent_at, src, dest, body);
+        if matches!(dest, Endpoint::Node(node) if !self.node_states.is_up(node)) {
+            return self.observer.lost(&event, Loss::NodeDown);
         }
         self.received.count(src, dest);
-        self.observer.received(&sighting);
+        self.observer.received(&event);
         match (dest, src) {
             (Endpoint::Node(node), _) => {
-                write_line(&mut self.inboxes[node], &sighting);
+                write_line(&mut self.inboxes[node], &event);
                 if self.inboxes[node].len() > UNREAD_BYTES_MAX {
                     self.stopped_reading(node, now);
                 }
@@ -219,7 +219,7 @@ fn text(body: &[u8]) -> &str {
 }
 
 /// Writes a message as a node reads it.
-fn write_line(out: &mut Vec<u8>, message: &Sighting<'_>) {
+fn write_line(out: &mut Vec<u8>, message: &MessageEvent<'_>) {
     out.extend_from_slice(b"{\"id\":");
     message.id.encode(out);
     out.extend_from_slice(b",\"src\":");
@@ -241,7 +241,7 @@ impl Encode for NameList<'_> {
     }
 }
 
-fn sighting_of<'a>(
+fn message_event<'a>(
     directory: &'a Directory,
     at: Duration,
     id: u64,
@@ -249,8 +249,8 @@ fn sighting_of<'a>(
     src: Endpoint,
     dest: Endpoint,
     body: &'a str,
-) -> Sighting<'a> {
-    Sighting {
+) -> MessageEvent<'a> {
+    MessageEvent {
         at,
         id,
         sent_at,

@@ -1,9 +1,11 @@
+//! Why a run did not begin.
+
 use thiserror::Error;
 
-/// Why a run never began.
+/// Why a run did not begin.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum StartError {
-    /// Nodes did not answer in time what they were told before clients began.
+    /// Nodes did not answer `init` or the workload's introduction in time.
     #[error(
         "no {answer} from {nodes} within {timeout_s} s. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
          <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}"
@@ -11,41 +13,41 @@ pub enum StartError {
     NoAnswer {
         /// Their names.
         nodes: String,
-        /// The type of what they were told.
+        /// The type of the request.
         asked: &'static str,
-        /// The type of the answer that they owe.
+        /// The type of its answer.
         answer: &'static str,
         /// How long they had, in seconds.
         timeout_s: f64,
-        /// What one of them did wrong, each on a line of its own.
+        /// The protocol violations of one of them, each on a line of its own.
         instead: String,
     },
-    /// A node answered with something else.
-    #[error("{node} answered {asked} with what is no answer to it ({why}): {answer}")]
+    /// A node gave another answer.
+    #[error("{node} answered {asked} wrongly ({why}): {answer}")]
     Refused {
         /// Its name.
         node: String,
-        /// The type of what it was told.
+        /// The type of the request.
         asked: &'static str,
-        /// What it said.
+        /// The body of its answer.
         answer: String,
-        /// What is wrong with that, for a person.
+        /// What is wrong with it, in words.
         why: String,
     },
-    /// A node can answer nothing any longer.
+    /// A node can no longer answer.
     #[error(
         "{node} closed its stdout before the run began, and can't answer. Messages go there; does it, or what starts it, close or redirect it?{instead}"
     )]
     ClosedStdout {
         /// Its name.
         node: String,
-        /// What it did wrong before, each on a line of its own.
+        /// Its protocol violations before, each on a line of its own.
         instead: String,
     },
-    /// Someone wanted it to end.
+    /// The run was interrupted.
     #[error("interrupted before the run began; all nodes have been ended")]
     Interrupted,
-    /// A node was gone before all had answered.
+    /// A node ended before all had answered.
     #[error("{node} ended before the run began: {how}")]
     Exited {
         /// Its name.

@@ -52,11 +52,11 @@ fn run<W: Workload>(workload: W, mut printed: std::str::Lines<'_>) {
                 if message["body"]["type"] == "init" {
                     let body = json!({"type": "init_ok", "in_reply_to": id});
                     let answer = json!({"src": message["dest"], "dest": src, "body": body});
-                    world.heard(node, &answer.to_string(), now);
+                    world.on_line(node, &answer.to_string(), now);
                 } else if let Some(line) = printed.next() {
                     let src = src.as_str().expect("senders have names");
                     let line = line.replace('@', &id.to_string()).replace('#', src);
-                    world.heard(node, &line, now);
+                    world.on_line(node, &line, now);
                 }
             }
         }

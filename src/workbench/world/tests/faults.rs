@@ -5,13 +5,13 @@ use super::*;
 #[test]
 fn a_node_that_is_gone_ends_the_run() {
     let mut world = World::new(Echo, settings(1), ());
-    world.heard(
+    world.on_line(
         0,
         &echo(&json!({"src": "c0", "dest": "n0", "body": {"type": "init", "msg_id": 1}})),
         Duration::ZERO,
     );
     world.advance(Duration::ZERO);
-    world.exited(0, "exit status: 1", Duration::from_secs(2));
+    world.on_exit(0, "exit status: 1", Duration::from_secs(2));
     assert!(world.is_over());
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));
     assert!(record.is_cut_short);
@@ -36,7 +36,7 @@ fn a_node_that_stops_reading_ends_the_run_before_it_fills_the_memory() {
     world.advance(now);
     for (node, client) in [("n0", "c0"), ("n1", "c1")] {
         let init = json!({"src": client, "dest": node, "body": {"type": "init", "msg_id": 1}});
-        world.heard(usize::from(node == "n1"), &echo(&init), now);
+        world.on_line(usize::from(node == "n1"), &echo(&init), now);
     }
     world.advance(now);
     let mebibyte = "x".repeat(1 << 20);
@@ -44,7 +44,7 @@ fn a_node_that_stops_reading_ends_the_run_before_it_fills_the_memory() {
         json!({"src": "n0", "dest": "n1", "body": {"type": "news", "news": mebibyte}}).to_string();
     for _ in 0..UNREAD_BYTES_MAX >> 20 {
         assert!(!world.is_over());
-        world.heard(0, &line, Duration::from_secs(3));
+        world.on_line(0, &line, Duration::from_secs(3));
     }
     assert!(world.is_over());
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));

@@ -47,11 +47,11 @@ fn run<W: Workload>(
         let mut is_quiet = false;
         while !is_quiet {
             world.advance(now);
-            while let Some(order) = world.next_order() {
-                match order {
-                    Order::Pause(index) => assert!(paused.insert(index)),
-                    Order::Continue(index) => assert!(paused.remove(&index)),
-                    Order::Kill(index) | Order::Start(index) => {
+            while let Some(command) = world.next_command() {
+                match command {
+                    NodeCommand::Pause(index) => assert!(paused.insert(index)),
+                    NodeCommand::Continue(index) => assert!(paused.remove(&index)),
+                    NodeCommand::Kill(index) | NodeCommand::Start(index) => {
                         paused.remove(&index);
                     }
                 }
@@ -66,7 +66,7 @@ fn run<W: Workload>(
                     is_quiet = false;
                     let message = serde_json::from_slice(line).expect("a line of JSON");
                     for printed in node(index, &message) {
-                        world.heard(index, &printed, now);
+                        world.on_line(index, &printed, now);
                     }
                 }
             }
@@ -280,7 +280,7 @@ fn who_is_always_told_more_stops_asking_when_the_time_for_it_is_over() {
                 Some(kind) => json!({"type": format!("{kind}_ok")}),
                 None => panic!("a message has a type"),
             };
-            world.heard(0, &reply(&message, body), now);
+            world.on_line(0, &reply(&message, body), now);
         }
         now += Duration::from_millis(10);
     }

@@ -47,7 +47,7 @@ fn a_node_has_as_long_to_answer_init_as_is_said() {
                 }
             }
             for (_, node, answer) in answers.extract_if(.., |(at_s, ..)| *at_s <= now_s) {
-                world.heard(node, &answer, now);
+                world.on_line(node, &answer, now);
             }
             if begins == (world.progress(now).phase == "running") && now_s > 1 {
                 break;
@@ -81,7 +81,7 @@ fn joins(seed: u64, all_answer: bool) -> Vec<(u64, usize)> {
             joins.push((now.as_millis() as u64, node));
             if all_answer {
                 let init = serde_json::from_slice(&inbox).expect("a line of JSON");
-                world.heard(node, &echo(&init), now);
+                world.on_line(node, &echo(&init), now);
             }
         }
         now = world.next_deadline().unwrap_or(now);
@@ -115,9 +115,7 @@ fn a_run_does_not_begin_where_upstream_refuses_the_answer_to_the_introduction() 
     });
     let said = refused.err().expect("an error").to_string();
     assert!(
-        said.contains(
-            r#"answered topology with what is no answer to it (it has a field "topology""#
-        ),
+        said.contains(r#"answered topology wrongly (it has a field "topology""#),
         "{said}"
     );
 }

@@ -120,9 +120,9 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
 #[test]
 fn a_line_that_maelstrom_takes_in_another_way_does_not_make_a_node_mute() {
     let mut world = World::new(Echo, settings(1), ());
-    world.heard_unreadable(0, &LineError::NotUtf8(b"{\"a\": \"\xff\"}"));
+    world.on_unreadable_line(0, &LineError::NotUtf8(b"{\"a\": \"\xff\"}"));
     let init = json!({"src": "c0", "dest": "n0", "body": {"type": "init", "msg_id": 1}});
-    world.heard(0, &echo(&init), Duration::ZERO);
+    world.on_line(0, &echo(&init), Duration::ZERO);
     world.advance(Duration::ZERO);
     assert_eq!(world.progress(Duration::ZERO).phase, "running");
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));

@@ -1,4 +1,4 @@
-//! The lives of nodes: which have joined and are up, which have answered `init`, and what the driver is to do with them.
+//! The state of each node (joined, up, paused, mute, ready), and the commands that the driver has to carry out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,68 +15,68 @@ const JOIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long the second node waits at most to join until the first has answered its `init`.
 ///
-/// Thus a node that speaks to others as soon as it has its own `init` is found out, however long it takes to start. A run
-/// begins no later for it: the processes of all nodes start at once.
+/// A node that sends to others as soon as it has its own `init` does so before they have joined, however long it takes
+/// to start. A run does not begin later because of this wait: the processes of all nodes start at once.
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// What a driver is to do with a node, given by its index.
+/// What the driver has to do with a node, given by its index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// End it at once, without its getting to know.
+pub enum NodeCommand {
+    /// End it at once, by a signal that it can't catch.
     Kill(usize),
-    /// Start it anew, with nothing that it knew before.
+    /// Start a new incarnation, without the memory of the earlier one.
     Start(usize),
-    /// Stop it where it stands, until it is told to continue.
+    /// Stop it until it is continued.
     Pause(usize),
-    /// Let it go on.
+    /// Continue it after a pause.
     Continue(usize),
 }
 
-/// The lives of all nodes.
-pub(super) struct Lives {
-    nodes: Vec<Life>,
-    /// Who is yet to join the network, in that order.
+/// The states of all nodes.
+pub(super) struct NodeStates {
+    nodes: Vec<NodeState>,
+    /// The nodes that have not joined the network yet, in the order in which they will.
     absent: VecDeque<usize>,
-    /// When the next of them joins.
+    /// When the first of `absent` joins.
     next_join_at: Duration,
     init_timeout: Duration,
-    orders: VecDeque<Order>,
+    commands: VecDeque<NodeCommand>,
 }
 
-/// The present life of a node.
-struct Life {
+/// The state of a node's present incarnation.
+struct NodeState {
     is_up: bool,
     is_paused: bool,
-    /// What it prints is no longer read.
+    /// Whether its output is ignored, after a message that Maelstrom's network does not survive.
     is_mute: bool,
-    /// The message id of this life's `init`: 1 in the first, and one more in each that follows.
+    /// The message id of this incarnation's `init`: 1 for the first, and one more for each that follows.
     init_msg_id: i64,
-    /// By when `init` is to be answered, until it is.
+    /// When `init` has to be answered; none once it is.
     unready_until: Option<Duration>,
 }
 
-impl Lives {
-    /// Nodes join one after the other, the first at time zero. Each has so much time to answer its `init`.
+impl NodeStates {
+    /// Nodes join one after the other, the first at time zero. Each has `init_timeout` to answer its `init`.
     pub(super) fn new(node_count: usize, init_timeout: Duration, random: &mut Random) -> Self {
         let mut absent: VecDeque<usize> = (0..node_count).collect();
         absent.make_contiguous().shuffle(random);
-        let first = |_| Life {
+        let first = |_| NodeState {
             is_up: false,
             is_paused: false,
             is_mute: false,
             init_msg_id: 1,
             unready_until: None,
         };
-        Lives {
+        NodeStates {
             nodes: (0..node_count).map(first).collect(),
             absent,
             next_join_at: Duration::ZERO,
             init_timeout,
-            orders: VecDeque::new(),
+            commands: VecDeque::new(),
         }
     }
 
-    /// Lets the next node join that is to have joined by now. Gives it with the message id of its `init`.
+    /// Lets the next node join if it is due. Returns its index and the message id of its `init`.
     pub(super) fn join(&mut self, now: Duration) -> Option<(usize, i64)> {
         if now < self.next_join_at {
             return None;
@@ -89,58 +89,58 @@ impl Lives {
             } else {
                 JOIN_INTERVAL
             };
-        let life = &mut self.nodes[node];
-        life.is_up = true;
-        life.unready_until = Some(now + self.init_timeout);
-        Some((node, life.init_msg_id))
+        let state = &mut self.nodes[node];
+        state.is_up = true;
+        state.unready_until = Some(now + self.init_timeout);
+        Some((node, state.init_msg_id))
     }
 
-    /// Whether a node is in the network: one that was killed still is.
+    /// Whether a node has joined the network. It stays there when it is killed.
     pub(super) fn has_joined(&self, node: usize) -> bool {
         !self.absent.contains(&node)
     }
 
-    /// Reads no more of what a node prints in this life.
+    /// Ignores the output of a node's present incarnation from now on.
     pub(super) fn mute(&mut self, node: usize) {
         self.nodes[node].is_mute = true;
     }
 
-    /// Whether what a node prints is no longer read.
+    /// Whether a node's output is ignored.
     pub(super) fn is_mute(&self, node: usize) -> bool {
         self.nodes[node].is_mute
     }
 
-    /// Whether a node gets messages; while it is paused they wait for it.
+    /// Whether a node receives messages. Those of a paused node wait in its inbox.
     pub(super) fn is_up(&self, node: usize) -> bool {
         self.nodes[node].is_up
     }
 
-    /// The next thing to do for the driver.
-    pub(super) fn next_order(&mut self) -> Option<Order> {
-        self.orders.pop_front()
+    /// The next command for the driver.
+    pub(super) fn next_command(&mut self) -> Option<NodeCommand> {
+        self.commands.pop_front()
     }
 
     pub(super) fn kill(&mut self, node: usize) {
-        let life = &mut self.nodes[node];
-        life.is_up = false;
-        life.unready_until = None;
-        self.orders.push_back(Order::Kill(node));
+        let state = &mut self.nodes[node];
+        state.is_up = false;
+        state.unready_until = None;
+        self.commands.push_back(NodeCommand::Kill(node));
     }
 
-    /// Starts all nodes that are down. Gives them, each with the message id of its `init`.
+    /// Starts all nodes that are down. Returns their indices, each with the message id of its `init`.
     pub(super) fn start_all(&mut self, now: Duration) -> Vec<(usize, i64)> {
         let mut started = Vec::new();
-        for (node, life) in self.nodes.iter_mut().enumerate() {
-            if !life.is_up {
-                *life = Life {
+        for (node, state) in self.nodes.iter_mut().enumerate() {
+            if !state.is_up {
+                *state = NodeState {
                     is_up: true,
                     is_paused: false,
                     is_mute: false,
-                    init_msg_id: life.init_msg_id + 1,
+                    init_msg_id: state.init_msg_id + 1,
                     unready_until: Some(now + self.init_timeout),
                 };
-                self.orders.push_back(Order::Start(node));
-                started.push((node, life.init_msg_id));
+                self.commands.push_back(NodeCommand::Start(node));
+                started.push((node, state.init_msg_id));
             }
         }
         started
@@ -148,38 +148,38 @@ impl Lives {
 
     /// Pauses a node, if it is up.
     pub(super) fn pause(&mut self, node: usize) {
-        let life = &mut self.nodes[node];
-        if life.is_up && !life.is_paused {
-            life.is_paused = true;
-            self.orders.push_back(Order::Pause(node));
+        let state = &mut self.nodes[node];
+        if state.is_up && !state.is_paused {
+            state.is_paused = true;
+            self.commands.push_back(NodeCommand::Pause(node));
         }
     }
 
     pub(super) fn continue_all(&mut self) {
-        for (node, life) in self.nodes.iter_mut().enumerate() {
-            if life.is_up && life.is_paused {
-                life.is_paused = false;
-                self.orders.push_back(Order::Continue(node));
+        for (node, state) in self.nodes.iter_mut().enumerate() {
+            if state.is_up && state.is_paused {
+                state.is_paused = false;
+                self.commands.push_back(NodeCommand::Continue(node));
             }
         }
     }
 
-    /// Whether that is the `init` of this life or of an earlier one.
+    /// Whether `init_msg_id` is that of the `init` of this or an earlier incarnation.
     pub(super) fn has_init(&self, node: usize, init_msg_id: i64) -> bool {
         (1..=self.nodes[node].init_msg_id).contains(&init_msg_id)
     }
 
-    /// Whether that is the `init` of this life.
+    /// Whether `init_msg_id` is that of the `init` of the present incarnation.
     pub(super) fn is_current(&self, node: usize, init_msg_id: i64) -> bool {
         self.nodes[node].init_msg_id == init_msg_id
     }
 
-    /// Whether a node has not yet answered the `init` of this life.
+    /// Whether a node has not yet answered the `init` of its present incarnation.
     pub(super) fn is_unready(&self, node: usize) -> bool {
         self.nodes[node].unready_until.is_some()
     }
 
-    /// A node has answered the `init` of this life.
+    /// Takes note that a node has answered the `init` of its present incarnation.
     pub(super) fn ready(&mut self, node: usize, now: Duration) {
         self.nodes[node].unready_until = None;
         self.next_join_at = self.next_join_at.min(now + JOIN_INTERVAL);
@@ -190,7 +190,7 @@ impl Lives {
         (0..self.nodes.len()).filter(|&node| !self.has_joined(node) || self.is_unready(node))
     }
 
-    /// When the next node joins or, if all have, the last that has not answered `init` will have had its time.
+    /// When the next node joins or, if all have joined, when the time to answer `init` is over for the last of them.
     pub(super) fn start_deadline(&self) -> Option<Duration> {
         match self.absent.is_empty() {
             true => self.unready_until(),
@@ -198,11 +198,11 @@ impl Lives {
         }
     }
 
-    /// When the last of the nodes that have joined and not answered `init` will have had its time.
+    /// When the time to answer `init` is over for the last of the nodes that have joined.
     pub(super) fn unready_until(&self) -> Option<Duration> {
         self.nodes
             .iter()
-            .filter_map(|life| life.unready_until)
+            .filter_map(|state| state.unready_until)
             .max()
     }
 }
