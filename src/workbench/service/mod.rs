@@ -193,3 +193,28 @@ fn answer(
 fn no_such_key() -> Error {
     Error::new(ErrorCode::KEY_DOES_NOT_EXIST, "key does not exist")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workbench::random::Stream;
+
+    #[test]
+    fn the_id_of_a_request_is_given_back_as_it_came() {
+        let random = Stream::Services.seeded(1);
+        let mut services = Services::new(SequentialStore::Maelstrom, random);
+        let oracle = services.addresses().position(|name| name == "lin-tso");
+        let oracle = oracle.expect("a service");
+        for id in ["9223372036854775808", "-1180591620717411303425", "1.0"] {
+            for kind in ["ts", "sing"] {
+                let mut out = Vec::new();
+                let request = format!(r#"{{"type":"{kind}","msg_id":{id}}}"#);
+                let handled = services.handle(oracle, Endpoint::Node(0), &request, &mut out);
+                handled.expect("a request with a type");
+                let answer = String::from_utf8(out).expect("JSON");
+                let in_reply_to = format!(r#""in_reply_to":{id}}}"#);
+                assert!(answer.ends_with(&in_reply_to), "{answer}");
+            }
+        }
+    }
+}

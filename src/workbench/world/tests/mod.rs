@@ -250,6 +250,40 @@ fn a_node_reaches_the_services_under_their_addresses_whatever_its_ids_look_like(
 }
 
 #[test]
+fn what_nodes_send_each_other_arrives_as_it_was_written() {
+    let body = r#"{"type":"x","msg_id":9223372036854775808,"in_reply_to":-1180591620717411303425,"y":[1.0, null]}"#;
+    let mut world = World::new(Echo, settings(2), ());
+    let (mut now, mut heard) = (Duration::ZERO, Vec::new());
+    let mut inits = 0;
+    while inits < 2 {
+        world.advance(now);
+        for node in 0..2 {
+            let lines = std::mem::take(world.inbox(node));
+            for line in lines.split(|&byte| byte == b'\n') {
+                let Ok(init) = serde_json::from_slice(line) else {
+                    continue;
+                };
+                world.on_line(node, &echo(&init), now);
+                inits += 1;
+            }
+        }
+        now = world.next_deadline().unwrap_or(now);
+    }
+    world.on_line(
+        0,
+        &format!(r#"{{"src":"n0","dest":"n1","body":{body}}}"#),
+        now,
+    );
+    while !heard.ends_with(b"\n") {
+        now = world.next_deadline().expect("a message on its way");
+        world.advance(now);
+        heard.append(world.inbox(1));
+    }
+    let heard = String::from_utf8(heard).expect("text");
+    assert!(heard.contains(body), "{heard}");
+}
+
+#[test]
 fn who_is_always_told_more_stops_asking_when_the_time_for_it_is_over() {
     let limits = KeyLimits {
         key_count: 1,
