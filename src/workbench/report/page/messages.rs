@@ -105,11 +105,13 @@ struct Line<'a> {
 
 /// What links a message to others. A node may put anything there.
 #[derive(Default, Deserialize)]
-struct Links {
+struct Links<'a> {
     #[serde(rename = "type")]
     kind: Option<Value>,
-    msg_id: Option<Value>,
-    in_reply_to: Option<Value>,
+    #[serde(borrow)]
+    msg_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    in_reply_to: Option<&'a RawValue>,
 }
 
 #[derive(Default)]
@@ -153,7 +155,7 @@ impl MessageColumns {
     }
 
     fn push(&mut self, line: &Line<'_>, tables: &mut Tables) {
-        let links: Links = serde_json::from_str(line.body.get()).unwrap_or_default();
+        let links: Links<'_> = serde_json::from_str(line.body.get()).unwrap_or_default();
         let kind = match &links.kind {
             Some(Value::String(kind)) => words::clipped(kind.as_bytes()),
             _ => String::from("(no type)"),
@@ -165,13 +167,50 @@ impl MessageColumns {
         self.dest.push(tables.names.number(&line.dest));
         self.kind.push(tables.kinds.number(&kind));
         self.fate.push(tables.fates.number(&line.fate));
-        self.msg_id.push(links.msg_id.filter(is_plain));
-        self.in_reply_to.push(links.in_reply_to.filter(is_plain));
+        self.msg_id.push(links.msg_id.and_then(id));
+        self.in_reply_to.push(links.in_reply_to.and_then(id));
         self.body.push(words::clipped(line.body.get().as_bytes()));
     }
 }
 
-/// Whether a value can be a message's id.
-fn is_plain(value: &Value) -> bool {
-    value.is_number() || value.as_str().is_some_and(|text| text.len() <= 100)
+/// The id of a message as the page has it: a number is text where JavaScript would round it. `None` if it is no id.
+fn id(value: &RawValue) -> Option<Value> {
+    const EXACT: Range<i64> = -(1 << 53) + 1..1 << 53;
+    let text = value.get();
+    if let Ok(number) = text.parse()
+        && EXACT.contains(&number)
+    {
+        return Some(number.into());
+    }
+    match serde_json::from_str(text).ok()? {
+        Value::Number(_) => Some(text.into()),
+        Value::String(name) if name.len() <= 100 => Some(name.into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_javascript_would_round_are_text() {
+        for (text, expected) in [
+            ("7", Some(json!(7))),
+            ("9007199254740991", Some(json!(9_007_199_254_740_991_i64))),
+            ("9007199254740992", Some(json!("9007199254740992"))),
+            ("9007199254740993", Some(json!("9007199254740993"))),
+            (
+                "-1180591620717411303425",
+                Some(json!("-1180591620717411303425")),
+            ),
+            (r#""one""#, Some(json!("one"))),
+            ("[1]", None),
+        ] {
+            let value = serde_json::from_str(text).expect("JSON");
+            assert_eq!(id(value), expected);
+        }
+    }
 }
