@@ -1,5 +1,5 @@
 use alloc::{vec, vec::Vec};
-use core::{fmt, str};
+use core::{fmt, mem, ops::Range, str};
 
 /// The longest line that is read by default: 1 MiB.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -10,23 +10,23 @@ const READ_BYTES: usize = 64 << 10;
 /// Cuts bytes into lines.
 ///
 /// Fill [`space`](Self::space), say how much with [`filled`](Self::filled), take the complete lines with
-/// [`lines`](Self::lines). What is left of an unfinished line waits for its rest. The buffer grows only for a line
-/// that needs it, and never beyond the limit of a line and one read.
+/// [`next_line`](Self::next_line). The buffer grows only for a line that needs it, and never beyond the limit of a line
+/// and one read.
 ///
 /// ```
 /// let mut reader = eddy::protocol::LineReader::new(100);
 /// reader.space()[..9].copy_from_slice(b"one\ntwo\nt");
 /// reader.filled(9);
-/// let lines: Vec<_> = reader.lines().collect();
-/// assert_eq!(lines, [Ok("one"), Ok("two")]);
+/// assert_eq!(reader.next_line(), Some(Ok("one")));
+/// assert_eq!(reader.next_line(), Some(Ok("two")));
+/// assert_eq!(reader.next_line(), None);
 /// ```
 pub struct LineReader {
     buffer: Vec<u8>,
     /// `buffer[start..end]` is read and not yet taken.
     start: usize,
     end: usize,
-    /// `buffer[start..searched]`, if there is such a part, holds no newline: a long line that comes in small pieces is
-    /// looked through once.
+    /// `buffer[start..searched]` holds no newline: a long line that comes in small pieces is looked through once.
     searched: usize,
     line_bytes_max: usize,
     /// The rest of a line that was too long is being thrown away.
@@ -77,7 +77,7 @@ impl LineReader {
             (self.start, self.end, self.searched) = (0, 0, 0);
         } else if self.end + READ_BYTES > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
-            self.searched = self.searched.saturating_sub(self.start);
+            self.searched -= self.start;
             (self.start, self.end) = (0, self.end - self.start);
             if self.end + READ_BYTES > self.buffer.len() {
                 let most = self.line_bytes_max.saturating_add(READ_BYTES);
@@ -98,124 +98,47 @@ impl LineReader {
         self.end += count;
     }
 
-    /// The complete lines at hand, without their newlines. Those not taken are there again at the next call.
-    pub fn lines(&mut self) -> Lines<'_> {
-        let bytes = &self.buffer[self.start..self.end];
-        let searched = self.searched.saturating_sub(self.start);
-        let newline = bytes[searched..].iter().rposition(|&byte| byte == b'\n');
-        let complete = newline.map_or(0, |newline| searched + newline + 1);
-        if complete == 0 {
-            self.searched = self.end;
+    /// Takes the next complete line, without its newline. What is left when there is none waits for its rest.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError`] when the line is too long or not UTF-8. The lines after it are not affected.
+    pub fn next_line(&mut self) -> Option<Result<&str, LineError<'_>>> {
+        while let Some(newline) = find_newline(&self.buffer[self.searched..self.end]) {
+            let line = self.start..self.searched + newline;
+            self.start = line.end + 1;
+            self.searched = self.start;
+            if !mem::take(&mut self.skipping) {
+                return Some(self.check(line));
+            }
         }
-        let unfinished_bytes = bytes.len() - complete;
-        let mut lines = Lines {
-            text: "",
-            bytes: &bytes[..complete],
-            start: &mut self.start,
-            skipping: &mut self.skipping,
-            line_bytes_max: self.line_bytes_max,
-            cut: None,
-        };
-        if *lines.skipping && complete == 0 {
-            *lines.start += unfinished_bytes;
-        } else if unfinished_bytes > self.line_bytes_max {
-            lines.cut = Some(unfinished_bytes);
-        }
-        lines
-    }
-
-    /// The last line, when the input has ended without a newline.
-    pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
-        let rest = &self.buffer[self.start..self.end];
-        self.start = self.end;
-        if rest.is_empty() || core::mem::take(&mut self.skipping) {
+        self.searched = self.end;
+        if !self.skipping && self.end - self.start <= self.line_bytes_max {
             return None;
         }
-        if rest.len() > self.line_bytes_max {
-            return Some(Err(LineError::TooLong(self.line_bytes_max)));
-        }
-        Some(str::from_utf8(rest).map_err(|_| LineError::NotUtf8(rest)))
+        self.start = self.end;
+        let was_skipping = mem::replace(&mut self.skipping, true);
+        (!was_skipping).then_some(Err(LineError::TooLong(self.line_bytes_max)))
     }
-}
 
-/// The complete lines of a [`LineReader`], each checked for length and UTF-8.
-pub struct Lines<'a> {
-    /// Lines known to be UTF-8: one check serves a whole chunk.
-    text: &'a str,
-    /// Complete lines not checked yet.
-    bytes: &'a [u8],
-    start: &'a mut usize,
-    skipping: &'a mut bool,
-    line_bytes_max: usize,
-    /// The unfinished line behind the complete ones is too long already; so many bytes of it are here.
-    cut: Option<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn check_more(&mut self) -> Option<LineError<'a>> {
-        let good = match str::from_utf8(self.bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let (good, _) = self.bytes.split_at(error.valid_up_to());
-                let whole_lines = good
-                    .iter()
-                    .rposition(|&byte| byte == b'\n')
-                    .map_or(0, |newline| newline + 1);
-                str::from_utf8(&good[..whole_lines]).expect("checked by the call before")
-            }
-        };
-        self.text = good;
-        self.bytes = &self.bytes[good.len()..];
-        if good.is_empty() {
-            let newline = self
-                .bytes
-                .iter()
-                .position(|&byte| byte == b'\n')
-                .expect("complete lines end in a newline");
-            let line = &self.bytes[..newline];
-            self.bytes = &self.bytes[newline + 1..];
-            *self.start += newline + 1;
-            // Whether it came in one piece must make no difference.
-            return Some(match newline > self.line_bytes_max {
-                true => LineError::TooLong(self.line_bytes_max),
-                false => LineError::NotUtf8(line),
-            });
-        }
-        None
+    /// Takes the last line, when the input has ended without a newline.
+    ///
+    /// # Errors
+    ///
+    /// As for [`next_line`](Self::next_line).
+    pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
+        let rest = self.start..self.end;
+        (self.start, self.searched) = (self.end, self.end);
+        let is_line = !rest.is_empty() && !mem::take(&mut self.skipping);
+        is_line.then(|| self.check(rest))
     }
-}
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a str, LineError<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.text.is_empty()
-                && !self.bytes.is_empty()
-                && let Some(error) = self.check_more()
-            {
-                if core::mem::take(self.skipping) {
-                    continue;
-                }
-                return Some(Err(error));
-            }
-            let Some(newline) = find_newline(self.text.as_bytes()) else {
-                let cut = self.cut.take()?;
-                *self.start += cut;
-                *self.skipping = true;
-                return Some(Err(LineError::TooLong(self.line_bytes_max)));
-            };
-            let line = &self.text[..newline];
-            self.text = &self.text[newline + 1..];
-            *self.start += line.len() + 1;
-            if core::mem::take(self.skipping) {
-                continue;
-            }
-            if line.len() > self.line_bytes_max {
-                return Some(Err(LineError::TooLong(self.line_bytes_max)));
-            }
-            return Some(Ok(line));
+    fn check(&self, line: Range<usize>) -> Result<&str, LineError<'_>> {
+        let line = &self.buffer[line];
+        if line.len() > self.line_bytes_max {
+            return Err(LineError::TooLong(self.line_bytes_max));
         }
+        str::from_utf8(line).map_err(|_| LineError::NotUtf8(line))
     }
 }
 

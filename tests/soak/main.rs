@@ -164,7 +164,7 @@ impl Soak {
         for part in [noise, line, "\n"] {
             self.reader.space()[..part.len()].copy_from_slice(part.as_bytes());
             self.reader.filled(part.len());
-            for line in self.reader.lines() {
+            while let Some(line) = self.reader.next_line() {
                 // What means nothing is refused.
                 let _ = self
                     .node

@@ -373,7 +373,9 @@ fn read(
         }
         Ok(count) => {
             reader.filled(count);
-            reader.lines().for_each(hear);
+            while let Some(line) = reader.next_line() {
+                hear(line);
+            }
         }
         Err(error) if error.kind() == ErrorKind::WouldBlock => *has_more = false,
         Err(error) if error.kind() == ErrorKind::Interrupted => {}

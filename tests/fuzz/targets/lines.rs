@@ -29,7 +29,9 @@ fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Line> {
         space[..count].copy_from_slice(&rest[..count]);
         rest = &rest[count..];
         reader.filled(count);
-        lines.extend(reader.lines().map(owned));
+        while let Some(line) = reader.next_line() {
+            lines.push(owned(line));
+        }
     }
     lines.extend(reader.rest().map(owned));
     lines
