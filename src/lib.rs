@@ -120,7 +120,7 @@
 //! use core::time::Duration;
 //! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
 //! use eddy::node::{Context, LATE, Limits, Node, Random, Requests, Workload};
-//! use eddy::protocol::{Encode, Error, Json, Message};
+//! use eddy::protocol::{Encode, Error, Json, Message, Name};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::value::RawValue;
 //!
@@ -204,7 +204,7 @@
 //! impl Workload for Visited {
 //!     type Fields<'a> = Fields<'a>;
 //!
-//!     fn init(&mut self, node_id: &str, _node_ids: &[std::borrow::Cow<'_, str>]) {
+//!     fn init(&mut self, node_id: &str, _peers: &[Name]) {
 //!         let key = format!("visits/{node_id}");
 //!         self.register = Some(self.registers.open(&key, ()));
 //!     }

@@ -56,13 +56,13 @@ mod link;
 mod message;
 mod topology;
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde_json::value::RawValue;
 
 use crate::node::{Context, Outbox, Random, START_WAIT};
-use crate::protocol::{Encode, Error, ErrorCode, Message};
+use crate::protocol::{Encode, Error, ErrorCode, Message, Name};
 
 use link::{Link, Request};
 use topology::Contact;
@@ -196,21 +196,16 @@ impl<R: Replica> Gossip<R> {
         &mut self.replica
     }
 
-    /// Takes this node's id and those of all nodes.
-    pub fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        let mut node_ids = node_ids.to_vec();
-        node_ids.push(node_id.into());
-        node_ids.sort_unstable();
-        node_ids.dedup();
-        let count = node_ids.len();
-        let own = node_ids.partition_point(|other| **other < *node_id);
-        for (number, other) in node_ids.iter().enumerate() {
-            if number != own {
-                let mut link = Link::new((&**other).into(), self.options.retry_timeout);
-                let contact = self.options.topology.contact(own, number, count);
-                link.set_contact(contact, self.pace(contact, count));
-                self.links.push(link);
-            }
+    /// Takes this node's id and those of all others, each once and in order.
+    pub fn init(&mut self, node_id: &str, peers: &[Name]) {
+        let count = peers.len() + 1;
+        let own = peers.partition_point(|peer| peer.as_str() < node_id);
+        for (index, peer) in peers.iter().enumerate() {
+            let number = index + usize::from(index >= own);
+            let mut link = Link::new(peer.clone(), self.options.retry_timeout);
+            let contact = self.options.topology.contact(own, number, count);
+            link.set_contact(contact, self.pace(contact, count));
+            self.links.push(link);
         }
     }
 

@@ -1,4 +1,4 @@
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::node::Applied;
 use crate::protocol::Error;
@@ -11,14 +11,14 @@ use crate::protocol::Error;
 /// An operation is known by the id of its [request](crate::node::Requests); `T` is what has to be changed.
 #[derive(Debug)]
 pub struct Queue<T> {
-    operations: VecDeque<(i64, T)>,
+    operations: Vec<(i64, T)>,
     in_flight: usize,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Queue {
-            operations: VecDeque::new(),
+            operations: Vec::new(),
             in_flight: 0,
         }
     }
@@ -27,7 +27,7 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     /// Adds an operation to those that wait for the next batch.
     pub fn push(&mut self, request: i64, operation: T) {
-        self.operations.push_back((request, operation));
+        self.operations.push((request, operation));
     }
 
     /// Whether there is no operation, in flight or waiting.
@@ -48,13 +48,13 @@ impl<T> Queue<T> {
 
     /// The batch in flight.
     pub fn in_flight(&self) -> impl Iterator<Item = &T> {
-        let batch = self.operations.iter().take(self.in_flight);
+        let batch = self.operations[..self.in_flight].iter();
         batch.map(|(_, operation)| operation)
     }
 
     /// The requests of the batch in flight.
     pub fn requests_in_flight(&self) -> impl Iterator<Item = i64> {
-        let batch = self.operations.iter().take(self.in_flight);
+        let batch = self.operations[..self.in_flight].iter();
         batch.map(|(request, _)| *request)
     }
 
@@ -72,12 +72,12 @@ impl<T> Queue<T> {
 
     /// Gives up an operation. It is taken out unless it is in flight; then it may be applied.
     pub fn withdraw(&mut self, request: i64) -> Applied {
-        let mut waiting = self.operations.range(self.in_flight..);
-        let index = waiting.position(|(waiting, _)| *waiting == request);
-        match index.and_then(|index| self.operations.remove(self.in_flight + index)) {
-            Some(_) => Applied::Never,
-            None => Applied::Perhaps,
-        }
+        let mut waiting = self.operations[self.in_flight..].iter();
+        let Some(index) = waiting.position(|(waiting, _)| *waiting == request) else {
+            return Applied::Perhaps;
+        };
+        self.operations.remove(self.in_flight + index);
+        Applied::Never
     }
 
     /// Takes out the operations that `is_refused` says so of. None may be in flight.
@@ -103,8 +103,6 @@ impl<T> Queue<T> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
     use crate::protocol::ErrorCode;
 

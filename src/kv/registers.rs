@@ -1,4 +1,4 @@
-use alloc::{boxed::Box, string::String};
+use alloc::string::String;
 use core::{mem, time::Duration};
 
 use serde_json::value::RawValue;
@@ -7,7 +7,7 @@ use slab::Slab;
 use super::Register;
 use super::service::{Answer, Service};
 use crate::node::{Context, Limits, Pending, Random, RetryPolicy};
-use crate::protocol::{Encode, ErrorCode, Message, to_raw_value};
+use crate::protocol::{Encode, ErrorCode, Message, to_json};
 
 /// Where an operation stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ pub struct Registers<R, T> {
 #[derive(Debug)]
 struct Copied<R, T> {
     /// As JSON.
-    key: Box<RawValue>,
+    key: String,
     name: T,
     /// The newest value that this node knows, if it knows one.
     known: R,
@@ -119,9 +119,9 @@ impl<R: Register, T: Clone> Registers<R, T> {
     }
 
     /// Starts to keep a copy of the register under `key`, which the workload calls `name`.
-    pub fn open<K: Encode + ?Sized>(&mut self, key: &K, name: T) -> RegisterId {
+    pub fn open(&mut self, key: &dyn Encode, name: T) -> RegisterId {
         RegisterId(self.copies.insert(Copied {
-            key: to_raw_value(key),
+            key: to_json(key),
             name,
             known: R::default(),
             is_known: false,

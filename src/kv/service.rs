@@ -1,7 +1,7 @@
 use serde_json::value::RawValue;
 
 use crate::node::Outbox;
-use crate::protocol::{Encode, ErrorCode, Message, Name};
+use crate::protocol::{Encode, ErrorCode, Message, Name, Raw};
 
 /// A key-value service: `seq-kv`, `lin-kv` or another that speaks the same messages.
 #[derive(Debug)]
@@ -24,27 +24,27 @@ pub(super) enum Answer<'a> {
 }
 
 impl Service {
-    pub(super) fn read(&self, key: &RawValue, id: i64, outbox: &mut Outbox) {
+    pub(super) fn read(&self, key: &str, id: i64, outbox: &mut Outbox) {
         let request = outbox.send(&self.0, "read");
-        request.field("key", key).field("msg_id", id);
+        request.field("key", Raw(key)).field("msg_id", id);
     }
 
     /// Sets a key, whatever it holds.
-    pub(super) fn write(&self, key: &RawValue, value: &dyn Encode, id: i64, outbox: &mut Outbox) {
-        let request = outbox.send(&self.0, "write").field("key", key);
+    pub(super) fn write(&self, key: &str, value: &dyn Encode, id: i64, outbox: &mut Outbox) {
+        let request = outbox.send(&self.0, "write").field("key", Raw(key));
         request.field("value", value).field("msg_id", id);
     }
 
     /// Sets a key to `to` if it holds `from`, or, with `create`, if it isn't there.
     pub(super) fn cas(
         &self,
-        key: &RawValue,
+        key: &str,
         (from, to): (&dyn Encode, &dyn Encode),
         create: bool,
         id: i64,
         outbox: &mut Outbox,
     ) {
-        let request = outbox.send(&self.0, "cas").field("key", key);
+        let request = outbox.send(&self.0, "cas").field("key", Raw(key));
         let request = request.field("from", from).field("to", to);
         let request = match create {
             true => request.field("create_if_not_exists", true),

@@ -30,12 +30,12 @@ mod random;
 mod requests;
 mod retry;
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::{borrow::Cow, collections::BinaryHeap, vec::Vec};
 use core::{fmt, time::Duration};
 
 use serde::Deserialize;
 
-use crate::protocol::{Error, ErrorCode, Message};
+use crate::protocol::{Error, ErrorCode, Message, Name};
 
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
@@ -61,9 +61,10 @@ pub trait Workload {
     /// [`serde::de::IgnoredAny`] if there are none.
     type Fields<'a>: Deserialize<'a>;
 
-    /// The node has learnt its own id and everyone's. Called once, before any message.
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        let _ = (node_id, node_ids);
+    /// The node has learnt its own id and those of all other nodes, each once and in the same order everywhere. Called
+    /// once, before any message.
+    fn init(&mut self, node_id: &str, peers: &[Name]) {
+        let _ = (node_id, peers);
     }
 
     /// How long after its `init` the node begins to send if no message makes it do so before: see
@@ -227,7 +228,12 @@ impl<W: Workload> Node<W> {
         if !self.outbox.is_initialised() {
             self.outbox.init(node_id);
             self.silent_until = Some(now.saturating_add(self.workload.start_wait()));
-            self.workload.init(node_id, node_ids);
+            let peers = node_ids.iter().filter(|other| *other != node_id);
+            // A heap sorts with less code than `sort` brings along.
+            let peers: BinaryHeap<Name> = peers.map(|peer| (&**peer).into()).collect();
+            let mut peers = peers.into_sorted_vec();
+            peers.dedup();
+            self.workload.init(node_id, &peers);
         }
         self.outbox.reply(request, "init_ok");
         Ok(())

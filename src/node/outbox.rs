@@ -70,12 +70,7 @@ impl Outbox {
     }
 
     /// Answers a request with an error, if it has a `msg_id`. A text beyond 500 bytes is cut off.
-    pub(super) fn error(
-        &mut self,
-        dest: &(impl Id + ?Sized),
-        msg_id: Option<&MessageId>,
-        error: &Error,
-    ) {
+    pub(super) fn error(&mut self, dest: &str, msg_id: Option<&MessageId>, error: &Error) {
         let text_bytes = error.text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
         self.answer(dest, msg_id, "error")
             .field("code", error.code.0)

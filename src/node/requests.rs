@@ -165,7 +165,7 @@ impl<T> Request<T> {
 
     /// Answers with an error, which must be true: no definite one if the operation may be applied.
     pub fn fail(&self, error: &Error, outbox: &mut Outbox) {
-        outbox.error(&self.client, self.msg_id.as_ref(), error);
+        outbox.error(self.client.as_str(), self.msg_id.as_ref(), error);
     }
 
     /// Answers that no result came, for the reason `why`.

@@ -12,11 +12,15 @@ pub trait Encode {
 }
 
 /// The JSON of a value by itself.
-pub fn to_raw_value(value: &(impl Encode + ?Sized)) -> Box<RawValue> {
+pub fn to_json(value: &dyn Encode) -> String {
     let mut json = Vec::new();
     value.encode(&mut json);
-    let json = String::from_utf8(json).expect("JSON is UTF-8");
-    RawValue::from_string(json).expect("what encodes itself is JSON")
+    String::from_utf8(json).expect("JSON is UTF-8")
+}
+
+/// The JSON of a value by itself, as serde_json keeps JSON.
+pub fn to_raw_value(value: &dyn Encode) -> Box<RawValue> {
+    RawValue::from_string(to_json(value)).expect("what encodes itself is JSON")
 }
 
 /// The beginning of every message of one sender, encoded once.
@@ -181,6 +185,15 @@ impl<I: Iterator<Item = (K, V)> + Clone, K: Id, V: Encode> Encode for Object<I> 
         for (name, value) in self.0.clone() {
             object.field(&name, value);
         }
+    }
+}
+
+/// JSON that is written as it is.
+pub struct Raw<'a>(pub &'a str);
+
+impl Encode for Raw<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_bytes());
     }
 }
 

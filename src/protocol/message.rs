@@ -72,6 +72,8 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
         })
     }
 
+    // Called twice, and large.
+    #[inline(never)]
     fn read(line: &'a str, numbers: Numbers) -> Result<Self, serde_json::Error> {
         let mut header = Message::default();
         let fields = header.read_into(line, numbers)?;

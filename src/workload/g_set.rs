@@ -4,7 +4,6 @@
 //! the same [gossip], the same cost and the same limits. A read holds everything that was added at this
 //! node, and sooner or later what was added anywhere.
 
-use alloc::borrow::Cow;
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use serde_json::value::RawValue;
 use super::values::Values;
 use crate::gossip::{self, Gossip, Options};
 use crate::node::{Context, Outbox, Workload};
-use crate::protocol::{Error, Message, present};
+use crate::protocol::{Error, Message, Name, present};
 
 /// The grow-only set.
 pub struct GSet {
@@ -52,8 +51,8 @@ impl<'a> Fields<'a> {
 impl Workload for GSet {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.gossip.init(node_id, node_ids);
+    fn init(&mut self, node_id: &str, peers: &[Name]) {
+        self.gossip.init(node_id, peers);
     }
 
     fn start_wait(&self) -> Duration {

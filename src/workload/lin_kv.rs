@@ -130,7 +130,7 @@ impl LinKv {
         let canonical = canonical_key(key)?.into();
         let id = self.requests.admit(request, "read_ok", context.now)?;
         let new = |canonical: &Arc<str>| Reads {
-            register: self.registers.open(key, Use::Reads(canonical.clone())),
+            register: self.registers.open(&key, Use::Reads(canonical.clone())),
             in_flight: Vec::new(),
             waiting: Vec::new(),
         };
@@ -181,7 +181,7 @@ impl LinKv {
         now: Duration,
     ) -> Result<RegisterId, Error> {
         let id = self.requests.admit(request, answer, now)?;
-        let register = self.registers.open(key, Use::Change(id));
+        let register = self.registers.open(&key, Use::Change(id));
         self.changes.insert(id, register);
         Ok(register)
     }

@@ -36,7 +36,7 @@ use super::transaction::{Operations, Step, done, steps};
 use crate::node::{
     Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Request, Requests, Workload,
 };
-use crate::protocol::{Array, Error, Message, present, to_raw_value};
+use crate::protocol::{Array, Error, Message, Name, present, to_raw_value};
 
 /// The name of the log.
 const LOG: &str = "all";
@@ -157,8 +157,8 @@ pub struct Fields<'a> {
 impl Workload for TxnListAppend {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.logs.init(node_id, node_ids);
+    fn init(&mut self, node_id: &str, peers: &[Name]) {
+        self.logs.init(node_id, peers);
     }
 
     fn request(

@@ -291,9 +291,9 @@ impl<'a> Fields<'a> {
 impl Workload for TxnRwRegister {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, node_id: &str, peers: &[Name]) {
         self.node = node_id.into();
-        self.gossip.init(node_id, node_ids);
+        self.gossip.init(node_id, peers);
     }
 
     fn start_wait(&self) -> Duration {

@@ -1,10 +1,10 @@
-use alloc::{borrow::Cow, string::String};
+use alloc::string::String;
 use core::fmt::Write;
 
 use serde::de::IgnoredAny;
 
 use crate::node::{Context, Random, Workload};
-use crate::protocol::{Error, Message};
+use crate::protocol::{Error, Message, Name};
 
 /// Gives out ids that no one else gives out, without asking anyone.
 ///
@@ -34,7 +34,7 @@ impl UniqueIds {
 impl Workload for UniqueIds {
     type Fields<'a> = IgnoredAny;
 
-    fn init(&mut self, node_id: &str, _node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, node_id: &str, _peers: &[Name]) {
         self.id = alloc::format!("{node_id}-{:016x}-", self.life);
         self.prefix_bytes = self.id.len();
     }

@@ -60,7 +60,7 @@ impl Engine {
         let mut random = Random::new(1);
         let mut registers = Registers::new("lin-kv", &Limits::default(), &mut random);
         Engine {
-            list: registers.open("k", "list"),
+            list: registers.open(&"k", "list"),
             registers,
             outbox: Outbox::of_n0(),
             now: Duration::ZERO,
@@ -396,7 +396,7 @@ fn nothing_is_heard_of_a_register_that_was_closed() {
     engine.registers.close(engine.list);
     assert_eq!(engine.states(), []);
     assert_eq!(engine.answer(&cas, CAS_OK), None);
-    let again = engine.registers.open("k", "again");
+    let again = engine.registers.open(&"k", "again");
     assert!(engine.registers.known(again).is_none());
 }
 

@@ -8,14 +8,13 @@
 //! An incarnation starts with nothing, and its peers send it what the ones before it had counted. If it went on counting
 //! under their number, two different totals could have the same epoch, and one of them would be lost.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::operations::out_of_range;
-use super::others;
 use crate::gossip::Replica;
 use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
 
@@ -75,8 +74,8 @@ impl Counts {
     }
 
     /// This is incarnation number `incarnation`, which no other one has, of the node `node_id`.
-    pub(super) fn init(&mut self, incarnation: u64, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.nodes = others(node_id, node_ids);
+    pub(super) fn init(&mut self, incarnation: u64, node_id: &str, peers: &[Name]) {
+        self.nodes = peers.to_vec();
         let node = self.nodes.partition_point(|other| other.as_str() < node_id);
         self.nodes.insert(node, node_id.into());
         self.own = Id { node, incarnation };

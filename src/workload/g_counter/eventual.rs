@@ -54,7 +54,7 @@
 //! node than its own. A peer that invents a plausible epoch of a third node is believed: this level tolerates crashes and
 //! lost messages, not nodes that lie.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::counts::Counts;
@@ -63,7 +63,7 @@ use super::{Fields, Options};
 use crate::gossip::{self, Gossip, Topology};
 use crate::kv::Queue;
 use crate::node::{Context, Limits, Outbox, Random};
-use crate::protocol::{Error, Message};
+use crate::protocol::{Error, Message, Name};
 
 /// A neighbour is sent new counts at most this often: 250 ms.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(250);
@@ -116,12 +116,7 @@ impl Peer {
 }
 
 impl Eventual {
-    pub(super) fn new(
-        options: &Options,
-        seed: u64,
-        node_id: &str,
-        node_ids: &[Cow<'_, str>],
-    ) -> Self {
+    pub(super) fn new(options: &Options, seed: u64, node_id: &str, peers: &[Name]) -> Self {
         let mut random = Random::new(seed);
         let spread = gossip::Options {
             topology: Topology::Ring,
@@ -131,10 +126,10 @@ impl Eventual {
         };
         let counts = Counts::new(options.decrements);
         let mut gossip = Gossip::new(counts, spread, random.next_u64());
-        gossip.init(node_id, node_ids);
+        gossip.init(node_id, peers);
         let incarnation = gossip.incarnation();
         let counts = gossip.replica_mut();
-        counts.init(incarnation, node_id, node_ids);
+        counts.init(incarnation, node_id, peers);
         let read_wait = options.read_wait.min(options.limits.op_timeout);
         let limits = Limits {
             op_timeout: read_wait,

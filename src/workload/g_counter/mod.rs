@@ -30,7 +30,7 @@ mod register;
 pub mod regular;
 pub mod sequential;
 
-use alloc::{borrow::Cow, boxed::Box, collections::BinaryHeap, vec::Vec};
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -111,21 +111,23 @@ pub struct Fields<'a> {
 impl Workload for GCounter {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node: &str, node_ids: &[Cow<'_, str>]) {
+    fn init(&mut self, node: &str, peers: &[Name]) {
         let (options, seed) = (&self.options, self.seed);
-        let peers = others(node, node_ids);
         self.level = Some(match options.consistency {
             Consistency::Regular => {
-                Level::Regular(Box::new(Regular::new(options, seed, node, &peers)))
+                Level::Regular(Box::new(Regular::new(options, seed, node, peers)))
             }
-            Consistency::Linearizable => {
-                Level::Linearizable(Box::new(Linearizable::new(options, seed, node, peers)))
-            }
+            Consistency::Linearizable => Level::Linearizable(Box::new(Linearizable::new(
+                options,
+                seed,
+                node,
+                peers.to_vec(),
+            ))),
             Consistency::Sequential => {
                 Level::Sequential(Box::new(Sequential::new(options, seed, node)))
             }
             Consistency::Eventual => {
-                Level::Eventual(Box::new(Eventual::new(options, seed, node, node_ids)))
+                Level::Eventual(Box::new(Eventual::new(options, seed, node, peers)))
             }
         });
     }
@@ -161,13 +163,4 @@ impl Workload for GCounter {
             each!(level, level => level.finish(outbox));
         }
     }
-}
-
-/// The nodes but for `node_id`, in the same order everywhere; one that is named twice is there once.
-fn others(node_id: &str, node_ids: &[Cow<'_, str>]) -> Vec<Name> {
-    let others = node_ids.iter().filter(|other| **other != node_id);
-    let others: BinaryHeap<Name> = others.map(|other| Name::from(&**other)).collect();
-    let mut others = others.into_sorted_vec();
-    others.dedup();
-    others
 }

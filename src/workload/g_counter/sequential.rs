@@ -53,7 +53,7 @@ impl Sequential {
         Sequential {
             node: node.into(),
             operations: Operations::new(options, &mut random),
-            register: registers.open(options.name(), ()),
+            register: registers.open(&options.name(), ()),
             registers,
             last_proposal_id: random.sequence_start(53) as i64,
             adds: Queue::default(),

@@ -1,6 +1,6 @@
 //! Committed offsets: a register for each node in `lin-kv`.
 
-use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers, check_version};
 use crate::node::{Applied, Context, Limits, Random};
-use crate::protocol::{Encode, Error, ErrorCode, Json, Message};
+use crate::protocol::{Encode, Error, ErrorCode, Json, Message, Name};
 
 /// The most keys for which a node commits offsets: 4096.
 pub const COMMITTED_KEYS_MAX: usize = 4096;
@@ -95,11 +95,11 @@ impl Commits {
         }
     }
 
-    pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        let others = node_ids.iter().map(|id| &**id).filter(|id| *id != node_id);
+    pub(super) fn init(&mut self, node_id: &str, peers: &[Name]) {
         // Each register may be read, and this node's own may be changed at the same time.
-        let others = others.take(self.registers.capacity_left() - 2);
-        for (index, id) in [node_id].into_iter().chain(others).enumerate() {
+        let peers = peers.iter().take(self.registers.capacity_left() - 2);
+        let peers = peers.map(Name::as_str);
+        for (index, id) in [node_id].into_iter().chain(peers).enumerate() {
             let key = alloc::format!("kafka-commits/{id}");
             self.nodes.push(self.registers.open(&key, index));
         }

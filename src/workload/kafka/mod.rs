@@ -32,7 +32,7 @@ mod polls;
 mod request;
 
 use alloc::{
-    borrow::{Cow, ToOwned},
+    borrow::ToOwned,
     collections::{BTreeMap, BTreeSet},
     string::String,
 };
@@ -42,7 +42,7 @@ use super::log::{self, Logs, Place};
 use crate::node::{
     Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
-use crate::protocol::{Error, Message, Object};
+use crate::protocol::{Error, Message, Name, Object};
 
 use commits::{Commits, Committed};
 use polls::Poll;
@@ -243,9 +243,9 @@ fn full() -> Error {
 impl Workload for Kafka {
     type Fields<'a> = Fields<'a>;
 
-    fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
-        self.logs.init(node_id, node_ids);
-        self.commits.init(node_id, node_ids);
+    fn init(&mut self, node_id: &str, peers: &[Name]) {
+        self.logs.init(node_id, peers);
+        self.commits.init(node_id, peers);
     }
 
     fn request(

@@ -19,7 +19,6 @@
 mod chunk;
 
 use alloc::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     string::String,
     sync::Arc,
@@ -131,9 +130,9 @@ impl Logs {
         }
     }
 
-    pub(super) fn init(&mut self, node_id: &str, node_ids: &[Cow<'_, str>]) {
+    pub(super) fn init(&mut self, node_id: &str, peers: &[Name]) {
         self.node = node_id.into();
-        self.has_rivals = node_ids.iter().any(|other| other != node_id);
+        self.has_rivals = !peers.is_empty();
     }
 
     /// How many more chunks can be read. The operations that appends may need, two for each log, are kept back.
