@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use eddy::program;
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::report::Figures;
 use eddy::workbench::service::SequentialStore;
@@ -94,10 +93,13 @@ fn tell(line: &Line) -> String {
         fault_interval: Duration::from_secs(10),
         seed: 1,
     };
-    let start = start(program::GCounter(Options {
-        consistency: level,
-        ..Options::default()
-    }));
+    let start = start(move |seed| {
+        let options = Options {
+            consistency: level,
+            ..Options::default()
+        };
+        eddy::workload::GCounter::new(options, seed)
+    });
     let (record, ()) =
         run(GCounter::default(), settings.clone(), &start, ()).expect("our nodes answer init");
     let mut figures = Figures::new(&record, &settings);

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{Broadcast, run};
+use eddy::program::{BROADCAST, run};
 
 fn main() -> ExitCode {
-    run::<Broadcast>()
+    run(&BROADCAST)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{Echo, run};
+use eddy::program::{ECHO, run};
 
 fn main() -> ExitCode {
-    run::<Echo>()
+    run(&ECHO)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{GCounter, run};
+use eddy::program::{G_COUNTER, run};
 
 fn main() -> ExitCode {
-    run::<GCounter>()
+    run(&G_COUNTER)
 }

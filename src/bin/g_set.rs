@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{GSet, run};
+use eddy::program::{G_SET, run};
 
 fn main() -> ExitCode {
-    run::<GSet>()
+    run(&G_SET)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{Kafka, run};
+use eddy::program::{KAFKA, run};
 
 fn main() -> ExitCode {
-    run::<Kafka>()
+    run(&KAFKA)
 }

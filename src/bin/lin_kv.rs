@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{LinKv, run};
+use eddy::program::{LIN_KV, run};
 
 fn main() -> ExitCode {
-    run::<LinKv>()
+    run(&LIN_KV)
 }

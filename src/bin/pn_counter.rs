@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{PnCounter, run};
+use eddy::program::{PN_COUNTER, run};
 
 fn main() -> ExitCode {
-    run::<PnCounter>()
+    run(&PN_COUNTER)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{TxnListAppend, run};
+use eddy::program::{TXN_LIST_APPEND, run};
 
 fn main() -> ExitCode {
-    run::<TxnListAppend>()
+    run(&TXN_LIST_APPEND)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{TxnRwRegister, run};
+use eddy::program::{TXN_RW_REGISTER, run};
 
 fn main() -> ExitCode {
-    run::<TxnRwRegister>()
+    run(&TXN_RW_REGISTER)
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use eddy::program::{UniqueIds, run};
+use eddy::program::{UNIQUE_IDS, run};
 
 fn main() -> ExitCode {
-    run::<UniqueIds>()
+    run(&UNIQUE_IDS)
 }

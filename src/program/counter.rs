@@ -1,9 +1,8 @@
 //! `g-counter` and `pn-counter`, which share everything but their names.
 
-use super::Program;
-use super::limits::{self, LIMITS};
-use super::{Flag, Wrong};
-use crate::workload::{self, g_counter::Options};
+use super::{LIMITS, Program, START_WAIT, set_limit};
+use crate::stdio::arguments::{Flag, Wrong};
+use crate::workload::{GCounter, g_counter::Options};
 
 const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regular)
       regular           a read holds every add acknowledged before it began
@@ -17,78 +16,38 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
   --max-batch N         operations that ride on one message to the store, or reads on one poll of
                         the other nodes (default 1024)
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
-  --start-wait TIME     how long after init a node begins to send if no message has come to it before
-                        (default 10s: by then all nodes have joined Maelstrom's network)
 ";
 
-fn set(flag: &mut Flag, options: &mut Options) -> Result<(), Wrong> {
-    let Options {
-        consistency,
-        service,
-        batch_max,
-        limits,
-        read_wait,
-        start_wait,
-        decrements: _,
-    } = options;
+fn set(options: &mut Options, flag: &mut Flag) -> Result<(), Wrong> {
     match flag.name {
-        "--consistency" => flag.set(consistency),
-        "--kv" => flag.set_one_of(service, &["seq-kv", "lin-kv"]),
-        "--max-batch" => flag.set_count(batch_max, usize::MAX),
-        "--read-wait" => flag.set_time(read_wait),
-        "--start-wait" => flag.set_time(start_wait),
-        _ => limits::set(flag, limits),
+        "--consistency" => flag.set(&mut options.consistency),
+        "--kv" => flag.set_one_of(&mut options.service, &["seq-kv", "lin-kv"]),
+        "--max-batch" => flag.set_count(&mut options.batch_max, usize::MAX),
+        "--read-wait" => flag.set_time(&mut options.read_wait),
+        "--start-wait" => flag.set_time(&mut options.start_wait),
+        _ => set_limit(&mut options.limits, flag),
     }
 }
 
 /// A sum that grows.
-#[derive(Clone, Default, Debug)]
-pub struct GCounter(pub Options);
-
-impl Program for GCounter {
-    type Workload = workload::GCounter;
-
-    const NAME: &'static str = "g-counter";
-    const ABOUT: &'static str =
-        "A grow-only counter for Maelstrom: add{delta} -> add_ok, read -> read_ok{value}.";
-    const FLAGS: &'static [&'static str] = &[FLAGS, LIMITS];
-
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        set(flag, &mut self.0)
-    }
-
-    fn workload(self, seed: u64) -> workload::GCounter {
-        workload::GCounter::new(self.0, seed)
-    }
-}
+pub const G_COUNTER: Program<Options, GCounter> = Program {
+    name: "g-counter",
+    about: "A grow-only counter for Maelstrom: add{delta} -> add_ok, read -> read_ok{value}.",
+    flags: &[FLAGS, START_WAIT, LIMITS],
+    defaults: Options::default,
+    set,
+    workload: GCounter::new,
+};
 
 /// A sum that rises and falls.
-#[derive(Clone, Debug)]
-pub struct PnCounter(Options);
-
-impl Default for PnCounter {
-    fn default() -> Self {
-        PnCounter(Options {
-            decrements: true,
-            ..Options::default()
-        })
-    }
-}
-
-impl Program for PnCounter {
-    type Workload = workload::GCounter;
-
-    const NAME: &'static str = "pn-counter";
-    const ABOUT: &'static str = "\
+pub const PN_COUNTER: Program<Options, GCounter> = Program {
+    name: "pn-counter",
+    about: "\
 A counter that goes up and down, for Maelstrom: add{delta} -> add_ok, read -> read_ok{value},
-where delta may be negative.";
-    const FLAGS: &'static [&'static str] = &[FLAGS, LIMITS];
-
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        set(flag, &mut self.0)
-    }
-
-    fn workload(self, seed: u64) -> workload::GCounter {
-        workload::GCounter::new(self.0, seed)
-    }
-}
+where delta may be negative.",
+    defaults: || Options {
+        decrements: true,
+        ..Options::default()
+    },
+    ..G_COUNTER
+};

@@ -1,28 +1,25 @@
-//! `broadcast`, `g-set` and `txn-rw-register`, whose nodes send each other what they have.
+//! `broadcast`, `g-set` and `txn-rw-register`, whose nodes tell each other.
 
-use super::Program;
+use super::{Program, START_WAIT};
 use crate::gossip::Options;
 use crate::stdio::arguments::{Flag, Wrong};
-use crate::workload;
+use crate::workload::{Broadcast, GSet, TxnRwRegister};
 
 const TOPOLOGY: &str = "\
-  --topology NAME       which nodes are neighbours (default star)
-      star              the first node and every other: fewest steps and messages
-      tree              each node and up to five others: no node has many neighbours
+  --topology NAME       who tells whom (default star)
+      star              everyone and the first node: fewest steps and messages
+      tree              each node and up to four others: no one has many neighbours
 ";
 
-const OFFERED: &str =
-    "      offered           those that the topology message names; all nodes until it comes\n";
+const OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
 
 const PACE: &str = "\
-  --batch-ms TIME       a neighbour is sent new entries at most once in this time (default 100)
-  --retry-timeout TIME  how long to wait before sending again; over four times the latency (default 2s)
-  --start-wait TIME     how long after init a node begins to send if no message has come to it before
-                        (default 10s: by then all nodes have joined Maelstrom's network)
+  --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
+  --retry-timeout TIME  how long to wait before telling again; over four times the latency (default 2s)
 ";
 
-/// Sets how entries spread. The topology is one of `topologies`.
-fn set(flag: &mut Flag, options: &mut Options, topologies: &[&str]) -> Result<(), Wrong> {
+/// Sets how news spread; who tells whom is one of `topologies`.
+fn set(options: &mut Options, flag: &mut Flag, topologies: &[&str]) -> Result<(), Wrong> {
     match flag.name {
         "--topology" => flag.set_one_of(&mut options.topology, topologies),
         "--batch-ms" => flag.set_time(&mut options.batch),
@@ -33,64 +30,33 @@ fn set(flag: &mut Flag, options: &mut Options, topologies: &[&str]) -> Result<()
 }
 
 /// Values that every node learns.
-#[derive(Clone, Default, Debug)]
-pub struct Broadcast(Options);
-
-impl Program for Broadcast {
-    type Workload = workload::Broadcast;
-
-    const NAME: &'static str = "broadcast";
-    const ABOUT: &'static str = "\
-Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok, read -> read_ok{messages}.";
-    const FLAGS: &'static [&'static str] = &[TOPOLOGY, OFFERED, PACE];
-
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        set(flag, &mut self.0, &["star", "tree", "offered"])
-    }
-
-    fn workload(self, seed: u64) -> workload::Broadcast {
-        workload::Broadcast::new(self.0, seed)
-    }
-}
+pub const BROADCAST: Program<Options, Broadcast> = Program {
+    name: "broadcast",
+    about: "\
+Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok, read -> read_ok{messages}.",
+    flags: &[TOPOLOGY, OFFERED, PACE, START_WAIT],
+    defaults: Options::default,
+    set: |options, flag| set(options, flag, &["star", "tree", "offered"]),
+    workload: Broadcast::new,
+};
 
 /// A set that only grows.
-#[derive(Clone, Default, Debug)]
-pub struct GSet(Options);
-
-impl Program for GSet {
-    type Workload = workload::GSet;
-
-    const NAME: &'static str = "g-set";
-    const ABOUT: &'static str =
-        "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.";
-    const FLAGS: &'static [&'static str] = &[TOPOLOGY, PACE];
-
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        set(flag, &mut self.0, &["star", "tree"])
-    }
-
-    fn workload(self, seed: u64) -> workload::GSet {
-        workload::GSet::new(self.0, seed)
-    }
-}
+pub const G_SET: Program<Options, GSet> = Program {
+    name: "g-set",
+    about: "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.",
+    flags: &[TOPOLOGY, PACE, START_WAIT],
+    defaults: Options::default,
+    set: |options, flag| set(options, flag, &["star", "tree"]),
+    workload: GSet::new,
+};
 
 /// Transactions on registers.
-#[derive(Clone, Default, Debug)]
-pub struct TxnRwRegister(Options);
-
-impl Program for TxnRwRegister {
-    type Workload = workload::TxnRwRegister;
-
-    const NAME: &'static str = "txn-rw-register";
-    const ABOUT: &'static str = "\
-Transactions of reads and writes that are never held up, for Maelstrom: txn{txn} -> txn_ok{txn}. Read committed.";
-    const FLAGS: &'static [&'static str] = &[TOPOLOGY, PACE];
-
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        set(flag, &mut self.0, &["star", "tree"])
-    }
-
-    fn workload(self, seed: u64) -> workload::TxnRwRegister {
-        workload::TxnRwRegister::new(self.0, seed)
-    }
-}
+pub const TXN_RW_REGISTER: Program<Options, TxnRwRegister> = Program {
+    name: "txn-rw-register",
+    about: "\
+Transactions of reads and writes that are never held up, for Maelstrom: txn{txn} -> txn_ok{txn}. Read committed.",
+    flags: &[TOPOLOGY, PACE, START_WAIT],
+    defaults: Options::default,
+    set: |options, flag| set(options, flag, &["star", "tree"]),
+    workload: TxnRwRegister::new,
+};

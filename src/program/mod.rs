@@ -1,116 +1,124 @@
 //! The nodes as programs: their names, flags and help.
 //!
-//! Each program is a type that holds the settings of its command line. [`run`] makes one node of it, for the binary; the
-//! simulator makes many, and so takes the same flags.
+//! [`run`] is the `main` of a program. The simulator makes many nodes of one, and so takes the same flags ([`Program::read`]).
 
 mod counter;
 mod gossip;
-mod limits;
 mod store;
 mod storeless;
 
 use std::process::ExitCode;
 
-use crate::node::{Node, Workload};
+use crate::node::{Limits, Node, REQUESTS_MAX, Workload};
 use crate::protocol::LINE_BYTES_MAX;
 use crate::stdio::arguments::{self, Flag, Wrong};
 use crate::stdio::{self, random_seed};
 
-pub use counter::{GCounter, PnCounter};
-pub use gossip::{Broadcast, GSet, TxnRwRegister};
-pub use store::{Kafka, LinKv, TxnListAppend};
-pub use storeless::{Echo, UniqueIds};
+pub use counter::{G_COUNTER, PN_COUNTER};
+pub use gossip::{BROADCAST, G_SET, TXN_RW_REGISTER};
+pub use store::{KAFKA, LIN_KV, TXN_LIST_APPEND};
+pub use storeless::{ECHO, UNIQUE_IDS};
 
-/// A program that is a node. A value of it holds what the flags have set.
-pub trait Program: Clone + Default + Send + Sync + 'static {
-    /// What its nodes run.
-    type Workload: Workload + 'static;
-
-    /// Its name on the command line.
-    const NAME: &'static str;
-
+/// A program that is a node which runs `W`. `O` holds what its flags set.
+pub struct Program<O, W> {
+    name: &'static str,
     /// How its help begins.
-    const ABOUT: &'static str;
-
+    about: &'static str,
     /// The help on its own flags, in parts that end with a newline.
-    const FLAGS: &'static [&'static str] = &[];
-
+    flags: &'static [&'static str],
+    /// What holds if no flag is given.
+    defaults: fn() -> O,
     /// Sets what one of its own flags says.
+    set: fn(&mut O, &mut Flag) -> Result<(), Wrong>,
+    workload: fn(O, u64) -> W,
+}
+
+impl<O, W: Workload> Program<O, W> {
+    /// How the workload of a node is made if it is started with these flags. Each incarnation needs a seed of its own.
+    /// `--max-line` is checked and has no effect: the caller reads no lines.
     ///
     /// # Errors
     ///
-    /// What is wrong with the flag.
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
-        flag.unknown()
+    /// What is wrong with the first flag that is wrong.
+    pub fn read(&self, flags: &[String]) -> Result<impl Fn(u64) -> W + use<O, W>, Wrong>
+    where
+        O: Clone,
+    {
+        let mut settings = self.settings();
+        arguments::each(flags.iter().cloned(), |flag| self.set(&mut settings, flag))?;
+        let (workload, (options, _)) = (self.workload, settings);
+        Ok(move |seed| workload(options.clone(), seed))
     }
 
-    /// The workload of one incarnation of a node. Each needs a seed of its own.
-    fn workload(self, seed: u64) -> Self::Workload;
-}
-
-/// The settings of a command line.
-struct CommandLine<P> {
-    program: P,
-    line_bytes_max: usize,
-}
-
-impl<P: Program> Default for CommandLine<P> {
-    fn default() -> Self {
-        CommandLine {
-            program: P::default(),
-            line_bytes_max: LINE_BYTES_MAX,
-        }
+    /// The options and the longest line, in bytes, if no flag is given.
+    fn settings(&self) -> (O, usize) {
+        ((self.defaults)(), LINE_BYTES_MAX)
     }
-}
 
-impl<P: Program> CommandLine<P> {
-    fn set(&mut self, flag: &mut Flag) -> Result<(), Wrong> {
+    fn set(
+        &self,
+        (options, line_bytes_max): &mut (O, usize),
+        flag: &mut Flag,
+    ) -> Result<(), Wrong> {
         match flag.name {
-            "--max-line" => flag.set_count(&mut self.line_bytes_max, usize::MAX),
-            _ => self.program.set(flag),
+            "--max-line" => flag.set_count(line_bytes_max, usize::MAX),
+            _ => (self.set)(options, flag),
         }
     }
-}
 
-/// Runs a program with the command line of this process until its input ends, and gives the exit code of the process.
-pub fn run<P: Program>() -> ExitCode {
-    let mut line = CommandLine::<P>::default();
-    match arguments::parse(P::NAME, &usage::<P>(), |flag| line.set(flag)) {
-        Ok(()) => stdio::run(
-            Node::new(line.program.workload(random_seed())),
-            line.line_bytes_max,
-        ),
-        Err(exit_code) => exit_code,
-    }
-}
-
-/// The program with the settings of these arguments. `--max-line` is checked and has no effect: the caller reads no lines.
-///
-/// # Errors
-///
-/// What is wrong with the first argument that is wrong.
-pub fn read<P: Program>(arguments: &[String]) -> Result<P, Wrong> {
-    let mut line = CommandLine::<P>::default();
-    arguments::each(arguments.iter().cloned(), |flag| line.set(flag))?;
-    Ok(line.program)
-}
-
-fn usage<P: Program>() -> String {
-    let flags = P::FLAGS.concat();
-    let time = match flags.contains(" TIME ") {
-        true => "\nTIME is 500ms, 2s or, in milliseconds, 500.\n",
-        false => "",
-    };
-    format!(
-        "\
+    fn usage(&self) -> String {
+        let Program { name, about, .. } = self;
+        let flags = self.flags.concat();
+        let time = match flags.contains(" TIME ") {
+            true => "\nTIME is 500ms, 2s or, in milliseconds, 500.\n",
+            false => "",
+        };
+        format!(
+            "\
 {about}
 
 Usage: {name} [flags], started by Maelstrom or by eddy test.
 
 {flags}  --max-line BYTES      the longest line that is read (default {LINE_BYTES_MAX})
   --help, --version
-{time}",
-        about = P::ABOUT,
-        name = P::NAME,
-    )
+{time}"
+        )
+    }
 }
+
+/// Runs a program with the command line of this process until its input ends, and gives the exit code of the process.
+pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
+    let mut settings = program.settings();
+    let parsed = arguments::parse(program.name, &program.usage(), |flag| {
+        program.set(&mut settings, flag)
+    });
+    if let Err(exit_code) = parsed {
+        return exit_code;
+    }
+    let (options, line_bytes_max) = settings;
+    let workload = (program.workload)(options, random_seed());
+    stdio::run(Node::new(workload), line_bytes_max)
+}
+
+/// The help on the limits that every node with a store has.
+const LIMITS: &str = "\
+  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
+  --rpc-timeout TIME    how long to wait for the store, or for another node, before asking again (default 1s)
+  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
+";
+
+/// Sets one of those limits.
+fn set_limit(limits: &mut Limits, flag: &mut Flag) -> Result<(), Wrong> {
+    match flag.name {
+        "--max-pending" => flag.set_count(&mut limits.pending_max, REQUESTS_MAX),
+        "--rpc-timeout" => flag.set_time(&mut limits.rpc_timeout),
+        "--op-timeout" => flag.set_time(&mut limits.op_timeout),
+        _ => flag.unknown(),
+    }
+}
+
+/// The help on when a node that speaks to others begins to.
+const START_WAIT: &str = "\
+  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+                        (default 10s: by then all nodes have joined Maelstrom's network)
+";

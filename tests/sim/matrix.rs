@@ -6,7 +6,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use eddy::program;
 use eddy::workbench::check::Validity;
 use eddy::workbench::check::consistency::{Level, check};
 use eddy::workbench::latency::{Distribution, Latency};
@@ -99,10 +98,13 @@ fn sequential_is_just_that_and_its_final_reads_are_right_on_lin_kv_only() {
 
 /// Whether a history of counters of this level is found not to be linearizable within so many seeds, under every fault.
 fn is_found_out(consistency: Consistency, seeds: u64) -> bool {
-    let start = start(program::GCounter(Options {
-        consistency,
-        ..Options::default()
-    }));
+    let start = start(move |seed| {
+        let options = Options {
+            consistency,
+            ..Options::default()
+        };
+        eddy::workload::GCounter::new(options, seed)
+    });
     (1..=seeds).any(|seed| {
         let settings = Settings {
             client_count: 60,

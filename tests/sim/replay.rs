@@ -72,11 +72,16 @@ fn settings() -> Settings {
 }
 
 /// One line that tells the run of this workload from any other.
-fn digest<P: Program, W: Workload>(workload: W) -> String {
+fn digest<O, N, W>(program: &Program<O, N>, workload: W) -> String
+where
+    O: Clone + Send + Sync + 'static,
+    N: eddy::node::Workload + 'static,
+    W: Workload,
+{
     let (record, transcript) = run(
         workload,
         settings(),
-        &start(P::default()),
+        &start(program.read(&[]).expect("no flag is wrong")),
         Transcript::default(),
     )
     .expect("our nodes answer init");
@@ -108,16 +113,22 @@ fn digests() -> String {
         max_txn_length: 4,
     };
     [
-        digest::<program::Echo, _>(Echo),
-        digest::<program::UniqueIds, _>(UniqueIds),
-        digest::<program::Broadcast, _>(Broadcast::new(Topology::Grid, &nodes)),
-        digest::<program::GSet, _>(GSet::default()),
-        digest::<program::GCounter, _>(GCounter::default()),
-        digest::<program::PnCounter, _>(PnCounter::default()),
-        digest::<program::Kafka, _>(Kafka::new(keys)),
-        digest::<program::LinKv, _>(LinKv::new(nodes.len(), client_count)),
-        digest::<program::TxnRwRegister, _>(TxnRwRegister::new(limits, Vec::new())),
-        digest::<program::TxnListAppend, _>(TxnListAppend::new(limits, Vec::new())),
+        digest(&program::ECHO, Echo),
+        digest(&program::UNIQUE_IDS, UniqueIds),
+        digest(&program::BROADCAST, Broadcast::new(Topology::Grid, &nodes)),
+        digest(&program::G_SET, GSet::default()),
+        digest(&program::G_COUNTER, GCounter::default()),
+        digest(&program::PN_COUNTER, PnCounter::default()),
+        digest(&program::KAFKA, Kafka::new(keys)),
+        digest(&program::LIN_KV, LinKv::new(nodes.len(), client_count)),
+        digest(
+            &program::TXN_RW_REGISTER,
+            TxnRwRegister::new(limits, Vec::new()),
+        ),
+        digest(
+            &program::TXN_LIST_APPEND,
+            TxnListAppend::new(limits, Vec::new()),
+        ),
     ]
     .concat()
 }

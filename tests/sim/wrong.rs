@@ -95,11 +95,17 @@ impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
 }
 
 /// Nodes of that program, tampered with.
-fn wrong<P: Program, T: Tamper + Default + 'static>() -> Start {
-    Box::new(|seed| {
+fn wrong<O, W, T>(program: &Program<O, W>, tamper: fn() -> T) -> Start
+where
+    O: Clone + Send + Sync + 'static,
+    W: eddy::node::Workload + 'static,
+    T: Tamper + 'static,
+{
+    let workload = program.read(&[]).expect("no flag is wrong");
+    Box::new(move |seed| {
         Box::new(Wrong {
-            node: Node::new(P::default().workload(seed)),
-            tamper: T::default(),
+            node: Node::new(workload(seed)),
+            tamper: tamper(),
             said: Vec::new(),
         })
     })
@@ -147,13 +153,18 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
 
 /// Within ten seeds the wrong nodes are caught in those words, and right ones are not.
 #[track_caller]
-fn assert_caught<P: Program, W: Workload>(
+fn assert_caught<O, N, W>(
+    program: &Program<O, N>,
     workload: impl Fn() -> W,
     wrong: &Start,
     faults: &[Fault],
     words: &str,
-) {
-    let right = start(P::default());
+) where
+    O: Clone + Send + Sync + 'static,
+    N: eddy::node::Workload + 'static,
+    W: Workload,
+{
+    let right = start(program.read(&[]).expect("no flag is wrong"));
     let settings = |seed| Settings {
         seed,
         ..settings(faults)
@@ -198,11 +209,23 @@ impl Tamper for GreetsAtOnce {
 
 #[test]
 fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
-    let wrong = wrong::<program::GSet, GreetsAtOnce>();
-    assert_caught::<program::GSet, _>(GSet::default, &wrong, &[], "had not joined the network yet");
-    let wrong = self::wrong::<program::Broadcast, GreetsAtOnce>();
+    let wrong = wrong(&program::G_SET, GreetsAtOnce::default);
+    assert_caught(
+        &program::G_SET,
+        GSet::default,
+        &wrong,
+        &[],
+        "had not joined the network yet",
+    );
+    let wrong = self::wrong(&program::BROADCAST, GreetsAtOnce::default);
     let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
-    assert_caught::<program::Broadcast, _>(broadcast, &wrong, &[], "mute from here on");
+    assert_caught(
+        &program::BROADCAST,
+        broadcast,
+        &wrong,
+        &[],
+        "mute from here on",
+    );
 }
 
 /// Acknowledges an add before the store has it.
@@ -224,11 +247,17 @@ impl Tamper for AcknowledgesEarly {
 
 #[test]
 fn an_add_acknowledged_before_the_store_agrees_is_caught_where_reads_are_held_to_regularity() {
-    let wrong = wrong::<program::GCounter, AcknowledgesEarly>();
+    let wrong = wrong(&program::G_COUNTER, AcknowledgesEarly::default);
     let regular = || GCounter::new(vec![Level::Regular]);
-    assert_caught::<program::GCounter, _>(regular, &wrong, &[], "regular");
+    assert_caught(&program::G_COUNTER, regular, &wrong, &[], "regular");
     // Without a kill the store agrees in time for the final reads.
-    assert_caught::<program::GCounter, _>(GCounter::default, &wrong, &[Fault::Kill], "is missing");
+    assert_caught(
+        &program::G_COUNTER,
+        GCounter::default,
+        &wrong,
+        &[Fault::Kill],
+        "is missing",
+    );
 }
 
 /// Counts every tenth add twice.
@@ -252,8 +281,8 @@ impl Tamper for CountsTwice {
 
 #[test]
 fn an_add_that_is_counted_twice_is_caught() {
-    let wrong = wrong::<program::GCounter, CountsTwice>();
-    assert_caught::<program::GCounter, _>(GCounter::default, &wrong, &[], "twice");
+    let wrong = wrong(&program::G_COUNTER, CountsTwice::default);
+    assert_caught(&program::G_COUNTER, GCounter::default, &wrong, &[], "twice");
 }
 
 /// Answers reads of a key that it has read before from memory.
@@ -291,18 +320,24 @@ impl Tamper for ReadsFromMemory {
 
 #[test]
 fn a_store_that_is_read_from_memory_is_caught() {
-    let wrong = wrong::<program::LinKv, ReadsFromMemory>();
+    let wrong = wrong(&program::LIN_KV, ReadsFromMemory::default);
     let lin_kv = || LinKv::new(3, 30);
-    assert_caught::<program::LinKv, _>(lin_kv, &wrong, &[], "linearizable");
+    assert_caught(&program::LIN_KV, lin_kv, &wrong, &[], "linearizable");
 }
 
 #[test]
 fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
     let patient = ["--retry-timeout", "86400s"].map(String::from);
-    let wrong = start(program::read::<program::Broadcast>(&patient).expect("right flags"));
+    let wrong = start(program::BROADCAST.read(&patient).expect("right flags"));
     let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
     let faults = [Fault::Partition];
-    assert_caught::<program::Broadcast, _>(broadcast, &wrong, &faults, "never reached");
+    assert_caught(
+        &program::BROADCAST,
+        broadcast,
+        &wrong,
+        &faults,
+        "never reached",
+    );
 }
 
 /// Calls every fifth transaction off after it has happened.
@@ -327,7 +362,7 @@ impl Tamper for CallsOffLate {
 
 #[test]
 fn what_a_transaction_wrote_that_was_called_off_is_caught_when_it_is_read() {
-    let wrong = wrong::<program::TxnRwRegister, CallsOffLate>();
+    let wrong = wrong(&program::TXN_RW_REGISTER, CallsOffLate::default);
     let read_committed = || {
         let limits = TxnLimits {
             keys: KEYS,
@@ -337,7 +372,13 @@ fn what_a_transaction_wrote_that_was_called_off_is_caught_when_it_is_read() {
         TxnRwRegister::new(limits, vec![model])
     };
     let faults = [Fault::Partition];
-    assert_caught::<program::TxnRwRegister, _>(read_committed, &wrong, &faults, "was aborted");
+    assert_caught(
+        &program::TXN_RW_REGISTER,
+        read_committed,
+        &wrong,
+        &faults,
+        "was aborted",
+    );
 }
 
 const KEYS: KeyLimits = KeyLimits {
@@ -365,20 +406,25 @@ impl Tamper for Skips {
 
 #[test]
 fn a_poll_that_skips_an_offset_is_caught() {
-    let wrong = wrong::<program::Kafka, Skips>();
-    assert_caught::<program::Kafka, _>(|| Kafka::new(KEYS), &wrong, &[], "skip");
+    let wrong = wrong(&program::KAFKA, Skips::default);
+    assert_caught(&program::KAFKA, || Kafka::new(KEYS), &wrong, &[], "skip");
 }
 
 #[test]
 fn ids_that_a_node_gives_out_in_each_of_its_lives_are_caught() {
-    let forgetful = program::UniqueIds;
-    let wrong: Start = Box::new(move |_| Box::new(Node::new(forgetful.workload(7))));
-    assert_caught::<program::UniqueIds, _>(|| UniqueIds, &wrong, &[Fault::Kill], "was given out");
+    let wrong = start(|_| eddy::workload::UniqueIds::new(7));
+    assert_caught(
+        &program::UNIQUE_IDS,
+        || UniqueIds,
+        &wrong,
+        &[Fault::Kill],
+        "was given out",
+    );
 }
 
 #[test]
 fn what_is_left_of_a_failing_run_is_a_short_story_with_the_one_fault_that_matters() {
-    let wrong = wrong::<program::GCounter, AcknowledgesEarly>();
+    let wrong = wrong(&program::G_COUNTER, AcknowledgesEarly::default);
     let all = [Fault::Partition, Fault::Loss, Fault::Kill, Fault::Duplicate];
     let fails = |settings: &Settings| {
         report(GCounter::default(), settings, &wrong).validity() == Validity::Invalid

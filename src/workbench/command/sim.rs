@@ -10,11 +10,11 @@ use super::options::{RunOptions, positive};
 use super::repeat;
 use super::test::TestError;
 use super::workloads::{self, Task};
-use crate::program::{self, Program};
+use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::report::{Figures, Report};
-use crate::workbench::sim::{Start, Story, campaign, run, shrink, start};
+use crate::workbench::sim::{Start, Story, campaign, run, shrink};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
@@ -63,13 +63,14 @@ struct Tally {
 impl Task for &SimOptions {
     type Done = Validity;
 
-    fn with<P: Program, W: Workload>(
+    fn with<W: Workload>(
         self,
+        nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
     ) -> Result<Validity, TestError> {
-        let program = program::read::<P>(&self.run.node_args);
-        let program = program.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
-        simulate(&workload, &start(program), self)
+        let start = nodes(&self.run.node_args);
+        let start = start.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
+        simulate(&workload, &start, self)
     }
 }
 

@@ -10,11 +10,12 @@ use super::console::{Console, MessageLog, harmless, say};
 use super::options::TestOptions;
 use super::repeat;
 use super::workloads::{self, Task};
-use crate::program as node;
+use crate::stdio::arguments::Wrong;
 use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
+use crate::workbench::sim::Start;
 use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, StartError, World};
@@ -99,8 +100,9 @@ impl Task for Run<'_> {
     /// What is known of the run, and whether someone ended it.
     type Done = (Report, bool);
 
-    fn with<P: node::Program, W: Workload>(
+    fn with<W: Workload>(
         self,
+        _: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
     ) -> Result<Self::Done, TestError> {
         let Run {

@@ -4,7 +4,10 @@ use clap::ValueEnum;
 
 use super::load::LoadOptions;
 use super::test::TestError;
+use crate::node;
 use crate::program::{self, Program};
+use crate::stdio::arguments::Wrong;
+use crate::workbench::sim::{Start, start};
 use crate::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
     UniqueIds, Workload,
@@ -41,13 +44,15 @@ pub(super) trait Task {
     /// What comes of it.
     type Done;
 
-    /// Does it. `workload` makes the workload for a run with those settings, and `P` is this crate's node for it.
+    /// Does it. `workload` makes the workload for a run with those settings, and `nodes` starts this
+    /// crate's nodes for it with flags.
     ///
     /// # Errors
     ///
     /// Why nothing came of it.
-    fn with<P: Program, W: Workload>(
+    fn with<W: Workload>(
         self,
+        nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
     ) -> Result<Self::Done, TestError>;
 }
@@ -63,25 +68,38 @@ pub(super) fn perform<T: Task>(
     task: T,
 ) -> Result<T::Done, TestError> {
     use WorkloadName as Name;
-    use program as node;
     match name {
-        Name::Echo => task.with::<node::Echo, _>(load.plain(|_| Echo)?),
-        Name::UniqueIds => task.with::<node::UniqueIds, _>(load.plain(|_| UniqueIds)?),
-        Name::Broadcast => task.with::<node::Broadcast, _>(
+        Name::Echo => task.with(nodes(&program::ECHO), load.plain(|_| Echo)?),
+        Name::UniqueIds => task.with(nodes(&program::UNIQUE_IDS), load.plain(|_| UniqueIds)?),
+        Name::Broadcast => task.with(
+            nodes(&program::BROADCAST),
             load.plain(|run| Broadcast::new(load.topology, &run.nodes))?,
         ),
-        Name::GSet => task.with::<node::GSet, _>(load.plain(|_| GSet::default())?),
-        Name::GCounter => task.with::<node::GCounter, _>(load.counter(GCounter::new)?),
-        Name::PnCounter => task.with::<node::PnCounter, _>(load.counter(PnCounter::new)?),
-        Name::Kafka => task.with::<node::Kafka, _>(load.plain(|_| Kafka::new(load.keys()))?),
-        Name::LinKv => task.with::<node::LinKv, _>(
+        Name::GSet => task.with(nodes(&program::G_SET), load.plain(|_| GSet::default())?),
+        Name::GCounter => task.with(nodes(&program::G_COUNTER), load.counter(GCounter::new)?),
+        Name::PnCounter => task.with(nodes(&program::PN_COUNTER), load.counter(PnCounter::new)?),
+        Name::Kafka => task.with(
+            nodes(&program::KAFKA),
+            load.plain(|_| Kafka::new(load.keys()))?,
+        ),
+        Name::LinKv => task.with(
+            nodes(&program::LIN_KV),
             load.plain(|run| LinKv::new(run.nodes.len(), run.client_count))?,
         ),
-        Name::TxnRwRegister => {
-            task.with::<node::TxnRwRegister, _>(load.transactions(TxnRwRegister::new)?)
-        }
-        Name::TxnListAppend => {
-            task.with::<node::TxnListAppend, _>(load.transactions(TxnListAppend::new)?)
-        }
+        Name::TxnRwRegister => task.with(
+            nodes(&program::TXN_RW_REGISTER),
+            load.transactions(TxnRwRegister::new)?,
+        ),
+        Name::TxnListAppend => task.with(
+            nodes(&program::TXN_LIST_APPEND),
+            load.transactions(TxnListAppend::new)?,
+        ),
     }
+}
+
+/// Starts nodes of that program with flags.
+fn nodes<O: Clone + Send + Sync + 'static, W: node::Workload + 'static>(
+    program: &Program<O, W>,
+) -> impl Fn(&[String]) -> Result<Start, Wrong> {
+    |flags| Ok(start(program.read(flags)?))
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::node::{Node, Workload};
-use crate::program::Program;
 
 /// A node as the simulator sees it, whatever its workload.
 pub trait Machine {
@@ -26,9 +25,9 @@ pub trait Machine {
 /// Starts a new incarnation of a node, which draws all its random numbers from the seed.
 pub type Start = Box<dyn Fn(u64) -> Box<dyn Machine> + Send + Sync>;
 
-/// Starts nodes of this program.
-pub fn start(program: impl Program) -> Start {
-    Box::new(move |seed| Box::new(Node::new(program.clone().workload(seed))))
+/// Starts nodes that run these workloads, each made from a seed.
+pub fn start<W: Workload + 'static>(workload: impl Fn(u64) -> W + Send + Sync + 'static) -> Start {
+    Box::new(move |seed| Box::new(Node::new(workload(seed))))
 }
 
 impl<W: Workload> Machine for Node<W> {

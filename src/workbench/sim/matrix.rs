@@ -4,12 +4,12 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{campaign, run, start};
-use crate::program;
 use crate::workbench::check::Validity;
 use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
 use crate::workbench::world::Settings;
+use crate::workload as node;
 use crate::workload::g_counter::{Consistency, Options};
 
 /// A store that a counter is kept in.
@@ -100,7 +100,7 @@ pub fn row(
         Store::Sequential(variant) => settings.sequential_store = variant,
         Store::Linearizable => options.service = String::from("lin-kv"),
     }
-    let start = start(program::GCounter(options));
+    let start = start(move |seed| node::GCounter::new(options.clone(), seed));
     let classify = |seed| {
         let settings = Settings {
             seed,

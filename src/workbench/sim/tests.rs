@@ -1,10 +1,10 @@
 use super::*;
-use crate::program;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
 use crate::workbench::world::INIT_TIMEOUT;
+use crate::workload as node;
 
 fn settings(seed: u64) -> Settings {
     Settings {
@@ -29,7 +29,7 @@ fn settings(seed: u64) -> Settings {
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     let story = |seed| {
-        let start = start(program::GCounter::default());
+        let start = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
         let (record, story) = run(
             GCounter::default(),
             settings(seed),

@@ -11,9 +11,10 @@ mod store;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
+use eddy::node::Workload;
 use eddy::program::{
-    Broadcast, GCounter, GSet, Kafka, LinKv, PnCounter, Program, TxnListAppend, TxnRwRegister,
-    UniqueIds, read,
+    BROADCAST, G_COUNTER, G_SET, KAFKA, LIN_KV, PN_COUNTER, Program, TXN_LIST_APPEND,
+    TXN_RW_REGISTER, UNIQUE_IDS,
 };
 use libfuzzer_sys::fuzz_target;
 use lone::Lone;
@@ -68,21 +69,21 @@ fn request(form: u8, key: u8, value: i64) -> Value {
     }
 }
 
-fn play<P: Program>(flags: &[String], input: Input) {
-    let program = read::<P>(flags).expect("the flags are right");
+fn play<O: Clone, W: Workload>(program: &Program<O, W>, flags: &[String], input: Input) {
+    let workload = program.read(flags).expect("the flags are right");
     let op_timeout = match flags.is_empty() {
         // Such a node waits for nothing.
         true => Duration::ZERO,
         false => Duration::from_millis(input.op_timeout_ms.max(1).into()),
     };
-    let mut lone = Lone::new(program.workload(1), op_timeout);
+    let mut lone = Lone::new(workload(1), op_timeout);
     for step in input.steps {
         take(&mut lone, step);
     }
     lone.finish();
 }
 
-fn take<W: eddy::node::Workload>(lone: &mut Lone<W>, step: Step) {
+fn take<W: Workload>(lone: &mut Lone<W>, step: Step) {
     let count = lone.questions.len();
     let question = |number: u8| usize::from(number) % count;
     match step {
@@ -122,14 +123,14 @@ fuzz_target!(|input: Input| {
     counter.push(format!("--consistency={level}"));
     counter.push(format!("--max-batch={}", input.batch_max.max(1)));
     match input.program % 9 {
-        0 => play::<GCounter>(&counter, input),
-        1 => play::<PnCounter>(&counter, input),
-        2 => play::<Kafka>(&limits, input),
-        3 => play::<LinKv>(&limits, input),
-        4 => play::<TxnListAppend>(&limits, input),
-        5 => play::<Broadcast>(&[], input),
-        6 => play::<GSet>(&[], input),
-        7 => play::<TxnRwRegister>(&[], input),
-        _ => play::<UniqueIds>(&[], input),
+        0 => play(&G_COUNTER, &counter, input),
+        1 => play(&PN_COUNTER, &counter, input),
+        2 => play(&KAFKA, &limits, input),
+        3 => play(&LIN_KV, &limits, input),
+        4 => play(&TXN_LIST_APPEND, &limits, input),
+        5 => play(&BROADCAST, &[], input),
+        6 => play(&G_SET, &[], input),
+        7 => play(&TXN_RW_REGISTER, &[], input),
+        _ => play(&UNIQUE_IDS, &[], input),
     }
 });
