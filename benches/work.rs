@@ -67,7 +67,9 @@ fn perform(operation: &str, times: usize) {
         "read" => Request::Read,
         _ => return play(echo, Request::Echo, times),
     };
-    let level: Consistency = level.parse().expect("it is recorded under its name");
+    let mut levels = Consistency::ALL.into_iter();
+    let level = levels.find(|(name, _)| *name == level);
+    let (_, level) = level.expect("it is recorded under its name");
     play(|| counter(level), request, times);
 }
 

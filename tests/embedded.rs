@@ -10,6 +10,7 @@ use conversation::{Company, Request, counter, echo};
 use eddy::node::{Limits, Node, Workload};
 use eddy::protocol::LineReader;
 use eddy::workload::GCounter;
+use eddy::workload::g_counter::Consistency;
 use eddy::workload::g_counter::Options;
 
 /// How often a node allocates memory for a thousand requests, of each of these as many, after it has served as many
@@ -44,8 +45,7 @@ fn an_echo_allocates_nothing() {
 
 #[test]
 fn a_counter_of_any_level_allocates_nothing() {
-    for level in ["regular", "linearizable", "sequential", "eventual"] {
-        let consistency = level.parse().expect("it is a level");
+    for (level, consistency) in Consistency::ALL {
         for at_once in [1, 100] {
             let allocations = allocations(
                 || counter(consistency),
@@ -99,8 +99,7 @@ fn a_counter_is_driven_by_hand() {
 #[test]
 fn a_pending_operation_takes_at_most_256_bytes() {
     const OPERATIONS: usize = 10_000;
-    for level in ["regular", "linearizable", "sequential", "eventual"] {
-        let consistency = level.parse().expect("it is a level");
+    for (level, consistency) in Consistency::ALL {
         let mut node = counter(consistency);
         Company::new(counter(consistency)).init().play(&mut node);
         let allocated = measure(|| {

@@ -12,6 +12,7 @@ use conversation::{Company, Request, counter, echo};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use eddy::node::{Node, Pending, Random, Workload};
 use eddy::protocol::{LINE_BYTES_MAX, LineReader, Message, MessageWriter, Sender};
+use eddy::workload::g_counter::Consistency;
 use eddy::workload::{Echo, GCounter};
 
 /// What the store says when a swap was made, with a message id as long as they are.
@@ -118,8 +119,8 @@ fn operations(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("operation");
     group.throughput(Throughput::Elements(1));
     operation(&mut group, "echo", echo, Request::Echo);
-    for level in ["regular", "linearizable", "sequential", "eventual"] {
-        let node = || counter(level.parse().expect("it is a level"));
+    for (level, consistency) in Consistency::ALL {
+        let node = || counter(consistency);
         operation(&mut group, &format!("{level}-add"), node, Request::Add);
         operation(&mut group, &format!("{level}-read"), node, Request::Read);
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use eddy::workload::g_counter::Consistency;
 use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -32,7 +33,8 @@ fn main() {
         if argument == "ceiling" {
             return ceiling::run().expect("standard input and output work");
         }
-        if let Ok(level) = argument.parse() {
+        let mut levels = Consistency::ALL.into_iter();
+        if let Some((_, level)) = levels.find(|(name, _)| *name == argument) {
             return counter::run(level).expect("standard input and output work");
         }
     }

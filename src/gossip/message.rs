@@ -3,7 +3,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Encode, Error, ErrorCode, MessageWriter, ObjectWriter};
+use crate::protocol::{Encode, Error, ErrorCode, MessageWriter, Object};
 
 /// The fields `gossip` and `entries` of a message, as they were received.
 ///
@@ -63,14 +63,16 @@ impl Head {
 // Flat, as the entries of a counter are: serde_json takes memory to pass over JSON in JSON in JSON.
 impl Encode for Head {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut head = ObjectWriter::new(out);
-        head.field("incarnation", self.incarnation);
-        if self.end > 0 {
-            head.field("after", self.after).field("end", self.end);
-        }
-        if let Some(peer) = self.peer {
-            head.field("peer", peer).field("received", self.received);
-        }
+        let has_entries = self.end > 0;
+        let received = self.peer.map(|_| ("received", self.received));
+        let fields = [
+            Some(("incarnation", self.incarnation)),
+            has_entries.then_some(("after", self.after)),
+            has_entries.then_some(("end", self.end)),
+            self.peer.map(|peer| ("peer", peer)),
+            received,
+        ];
+        Object(fields.into_iter().flatten()).encode(out);
     }
 }
 

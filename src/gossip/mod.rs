@@ -68,7 +68,7 @@ use link::{Link, Request};
 use topology::Contact;
 
 pub use message::Fields;
-pub use topology::{Topology, UnknownTopology};
+pub use topology::Topology;
 
 /// A message carries at most this much of entries, or one entry: 64 KiB.
 pub const GOSSIP_BYTES_MAX: usize = 64 << 10;

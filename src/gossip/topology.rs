@@ -1,5 +1,3 @@
-use core::{fmt, str::FromStr};
-
 /// Which nodes are neighbours, and send each other new entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Topology {
@@ -59,32 +57,6 @@ impl Topology {
         }
     }
 }
-
-impl FromStr for Topology {
-    type Err = UnknownTopology;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "star" => Ok(Topology::Star),
-            "tree" => Ok(Topology::Tree),
-            "offered" => Ok(Topology::Offered),
-            "ring" => Ok(Topology::Ring),
-            _ => Err(UnknownTopology),
-        }
-    }
-}
-
-/// There is no topology of that name.
-#[derive(Debug)]
-pub struct UnknownTopology;
-
-impl fmt::Display for UnknownTopology {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is star, tree, offered or ring")
-    }
-}
-
-impl core::error::Error for UnknownTopology {}
 
 #[cfg(test)]
 mod tests {

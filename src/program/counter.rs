@@ -1,8 +1,9 @@
 //! `g-counter` and `pn-counter`, which share everything but their names.
 
-use super::{LIMITS, Program, START_WAIT, set_limit};
+use super::{LIMITS, Program, START_WAIT, set_limit, set_service};
 use crate::stdio::arguments::{Flag, Wrong};
-use crate::workload::{GCounter, g_counter::Options};
+use crate::workload::GCounter;
+use crate::workload::g_counter::{Consistency, Options};
 
 const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regular)
       regular           a read holds every add acknowledged before it began
@@ -20,8 +21,8 @@ const FLAGS: &str = "  --consistency LEVEL   which reads are right (default regu
 
 fn set(options: &mut Options, flag: &mut Flag) -> Result<(), Wrong> {
     match flag.name {
-        "--consistency" => flag.set(&mut options.consistency),
-        "--kv" => flag.set_one_of(&mut options.service, &["seq-kv", "lin-kv"]),
+        "--consistency" => flag.set_one_of(&mut options.consistency, &Consistency::ALL),
+        "--kv" => set_service(&mut options.service, flag, &["seq-kv", "lin-kv"]),
         "--max-batch" => flag.set_count(&mut options.batch_max, usize::MAX),
         "--read-wait" => flag.set_time(&mut options.read_wait),
         "--start-wait" => flag.set_time(&mut options.start_wait),

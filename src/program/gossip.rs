@@ -1,9 +1,13 @@
 //! `broadcast`, `g-set` and `txn-rw-register`, whose nodes tell each other.
 
 use super::{Program, START_WAIT};
-use crate::gossip::Options;
+use crate::gossip::{Options, Topology};
 use crate::stdio::arguments::{Flag, Wrong};
 use crate::workload::{Broadcast, GSet, TxnRwRegister};
+
+const STAR: (&str, Topology) = ("star", Topology::Star);
+const TREE: (&str, Topology) = ("tree", Topology::Tree);
+const OFFERED: (&str, Topology) = ("offered", Topology::Offered);
 
 const TOPOLOGY: &str = "\
   --topology NAME       who tells whom (default star)
@@ -11,7 +15,7 @@ const TOPOLOGY: &str = "\
       tree              each node and up to four others: no one has many neighbours
 ";
 
-const OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
+const TOPOLOGY_OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
 
 const PACE: &str = "\
   --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
@@ -19,7 +23,11 @@ const PACE: &str = "\
 ";
 
 /// Sets how news spread; who tells whom is one of `topologies`.
-fn set(options: &mut Options, flag: &mut Flag, topologies: &[&str]) -> Result<(), Wrong> {
+fn set(
+    options: &mut Options,
+    flag: &mut Flag,
+    topologies: &[(&str, Topology)],
+) -> Result<(), Wrong> {
     match flag.name {
         "--topology" => flag.set_one_of(&mut options.topology, topologies),
         "--batch-ms" => flag.set_time(&mut options.batch),
@@ -34,9 +42,9 @@ pub const BROADCAST: Program<Options, Broadcast> = Program {
     name: "broadcast",
     about: "\
 Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok, read -> read_ok{messages}.",
-    flags: &[TOPOLOGY, OFFERED, PACE, START_WAIT],
+    flags: &[TOPOLOGY, TOPOLOGY_OFFERED, PACE, START_WAIT],
     defaults: Options::default,
-    set: |options, flag| set(options, flag, &["star", "tree", "offered"]),
+    set: |options, flag| set(options, flag, &[STAR, TREE, OFFERED]),
     workload: Broadcast::new,
 };
 
@@ -46,7 +54,7 @@ pub const G_SET: Program<Options, GSet> = Program {
     about: "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.",
     flags: &[TOPOLOGY, PACE, START_WAIT],
     defaults: Options::default,
-    set: |options, flag| set(options, flag, &["star", "tree"]),
+    set: |options, flag| set(options, flag, &[STAR, TREE]),
     workload: GSet::new,
 };
 
@@ -57,6 +65,6 @@ pub const TXN_RW_REGISTER: Program<Options, TxnRwRegister> = Program {
 Transactions of reads and writes that are never held up, for Maelstrom: txn{txn} -> txn_ok{txn}. Read committed.",
     flags: &[TOPOLOGY, PACE, START_WAIT],
     defaults: Options::default,
-    set: |options, flag| set(options, flag, &["star", "tree"]),
+    set: |options, flag| set(options, flag, &[STAR, TREE]),
     workload: TxnRwRegister::new,
 };

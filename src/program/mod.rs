@@ -117,6 +117,12 @@ fn set_limit(limits: &mut Limits, flag: &mut Flag) -> Result<(), Wrong> {
     }
 }
 
+/// Sets which of these services is the store.
+fn set_service(service: &mut String, flag: &mut Flag, services: &[&str]) -> Result<(), Wrong> {
+    let named = services.iter().map(|name| (*name, name.to_string()));
+    flag.set_one_of(service, &named.collect::<Vec<_>>())
+}
+
 /// The help on when a node that speaks to others begins to.
 const START_WAIT: &str = "\
   --start-wait TIME     how long after init a node speaks to others if no message has come to it before

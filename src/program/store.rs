@@ -1,6 +1,6 @@
 //! `kafka`, `lin-kv` and `txn-list-append`, whose nodes keep everything in a store.
 
-use super::{LIMITS, Program, set_limit};
+use super::{LIMITS, Program, set_limit, set_service};
 use crate::node::Limits;
 use crate::workload::{Kafka, LinKv, TxnListAppend, kafka, lin_kv};
 
@@ -34,7 +34,7 @@ repeated.",
     flags: &[SERVICE, LIMITS],
     defaults: lin_kv::Options::default,
     set: |options, flag| match flag.name {
-        "--kv" => flag.set_one_of(&mut options.service, &["lin-kv", "seq-kv", "lww-kv"]),
+        "--kv" => set_service(&mut options.service, flag, &["lin-kv", "seq-kv", "lww-kv"]),
         _ => set_limit(&mut options.limits, flag),
     },
     workload: LinKv::new,

@@ -94,59 +94,6 @@ impl Drop for MessageWriter<'_> {
     }
 }
 
-/// Writes a JSON object field by field. It is complete when the writer is dropped.
-///
-/// ```
-/// # use eddy::protocol::{Encode, ObjectWriter};
-/// struct Range {
-///     first: u64,
-///     end: u64,
-/// }
-///
-/// impl Encode for Range {
-///     fn encode(&self, out: &mut Vec<u8>) {
-///         ObjectWriter::new(out).field("first", self.first).field("end", self.end);
-///     }
-/// }
-///
-/// let mut out = Vec::new();
-/// Range { first: 3, end: 5 }.encode(&mut out);
-/// assert_eq!(out, br#"{"first":3,"end":5}"#);
-/// ```
-pub struct ObjectWriter<'a> {
-    out: &'a mut Vec<u8>,
-    is_empty: bool,
-}
-
-impl<'a> ObjectWriter<'a> {
-    /// Begins an object at the end of `out`.
-    pub fn new(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        ObjectWriter {
-            out,
-            is_empty: true,
-        }
-    }
-
-    /// Adds one field.
-    pub fn field(&mut self, name: &(impl Id + ?Sized), value: impl Encode) -> &mut Self {
-        if !self.is_empty {
-            self.out.push(b',');
-        }
-        self.is_empty = false;
-        name.encode(self.out);
-        self.out.push(b':');
-        value.encode(self.out);
-        self
-    }
-}
-
-impl Drop for ObjectWriter<'_> {
-    fn drop(&mut self) {
-        self.out.push(b'}');
-    }
-}
-
 /// A JSON array of what an iterator gives.
 ///
 /// ```
@@ -159,13 +106,14 @@ pub struct Array<I>(pub I);
 
 impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut separator = b'[';
-        for item in self.0.clone() {
-            out.push(separator);
+        out.push(b'[');
+        for (index, item) in self.0.clone().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
             item.encode(out);
-            separator = b',';
         }
-        out.extend_from_slice(if separator == b'[' { b"[]" } else { b"]" });
+        out.push(b']');
     }
 }
 
@@ -173,18 +121,35 @@ impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
 ///
 /// ```
 /// # use eddy::protocol::{Encode, Object};
+/// struct Range {
+///     first: u64,
+///     end: u64,
+/// }
+///
+/// impl Encode for Range {
+///     fn encode(&self, out: &mut Vec<u8>) {
+///         Object([("first", self.first), ("end", self.end)].into_iter()).encode(out);
+///     }
+/// }
+///
 /// let mut out = Vec::new();
-/// Object([("k1", 7u64), ("k2", 8)].into_iter()).encode(&mut out);
-/// assert_eq!(out, br#"{"k1":7,"k2":8}"#);
+/// Range { first: 3, end: 5 }.encode(&mut out);
+/// assert_eq!(out, br#"{"first":3,"end":5}"#);
 /// ```
 pub struct Object<I>(pub I);
 
 impl<I: Iterator<Item = (K, V)> + Clone, K: Id, V: Encode> Encode for Object<I> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut object = ObjectWriter::new(out);
-        for (name, value) in self.0.clone() {
-            object.field(&name, value);
+        out.push(b'{');
+        for (index, (name, value)) in self.0.clone().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            name.encode(out);
+            out.push(b':');
+            value.encode(out);
         }
+        out.push(b'}');
     }
 }
 
@@ -265,13 +230,13 @@ impl Encode for Cow<'_, str> {
 
 impl Encode for RawValue {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.get().as_bytes());
+        Raw(self.get()).encode(out);
     }
 }
 
 impl Encode for bool {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(if *self { b"true" } else { b"false" });
+        Raw(if *self { "true" } else { "false" }).encode(out);
     }
 }
 
@@ -306,7 +271,7 @@ impl Encode for i128 {
     fn encode(&self, out: &mut Vec<u8>) {
         match i64::try_from(*self) {
             Ok(small) => small.encode(out),
-            Err(_) => out.extend_from_slice(alloc::format!("{self}").as_bytes()),
+            Err(_) => Raw(&alloc::format!("{self}")).encode(out),
         }
     }
 }
@@ -325,22 +290,12 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
 
 impl<A: Encode, B: Encode> Encode for (A, B) {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.0.encode(out);
-        out.push(b',');
-        self.1.encode(out);
-        out.push(b']');
+        [&self.0 as &dyn Encode, &self.1].encode(out);
     }
 }
 
 impl<A: Encode, B: Encode, C: Encode> Encode for (A, B, C) {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.0.encode(out);
-        out.push(b',');
-        self.1.encode(out);
-        out.push(b',');
-        self.2.encode(out);
-        out.push(b']');
+        [&self.0 as &dyn Encode, &self.1, &self.2].encode(out);
     }
 }

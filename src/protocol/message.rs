@@ -76,47 +76,30 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     #[inline(never)]
     fn read(line: &'a str, numbers: Numbers) -> Result<Self, serde_json::Error> {
         let mut header = Message::default();
-        let fields = header.read_into(line, numbers)?;
-        Ok(Message {
-            src: header.src,
-            dest: header.dest,
-            body: header.body.with(fields),
-        })
-    }
-}
-
-impl<'a> Message<'a, ()> {
-    /// Reads all but the workload's own fields from a line; the answer is those.
-    fn read_into<F: Deserialize<'a>>(
-        &mut self,
-        line: &'a str,
-        numbers: Numbers,
-    ) -> Result<F, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(line);
         let fields = json.deserialize_map(MessageVisitor {
-            header: self,
+            header: &mut header,
             numbers,
             fields: PhantomData,
         })?;
         json.end()?;
-        match self.src.len() {
+        let Message { src, dest, body } = header;
+        match src.len() {
             0 => Err(serde_json::Error::custom("src is missing or empty")),
-            1..=NAME_BYTES_MAX => Ok(fields),
+            1..=NAME_BYTES_MAX => Ok(Message {
+                src,
+                dest,
+                body: Body {
+                    kind: body.kind,
+                    msg_id: body.msg_id,
+                    in_reply_to: body.in_reply_to,
+                    code: body.code,
+                    fields,
+                },
+            }),
             bytes => Err(serde_json::Error::custom(format_args!(
                 "src has {bytes} bytes, and {NAME_BYTES_MAX} are allowed"
             ))),
-        }
-    }
-}
-
-impl<'a> Body<'a, ()> {
-    fn with<F>(self, fields: F) -> Body<'a, F> {
-        Body {
-            kind: self.kind,
-            msg_id: self.msg_id,
-            in_reply_to: self.in_reply_to,
-            code: self.code,
-            fields,
         }
     }
 }

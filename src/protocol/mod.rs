@@ -13,9 +13,7 @@ mod message;
 mod message_id;
 mod name;
 
-pub use encode::{
-    Array, Encode, Json, MessageWriter, Object, ObjectWriter, Raw, Sender, to_json, to_raw_value,
-};
+pub use encode::{Array, Encode, Json, MessageWriter, Object, Raw, Sender, to_json, to_raw_value};
 pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader};
 pub use message::{Body, Malformed, Message, Text, Unanswered, present};

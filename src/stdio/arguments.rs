@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// Reads the command line of the program `name`. `set` is called with each flag; see [`Flag`].
@@ -49,7 +48,10 @@ pub fn each<E>(
     mut set: impl FnMut(&mut Flag) -> Result<(), E>,
 ) -> Result<(), E> {
     while let Some(argument) = arguments.next() {
-        let (name, value) = split(&argument);
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_string())),
+            None => (&*argument, None),
+        };
         set(&mut Flag {
             name,
             value,
@@ -59,18 +61,11 @@ pub fn each<E>(
     Ok(())
 }
 
-/// A flag's name, and its value if it stands behind `=`.
-fn split(argument: &str) -> (&str, Option<String>) {
-    match argument.split_once('=') {
-        Some((flag, value)) => (flag, Some(value.to_string())),
-        None => (argument, None),
-    }
-}
-
 /// One flag of the command line.
 pub struct Flag<'a> {
     /// Its name, with the dashes.
     pub name: &'a str,
+    /// What stands behind `=`.
     value: Option<String>,
     arguments: &'a mut dyn Iterator<Item = String>,
 }
@@ -97,88 +92,65 @@ impl Flag<'_> {
         Err(Wrong(format!("there is no {}", self.name)))
     }
 
-    /// The flag's value: what stands behind `=`, or the next argument.
+    /// Sets `target` to the value of that name, which the flag names.
     ///
     /// # Errors
     ///
-    /// When there is none.
-    pub fn value(&mut self) -> Result<String, Wrong> {
-        let value = self.value.take().or_else(|| self.arguments.next());
-        value.ok_or_else(|| Wrong(format!("{} needs a value", self.name)))
-    }
-
-    /// Sets `target` to the flag's value.
-    ///
-    /// # Errors
-    ///
-    /// When there is no value or it can't be read as such a thing.
-    pub fn set<T: FromStr<Err: fmt::Display>>(&mut self, target: &mut T) -> Result<(), Wrong> {
-        let value = self.value()?;
-        *target = value
-            .parse()
-            .map_err(|error| Wrong(format!("{} {value}: {error}", self.name)))?;
-        Ok(())
-    }
-
-    /// Sets `target` to the flag's value, which must be one of `choices`.
-    ///
-    /// # Errors
-    ///
-    /// When it is none of them, or can't be read as such a thing.
-    pub fn set_one_of<T: FromStr<Err: fmt::Display>>(
+    /// When it names none of `choices`.
+    pub fn set_one_of<T: Clone>(
         &mut self,
         target: &mut T,
-        choices: &[&str],
+        choices: &[(&str, T)],
     ) -> Result<(), Wrong> {
-        let value = self.value()?;
-        if !choices.contains(&value.as_str()) {
-            let choices = choices.join(" or ");
-            return Err(Wrong(format!("{} {value}: it is {choices}", self.name)));
-        }
-        self.value = Some(value);
-        self.set(target)
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.set(target, &names.join(" or "), |value| {
+            let chosen = choices.iter().find(|(name, _)| *name == value);
+            chosen.map(|(_, choice)| choice.clone())
+        })
     }
 
     /// Sets `target` to a whole number from 1 to `max`.
     ///
     /// # Errors
     ///
-    /// When the value is not one.
+    /// When the flag's value is not one.
     pub fn set_count(&mut self, target: &mut usize, max: usize) -> Result<(), Wrong> {
-        let value = self.value()?;
-        let count = value.parse().ok().filter(|count| (1..=max).contains(count));
-        *target = count.ok_or_else(|| {
-            let name = self.name;
-            Wrong(format!(
-                "{name} {value}: it must be a whole number from 1 to {max}"
-            ))
-        })?;
-        Ok(())
+        self.set(
+            target,
+            &format!("a whole number from 1 to {max}"),
+            |value| value.parse().ok().filter(|count| (1..=max).contains(count)),
+        )
     }
 
     /// Sets `target` to a time such as `500ms`, `2s` or, in milliseconds, `500`.
     ///
     /// # Errors
     ///
-    /// When the value is not a time between a millisecond and a day.
+    /// When the flag's value is not a time between a millisecond and a day.
     pub fn set_time(&mut self, target: &mut Duration) -> Result<(), Wrong> {
-        let value = self.value()?;
-        let (number, unit_ms) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
-            (Some(number), _) => (number, 1),
-            (None, Some(number)) => (number, 1000),
-            (None, None) => (value.as_str(), 1),
-        };
-        let time_ms = number
-            .parse()
-            .ok()
-            .and_then(|number: u64| number.checked_mul(unit_ms));
-        let time_ms = time_ms.filter(|time_ms| (1..=86_400_000).contains(time_ms));
-        *target = time_ms.map(Duration::from_millis).ok_or_else(|| {
-            let name = self.name;
-            Wrong(format!(
-                "{name} {value}: it must be a time such as 500ms or 2s"
-            ))
-        })?;
+        self.set(target, "a time such as 500ms or 2s", |value| {
+            let (number, unit_ms) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
+                (Some(number), _) => (number, 1),
+                (None, Some(number)) => (number, 1000),
+                (None, None) => (value, 1),
+            };
+            let time_ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+            let is_allowed = (1..=86_400_000).contains(&time_ms);
+            is_allowed.then(|| Duration::from_millis(time_ms))
+        })
+    }
+
+    /// Sets `target` to what `read` makes of the flag's value: what stands behind `=`, or the next argument.
+    fn set<T>(
+        &mut self,
+        target: &mut T,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<(), Wrong> {
+        let value = self.value.take().or_else(|| self.arguments.next());
+        let value = value.ok_or_else(|| Wrong(format!("{} needs a value", self.name)))?;
+        *target = read(&value)
+            .ok_or_else(|| Wrong(format!("{} {value}: it must be {expected}", self.name)))?;
         Ok(())
     }
 }

@@ -65,15 +65,6 @@ fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde
     Ok(())
 }
 
-/// JSON that is written as it is.
-pub(super) struct JsonText<'a>(pub(super) &'a str);
-
-impl Encode for JsonText<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes());
-    }
-}
-
 /// The elements of a list of any JSON.
 ///
 /// # Errors

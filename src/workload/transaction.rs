@@ -2,8 +2,8 @@ use alloc::{string::String, vec::Vec};
 
 use serde_json::value::RawValue;
 
-use super::json::{JsonText, canonical_key};
-use crate::protocol::{Array, Encode, Error, Text};
+use super::json::canonical_key;
+use crate::protocol::{Array, Encode, Error, Raw, Text};
 
 /// A transaction as clients write it: `[["r", 1, null], ["w", 1, 6]]`.
 pub(super) type Operations<'a> = Vec<(Text<'a>, &'a RawValue, &'a RawValue)>;
@@ -39,5 +39,5 @@ pub(super) fn done<'a>(
     values: &'a [impl AsRef<str>],
 ) -> impl Encode + 'a {
     let steps = operations.iter().zip(values);
-    Array(steps.map(|((function, key, _), value)| (&function.0, *key, JsonText(value.as_ref()))))
+    Array(steps.map(|((function, key, _), value)| (&function.0, *key, Raw(value.as_ref()))))
 }

@@ -36,11 +36,11 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{JsonText, canonical, list};
+use super::json::{canonical, list};
 use super::transaction::{Operations, Step, done, steps};
 use crate::gossip::{self, GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
-use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, to_raw_value};
+use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, Raw, to_raw_value};
 
 /// There are at most so many keys: 1,048,576.
 pub const REGISTERS_MAX: usize = 1 << 20;
@@ -225,7 +225,7 @@ impl TxnRwRegister {
             return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
         }
         let stamp = (count, &self.node, self.gossip.incarnation());
-        let writes = values.values().map(|(key, value)| (*key, JsonText(value)));
+        let writes = values.values().map(|(key, value)| (*key, Raw(value)));
         Ok(to_raw_value(&(stamp, Array(writes))))
     }
 

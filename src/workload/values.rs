@@ -2,9 +2,9 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use serde_json::value::RawValue;
 
-use super::json::{JsonText, canonical, list};
+use super::json::{canonical, list};
 use crate::gossip::{GOSSIP_BYTES_MAX, Replica};
-use crate::protocol::{Encode, Error, ErrorCode};
+use crate::protocol::{Encode, Error, ErrorCode, Raw};
 
 /// All values together have at most this many bytes: 256 MiB.
 pub const VALUES_BYTES_MAX: usize = 256 << 20;
@@ -51,12 +51,12 @@ impl Values {
         Ok(position)
     }
 
-    fn value(&self, position: usize) -> JsonText<'_> {
+    fn value(&self, position: usize) -> Raw<'_> {
         let start = match position {
             0 => 0,
             _ => self.ends[position - 1] + 1,
         };
-        JsonText(&self.encoded[start..self.ends[position]])
+        Raw(&self.encoded[start..self.ends[position]])
     }
 }
 

@@ -111,7 +111,7 @@ fn wrong_flags_are_refused_in_one_line_and_with_the_usage() {
 #[test]
 fn a_topology_that_nobody_offers_is_refused() {
     let arguments = ["--topology", "offered"].map(OsStr::new);
-    assert_refused(G_SET, "g-set", &arguments, "it is star or tree");
+    assert_refused(G_SET, "g-set", &arguments, "it must be star or tree");
 }
 
 #[test]

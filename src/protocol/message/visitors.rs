@@ -119,19 +119,6 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
     }
 }
 
-impl<'de: 'a, 'a, F: Deserialize<'de>> Deserialize<'de> for Body<'a, F> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut header = Body::default();
-        let body = BodyVisitor {
-            header: &mut header,
-            numbers: Numbers::Any,
-            fields: PhantomData,
-        };
-        let fields = body.deserialize(deserializer)?;
-        Ok(header.with(fields))
-    }
-}
-
 /// Puts a string in its place, borrowed from the line unless it holds escapes.
 struct TextInto<'h, 'de>(&'h mut Cow<'de, str>);
 

@@ -39,7 +39,7 @@ use serde_json::value::RawValue;
 use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
-pub use options::{Consistency, Options, UnknownConsistency};
+pub use options::{Consistency, Options};
 
 use eventual::Eventual;
 use linearizable::Linearizable;

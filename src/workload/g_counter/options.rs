@@ -1,5 +1,5 @@
 use alloc::string::String;
-use core::{fmt, str::FromStr, time::Duration};
+use core::time::Duration;
 
 use crate::node::{Limits, START_WAIT};
 
@@ -18,31 +18,15 @@ pub enum Consistency {
     Eventual,
 }
 
-impl FromStr for Consistency {
-    type Err = UnknownConsistency;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "regular" => Ok(Consistency::Regular),
-            "linearizable" => Ok(Consistency::Linearizable),
-            "sequential" => Ok(Consistency::Sequential),
-            "eventual" => Ok(Consistency::Eventual),
-            _ => Err(UnknownConsistency),
-        }
-    }
+impl Consistency {
+    /// Every level with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("regular", Consistency::Regular),
+        ("linearizable", Consistency::Linearizable),
+        ("sequential", Consistency::Sequential),
+        ("eventual", Consistency::Eventual),
+    ];
 }
-
-/// There is no level of that name.
-#[derive(Debug)]
-pub struct UnknownConsistency;
-
-impl fmt::Display for UnknownConsistency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it is regular, linearizable, sequential or eventual")
-    }
-}
-
-impl core::error::Error for UnknownConsistency {}
 
 /// How a counter works: its guarantee, its store and its limits.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{Asked, KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, full};
 use crate::node::{Applied, Context, Outbox};
-use crate::protocol::{Array, Encode, Error, ObjectWriter};
+use crate::protocol::{Array, Encode, Error, Object};
 use crate::workload::log::{Logs, Place};
 
 /// A poll, until it is answered.
@@ -134,13 +134,10 @@ struct Messages<'a> {
 
 impl Encode for Messages<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut messages = ObjectWriter::new(out);
         let mut bytes_left = POLL_BYTES_MAX;
-        for (key, offset) in self.offsets {
-            let Some(log) = self.logs.find(key) else {
-                continue;
-            };
-            let entry = |offset| Some((offset, &**self.logs.entry(log, offset)?));
+        let messages = self.offsets.iter().filter_map(move |(key, offset)| {
+            let log = self.logs.find(key)?;
+            let entry = move |offset| Some((offset, &**self.logs.entry(log, offset)?));
             let entries = (*offset..).map_while(entry).take(POLL_ENTRIES_MAX);
             let fits = |(_, entry): &(u64, &serde_json::value::RawValue)| {
                 let fits = bytes_left > 0;
@@ -148,9 +145,8 @@ impl Encode for Messages<'_> {
                 fits
             };
             let count = entries.clone().take_while(fits).count();
-            if count > 0 {
-                messages.field(key, Array(entries.take(count)));
-            }
-        }
+            (count > 0).then(|| (key, Array(entries.take(count))))
+        });
+        Object(messages).encode(out);
     }
 }

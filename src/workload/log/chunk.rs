@@ -6,7 +6,7 @@ use serde::{Deserialize, de::Error};
 use serde_json::value::RawValue;
 
 use crate::kv::Register;
-use crate::protocol::{Array, Encode, Name, Object, ObjectWriter};
+use crate::protocol::{Array, Encode, Name, Object};
 
 /// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
 pub const CHUNK_ENTRIES: u64 = 64;
@@ -81,8 +81,11 @@ impl Encode for Chunk {
     fn encode(&self, out: &mut Vec<u8>) {
         let entries = self.entries.iter().map(|entry| &**entry);
         let last_applied = self.last_applied.iter().map(|(node, id)| (node, id));
-        ObjectWriter::new(out)
-            .field("entries", Array(entries))
-            .field("last_applied", Object(last_applied));
+        let (entries, last_applied) = (Array(entries), Object(last_applied));
+        let fields = [
+            ("entries", &entries as &dyn Encode),
+            ("last_applied", &last_applied),
+        ];
+        Object(fields.into_iter()).encode(out);
     }
 }
