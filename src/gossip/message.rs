@@ -63,16 +63,16 @@ impl Head {
 // Flat, as the entries of a counter are: serde_json takes memory to pass over JSON in JSON in JSON.
 impl Encode for Head {
     fn encode(&self, out: &mut Vec<u8>) {
-        let has_entries = self.end > 0;
-        let received = self.peer.map(|_| ("received", self.received));
+        let (has_entries, peer) = (self.end > 0, self.peer.unwrap_or_default());
         let fields = [
-            Some(("incarnation", self.incarnation)),
-            has_entries.then_some(("after", self.after)),
-            has_entries.then_some(("end", self.end)),
-            self.peer.map(|peer| ("peer", peer)),
-            received,
+            (true, "incarnation", self.incarnation),
+            (has_entries, "after", self.after),
+            (has_entries, "end", self.end),
+            (self.peer.is_some(), "peer", peer),
+            (self.peer.is_some(), "received", self.received),
         ];
-        Object(fields.into_iter().flatten()).encode(out);
+        let fields = fields.iter().filter(|(is_known, ..)| *is_known);
+        Object(fields.map(|(_, name, value)| (*name, *value))).encode(out);
     }
 }
 

@@ -69,9 +69,10 @@ impl<O, W: Workload> Program<O, W> {
     fn usage(&self) -> String {
         let Program { name, about, .. } = self;
         let flags = self.flags.concat();
-        let time = match flags.contains(" TIME ") {
-            true => "\nTIME is 500ms, 2s or, in milliseconds, 500.\n",
-            false => "",
+        // Whatever has flags of its own has some with times.
+        let time = match self.flags.is_empty() {
+            true => "",
+            false => "\nTIME is 500ms, 2s or, in milliseconds, 500.\n",
         };
         format!(
             "\
