@@ -24,7 +24,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let msg_id = self.clients.ask(client, operation, now);
         let node = self.clients.node(client);
         self.send_request(client, node, &call, msg_id, now);
-        let invoked_at = now - self.started_at;
+        let invoked_at = self.since_start(now);
         self.history.push(Operation {
             client: self.joined(client),
             node: self.nodes[node].clone(),
@@ -44,8 +44,9 @@ impl<W: Workload, O: Observer> World<W, O> {
         outcome: Outcome<W::Answer>,
         now: Duration,
     ) {
+        let completed_at = self.since_start(now);
         let operation = &mut self.history[operation];
-        operation.completed_at = now - self.started_at;
+        operation.completed_at = completed_at;
         operation.outcome = outcome;
         if matches!(operation.outcome, Outcome::Indeterminate(_)) {
             self.clients.replace(client);
@@ -65,6 +66,12 @@ impl<W: Workload, O: Observer> World<W, O> {
                 }
             }
         }
+    }
+
+    /// The time since the start, in whole microseconds: the history that is checked is the one that is stored.
+    fn since_start(&self, now: Duration) -> Duration {
+        let since_start = now - self.started_at;
+        Duration::from_micros(since_start.as_micros() as u64)
     }
 
     /// When the next request is due that follows from an answer.

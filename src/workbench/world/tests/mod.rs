@@ -117,6 +117,16 @@ fn a_run_asks_at_its_rate_until_its_time_is_up() {
 }
 
 #[test]
+fn a_history_is_in_whole_microseconds_as_it_is_stored() {
+    let record = run(Echo, settings(3), |_, message| vec![echo(message)]).expect("a run");
+    for operation in &record.history {
+        for at in [operation.invoked_at, operation.completed_at] {
+            assert_eq!(at, Duration::from_micros(at.as_micros() as u64));
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let history = |seed| {
         let settings = Settings {
