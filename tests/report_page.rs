@@ -181,6 +181,49 @@ fn the_page_tells_the_figures_of_a_challenge() {
 }
 
 #[test]
+fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let history = r#"
+        {:process 0, :type :invoke, :f :echo, :value "a"}
+        {:process 0, :type :ok, :f :echo, :value {:type "echo_ok", :echo "<b>"}}"#;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (file, store) = (folder.join("page.edn"), folder.join("page-of-history"));
+    fs::write(&file, history).expect("the test's folder can be written to");
+    let _ = fs::remove_dir_all(&store);
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["check", "-w", "echo", "--store"])
+        .args([&store, &file])
+        .output()
+        .expect("eddy is built");
+    let page = fs::canonicalize(store.join("latest/report.html")).expect("there is a page");
+    for (width, height) in [(1440, 900), (390, 844)] {
+        browser.resize(width, height);
+        open(&mut browser, &format!("file://{}", page.display()));
+        let told = browser.run("return document.body.innerText");
+        let told = told.as_str().expect("a text").to_lowercase();
+        assert!(
+            told.contains("this history shows what must not happen"),
+            "{told}"
+        );
+        assert!(told.contains("page.edn"), "{told}");
+        assert!(!told.contains("message"), "{told}");
+        let overflow = browser.run("return document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(overflow, true, "it is wider than {width} pixels");
+        browser.click("#finding-list button");
+        let chosen = browser.run("return document.querySelector('#selection h3').innerText");
+        assert!(
+            chosen
+                .as_str()
+                .is_some_and(|chosen| chosen.contains("echo")),
+            "{chosen}"
+        );
+    }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
 fn the_page_lists_what_was_broken_and_when() {
     let Some(mut browser) = browser() else {
         return;

@@ -9,6 +9,7 @@ pub mod client;
 pub mod command;
 pub mod directory;
 pub mod history;
+pub mod import;
 pub mod json;
 pub mod latency;
 pub mod nemesis;

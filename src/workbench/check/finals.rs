@@ -8,7 +8,8 @@ use crate::workbench::history::{Node, Operation, Outcome};
 /// Nodes that owe clients an answer to their final read: a warning each.
 ///
 /// A node that can't be read in the end can't be shown to be right; upstream checks the final reads that were answered.
-/// A node that no client works with is never asked anything, which is no fault of its own.
+/// A node that no client works with is never asked anything, which is no fault of its own. A history
+/// from elsewhere may have no final reads; then none is missing.
 pub fn missing_final_reads<C, R>(
     history: &[Operation<C, R>],
     is_read: impl Fn(&C) -> bool,
@@ -19,6 +20,9 @@ pub fn missing_final_reads<C, R>(
         /// It could not learn what became of a request, and another client took its place.
         is_replaced: bool,
         attempts: Vec<usize>,
+    }
+    if !history.iter().any(|operation| operation.is_final) {
+        return Vec::new();
     }
     let mut clients: BTreeMap<(&Node, usize), Asked> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {

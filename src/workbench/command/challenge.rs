@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use super::challenges::{CHALLENGES, Challenge};
 use super::console::harmless;
+use super::error::CommandError;
 use super::help;
 use super::options::TestOptions;
-use super::test::{self, TestError};
+use super::test;
 use crate::workbench::check::Validity;
 use crate::workbench::report::Report;
 
@@ -161,11 +162,11 @@ impl fmt::Display for Outcome<'_> {
 }
 
 /// Runs the challenges one after the other, tells how each went, and gives the worst verdict.
-pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, TestError> {
-    let request = Request::read(&options.words).map_err(TestError::Options)?;
+pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandError> {
+    let request = Request::read(&options.words).map_err(CommandError::Options)?;
     let mut lines = Vec::new();
     for challenge in &request.challenges {
-        let args = request.command(challenge).map_err(TestError::Options)?;
+        let args = request.command(challenge).map_err(CommandError::Options)?;
         let line = TestLine::try_parse_from(&args[2..]);
         let options = line.unwrap_or_else(|error| error.exit()).options;
         lines.push((challenge.name, options, args));

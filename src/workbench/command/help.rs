@@ -29,4 +29,4 @@ Exit status:
   0  valid, with warnings or without
   1  invalid
   2  unknown: it could not be decided
-  3  nothing to check: wrong flags, or the nodes did not get ready";
+  3  nothing to check: wrong flags, nodes that did not get ready, or a file that is no history";

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::options::positive;
 use super::repeat::flag_value;
-use super::test::TestError;
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
@@ -82,7 +82,7 @@ impl LoadOptions {
     pub(super) fn counter<W>(
         &self,
         new: impl Fn(Vec<Level>) -> W,
-    ) -> Result<impl Fn(&Settings) -> W, TestError> {
+    ) -> Result<impl Fn(&Settings) -> W, CommandError> {
         self.check_models()?;
         let levels = self.model_names().filter_map(counter_level);
         let levels: Vec<Level> = levels.collect();
@@ -97,7 +97,7 @@ impl LoadOptions {
     pub(super) fn transactions<W>(
         &self,
         new: impl Fn(TxnLimits, Vec<Model>) -> W,
-    ) -> Result<impl Fn(&Settings) -> W, TestError> {
+    ) -> Result<impl Fn(&Settings) -> W, CommandError> {
         let limits = TxnLimits {
             keys: self.keys(),
             max_txn_length: self.max_txn_length,
@@ -108,8 +108,8 @@ impl LoadOptions {
             .filter(|_| self.consistency_models.is_empty());
         let models = self.model_names().chain(default).map(str::parse);
         let models: Result<Vec<Model>, String> = models.collect();
-        let models =
-            models.map_err(|error| TestError::Options(format!("--consistency-models: {error}")))?;
+        let models = models
+            .map_err(|error| CommandError::Options(format!("--consistency-models: {error}")))?;
         Ok(move |_: &Settings| new(limits, models.clone()))
     }
 
@@ -118,7 +118,10 @@ impl LoadOptions {
     /// # Errors
     ///
     /// When nobody knows the name of a model.
-    pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(&self, new: F) -> Result<F, TestError> {
+    pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(
+        &self,
+        new: F,
+    ) -> Result<F, CommandError> {
         self.check_models()?;
         Ok(new)
     }
@@ -128,11 +131,11 @@ impl LoadOptions {
     }
 
     /// Whether somebody knows each model: as upstream, any may be named with any workload.
-    fn check_models(&self) -> Result<(), TestError> {
+    fn check_models(&self) -> Result<(), CommandError> {
         let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
         match self.model_names().find(|name| !is_known(name)) {
             None => Ok(()),
-            Some(name) => Err(TestError::Options(format!(
+            Some(name) => Err(CommandError::Options(format!(
                 "--consistency-models: nobody knows {name:?}. Transactions know read-committed, serializable, \
                  strict-serializable and others, counters eventual, regular, sequential and linearizable"
             ))),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::options::{not_negative, positive, seconds, some_seconds};
 use super::sim::progress_bar;
-use super::test::TestError;
 use crate::workbench::check::Validity;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
@@ -68,7 +68,7 @@ pub(super) struct MatrixOptions {
 }
 
 /// Runs every level on every store and prints the table.
-pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, TestError> {
+pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> {
     let node_count = options.node_count;
     let settings = Settings {
         nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
@@ -100,7 +100,7 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, TestError> {
     writeln!(io::stdout(), "{matrix}")?;
     if let Some(path) = &options.page {
         let written = File::create(path).and_then(|file| page::write_matrix(&matrix, file));
-        written.map_err(|reason| TestError::Page {
+        written.map_err(|reason| CommandError::Page {
             path: path.clone(),
             reason,
         })?;

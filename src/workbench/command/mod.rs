@@ -2,7 +2,9 @@
 
 mod challenge;
 mod challenges;
+mod check;
 mod console;
+mod error;
 mod help;
 mod load;
 mod matrix;
@@ -23,6 +25,7 @@ use clap_complete::Shell;
 
 use super::check::Validity;
 use challenge::ChallengeOptions;
+use check::CheckOptions;
 use console::say;
 use help::EXIT_STATUS;
 use matrix::MatrixOptions;
@@ -48,6 +51,8 @@ enum Command {
     Challenge(ChallengeOptions),
     /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
     Sim(Box<SimOptions>),
+    /// Checks a history that was made elsewhere: by Jepsen, Maelstrom, or any program that writes its JSON.
+    Check(CheckOptions),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),
     /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
@@ -81,6 +86,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(options) => test::test(&options, &args),
         Command::Challenge(options) => challenge::challenge(&options),
         Command::Sim(options) => sim::sim(&options),
+        Command::Check(options) => check::check(&options, &args),
         Command::Matrix(options) => matrix::matrix(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());

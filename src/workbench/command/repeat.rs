@@ -97,7 +97,7 @@ pub(super) fn command(args: &[OsString], seed: u64) -> String {
 }
 
 /// A word as a shell takes it unchanged.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./=,:+@%".contains(char);
     if !word.is_empty() && word.chars().all(is_plain) {
         return String::from(word);

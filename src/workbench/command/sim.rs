@@ -6,9 +6,9 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::error::CommandError;
 use super::options::{RunOptions, positive};
 use super::repeat;
-use super::test::TestError;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Counts;
@@ -46,7 +46,7 @@ pub(super) struct SimOptions {
 }
 
 /// Simulates, prints what came of it and gives the worst verdict.
-pub(super) fn sim(options: &SimOptions) -> Result<Validity, TestError> {
+pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
     workloads::perform(options.run.workload, &options.run.load, options)
 }
 
@@ -67,9 +67,9 @@ impl Task for &SimOptions {
         self,
         nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
-    ) -> Result<Validity, TestError> {
+    ) -> Result<Validity, CommandError> {
         let start = nodes(&self.run.node_args);
-        let start = start.map_err(|wrong| TestError::Options(format!("after --: {wrong}")))?;
+        let start = start.map_err(|wrong| CommandError::Options(format!("after --: {wrong}")))?;
         simulate(&workload, &start, self)
     }
 }
@@ -78,11 +78,11 @@ fn simulate<W: Workload>(
     workload: &(impl Fn(&Settings) -> W + Sync),
     start: &Start,
     options: &SimOptions,
-) -> Result<Validity, TestError> {
+) -> Result<Validity, CommandError> {
     let settings = options
         .run
         .settings(options.run.seed.unwrap_or(1))
-        .map_err(TestError::Options)?;
+        .map_err(CommandError::Options)?;
     if options.seeds == 1 {
         return simulate_one(workload, start, settings, &options.run);
     }
@@ -162,7 +162,7 @@ fn simulate_one<W: Workload>(
     start: &Start,
     settings: Settings,
     options: &RunOptions,
-) -> Result<Validity, TestError> {
+) -> Result<Validity, CommandError> {
     let (record, story) = run(
         workload(&settings),
         settings.clone(),
@@ -266,7 +266,7 @@ fn tell_smallest<W: Workload>(
     failing: Settings,
     options: &SimOptions,
     out: &mut impl Write,
-) -> Result<(), TestError> {
+) -> Result<(), CommandError> {
     let demands = options.run.demands();
     // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
     let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {

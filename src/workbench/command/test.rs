@@ -2,11 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
-
-use thiserror::Error;
 
 use super::console::{Console, MessageLog, harmless, say};
+use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
 use super::workloads::{self, Task};
@@ -18,28 +16,11 @@ use crate::workbench::report::Report;
 use crate::workbench::sim::Start;
 use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
-use crate::workbench::world::{Settings, StartError, World};
-
-/// Why there is no verdict.
-#[derive(Debug, Error)]
-pub(super) enum TestError {
-    #[error("{0}")]
-    Options(String),
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("interrupted; all nodes have been ended{0}")]
-    Interrupted(String),
-    #[error("the result can't be printed: {0}")]
-    Print(#[from] io::Error),
-    #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
-    Page { path: PathBuf, reason: io::Error },
-}
+use crate::workbench::world::{Settings, World};
 
 /// Runs a test as often as was asked for or until it is not valid, prints the reports and gives the last verdict. `args`
 /// is the whole command line.
-pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, TestError> {
+pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     let mut last = Validity::Valid;
     each_run(options, args, |run, report| {
         let mut out = io::stdout().lock();
@@ -62,12 +43,12 @@ pub(super) fn each_run(
     options: &TestOptions,
     args: &[OsString],
     mut tell: impl FnMut(usize, &Report) -> io::Result<()>,
-) -> Result<(), TestError> {
+) -> Result<(), CommandError> {
     // Short enough to be typed.
     let first_seed = options.run.seed.unwrap_or_else(|| random_seed() >> 32);
     for run in 0..options.test_count {
         let settings = options.run.settings(first_seed.wrapping_add(run as u64));
-        let settings = settings.map_err(TestError::Options)?;
+        let settings = settings.map_err(CommandError::Options)?;
         let run_once = Run {
             options,
             settings: &settings,
@@ -80,7 +61,7 @@ pub(super) fn each_run(
             let kept = report.store().map_or_else(String::new, |folder| {
                 format!(". What is known of the run is in {}", folder.display())
             });
-            return Err(TestError::Interrupted(kept));
+            return Err(CommandError::Interrupted(kept));
         }
         if report.validity() != Validity::Valid {
             break;
@@ -104,7 +85,7 @@ impl Task for Run<'_> {
         self,
         _: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
-    ) -> Result<Self::Done, TestError> {
+    ) -> Result<Self::Done, CommandError> {
         let Run {
             options,
             settings,

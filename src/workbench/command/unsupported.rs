@@ -1,4 +1,5 @@
-//! Commands and flags of Maelstrom's that mean nothing here, and flags with the wrong dash, and what to do instead.
+//! Commands and flags of Maelstrom's and elle-cli's that mean nothing here, and flags with the wrong dash, and what to do
+//! instead.
 
 use std::ffi::OsString;
 
@@ -8,12 +9,17 @@ const NO_LOGIN: &str =
 const NAMES: &str = "give all names at once: --nodes a,b,c";
 
 /// Each flag, without its dashes, and what to do instead.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     (
         "leave-db-running",
         "nodes end with the run. --log-stderr and --log-net-recv show what went on in them",
     ),
     ("logging-json", "--json prints the result as JSON"),
+    (
+        "model",
+        "-w names the workload of a history: elle-cli's list-append is txn-list-append, rw-register is txn-rw-register, \
+         cas-register is lin-kv, set and set-full are g-set, and counter is g-counter --consistency-models regular",
+    ),
     ("no-ssh", NO_LOGIN),
     ("node", NAMES),
     ("nodes-file", NAMES),
@@ -39,8 +45,8 @@ const COMMANDS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Says what to do instead of a command, or of the first flag among `args`, that is Maelstrom's and not ours. What stands
-/// after `--` is the node's own.
+/// Says what to do instead of a command, or of the first flag among `args`, that is not ours but Maelstrom's or
+/// elle-cli's. What stands after `--` is the node's own.
 pub(super) fn instead(args: &[OsString]) -> Option<String> {
     let command = args.get(1).and_then(|arg| arg.to_str());
     if let Some((name, instead)) = COMMANDS.iter().find(|(name, _)| Some(*name) == command) {
@@ -98,6 +104,10 @@ mod tests {
             ("eddy test --nodes-file=hosts", "--nodes a,b,c"),
             ("eddy test -n a -n b", "--nodes a,b,c"),
             ("eddy test --leave-db-running", "--log-stderr"),
+            (
+                "eddy check --model list-append a.edn",
+                "-w names the workload",
+            ),
             ("eddy serve", "report.html"),
         ] {
             let said = instead(&words(line)).expect("it is not supported");

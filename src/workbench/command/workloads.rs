@@ -2,8 +2,8 @@
 
 use clap::ValueEnum;
 
+use super::error::CommandError;
 use super::load::LoadOptions;
-use super::test::TestError;
 use crate::node;
 use crate::program::{self, Program};
 use crate::stdio::arguments::Wrong;
@@ -54,7 +54,7 @@ pub(super) trait Task {
         self,
         nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
-    ) -> Result<Self::Done, TestError>;
+    ) -> Result<Self::Done, CommandError>;
 }
 
 /// Does the task with the workload of that name, of which as much is asked as the flags say.
@@ -66,7 +66,7 @@ pub(super) fn perform<T: Task>(
     name: WorkloadName,
     load: &LoadOptions,
     task: T,
-) -> Result<T::Done, TestError> {
+) -> Result<T::Done, CommandError> {
     use WorkloadName as Name;
     match name {
         Name::Echo => task.with(nodes(&program::ECHO), load.plain(|_| Echo)?),

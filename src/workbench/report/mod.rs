@@ -4,7 +4,7 @@ mod figures;
 pub mod page;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,15 +24,19 @@ use super::world::{Record, Settings};
 
 pub use figures::Figures;
 
-/// The verdict on a run, and its figures.
+/// The verdict on a run or on a history from elsewhere, and its figures.
 #[derive(Debug, Serialize)]
 pub struct Report {
     #[serde(serialize_with = "as_upstream")]
     valid: Validity,
     workload: &'static str,
+    /// The file that the history was read from; `None` for a run.
+    history: Option<PathBuf>,
     nodes: Vec<String>,
     clients: usize,
-    seed: u64,
+    /// `None` for a history from elsewhere.
+    seed: Option<u64>,
+    /// For how long clients asked.
     time_limit_s: f64,
     /// What is wrong or undecided.
     findings: Vec<ReportedFinding>,
@@ -41,7 +45,8 @@ pub struct Report {
     operations: Counts,
     operations_by_type: BTreeMap<&'static str, Counts>,
     latency_ms: Option<Quantiles>,
-    messages: Messages,
+    /// `None` for a history from elsewhere.
+    messages: Option<Messages>,
     /// What has a limit, as it was measured.
     limits: Vec<Measure>,
     faults: Vec<ReportedFault>,
@@ -94,6 +99,16 @@ struct ReportedFault {
     ended_s: Option<f64>,
 }
 
+/// A history that was read from a file.
+pub struct HistoryFile<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The names of the nodes.
+    pub nodes: Vec<String>,
+    /// The line of the file on which each operation begins, counted from 1.
+    pub lines: Vec<usize>,
+}
+
 /// As in Maelstrom's results: true, false, or "unknown".
 fn as_upstream<S: Serializer>(validity: &Validity, serializer: S) -> Result<S::Ok, S::Error> {
     match validity {
@@ -108,6 +123,42 @@ impl Report {
     pub fn new<W: Workload>(
         record: &Record<W>,
         settings: &Settings,
+        demands: Demands,
+        repeat: String,
+    ) -> Self {
+        Report {
+            nodes: settings.nodes.clone(),
+            clients: settings.client_count,
+            seed: Some(settings.seed),
+            time_limit_s: settings.time_limit.as_secs_f64(),
+            ..Report::of(record, &[], demands, repeat)
+        }
+    }
+
+    /// Checks a history that was read from a file.
+    pub fn of_history<W: Workload>(
+        record: &Record<W>,
+        file: &HistoryFile<'_>,
+        demands: Demands,
+        repeat: String,
+    ) -> Self {
+        let history = record.history.iter();
+        let clients: HashSet<usize> = history.clone().map(|operation| operation.client).collect();
+        let last = history.map(|operation| operation.completed_at).max();
+        Report {
+            history: Some(file.path.to_path_buf()),
+            nodes: file.nodes.clone(),
+            clients: clients.len(),
+            time_limit_s: last.unwrap_or_default().as_secs_f64(),
+            messages: None,
+            ..Report::of(record, &file.lines, demands, repeat)
+        }
+    }
+
+    /// What a run and a history from elsewhere have in common. `lines` are those of the file, if there is one.
+    fn of<W: Workload>(
+        record: &Record<W>,
+        lines: &[usize],
         demands: Demands,
         repeat: String,
     ) -> Self {
@@ -146,22 +197,25 @@ impl Report {
         let reported = |findings: Vec<Finding>| {
             let findings = findings.into_iter();
             findings
-                .map(|finding| ReportedFinding::new::<W>(finding, history, demands.is_strict))
+                .map(|finding| {
+                    ReportedFinding::new::<W>(finding, history, lines, demands.is_strict)
+                })
                 .collect()
         };
         Report {
             valid,
             workload: W::NAME,
-            nodes: settings.nodes.clone(),
-            clients: settings.client_count,
-            seed: settings.seed,
-            time_limit_s: settings.time_limit.as_secs_f64(),
+            history: None,
+            nodes: Vec::new(),
+            clients: 0,
+            seed: None,
+            time_limit_s: 0.0,
             findings: reported(findings),
             warnings: reported(warnings),
             operations,
             operations_by_type: by_kind,
             latency_ms: Quantiles::of(&mut figures::latencies(history)),
-            messages,
+            messages: Some(messages),
             limits: limited,
             faults: record.fault_windows.iter().map(reported_fault).collect(),
             facts,
@@ -232,17 +286,20 @@ impl ReportedFinding {
     fn new<W: Workload>(
         finding: Finding,
         history: &[Operation<W::Call, W::Answer>],
+        lines: &[usize],
         is_strict: bool,
     ) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
+            let line = lines.get(index);
+            let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
             let outcome = match finding.element {
                 Some(element) => words::outcome_around::<W>(operation, element),
                 None => words::outcome::<W>(operation),
             };
             let took = operation.completed_at - operation.invoked_at;
             format!(
-                "#{index} at {:.3} s, c{} to {}: {} → {}, after {}",
+                "#{index}{line} at {:.3} s, c{} to {}: {} → {}, after {}",
                 operation.invoked_at.as_secs_f64(),
                 operation.client,
                 operation.node,
@@ -335,17 +392,22 @@ impl fmt::Display for Report {
             time_limit_s,
             ..
         } = self;
-        writeln!(
-            f,
-            "{}",
-            match self.valid {
-                Validity::Valid if self.warnings.is_empty() =>
-                    "valid: nothing is wrong with this run",
-                Validity::Valid => "valid with warnings: Maelstrom lets this run pass",
-                Validity::Invalid => "INVALID: this run shows what must not happen",
-                Validity::Unknown => "unknown: this run could not be decided",
+        let subject = match self.history {
+            None => "run",
+            Some(_) => "history",
+        };
+        match self.valid {
+            Validity::Valid if self.warnings.is_empty() => {
+                writeln!(f, "valid: nothing is wrong with this {subject}")?;
             }
-        )?;
+            Validity::Valid => {
+                writeln!(f, "valid with warnings: Maelstrom lets this {subject} pass")?;
+            }
+            Validity::Invalid => {
+                writeln!(f, "INVALID: this {subject} shows what must not happen")?;
+            }
+            Validity::Unknown => writeln!(f, "unknown: this {subject} could not be decided")?,
+        }
         for finding in &self.findings {
             write!(f, "{finding}")?;
         }
@@ -359,12 +421,17 @@ impl fmt::Display for Report {
         for warning in &self.warnings {
             write!(f, "{warning}")?;
         }
-        writeln!(
-            f,
-            "\n{workload} for {time_limit_s} s: nodes {}, clients {clients}, faults {}",
-            self.nodes.join(" "),
-            self.faults.len()
-        )?;
+        match &self.history {
+            None => {
+                let nodes = self.nodes.join(" ");
+                write!(f, "\n{workload} for {time_limit_s} s: nodes {nodes}, ")?;
+            }
+            Some(file) => {
+                let file = file.display();
+                write!(f, "\n{workload} for {time_limit_s:.1} s, from {file}: ")?;
+            }
+        }
+        writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
         let Counts {
             ok,
             failed,
@@ -378,11 +445,13 @@ impl fmt::Display for Report {
         if let Some(quantiles) = self.latency_ms {
             writeln!(f, "latency     {quantiles}")?;
         }
-        writeln!(
-            f,
-            "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
-            self.messages.all, self.messages.all_per_operation, self.messages.servers_per_operation
-        )?;
+        if let Some(messages) = &self.messages {
+            writeln!(
+                f,
+                "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
+                messages.all, messages.all_per_operation, messages.servers_per_operation
+            )?;
+        }
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
             let name = name.replace('_', " ");
             writeln!(f, "{name:<11} {}", words::figure(value))?;

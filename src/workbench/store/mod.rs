@@ -34,6 +34,7 @@ use super::world::Record;
 use file::OutFile;
 use room::Room;
 
+pub use history::StoredOperation;
 pub use logs::NodeLogs;
 pub use messages::Messages;
 
@@ -65,6 +66,16 @@ impl StoreError {
 #[derive(Debug)]
 pub struct StoreErrors(Vec<StoreError>);
 
+impl StoreErrors {
+    fn of(errors: impl Iterator<Item = StoreError>) -> Result<(), Self> {
+        let errors: Vec<_> = errors.collect();
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(StoreErrors(errors)),
+        }
+    }
+}
+
 impl fmt::Display for StoreErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().enumerate() {
@@ -77,15 +88,64 @@ impl fmt::Display for StoreErrors {
 
 impl std::error::Error for StoreErrors {}
 
-/// The folder of a run.
-pub struct Store {
-    folder: PathBuf,
+/// The folder of a run or of a history from elsewhere.
+struct Folder {
+    path: PathBuf,
     /// For the results, which are small and tell most, when messages have filled the disk.
     room: Option<Room>,
+}
+
+/// The folder of a run.
+pub struct Store {
+    folder: Folder,
     /// Watches messages.
     pub messages: Messages,
     /// Listens to nodes.
     pub logs: NodeLogs,
+}
+
+impl Folder {
+    fn create(parent: &Path, workload: &str) -> Result<Self, StoreError> {
+        let of_workload = parent.join(workload);
+        fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
+        let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
+        let path = of_workload.join(&name);
+        link_latest(&of_workload, Path::new(&name))?;
+        link_latest(parent, &Path::new(workload).join(&name))?;
+        let room = Room::keep(&path).ok();
+        Ok(Folder { path, room })
+    }
+
+    fn write_results(&mut self, report: &Report) -> Result<(), StoreError> {
+        // Before anything else can take its room.
+        drop(self.room.take());
+        write(&self.path, "results.json", |out| {
+            serde_json::to_writer_pretty(&mut *out, report)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Writes the two largest files at the same time.
+    fn write_history_and_page<W: Workload>(
+        &self,
+        record: &Record<W>,
+        report: &Report,
+        messages: Option<&Messages>,
+    ) -> [Result<(), StoreError>; 2] {
+        let (folder, operations) = (&*self.path, &record.history);
+        thread::scope(|scope| {
+            let history = scope.spawn(|| {
+                write(folder, "history.jsonl", |out| {
+                    history::write::<W>(operations, report.nodes(), out)
+                })
+            });
+            let page = write(folder, "report.html", |out| {
+                Page::new(record, report, messages)?.write(out)
+            });
+            let history = history.join().expect("writing a history does not panic");
+            [history, page]
+        })
+    }
 }
 
 impl Store {
@@ -95,17 +155,11 @@ impl Store {
     ///
     /// When there can be no such folder.
     pub fn create(parent: &Path, workload: &str, nodes: &[String]) -> Result<Self, StoreError> {
-        let of_workload = parent.join(workload);
-        fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
-        let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
-        let folder = of_workload.join(&name);
-        link_latest(&of_workload, Path::new(&name))?;
-        link_latest(parent, &Path::new(workload).join(&name))?;
-        let log_folder = folder.join("node-logs");
+        let folder = Folder::create(parent, workload)?;
+        let log_folder = folder.path.join("node-logs");
         fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
         Ok(Store {
-            room: Room::keep(&folder).ok(),
-            messages: Messages::create(folder.join("messages.jsonl"))?,
+            messages: Messages::create(folder.path.join("messages.jsonl"))?,
             logs: NodeLogs::create(&log_folder, nodes)?,
             folder,
         })
@@ -113,7 +167,7 @@ impl Store {
 
     /// Where it is.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.folder.path
     }
 
     /// Stores what has come of the run. All is tried, whatever goes wrong.
@@ -126,35 +180,36 @@ impl Store {
         record: &Record<W>,
         report: &Report,
     ) -> Result<(), StoreErrors> {
-        let (folder, operations) = (&*self.folder, &record.history);
-        // Before anything else can take its room.
-        drop(self.room);
-        let results = write(folder, "results.json", |out| {
-            serde_json::to_writer_pretty(&mut *out, report)?;
-            out.write_all(b"\n")
-        });
+        let results = self.folder.write_results(report);
         let messages = self.messages.finish();
         let logs = self.logs.finish();
-        // The two that take long, side by side.
-        let (history, page) = thread::scope(|scope| {
-            let history = scope.spawn(|| {
-                write(folder, "history.jsonl", |out| {
-                    history::write::<W>(operations, report.nodes(), out)
-                })
-            });
-            let page = write(folder, "report.html", |out| {
-                Page::new(record, report, &self.messages)?.write(out)
-            });
-            let history = history.join().expect("writing a history does not panic");
-            (history, page)
-        });
-        let results = [results, messages, history, page].into_iter();
-        let errors: Vec<_> = results.filter_map(Result::err).chain(logs).collect();
-        match errors.is_empty() {
-            true => Ok(()),
-            false => Err(StoreErrors(errors)),
-        }
+        let [history, page] =
+            self.folder
+                .write_history_and_page(record, report, Some(&self.messages));
+        let results = [results, messages, history, page];
+        StoreErrors::of(results.into_iter().filter_map(Result::err).chain(logs))
     }
+}
+
+/// Stores a history from elsewhere and the report on it in a new folder in `parent`. The report then names the folder.
+///
+/// # Errors
+///
+/// Everything that could not be stored.
+pub fn store_history<W: Workload>(
+    parent: &Path,
+    record: &Record<W>,
+    report: &mut Report,
+) -> Result<(), StoreErrors> {
+    let mut folder = match Folder::create(parent, W::NAME) {
+        Ok(folder) => folder,
+        Err(error) => return StoreErrors::of([error].into_iter()),
+    };
+    report.set_store(&folder.path);
+    let results = folder.write_results(report);
+    let [history, page] = folder.write_history_and_page(record, report, None);
+    let results = [results, history, page].into_iter();
+    StoreErrors::of(results.filter_map(Result::err))
 }
 
 fn write(

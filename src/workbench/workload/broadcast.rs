@@ -2,6 +2,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::event::{Function, ValueIn, unknown};
+use super::reply::fields;
 use super::{Introduction, Reply, Topology, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Elements;
@@ -28,6 +30,11 @@ impl Broadcast {
 }
 
 #[derive(Deserialize)]
+struct Tell {
+    message: u64,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadOk {
     #[serde(deserialize_with = "list_or_null")]
@@ -47,6 +54,19 @@ impl Workload for Broadcast {
 
     const NAME: &'static str = "broadcast";
     const HAS_LAST_PHASE: bool = true;
+
+    const FUNCTIONS: &'static [Function] = &[
+        Function {
+            name: "broadcast",
+            request: ValueIn::Field("message"),
+            reply: ValueIn::Nowhere,
+        },
+        Function {
+            name: "read",
+            request: ValueIn::Nowhere,
+            reply: ValueIn::Field("messages"),
+        },
+    ];
 
     fn introduction(&self) -> Option<Introduction> {
         Some(Introduction {
@@ -81,6 +101,14 @@ impl Workload for Broadcast {
         match call {
             Call::Broadcast(message) => body.field("message", *message),
             Call::Read => body,
+        }
+    }
+
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "broadcast" => fields(body).map(|Tell { message }| Call::Broadcast(message)),
+            "read" => Ok(Call::Read),
+            _ => Err(unknown::<Self>(kind)),
         }
     }
 

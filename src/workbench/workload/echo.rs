@@ -1,6 +1,8 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::event::{Function, ValueIn, unknown};
+use super::reply::fields;
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -10,6 +12,11 @@ use crate::workbench::json::Json;
 
 /// Nodes send back what they were sent.
 pub struct Echo;
+
+#[derive(Deserialize)]
+struct EchoRequest {
+    echo: Json,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +37,13 @@ impl Workload for Echo {
     const NAME: &'static str = "echo";
     const HAS_LAST_PHASE: bool = false;
 
+    const FUNCTIONS: &'static [Function] = &[Function {
+        name: "echo",
+        request: ValueIn::Field("echo"),
+        // Maelstrom keeps the body of the reply.
+        reply: ValueIn::Body,
+    }];
+
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         let number = turn.random.random_range(0..128);
         Call(Json::from(&*format!("Please echo {number}")))
@@ -41,6 +55,13 @@ impl Workload for Echo {
 
     fn write_request<'o>(Call(payload): &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         body.json_field("echo", payload)
+    }
+
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "echo" => fields(body).map(|EchoRequest { echo }| Call(echo)),
+            _ => Err(unknown::<Self>(kind)),
+        }
     }
 
     fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {

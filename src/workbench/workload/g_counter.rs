@@ -1,6 +1,8 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::event::{Function, ValueIn, unknown};
+use super::reply::fields;
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -28,6 +30,8 @@ impl Workload for GCounter {
     const NAME: &'static str = "g-counter";
     const HAS_LAST_PHASE: bool = true;
 
+    const FUNCTIONS: &'static [Function] = FUNCTIONS;
+
     // Upstream draws adds of -5 to 4 and reads in equal parts and leaves out the negative half of the adds.
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         if turn.random.random_range(0..3) == 0 {
@@ -49,6 +53,10 @@ impl Workload for GCounter {
         write_request(call, body)
     }
 
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        read_request::<Self>(kind, body)
+    }
+
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         read_answer(call, reply)
     }
@@ -60,6 +68,11 @@ impl Workload for GCounter {
     fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
         consistency::check_run(history, &self.levels)
     }
+}
+
+#[derive(Deserialize)]
+struct Add {
+    delta: i64,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +99,27 @@ pub(super) fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter
     match call {
         Call::Add(delta) => body.field("delta", *delta),
         Call::Read => body,
+    }
+}
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "add",
+        request: ValueIn::Field("delta"),
+        reply: ValueIn::Nowhere,
+    },
+    Function {
+        name: "read",
+        request: ValueIn::Nowhere,
+        reply: ValueIn::Field("value"),
+    },
+];
+
+pub(super) fn read_request<W: Workload>(kind: &str, body: &str) -> Result<Call, String> {
+    match kind {
+        "add" => fields(body).map(|Add { delta }| Call::Add(delta)),
+        "read" => Ok(Call::Read),
+        _ => Err(unknown::<W>(kind)),
     }
 }
 

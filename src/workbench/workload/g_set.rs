@@ -1,6 +1,8 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use super::event::{Function, ValueIn, unknown};
+use super::reply::fields;
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Elements;
@@ -13,6 +15,11 @@ use crate::workbench::json::list_or_null;
 #[derive(Default)]
 pub struct GSet {
     next_element: u64,
+}
+
+#[derive(Deserialize)]
+struct Add {
+    element: u64,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +42,19 @@ impl Workload for GSet {
 
     const NAME: &'static str = "g-set";
     const HAS_LAST_PHASE: bool = true;
+
+    const FUNCTIONS: &'static [Function] = &[
+        Function {
+            name: "add",
+            request: ValueIn::Field("element"),
+            reply: ValueIn::Nowhere,
+        },
+        Function {
+            name: "read",
+            request: ValueIn::Nowhere,
+            reply: ValueIn::Field("value"),
+        },
+    ];
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         if turn.random.random() {
@@ -61,6 +81,14 @@ impl Workload for GSet {
         match call {
             Call::Add(element) => body.field("element", *element),
             Call::Read => body,
+        }
+    }
+
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "add" => fields(body).map(|Add { element }| Call::Add(element)),
+            "read" => Ok(Call::Read),
+            _ => Err(unknown::<Self>(kind)),
         }
     }
 

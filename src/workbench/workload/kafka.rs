@@ -1,3 +1,5 @@
+mod processes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::time::Duration;
@@ -6,7 +8,9 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::event::{Event, unknown};
 use super::keys::{Access, Keys};
+use super::reply::fields;
 use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -14,6 +18,7 @@ use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries};
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::json::Json;
 use crate::workbench::random::Random;
+use processes::Processes;
 
 /// One in so many turns is spent on choosing logs to read.
 const ASSIGN_EVERY: u32 = 64;
@@ -48,6 +53,8 @@ pub struct Kafka {
     /// How far every log is to be polled in the last phase, once that has begun.
     goals: Option<BTreeMap<String, i64>>,
     entries: AllEntries,
+    /// Those of a history of Jepsen's.
+    processes: Processes,
 }
 
 struct Consumer {
@@ -101,6 +108,7 @@ impl Kafka {
             highest: BTreeMap::new(),
             goals: None,
             entries: AllEntries::default(),
+            processes: Processes::default(),
         }
     }
 
@@ -181,6 +189,17 @@ impl Kafka {
     }
 }
 
+/// Reads what a poll was told.
+fn read_entries(
+    all: &mut AllEntries,
+    messages: BTreeMap<String, &RawValue>,
+) -> Result<BTreeMap<String, Entries>, String> {
+    let entries = messages.into_iter();
+    let entries = entries.map(|(key, json)| Ok((key, all.read(json)?)));
+    let entries: Result<_, serde_json::Error> = entries.collect();
+    entries.map_err(|error| json_error(&error))
+}
+
 fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
     match offsets.get_mut(key) {
         Some(highest) => *highest = offset.max(*highest),
@@ -197,6 +216,22 @@ fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64>
         Some((key.clone(), offsets.max()?))
     });
     highest.collect()
+}
+
+#[derive(Deserialize)]
+struct Send {
+    key: String,
+    msg: Json,
+}
+
+#[derive(Deserialize)]
+struct Offsets {
+    offsets: BTreeMap<String, i64>,
+}
+
+#[derive(Deserialize)]
+struct Logs {
+    keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -319,6 +354,29 @@ impl Workload for Kafka {
         }
     }
 
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "send" => fields(body).map(|Send { key, msg }| Call::Send { key, message: msg }),
+            "poll" => fields(body).map(|Offsets { offsets }| Call::Poll(offsets)),
+            "commit_offsets" => {
+                fields(body).map(|Offsets { offsets }| Call::CommitOffsets(offsets))
+            }
+            "list_committed_offsets" => {
+                fields(body).map(|Logs { keys }| Call::ListCommittedOffsets(keys))
+            }
+            _ => Err(unknown::<Self>(kind)),
+        }
+    }
+
+    fn read_invocation(&mut self, event: &mut Event<'_>) -> Result<Option<Call>, String> {
+        self.processes.read_invocation(event)
+    }
+
+    fn read_completion(&mut self, call: &Call, event: &Event<'_>) -> Result<Answer, String> {
+        self.processes
+            .read_completion(call, event, &mut self.entries)
+    }
+
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
             Call::Send { .. } => reply
@@ -326,11 +384,7 @@ impl Workload for Kafka {
                 .map(|SendOk { offset }| Answer::Sent(offset)),
             Call::Poll(_) => {
                 let PollOk { msgs } = reply.fields("poll_ok")?;
-                let entries = msgs.into_iter();
-                let entries = entries.map(|(key, json)| Ok((key, self.entries.read(json)?)));
-                let entries: Result<_, serde_json::Error> = entries.collect();
-                let entries = entries.map_err(|error| json_error(&error))?;
-                Ok(Answer::Messages(entries))
+                read_entries(&mut self.entries, msgs).map(Answer::Messages)
             }
             Call::CommitOffsets(_) => reply.done("commit_offsets_ok", Answer::Committed),
             Call::ListCommittedOffsets(_) => reply

@@ -2,7 +2,10 @@ use std::collections::HashMap;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use super::event::{self, Event, unknown};
+use super::reply::fields;
 use super::{Reply, Turn, Workload};
 use crate::protocol::ErrorCode;
 use crate::workbench::body::BodyWriter;
@@ -73,6 +76,35 @@ fn value(random: &mut Random) -> Json {
 }
 
 #[derive(Deserialize)]
+struct Read {
+    key: Json,
+}
+
+#[derive(Deserialize)]
+struct Write {
+    key: Json,
+    value: Json,
+}
+
+#[derive(Deserialize)]
+struct Cas {
+    key: Json,
+    from: Json,
+    to: Json,
+}
+
+/// The key and the rest of a value `[key rest]` of Jepsen's; `None` if it is another value.
+fn keyed(value: &str) -> Option<(Json, &str)> {
+    let (key, rest): (Json, &RawValue) = serde_json::from_str(value).ok()?;
+    Some((key, rest.get()))
+}
+
+/// The key of the only register of a history without keys.
+fn only_key() -> Json {
+    Json::from("register")
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadOk {
     value: Json,
@@ -129,6 +161,44 @@ impl Workload for LinKv {
             Call::Write(_, value) => body.json_field("value", value),
             Call::Cas { from, to, .. } => body.json_field("from", from).json_field("to", to),
         }
+    }
+
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "read" => fields(body).map(|Read { key }| Call::Read(key)),
+            "write" => fields(body).map(|Write { key, value }| Call::Write(key, value)),
+            "cas" => fields(body).map(|Cas { key, from, to }| Call::Cas { key, from, to }),
+            _ => Err(unknown::<Self>(kind)),
+        }
+    }
+
+    fn read_invocation(&mut self, event: &mut Event<'_>) -> Result<Option<Call>, String> {
+        let (key, rest) = match keyed(event.value) {
+            // A cas of the only register, [from to].
+            Some((_, to)) if event.function == "cas" && keyed(to).is_none() => {
+                (only_key(), event.value)
+            }
+            Some(keyed) => keyed,
+            None => (only_key(), event.value),
+        };
+        let call = match event.function {
+            "read" => Call::Read(key),
+            "write" => Call::Write(key, event::value(rest)?),
+            "cas" => {
+                let (from, to) = event::value(rest)?;
+                Call::Cas { key, from, to }
+            }
+            _ => return Err(unknown::<Self>(event.function)),
+        };
+        Ok(Some(call))
+    }
+
+    fn read_completion(&mut self, call: &Call, event: &Event<'_>) -> Result<Answer, String> {
+        if !matches!(call, Call::Read(_)) {
+            return Ok(Answer::Done);
+        }
+        let rest = keyed(event.value).filter(|(key, _)| key == call.key());
+        event::value(rest.map_or(event.value, |(_, rest)| rest)).map(Answer::Value)
     }
 
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {

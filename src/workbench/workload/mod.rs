@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod echo;
+mod event;
 mod g_counter;
 mod g_set;
 mod kafka;
@@ -31,6 +32,7 @@ use super::random::Random;
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
+pub use event::{Event, Function, ValueIn, shortened, unexpected};
 pub use g_counter::GCounter;
 pub use g_set::GSet;
 pub use kafka::Kafka;
@@ -43,7 +45,7 @@ pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};
 pub use unique_ids::UniqueIds;
 
 /// A kind of test.
-pub trait Workload {
+pub trait Workload: Sized {
     /// What a client asks.
     type Call: Debug + Sync;
     /// What a good answer holds.
@@ -54,6 +56,10 @@ pub trait Workload {
 
     /// Whether clients ask a last time after the faults have ended and the network has rested.
     const HAS_LAST_PHASE: bool;
+
+    /// The functions of Jepsen's clients, if each of them is a request whose arguments are one of its fields. Other
+    /// workloads read events themselves.
+    const FUNCTIONS: &'static [Function] = &[];
 
     /// What every node is told once, before clients begin; `None` if nothing is.
     fn introduction(&self) -> Option<Introduction> {
@@ -81,6 +87,43 @@ pub trait Workload {
 
     /// Writes the fields of the request.
     fn write_request<'o>(call: &Self::Call, body: BodyWriter<'o>) -> BodyWriter<'o>;
+
+    /// Reads the body of a request of type `kind`, as [`write_request`](Self::write_request) writes it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request.
+    fn read_request(kind: &str, body: &str) -> Result<Self::Call, String>;
+
+    /// Reads an invocation in one of Jepsen's histories; `None` if nodes are not asked anything.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the event.
+    fn read_invocation(&mut self, event: &mut Event<'_>) -> Result<Option<Self::Call>, String> {
+        let Function { name, request, .. } = Function::of::<Self>(event)?;
+        let call = Self::read_request(name, &request.body(name, event.value));
+        call.map(Some)
+            .map_err(|why| unexpected("value", event.value, &why))
+    }
+
+    /// Reads the completion of that call, if it was successful.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the event.
+    fn read_completion(
+        &mut self,
+        call: &Self::Call,
+        event: &Event<'_>,
+    ) -> Result<Self::Answer, String> {
+        let Function { name, reply, .. } = Function::of::<Self>(event)?;
+        let body = reply.body(&format!("{name}_ok"), event.value);
+        let reply = Reply::read(&body).map_err(|error| json_error(&error));
+        reply
+            .and_then(|reply| self.read_answer(call, &reply))
+            .map_err(|why| unexpected("value", event.value, &why))
+    }
 
     /// Reads the answer.
     ///

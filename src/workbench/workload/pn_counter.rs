@@ -1,7 +1,7 @@
 use rand::Rng;
 use serde::Serialize;
 
-use super::{Reply, Turn, Workload, g_counter};
+use super::{Function, Reply, Turn, Workload, g_counter};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
 use crate::workbench::check::consistency::{self, Level};
@@ -28,6 +28,8 @@ impl Workload for PnCounter {
     const NAME: &'static str = "pn-counter";
     const HAS_LAST_PHASE: bool = true;
 
+    const FUNCTIONS: &'static [Function] = g_counter::FUNCTIONS;
+
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         if turn.random.random() {
             Call::Add(turn.random.random_range(-5..5))
@@ -46,6 +48,10 @@ impl Workload for PnCounter {
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         g_counter::write_request(call, body)
+    }
+
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        g_counter::read_request::<Self>(kind, body)
     }
 
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {

@@ -97,6 +97,15 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// Reads the fields of a body. It may have others.
+///
+/// # Errors
+///
+/// What is wrong with the body.
+pub(super) fn fields<'a, F: Deserialize<'a>>(body: &'a str) -> Result<F, String> {
+    serde_json::from_str(body).map_err(|error| json_error(&error))
+}
+
 fn reply_error(error: &serde_json::Error, kind: &str) -> String {
     let what = json_error(error);
     let unknown = what.strip_prefix("unknown field `");
@@ -118,7 +127,10 @@ pub fn json_error(error: &serde_json::Error) -> String {
         return format!("it is not JSON: {what}");
     }
     what.replace("expected i64", "expected a whole number")
+        .replace("expected u64", "expected a whole number from 0 up")
+        .replace("type: sequence", "type: list")
         .replace("a sequence", "a list")
+        .replace("type: map", "type: object")
         .replace("a map", "an object")
 }
 

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use rand::Rng;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::event::{Function, ValueIn, unknown};
 use super::keys::{Access, Keys};
+use super::reply::fields;
 use super::{KeyLimits, Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -100,10 +102,34 @@ impl Serialize for Written<'_> {
 }
 
 #[derive(Deserialize)]
+struct Txn {
+    txn: Vec<Triple>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TxnOk {
     #[serde(deserialize_with = "list_or_null")]
-    txn: Vec<(String, Json, Json)>,
+    txn: Vec<Triple>,
+}
+
+/// A step as it stands in a message: `[function, key, value]`.
+type Triple = (String, Json, Json);
+
+fn steps<K: Kind>(triples: Vec<Triple>) -> Result<Vec<Step>, String> {
+    let write = K::WRITE;
+    let steps = triples.into_iter().map(|(function, key, value)| {
+        if function == "r" {
+            Ok(Step::Read { key, value })
+        } else if function == write {
+            Ok(Step::Write { key, value })
+        } else {
+            Err(format!(
+                "its txn has a step {function:?}; there are only \"r\" and {write:?}"
+            ))
+        }
+    });
+    steps.collect()
 }
 
 #[derive(Serialize)]
@@ -118,6 +144,12 @@ impl<K: Kind> Workload for Transactions<K> {
 
     const NAME: &'static str = K::NAME;
     const HAS_LAST_PHASE: bool = false;
+
+    const FUNCTIONS: &'static [Function] = &[Function {
+        name: "txn",
+        request: ValueIn::Field("txn"),
+        reply: ValueIn::Field("txn"),
+    }];
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         let length = turn.random.random_range(1..=self.max_txn_length);
@@ -143,21 +175,17 @@ impl<K: Kind> Workload for Transactions<K> {
         body.json_field("txn", &Written { steps: call, write })
     }
 
+    fn read_request(kind: &str, body: &str) -> Result<Call, String> {
+        match kind {
+            "txn" => fields(body).and_then(|Txn { txn }| steps::<K>(txn)),
+            _ => Err(unknown::<Self>(kind)),
+        }
+    }
+
     fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
-        let TxnOk { txn } = reply.fields("txn_ok")?;
-        let write = K::WRITE;
-        let steps = txn.into_iter().map(|(function, key, value)| {
-            if function == "r" {
-                Ok(Step::Read { key, value })
-            } else if function == write {
-                Ok(Step::Write { key, value })
-            } else {
-                Err(format!(
-                    "its txn has a step {function:?}; there are only \"r\" and {write:?}"
-                ))
-            }
-        });
-        steps.collect()
+        reply
+            .fields("txn_ok")
+            .and_then(|TxnOk { txn }| steps::<K>(txn))
     }
 
     fn answer_body(_: &Call, steps: &Answer) -> impl Serialize {

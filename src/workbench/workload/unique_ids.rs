@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::event::{Function, ValueIn, unknown};
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -29,6 +30,12 @@ impl Workload for UniqueIds {
     const NAME: &'static str = "unique-ids";
     const HAS_LAST_PHASE: bool = false;
 
+    const FUNCTIONS: &'static [Function] = &[Function {
+        name: "generate",
+        request: ValueIn::Nowhere,
+        reply: ValueIn::Field("id"),
+    }];
+
     fn next_call(&mut self, _: Turn<'_>) -> Call {
         Call
     }
@@ -39,6 +46,13 @@ impl Workload for UniqueIds {
 
     fn write_request<'o>(_: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         body
+    }
+
+    fn read_request(kind: &str, _: &str) -> Result<Call, String> {
+        match kind {
+            "generate" => Ok(Call),
+            _ => Err(unknown::<Self>(kind)),
+        }
     }
 
     fn read_answer(&mut self, _: &Call, reply: &Reply<'_>) -> Result<Answer, String> {

@@ -67,6 +67,10 @@ impl Level {
     }
 }
 
+const NOTHING_FINAL: &str = "The history has no final read, and eventual consistency says nothing about other reads. In \
+                             Jepsen's histories, final reads have :final? true. --consistency-models regular checks all \
+                             reads.";
+
 /// Whether a run of a counter keeps what it promises: all of `levels`, or to be right in the end if there are none.
 ///
 /// To be right in the end promises nothing about reads during the run. One that no adds can explain is worth a warning
@@ -96,6 +100,9 @@ pub fn check_run(history: &History, levels: &[Level]) -> Verdict {
         "impossible_reads",
         counter::impossible_reads(history, severity),
     );
+    if severity == Severity::Warning && !history.iter().any(|operation| operation.is_final) {
+        verdict.add(Finding::undecided(NOTHING_FINAL, []));
+    }
     for &level in of_all_reads {
         verdict.add_verdict(check(history, level));
     }

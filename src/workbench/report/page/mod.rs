@@ -50,7 +50,7 @@ pub struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Gathers what the page shows. The messages are to be complete and on disk.
+    /// Gathers what the page shows. The messages, if there are any, are to be complete and on disk.
     ///
     /// # Errors
     ///
@@ -58,23 +58,27 @@ impl<'a> Page<'a> {
     pub fn new<W: Workload>(
         record: &Record<W>,
         report: &'a Report,
-        messages: &Messages,
+        messages: Option<&Messages>,
     ) -> io::Result<Self> {
         let evidence: Vec<usize> = report.evidence().collect();
         let spans = evidence.iter().map(|&index| {
             let operation = &record.history[index];
             operation.invoked_at..operation.completed_at
         });
-        let blocks = messages::choose(messages, spans);
-        let times_us: Vec<Range<i64>> = blocks
-            .iter()
-            .map(|&block| messages.block_time_us(block))
-            .collect();
+        let (times_us, messages) = match messages {
+            Some(messages) => {
+                let blocks = messages::choose(messages, spans);
+                let times_us = blocks.iter().map(|&block| messages.block_time_us(block));
+                let times_us: Vec<Range<i64>> = times_us.collect();
+                (times_us, MessageColumns::read(messages, &blocks)?)
+            }
+            None => Default::default(),
+        };
         Ok(Page {
             report,
             series: Series::new::<W>(&record.history),
             operations: OperationColumns::new::<W>(&record.history, &evidence, &times_us),
-            messages: MessageColumns::read(messages, &blocks)?,
+            messages,
         })
     }
 

@@ -158,6 +158,7 @@ function showSelection() {
 }
 
 function causesNote(o, count) {
+  if (report.messages === null) return "";
   if (count === 0 && messages.omitted > 0 && operations.invoked_us[o] > messages.last_us) {
     return "Its messages are nowhere: messages.jsonl had reached its limit.";
   }

@@ -134,7 +134,8 @@ function noteWindow(shown, stride) {
   const { from, to } = state.window;
   const digits = Math.max(1, Math.min(6, 7 - Math.floor(Math.log10(to - from))));
   byId("window-note").textContent = `${moment(from, digits)} to ${moment(to, digits)}: `
-    + `${grouped(timelineFound.length)} operations, ${grouped(shown)} messages`
+    + `${grouped(timelineFound.length)} operations`
+    + (report.messages === null ? "" : `, ${grouped(shown)} messages`)
     + (stride > 1 ? `, of which one in ${stride} is drawn` : "");
 }
 

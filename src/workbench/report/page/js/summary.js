@@ -1,9 +1,12 @@
 // The verdict, its evidence, and the figures.
 
+/** What was checked. A history from elsewhere has no messages. */
+const subject = report.history === null ? "run" : "history";
+
 const verdicts = {
-  true: ["valid", "✓ Valid", "nothing is wrong with this run"],
-  false: ["invalid", "✗ Invalid", "this run shows what must not happen"],
-  unknown: ["unknown", "? Unknown", "this run could not be decided"],
+  true: ["valid", "✓ Valid", `nothing is wrong with this ${subject}`],
+  false: ["invalid", "✗ Invalid", `this ${subject} shows what must not happen`],
+  unknown: ["unknown", "? Unknown", `this ${subject} could not be decided`],
 };
 
 const spaced = (name) => name.replaceAll("_", " ");
@@ -44,11 +47,13 @@ function summarize() {
   const [style, word, meaning] = verdicts[report.valid];
   document.title = `${word} · ${report.workload}`;
   const faultCount = `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
-  byId("subject").textContent = `${report.workload} on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}, `
-    + `${report.clients} clients, ${report.time_limit_s} s, ${faultCount}`;
+  const source = report.history === null
+    ? `on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}` : `from ${report.history}`;
+  byId("subject").textContent = `${report.workload} ${source}, ${report.clients} clients, `
+    + `${grouped(report.time_limit_s)} s, ${faultCount}`;
   byId("verdict").className = style;
   byId("verdict").append(report.valid === true && report.warnings.length > 0
-    ? `${word} with warnings: Maelstrom lets this run pass` : `${word}: ${meaning}`);
+    ? `${word} with warnings: Maelstrom lets this ${subject} pass` : `${word}: ${meaning}`);
   byId("command").append(element("code", {}, report.repeat));
 
   showFindings(report.findings, "finding");
@@ -59,9 +64,11 @@ function summarize() {
   const total = counts.ok + counts.failed + counts.indeterminate;
   const figures = [
     ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`],
-    ["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`],
-    ["of these between servers", traffic.servers_per_operation.toFixed(2), `${grouped(traffic.servers)} in all`],
   ];
+  if (traffic) {
+    figures.push(["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`],
+      ["of these between servers", traffic.servers_per_operation.toFixed(2), `${grouped(traffic.servers)} in all`]);
+  }
   if (latency) {
     figures.splice(1, 0, ["median latency", duration(latency.p50 * 1e3),
       `p99 ${duration(latency.p99 * 1e3)}, max ${duration(latency.max * 1e3)}`]);
@@ -90,5 +97,6 @@ function summarize() {
     ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
       + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} are nowhere. ` : "; messages.jsonl has all. ")
     : "";
+  byId("messages").hidden = !traffic;
   byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`;
 }

@@ -1,0 +1,215 @@
+//! `eddy check`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::console::{harmless, say};
+use super::error::CommandError;
+use super::help::EXIT_STATUS;
+use super::options::RunOptions;
+use super::repeat::quoted;
+use super::workloads::{self, Task, WorkloadName};
+use crate::stdio::arguments::Wrong;
+use crate::workbench::audit::Demands;
+use crate::workbench::check::Validity;
+use crate::workbench::import::{self, Import};
+use crate::workbench::network::Traffic;
+use crate::workbench::report::{HistoryFile, Report};
+use crate::workbench::sim::Start;
+use crate::workbench::store::store_history;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::{Record, Settings};
+
+const ABOUT: &str = "\
+FILE is one of these, whatever its name is:
+  history.edn    of Jepsen and Maelstrom: a map for each invocation and each completion, one after
+                 the other or in one vector or list
+  history.json   of elle-cli, the same in JSON:
+                 {\"type\": \"invoke\", \"process\": 0, \"f\": \"txn\", \"value\": ...}
+  history.jsonl  of eddy test
+or the folder of a run that has history.edn or history.jsonl in it.
+
+The operations of each workload:
+  broadcast        :broadcast 7 and :read [7 8]
+  g-set            :add 7 and :read #{7 8}
+  g-counter, pn-counter
+                   :add 7 and :read 15
+  kafka            :send [[:send \"k\" 7]] (ok: [[:send \"k\" [offset 7]]]),
+                   :poll [[:poll {\"k\" [[offset 7]]}]], :assign, :subscribe and :crash
+  lin-kv           :read 7, :write 7 and :cas [7 8] of one register; with the key of one of many
+                   registers, :read [k 7], :write [k 7] and :cas [k [7 8]]
+  txn-list-append  :txn [[:r k [7 8]] [:append k 9]]
+  txn-rw-register  :txn [[:r k 7] [:w k 8]]
+  echo             :echo \"a\" (ok: {:type \"echo_ok\", :echo \"a\"})
+  unique-ids       :generate nil (ok: the id)
+
+For example:
+  eddy check -w txn-list-append --consistency-models serializable history.edn
+  eddy check -w lin-kv store/lin-kv/latest";
+
+/// The flags of `eddy check`.
+#[derive(Args)]
+#[command(args_override_self = true, after_help = format!("{ABOUT}\n\n{EXIT_STATUS}"))]
+pub(super) struct CheckOptions {
+    /// The history, or the folder of the run that left it.
+    #[arg(value_name = "FILE")]
+    history: PathBuf,
+
+    /// The workload that the history is of.
+    #[arg(short, long, value_enum)]
+    workload: WorkloadName,
+
+    /// What to hold replies to. For transactions: read-uncommitted, read-committed, serializable and others (default:
+    /// strict-serializable). For counters: eventual, regular, sequential or linearizable (default: eventual).
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    consistency_models: Vec<String>,
+
+    /// Let warnings make a history invalid. A warning is what Maelstrom lets pass and most would call a fault.
+    #[arg(long)]
+    strict: bool,
+
+    /// The folder in which each check makes a folder for its page report.html, its results, and the history as
+    /// history.jsonl.
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    store: PathBuf,
+
+    /// Leave nothing on disk.
+    #[arg(long)]
+    no_store: bool,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks a history, prints the report and returns the verdict. `args` is the whole command line.
+pub(super) fn check(options: &CheckOptions, args: &[OsString]) -> Result<Validity, CommandError> {
+    let mut run = default_run();
+    run.load
+        .consistency_models
+        .clone_from(&options.consistency_models);
+    let task = Check {
+        options,
+        settings: run.settings(0).map_err(CommandError::Options)?,
+        args,
+    };
+    let report = workloads::perform(options.workload, &run.load, task)?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        let json = serde_json::to_string(&report).map_err(io::Error::from)?;
+        writeln!(out, "{json}")?;
+    } else {
+        writeln!(out, "{}", harmless(&report.to_string()))?;
+    }
+    Ok(report.validity())
+}
+
+/// The options of a run without flags. A workload is made with those of a run.
+fn default_run() -> RunOptions {
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunOptions,
+    }
+    Line::parse_from(["run"]).run
+}
+
+struct Check<'a> {
+    options: &'a CheckOptions,
+    /// A workload is made with these. They only decide what clients would ask.
+    settings: Settings,
+    args: &'a [OsString],
+}
+
+impl Task for Check<'_> {
+    type Done = Report;
+
+    fn with<W: Workload>(
+        self,
+        _nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
+        workload: impl Fn(&Settings) -> W + Sync,
+    ) -> Result<Report, CommandError> {
+        let path = &*history_file(&self.options.history);
+        let mut workload = workload(&self.settings);
+        let history = read(path, &mut workload)?;
+        let file = HistoryFile {
+            path,
+            nodes: history.nodes,
+            lines: history.lines,
+        };
+        let record = Record {
+            workload,
+            history: history.operations,
+            findings: Vec::new(),
+            is_cut_short: false,
+            is_interrupted: false,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+            fault_windows: history.fault_windows,
+        };
+        let demands = Demands {
+            is_strict: self.options.strict,
+            ..Demands::default()
+        };
+        let spinner = progress(ProgressBar::new_spinner(), "{spinner} {msg}");
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        spinner.set_message(format!("checking {} operations", record.history.len()));
+        let words = self.args.iter().map(|word| quoted(&word.to_string_lossy()));
+        let again = words.collect::<Vec<_>>().join(" ");
+        let mut report = Report::of_history(&record, &file, demands, again);
+        if !self.options.no_store {
+            spinner.set_message("writing the report");
+            if let Err(error) = store_history(&self.options.store, &record, &mut report) {
+                spinner.suspend(|| {
+                    say(format_args!(
+                        "eddy: not everything could be stored: {error}. Choose another folder with --store, or none with --no-store"
+                    ));
+                });
+            }
+        }
+        spinner.finish_and_clear();
+        Ok(report)
+    }
+}
+
+/// The file of the history: `path`, or the history in the folder of a run.
+fn history_file(path: &Path) -> PathBuf {
+    let names = ["history.jsonl", "history.edn"];
+    let in_folder = names.map(|name| path.join(name));
+    let found = in_folder.into_iter().find(|file| file.is_file());
+    found.unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Reads the history in a file.
+fn read<W: Workload>(path: &Path, workload: &mut W) -> Result<Import<W>, CommandError> {
+    let text = fs::read(path).map_err(|reason| match reason.kind() {
+        ErrorKind::IsADirectory => CommandError::NoHistory(path.to_path_buf()),
+        _ => CommandError::Read {
+            path: path.to_path_buf(),
+            reason,
+        },
+    })?;
+    let template = "{bar:40} {bytes} of {total_bytes} read · {eta} to go";
+    let bar = progress(ProgressBar::new(text.len() as u64), template);
+    let history = import::read(&text, workload, |at| bar.set_position(at as u64));
+    bar.finish_and_clear();
+    history.map_err(|reason| CommandError::Import {
+        path: path.to_path_buf(),
+        reason,
+    })
+}
+
+/// A progress line, where stderr is a terminal.
+fn progress(bar: ProgressBar, template: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

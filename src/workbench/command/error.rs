@@ -1,0 +1,31 @@
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::workbench::import::ImportError;
+use crate::workbench::process::RunError;
+use crate::workbench::world::StartError;
+
+/// Why a command has no verdict.
+#[derive(Debug, Error)]
+pub(super) enum CommandError {
+    #[error("{0}")]
+    Options(String),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{} can't be read: {reason}", path.display())]
+    Read { path: PathBuf, reason: io::Error },
+    #[error("{} is a folder without history.jsonl or history.edn. Name the file of the history", .0.display())]
+    NoHistory(PathBuf),
+    #[error("{}{}{reason}", path.display(), match reason { ImportError::At { .. } => ":", _ => ": " })]
+    Import { path: PathBuf, reason: ImportError },
+    #[error("interrupted; all nodes have been ended{0}")]
+    Interrupted(String),
+    #[error("the result can't be printed: {0}")]
+    Print(#[from] io::Error),
+    #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
+    Page { path: PathBuf, reason: io::Error },
+}

@@ -1,0 +1,191 @@
+//! Files that are no history: each is refused with what is wrong, where, and what to do.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{check, code_and_words, file};
+
+const INVOKE: &str = "{:process 0, :type :invoke, :f :read, :value nil}\n";
+const OK: &str = "{:process 0, :type :ok, :f :read, :value [7]}\n";
+
+#[test]
+fn a_file_that_is_no_history_is_told_by_name_and_place() {
+    let swap = |from: &str, to: &str| format!("{INVOKE}{}", OK.replace(from, to));
+    for (name, content, expected) in [
+        (
+            "empty.edn",
+            String::new(),
+            ": there is no operation in it. A history has one map for each invocation",
+        ),
+        (
+            "blank.edn",
+            String::from("\n ; nothing\n"),
+            ": there is no operation in it",
+        ),
+        (
+            "cut.edn",
+            format!("{INVOKE}{}", &OK[..30]),
+            ":2:1: what begins here has no end: the file was cut off",
+        ),
+        (
+            "cut-vector.edn",
+            format!("[{INVOKE}{OK}"),
+            ":1:1: what begins here has no end",
+        ),
+        (
+            "cut-string.edn",
+            swap("[7]", "\"7"),
+            ":2:42: what begins here has no end",
+        ),
+        (
+            "cut.json",
+            String::from("[{\"type\":\"invoke\",\"process\":0,\"f\":\"read\",\"val"),
+            ":1:42: what begins here has no end",
+        ),
+        (
+            "garbage.edn",
+            String::from("To be, or not to be"),
+            ":1:1: this is not a map. A history has maps",
+        ),
+        (
+            "results.edn",
+            String::from("{:valid? true, :count 2}"),
+            ":1:1: this map has no type: invoke, ok, fail or info. Is the file a history?",
+        ),
+        (
+            "more.edn",
+            format!("[{INVOKE}{OK}]\n{INVOKE}"),
+            ":4:1: the list of the history ends before this",
+        ),
+        (
+            "no-type.edn",
+            swap(":type :ok, ", ""),
+            ":2:1: this map has no type",
+        ),
+        (
+            "type.edn",
+            swap(":ok", ":okay"),
+            ":2:1: its type is \"okay\", not invoke, ok, fail or info",
+        ),
+        (
+            "no-process.edn",
+            swap(":process 0, ", ""),
+            ":2:1: this event has no process. The number of the process",
+        ),
+        (
+            "completion.edn",
+            swap(":process 0", ":process 1"),
+            ":2:1: process 1 completes \"read\" without an invocation before it",
+        ),
+        (
+            "twice.edn",
+            format!("{INVOKE}{INVOKE}"),
+            ":2:1: process 0 begins \"read\" while its \"read\" is under way",
+        ),
+        (
+            "another.edn",
+            swap(":f :read", ":f :add"),
+            ":2:1: process 0 completes \"add\" after it began \"read\"",
+        ),
+        (
+            "map.edn",
+            swap("[7]", "{:a}"),
+            ":2:42: this map has a key without a value",
+        ),
+        (
+            "token.edn",
+            swap("[7]", "#<Object>"),
+            ":2:42: #<Object> is neither EDN nor JSON",
+        ),
+        (
+            "deep.edn",
+            swap("[7]", &"[".repeat(100_000)),
+            ":2:141: this is nested more than 100 levels deep",
+        ),
+        (
+            "of-txn.edn",
+            swap(":f :read", ":f :txn"),
+            ":2:1: process 0 completes \"txn\" after it began \"read\"",
+        ),
+        (
+            "workload.edn",
+            INVOKE.replace(":f :read, :value nil", ":f :txn, :value [[:r 1 nil]]"),
+            ":1:1: g-set has no operation \"txn\". If this is a history of another workload, name that one with -w",
+        ),
+        (
+            "value.edn",
+            swap("[7]", "7"),
+            ":2:1: its value is 7: invalid type: integer `7`, expected a list. If this is a history of another workload, name",
+        ),
+        (
+            "stored.jsonl",
+            String::from("{\"client\":\"c0\",\"request\":{\"type\":\"read\"}}"),
+            ":1:1: this is not an operation of history.jsonl: missing field `node`",
+        ),
+    ] {
+        let path = file(name, content);
+        let output = check("g-set", &path, "");
+        let (code, said) = code_and_words(&output);
+        assert_eq!(code, Some(3), "{name}: {said}");
+        let expected = format!("eddy: {}{expected}", path.display());
+        assert!(said.starts_with(&expected), "{name}: {said}");
+        assert_eq!(output.stdout, b"");
+        assert!(
+            said.lines().count() == 1 && said.len() < 600,
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_text_is_told() {
+    let path = file("binary.edn", b"{:type \xff\xfe}");
+    let (code, said) = code_and_words(&check("g-set", &path, ""));
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("it is not text: byte 7 is not UTF-8"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_history_in_a_folder_is_checked() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check-folder");
+    fs::create_dir_all(&folder).expect("a folder");
+    let history = folder.join("history.edn");
+    let _ = fs::remove_file(&history);
+    let (code, said) = code_and_words(&check("g-set", &folder, ""));
+    assert_eq!(code, Some(3));
+    let expected = "is a folder without history.jsonl or history.edn. Name the file of the history";
+    assert_eq!(said, format!("eddy: {} {expected}\n", folder.display()));
+
+    let add = "{:process 0, :type :invoke, :f :add, :value 7}\n{:process 0, :type :ok, :f :add, :value 7}\n";
+    fs::write(&history, format!("{add}{INVOKE}{OK}")).expect("a file");
+    let (code, said) = code_and_words(&check("g-set", &folder, ""));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(&format!("from {}", history.display())),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_and_flags_that_do_not_fit_are_told() {
+    let (code, said) = code_and_words(&check("g-set", Path::new("no-such-file.edn"), ""));
+    assert_eq!(code, Some(3));
+    assert!(
+        said.starts_with("eddy: no-such-file.edn can't be read: No such file"),
+        "{said}"
+    );
+    let path = file("models.edn", INVOKE);
+    let (code, said) = code_and_words(&check(
+        "txn-list-append",
+        &path,
+        "--consistency-models good",
+    ));
+    assert_eq!(code, Some(3));
+    assert!(said.contains("good"), "{said}");
+    let (code, said) = code_and_words(&check("list-append", &path, ""));
+    assert_eq!(code, Some(3));
+    assert!(said.contains("txn-list-append"), "{said}");
+}

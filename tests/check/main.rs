@@ -1,0 +1,37 @@
+//! `eddy check` on histories from elsewhere, small ones that were written for this.
+#![cfg(feature = "workbench")]
+
+mod again;
+mod errors;
+mod formats;
+mod workloads;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Writes a file where `eddy check` finds it.
+fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check");
+    fs::create_dir_all(&folder).expect("the test's folder can be written to");
+    let path = folder.join(name);
+    fs::write(&path, content).expect("the test's folder can be written to");
+    path
+}
+
+/// `eddy check` of a file. It stores nothing.
+fn check(workload: &str, path: &Path, more: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["check", "--no-store", "-w", workload])
+        .args(more.split_whitespace())
+        .arg(path)
+        .output()
+        .expect("eddy is built")
+}
+
+/// The exit code, and all that was said.
+fn code_and_words(output: &Output) -> (Option<i32>, String) {
+    let said = [&output.stdout, &output.stderr];
+    let said = said.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    (output.status.code(), said.concat())
+}
