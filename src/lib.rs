@@ -184,8 +184,8 @@
 //!         if self.registers.known(register).is_none() {
 //!             return self.registers.read(register, context);
 //!         }
-//!         self.queue.send(usize::MAX);
-//!         let more = self.queue.in_flight().count() as u64;
+//!         self.queue.send(usize::MAX, |_, ()| true);
+//!         let more = self.queue.requests_in_flight().count() as u64;
 //!         let count = |visits: &mut Visits| {
 //!             visits.count += more;
 //!             visits.version += 1;
@@ -236,9 +236,7 @@
 //!             Outcome::Unexpected | Outcome::Refused(_) => {
 //!                 let why = self.registers.unexpected_value(register);
 //!                 for (id, error) in self.queue.fail(&why) {
-//!                     if let Some(request) = self.requests.take(id) {
-//!                         request.fail(&error, context.outbox);
-//!                     }
+//!                     self.requests.fail(id, &error, context.outbox);
 //!                 }
 //!             }
 //!         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eddy::gossip::{Options, Topology};
 use eddy::node::Workload;
-use eddy::workload::{Broadcast, GSet};
+use eddy::workload::Broadcast;
 use serde_json::{Value, json};
 use world::{Faults, World};
 
@@ -369,7 +369,7 @@ fn a_topology_that_comes_late_or_never_loses_nothing() {
 
 #[test]
 fn values_are_any_json_given_back_as_they_came_and_known_by_what_they_say() {
-    let mut world = World::new(2, 1, |seed| GSet::new(Options::default(), seed));
+    let mut world = World::new(2, 1, |seed| Broadcast::g_set(Options::default(), seed));
     let elements = [
         json!(null),
         json!(0),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use eddy::gossip::{self, Topology};
 use eddy::node::Workload;
 use eddy::workload::g_counter::{self, Consistency};
-use eddy::workload::{Broadcast, GCounter, GSet, TxnRwRegister};
+use eddy::workload::{Broadcast, GCounter, TxnRwRegister};
 use serde_json::{Value, json};
 use world::World;
 
@@ -55,9 +55,9 @@ fn spread_over(topology: Topology) -> gossip::Options {
     }
 }
 
-fn g_set() -> Kind<GSet> {
+fn g_set() -> Kind<Broadcast> {
     Kind {
-        make: Rc::new(|seed| GSet::new(spread_over(Topology::Star), seed)),
+        make: Rc::new(|seed| Broadcast::g_set(spread_over(Topology::Star), seed)),
         add: |number| json!({"type": "add", "element": number, "msg_id": 1}),
         read: || json!({"type": "read", "msg_id": 1}),
         numbers: |answer| elements(&answer["value"]),

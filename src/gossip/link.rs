@@ -14,6 +14,8 @@ use crate::protocol::{Encode, Name};
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) name: Name,
+    /// The incarnation of this node.
+    own: u64,
     contact: Contact,
     /// The least time from one message with new entries to the next.
     pace: Duration,
@@ -60,9 +62,10 @@ pub(super) struct Received {
 }
 
 impl Link {
-    pub(super) fn new(name: Name, retry_timeout: Duration) -> Self {
+    pub(super) fn new(name: Name, own: u64, retry_timeout: Duration) -> Self {
         Link {
             name,
+            own,
             contact: Contact::Stranger,
             pace: Duration::ZERO,
             retry_timeout,
@@ -105,12 +108,11 @@ impl Link {
         self.is_silent
     }
 
-    /// Takes in all of a message but its entries. `own` is the incarnation of this node, whose entries end at `end`.
+    /// Takes in all of a message but its entries. This node's own entries end at `end`.
     pub(super) fn on_message(
         &mut self,
         head: &Head,
         in_reply_to: Option<i64>,
-        own: u64,
         end: u64,
         now: Duration,
     ) -> Received {
@@ -123,11 +125,12 @@ impl Link {
             self.peer_has.clear();
             self.take_for_lost();
         }
-        let knows_own = head.peer.is_none_or(|peer| peer == own);
+        let knows_own = head.peer.is_none_or(|peer| peer == self.own);
         self.must_announce = !knows_own;
         self.is_announced = false;
         // What an earlier incarnation of either node received says nothing of this one.
-        if is_same && head.peer == Some(own) && (self.acked + 1..=end).contains(&head.received) {
+        if is_same && head.peer == Some(self.own) && (self.acked + 1..=end).contains(&head.received)
+        {
             self.retry_at = Some(now.saturating_add(self.retry_timeout));
             self.on_acked(head.received);
         }
@@ -247,7 +250,6 @@ impl Link {
     pub(super) fn ask<R: Replica>(
         &mut self,
         replica: &R,
-        own: u64,
         message_id: i64,
         out: &mut Vec<u8>,
         now: Duration,
@@ -257,21 +259,20 @@ impl Link {
             sent_at: now,
         });
         self.retry_at = None;
-        self.send_all(replica, own, out, now)
+        self.send_all(replica, out, now)
     }
 
     /// A message with all entries that were not acknowledged, given like a [request](Self::ask).
     pub(super) fn send_all<R: Replica>(
         &mut self,
         replica: &R,
-        own: u64,
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Head {
         self.take_for_lost();
         let range = self.take_news(replica, out);
         self.news_at = now.saturating_add(self.pace);
-        self.head(own, range, now)
+        self.head(range, now)
     }
 
     /// The message that is due, if there is one, given like a [request](Self::ask): new entries, an acknowledgement or a
@@ -279,7 +280,6 @@ impl Link {
     pub(super) fn send_due<R: Replica>(
         &mut self,
         replica: &R,
-        own: u64,
         out: &mut Vec<u8>,
         now: Duration,
     ) -> Option<Head> {
@@ -292,11 +292,11 @@ impl Link {
             let range = self.take_news(replica, out);
             if !out.is_empty() || self.must_announce {
                 self.news_at = now.saturating_add(self.pace);
-                return Some(self.head(own, range, now));
+                return Some(self.head(range, now));
             }
         }
         let is_due = is_due(self.ack_at) || is_due(self.next_heartbeat_at());
-        is_due.then(|| self.head(own, (0, 0), now))
+        is_due.then(|| self.head((0, 0), now))
     }
 
     /// Writes the new entries, up to [`GOSSIP_BYTES_MAX`] or one entry, separated by commas. From now on they are in
@@ -333,7 +333,7 @@ impl Link {
     }
 
     /// The head of a message that is sent now.
-    fn head(&mut self, own: u64, (after, end): (u64, u64), now: Duration) -> Head {
+    fn head(&mut self, (after, end): (u64, u64), now: Duration) -> Head {
         self.is_announced |= self.must_announce;
         self.must_announce = false;
         if self.is_in_flight() {
@@ -343,7 +343,7 @@ impl Link {
         self.ack_at = None;
         self.heartbeat_at = now.saturating_add(HEARTBEAT_INTERVAL);
         Head {
-            incarnation: own,
+            incarnation: self.own,
             after,
             end,
             peer: self.peer,

@@ -3,34 +3,7 @@ use alloc::vec::Vec;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Encode, Error, ErrorCode, MessageWriter, Object};
-
-/// The fields `gossip` and `entries` of a message, as they were received.
-///
-/// They are decoded when the message is known to come from a node. In any other message they are unknown fields, which
-/// are ignored whatever they hold.
-#[derive(Clone, Copy)]
-pub struct Fields<'a> {
-    /// The field `gossip`: incarnation, positions and acknowledgement.
-    pub gossip: Option<&'a RawValue>,
-    /// The field `entries`: a list. It is left out if there are none.
-    pub entries: Option<&'a RawValue>,
-}
-
-impl Fields<'_> {
-    /// Decodes the head.
-    ///
-    /// # Errors
-    ///
-    /// When there is none or it is malformed.
-    pub(super) fn head(&self) -> Result<Head, Error> {
-        let head = self.gossip.ok_or_else(|| Error::missing("gossip"))?;
-        serde_json::from_str(head.get()).map_err(|error| {
-            let text = alloc::format!("malformed gossip: {error}");
-            Error::new(ErrorCode::MALFORMED_REQUEST, text)
-        })
-    }
-}
+use crate::protocol::{Encode, Error, MessageWriter, Object};
 
 /// The field `gossip`. Positions are those of the sender's own entries, but for `received`.
 #[derive(Deserialize)]
@@ -51,6 +24,18 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Decodes the field of a message that is known to come from a node. In any other message it is an unknown field,
+    /// which is ignored whatever it holds.
+    ///
+    /// # Errors
+    ///
+    /// When there is none or it is malformed.
+    pub(super) fn decode(head: Option<&RawValue>) -> Result<Self, Error> {
+        let head = head.ok_or_else(|| Error::missing("gossip"))?;
+        serde_json::from_str(head.get())
+            .map_err(|error| Error::malformed(alloc::format!("malformed gossip: {error}")))
+    }
+
     /// Adds this head and these entries, which are separated by commas, to a message.
     pub(super) fn write(&self, entries: &[u8], message: MessageWriter<'_>) {
         let message = message.field("gossip", self);

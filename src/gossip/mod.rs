@@ -62,12 +62,12 @@ use core::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::node::{Context, Outbox, Random, START_WAIT};
-use crate::protocol::{Encode, Error, ErrorCode, Message, Name};
+use crate::protocol::{Encode, Error, Message, MessageId, Name};
 
 use link::{Link, Request};
+use message::Head;
 use topology::Contact;
 
-pub use message::Fields;
 pub use topology::Topology;
 
 /// A message carries at most this much of entries, or one entry: 64 KiB.
@@ -202,7 +202,8 @@ impl<R: Replica> Gossip<R> {
         let own = peers.partition_point(|peer| peer.as_str() < node_id);
         for (index, peer) in peers.iter().enumerate() {
             let number = index + usize::from(index >= own);
-            let mut link = Link::new(peer.clone(), self.options.retry_timeout);
+            let retry_timeout = self.options.retry_timeout;
+            let mut link = Link::new(peer.clone(), self.incarnation, retry_timeout);
             let contact = self.options.topology.contact(own, number, count);
             link.set_contact(contact, self.pace(contact, count));
             self.links.push(link);
@@ -242,7 +243,7 @@ impl<R: Replica> Gossip<R> {
         found.ok()
     }
 
-    /// Takes in a message of type `gossip`, and replies if it is a request.
+    /// Takes in a message of type `gossip` with these fields, `gossip` and `entries`, and replies if it is a request.
     ///
     /// # Errors
     ///
@@ -250,37 +251,33 @@ impl<R: Replica> Gossip<R> {
     pub fn on_gossip<F>(
         &mut self,
         request: &Message<'_, F>,
-        fields: Fields<'_>,
+        head: Option<&RawValue>,
+        entries: Option<&RawValue>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let (peer, _) = self.on_message(&request.src, None, fields, context.now)?;
+        let (peer, _) = self.on_message(request, head, entries, context.now)?;
         if request.body.msg_id.is_none() {
             return Ok(());
         }
         let link = &mut self.links[peer];
-        let head = link.send_all(
-            &self.replica,
-            self.incarnation,
-            &mut self.entries,
-            context.now,
-        );
+        let head = link.send_all(&self.replica, &mut self.entries, context.now);
         head.write(&self.entries, context.outbox.reply(request, "gossip_ok"));
         Ok(())
     }
 
-    /// Takes in a reply of type `gossip_ok`, which may be late or doubled, and ignores all others. The result is some if it
-    /// is the reply to the newest request to that peer.
+    /// Takes in a reply of type `gossip_ok` with these fields, which may be late or doubled, and ignores all others. The
+    /// result is some if it is the reply to the newest request to that peer.
     pub fn on_reply<F>(
         &mut self,
         reply: &Message<'_, F>,
-        fields: Fields<'_>,
+        head: Option<&RawValue>,
+        entries: Option<&RawValue>,
         now: Duration,
     ) -> Option<Reply> {
         if reply.body.kind != "gossip_ok" {
             return None;
         }
-        let in_reply_to = reply.body.in_reply_to.as_ref()?.number();
-        let (peer, request) = self.on_message(&reply.src, in_reply_to, fields, now).ok()?;
+        let (peer, request) = self.on_message(reply, head, entries, now).ok()?;
         request.map(|request| Reply {
             peer,
             took: now.saturating_sub(request.sent_at),
@@ -288,26 +285,27 @@ impl<R: Replica> Gossip<R> {
     }
 
     /// Takes in what another node has sent. Gives the number of that peer, and the request to which this is the reply.
-    fn on_message(
+    fn on_message<F>(
         &mut self,
-        src: &str,
-        in_reply_to: Option<i64>,
-        fields: Fields<'_>,
+        message: &Message<'_, F>,
+        head: Option<&RawValue>,
+        entries: Option<&RawValue>,
         now: Duration,
     ) -> Result<(usize, Option<Request>), Error> {
+        let Message { src, body, .. } = message;
         let Some(peer) = self.peer(src) else {
             let text = alloc::format!("{src:?} is no other node of this cluster");
-            return Err(Error::new(ErrorCode::MALFORMED_REQUEST, text));
+            return Err(Error::malformed(text));
         };
-        let head = fields.head()?;
-        let (own, end) = (self.incarnation, self.replica.end());
+        let head = Head::decode(head)?;
+        let in_reply_to = body.in_reply_to.as_ref().and_then(MessageId::number);
         let link = &mut self.links[peer];
-        let received = link.on_message(&head, in_reply_to, own, end, now);
-        if let Some(entries) = fields.entries {
+        let received = link.on_message(&head, in_reply_to, self.replica.end(), now);
+        if let Some(entries) = entries {
             let merged = &mut |position| link.on_peer_has(position);
             self.replica.merge(entries, merged)?;
         }
-        if fields.entries.is_some() || head.peer.is_none() {
+        if entries.is_some() || head.peer.is_none() {
             link.schedule_ack(now.saturating_add(self.options.retry_timeout / 2));
         }
         if received.is_in_order {
@@ -321,13 +319,7 @@ impl<R: Replica> Gossip<R> {
         self.last_message_id += 1;
         let message_id = self.last_message_id;
         let link = &mut self.links[peer];
-        let head = link.ask(
-            &self.replica,
-            self.incarnation,
-            message_id,
-            &mut self.entries,
-            context.now,
-        );
+        let head = link.ask(&self.replica, message_id, &mut self.entries, context.now);
         let request = context.outbox.send(&link.name, "gossip");
         head.write(&self.entries, request.field("msg_id", message_id));
     }
@@ -362,7 +354,7 @@ impl<R: Replica> Gossip<R> {
                 self.ask(peer, context);
                 continue;
             }
-            let head = link.send_due(&self.replica, self.incarnation, &mut self.entries, now);
+            let head = link.send_due(&self.replica, &mut self.entries, now);
             if let Some(head) = head {
                 head.write(&self.entries, context.outbox.send(&link.name, "gossip"));
             }

@@ -40,22 +40,29 @@ impl<T> Queue<T> {
         self.in_flight == 0 && !self.is_empty()
     }
 
-    /// Makes up to `operations_max` operations the batch in flight. None may be in flight.
-    pub fn send(&mut self, operations_max: usize) {
+    /// Makes the oldest operations the batch in flight, `operations_max` at most, and gives whether there are any. None may
+    /// be in flight. An operation of which `joins` says no is taken out instead.
+    pub fn send(&mut self, operations_max: usize, mut joins: impl FnMut(i64, &T) -> bool) -> bool {
         assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
-        self.in_flight = self.operations.len().min(operations_max);
+        while self.in_flight < operations_max
+            && let Some((request, operation)) = self.operations.get(self.in_flight)
+        {
+            match joins(*request, operation) {
+                true => self.in_flight += 1,
+                false => drop(self.operations.remove(self.in_flight)),
+            }
+        }
+        self.in_flight > 0
     }
 
-    /// The batch in flight.
-    pub fn in_flight(&self) -> impl Iterator<Item = &T> {
-        let batch = self.operations[..self.in_flight].iter();
-        batch.map(|(_, operation)| operation)
+    /// The requests of all operations, oldest first.
+    pub fn requests(&self) -> impl Iterator<Item = i64> {
+        self.operations.iter().map(|(request, _)| *request)
     }
 
     /// The requests of the batch in flight.
     pub fn requests_in_flight(&self) -> impl Iterator<Item = i64> {
-        let batch = self.operations[..self.in_flight].iter();
-        batch.map(|(request, _)| *request)
+        self.requests().take(self.in_flight)
     }
 
     /// The change was applied: takes the batch out and gives its requests.
@@ -78,13 +85,6 @@ impl<T> Queue<T> {
         };
         self.operations.remove(self.in_flight + index);
         Applied::Never
-    }
-
-    /// Takes out the operations that `is_refused` says so of. None may be in flight.
-    pub fn refuse(&mut self, mut is_refused: impl FnMut(i64, &T) -> bool) {
-        assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
-        self.operations
-            .retain(|(request, operation)| !is_refused(*request, operation));
     }
 
     /// Gives up all operations for the reason `why`: takes them out, each request with the error that answers it.
@@ -118,29 +118,37 @@ mod tests {
     fn what_arrives_while_a_batch_is_in_flight_joins_the_next_one() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
         assert!(queue.is_ready());
-        queue.send(10);
+        queue.send(10, |_, _| true);
         queue.push(3, 'c');
         assert!(!queue.is_ready());
-        assert_eq!(queue.in_flight().collect::<Vec<_>>(), [&'a', &'b']);
         assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2]);
         assert!(queue.is_ready());
-        queue.send(10);
-        assert_eq!(queue.in_flight().collect::<Vec<_>>(), [&'c']);
+        queue.send(10, |_, _| true);
+        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [3]);
     }
 
     #[test]
     fn a_batch_that_is_lost_comes_first_in_the_next_one() {
         let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c')]);
-        queue.send(2);
+        queue.send(2, |_, _| true);
         queue.on_lost();
-        queue.send(10);
+        queue.send(10, |_, _| true);
         assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_does_not_join_makes_place_for_the_next() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')]);
+        assert!(queue.send(2, |_, operation| *operation != 'b'));
+        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 3]);
+        assert!(!queue.send(2, |_, _| false));
+        assert!(queue.is_empty());
     }
 
     #[test]
     fn only_what_is_not_in_flight_can_be_withdrawn() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1);
+        queue.send(1, |_, _| true);
         assert_eq!(queue.withdraw(1), Applied::Perhaps);
         assert_eq!(queue.withdraw(2), Applied::Never);
         assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1]);
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_in_flight_when_all_fail_may_have_been_applied() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1);
+        queue.send(1, |_, _| true);
         let failed = queue
             .fail("no")
             .map(|(request, error)| (request, error.code));
@@ -166,7 +174,7 @@ mod tests {
     #[should_panic(expected = "a batch that was sent stays as it is")]
     fn nothing_is_added_to_a_batch_in_flight() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1);
-        queue.send(1);
+        queue.send(1, |_, _| true);
+        queue.send(1, |_, _| true);
     }
 }

@@ -38,6 +38,8 @@ pub enum Outcome {
 /// An operation that has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Done<T> {
+    /// Its register.
+    pub register: RegisterId,
     /// What the register is called.
     pub name: T,
     /// How it ended.
@@ -287,13 +289,17 @@ impl<R: Register, T: Clone> Registers<R, T> {
         if let State::Done(outcome) = state {
             let operation = self.operations.remove(id);
             let operation = operation.expect("it is pending until it ends");
-            let copy = &mut self.copies[operation.register.0];
+            let register = operation.register;
+            let copy = &mut self.copies[register.0];
             match operation.kind {
                 Kind::Read => copy.read = None,
                 Kind::Change | Kind::Once => copy.change = None,
             }
-            let name = copy.name.clone();
-            return Some(Done { name, outcome });
+            return Some(Done {
+                register,
+                name: copy.name.clone(),
+                outcome,
+            });
         }
         // Under a new id, so that a late reply to what the operation sent in its last state finds nothing.
         let id = self.operations.renew(id);

@@ -129,6 +129,13 @@ impl<T> Requests<T> {
         self.waiting.remove(id)
     }
 
+    /// Answers a request with an error, unless it has been answered: see [`Request::fail`].
+    pub fn fail(&mut self, id: i64, error: &Error, outbox: &mut Outbox) {
+        if let Some(request) = self.take(id) {
+            request.fail(error, outbox);
+        }
+    }
+
     /// Takes out a request whose time is up, with its id.
     pub fn expired(&mut self, now: Duration) -> Option<(i64, Request<T>)> {
         let id = self.waiting.expired(now)?;

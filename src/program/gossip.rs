@@ -3,7 +3,7 @@
 use super::{Program, START_WAIT};
 use crate::gossip::{Options, Topology};
 use crate::stdio::arguments::{Flag, Wrong};
-use crate::workload::{Broadcast, GSet, TxnRwRegister};
+use crate::workload::{Broadcast, TxnRwRegister};
 
 const STAR: (&str, Topology) = ("star", Topology::Star);
 const TREE: (&str, Topology) = ("tree", Topology::Tree);
@@ -49,13 +49,13 @@ Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok
 };
 
 /// A set that only grows.
-pub const G_SET: Program<Options, GSet> = Program {
+pub const G_SET: Program<Options, Broadcast> = Program {
     name: "g-set",
     about: "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.",
     flags: &[TOPOLOGY, PACE, START_WAIT],
     defaults: Options::default,
     set: |options, flag| set(options, flag, &[STAR, TREE]),
-    workload: GSet::new,
+    workload: Broadcast::g_set,
 };
 
 /// Transactions on registers.

@@ -2,7 +2,10 @@
 //!
 //! `broadcast{message} → broadcast_ok`, `read → read_ok{messages}`, `topology{topology} → topology_ok`. A message is any
 //! JSON and is given back as it came. It is acknowledged as soon as this node has it, and spreads by
-//! [gossip]: read there how it gets past partitions and restarts.
+//! [gossip](crate::gossip): read there how it gets past partitions and restarts.
+//!
+//! A grow-only set is the same under other names: `add{element} → add_ok`, `read → read_ok{value}`, and no `topology`. A
+//! read holds everything that was added at this node, and sooner or later what was added anywhere.
 //!
 //! # Cost
 //!
@@ -19,26 +22,28 @@
 //!
 //! # Limits
 //!
-//! A value has at most [`GOSSIP_BYTES_MAX`](crate::gossip::GOSSIP_BYTES_MAX) bytes and is nested at most 64 deep; all
+//! A value has at most [`GOSSIP_BYTES_MAX`] bytes and is nested at most 64 deep; all
 //! values together have at most [`VALUES_BYTES_MAX`]. In a star, nodes that are cut off from the first node receive nothing
 //! from each other until the partition ends, when everything arrives; with `--topology offered` there are more ways from
 //! node to node, and more messages. When a node is killed, what no other node has received is lost.
 
-use alloc::{borrow::Cow, collections::BTreeMap, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::values::Values;
-use crate::gossip::{self, Gossip, Options};
+use super::json::{canonical, list};
+use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
-use crate::protocol::{Error, Message, Name, present};
+use crate::protocol::{Encode, Error, ErrorCode, Message, Name, Raw, present};
 
-pub use super::values::VALUES_BYTES_MAX;
+/// All values together have at most this many bytes: 256 MiB.
+pub const VALUES_BYTES_MAX: usize = 256 << 20;
 
-/// The broadcast challenge.
+/// The broadcast challenge, or a grow-only set.
 pub struct Broadcast {
+    is_set: bool,
     node: Name,
     gossip: Gossip<Values>,
 }
@@ -48,17 +53,37 @@ impl Broadcast {
     /// [`Random`](crate::node::Random).
     pub fn new(options: Options, seed: u64) -> Self {
         Broadcast {
+            is_set: false,
             node: Name::default(),
             gossip: Gossip::new(Values::default(), options, seed),
         }
     }
+
+    /// The empty set.
+    pub fn g_set(options: Options, seed: u64) -> Self {
+        Broadcast {
+            is_set: true,
+            ..Self::new(options, seed)
+        }
+    }
+
+    fn topology(&mut self, fields: &Fields<'_>) -> Result<(), Error> {
+        let topology = fields.topology.as_ref();
+        let topology = topology.ok_or_else(|| Error::missing("topology"))?;
+        if let Some(neighbours) = topology.get(self.node.as_str()) {
+            self.gossip.offer(neighbours.iter().map(|name| &**name));
+        }
+        Ok(())
+    }
 }
 
-/// What the messages of a broadcast hold.
+/// What the messages of a broadcast or a set hold.
 #[derive(Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     message: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    element: Option<&'a RawValue>,
     #[serde(borrow)]
     topology: Option<BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>>,
     #[serde(borrow)]
@@ -67,14 +92,8 @@ pub struct Fields<'a> {
     entries: Option<&'a RawValue>,
 }
 
-impl<'a> Fields<'a> {
-    fn gossip(&self) -> gossip::Fields<'a> {
-        gossip::Fields {
-            gossip: self.gossip,
-            entries: self.entries,
-        }
-    }
-}
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
 
 impl Workload for Broadcast {
     type Fields<'a> = Fields<'a>;
@@ -88,39 +107,42 @@ impl Workload for Broadcast {
         self.gossip.start_wait()
     }
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let fields = &request.body.fields;
-        match &*request.body.kind {
-            "broadcast" => {
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+        let (fields, outbox) = (&request.body.fields, &mut *context.outbox);
+        match (&*request.body.kind, self.is_set) {
+            ("broadcast", false) => {
                 let message = fields.message.ok_or_else(|| Error::missing("message"))?;
                 self.gossip.replica_mut().add(message)?;
-                context.outbox.reply(request, "broadcast_ok");
+                outbox.reply(request, "broadcast_ok");
             }
-            "read" => {
-                let answer = context.outbox.reply(request, "read_ok");
-                answer.field("messages", self.gossip.replica());
+            ("add", true) => {
+                let element = fields.element.ok_or_else(|| Error::missing("element"))?;
+                self.gossip.replica_mut().add(element)?;
+                outbox.reply(request, "add_ok");
             }
-            "topology" => {
-                let topology = fields.topology.as_ref();
-                let topology = topology.ok_or_else(|| Error::missing("topology"))?;
-                if let Some(neighbours) = topology.get(self.node.as_str()) {
-                    self.gossip.offer(neighbours.iter().map(|name| &**name));
-                }
-                context.outbox.reply(request, "topology_ok");
+            ("read", is_set) => {
+                let name = if is_set { "value" } else { "messages" };
+                let answer = outbox.reply(request, "read_ok");
+                answer.field(name, self.gossip.replica());
             }
-            "gossip" => self.gossip.on_gossip(request, fields.gossip(), context)?,
-            kind => return Err(Error::not_supported(kind)),
+            ("topology", false) => {
+                self.topology(fields)?;
+                outbox.reply(request, "topology_ok");
+            }
+            ("gossip", _) => {
+                self.gossip
+                    .on_gossip(request, fields.gossip, fields.entries, context)?;
+            }
+            (kind, _) => return Err(Error::not_supported(kind)),
         }
         Ok(())
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
-        let fields = reply.body.fields.gossip();
-        self.gossip.on_reply(reply, fields, context.now);
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
+        let Fields {
+            gossip, entries, ..
+        } = reply.body.fields;
+        self.gossip.on_reply(reply, gossip, entries, context.now);
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -133,5 +155,80 @@ impl Workload for Broadcast {
 
     fn finish(&mut self, outbox: &mut Outbox) {
         self.gossip.finish(outbox);
+    }
+}
+
+/// A set that grows: JSON values as they were given, compared by what they mean and not by how they are written.
+#[derive(Default)]
+struct Values {
+    /// All values, with a comma behind each: an answer is a copy of it.
+    encoded: String,
+    /// Where each value's comma stands.
+    ends: Vec<usize>,
+    positions: BTreeMap<String, u64>,
+}
+
+impl Values {
+    /// Adds a value, unless it is here already, and gives its position.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large or nested too deep, or the memory for values is full.
+    fn add(&mut self, value: &RawValue) -> Result<u64, Error> {
+        let text = value.get();
+        if text.len() > GOSSIP_BYTES_MAX {
+            let text = alloc::format!("the value has more than {GOSSIP_BYTES_MAX} bytes");
+            return Err(Error::malformed(text));
+        }
+        let key = canonical(value).map_err(|error| Error::malformed(alloc::format!("{error}")))?;
+        if let Some(position) = self.positions.get(&key) {
+            return Ok(*position);
+        }
+        if self.encoded.len() + text.len() >= VALUES_BYTES_MAX {
+            let text = "this node's memory for values is full; nothing was added";
+            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+        }
+        let position = self.end();
+        self.encoded.push_str(text);
+        self.ends.push(self.encoded.len());
+        self.encoded.push(',');
+        self.positions.insert(key, position);
+        Ok(position)
+    }
+
+    fn value(&self, position: usize) -> Raw<'_> {
+        let start = match position {
+            0 => 0,
+            _ => self.ends[position - 1] + 1,
+        };
+        Raw(&self.encoded[start..self.ends[position]])
+    }
+}
+
+impl Replica for Values {
+    fn end(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, impl Encode)> {
+        let positions = position as usize..self.ends.len();
+        positions.map(|position| (position as u64, self.value(position)))
+    }
+
+    fn merge(&mut self, entries: &RawValue, merged: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        for value in list(entries)? {
+            merged(self.add(value)?);
+        }
+        Ok(())
+    }
+}
+
+/// As a list.
+impl Encode for Values {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let without_last_comma = self.encoded.len().saturating_sub(1);
+        out.push(b'[');
+        out.extend_from_slice(&self.encoded.as_bytes()[..without_last_comma]);
+        out.push(b']');
     }
 }

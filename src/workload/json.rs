@@ -3,7 +3,7 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec:
 use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Encode, Error, ErrorCode, Text};
+use crate::protocol::{Encode, Error, Text};
 
 /// The deepest nesting of a value that is compared with others: 64.
 pub(crate) const JSON_DEPTH_MAX: usize = 64;
@@ -71,10 +71,8 @@ fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde
 ///
 /// When it is no list.
 pub(super) fn list(list: &RawValue) -> Result<Vec<&RawValue>, Error> {
-    serde_json::from_str(list.get()).map_err(|error| {
-        let text = format!("not a list: {error}");
-        Error::new(ErrorCode::MALFORMED_REQUEST, text)
-    })
+    serde_json::from_str(list.get())
+        .map_err(|error| Error::malformed(format!("not a list: {error}")))
 }
 
 fn number(text: &str) -> String {

@@ -21,13 +21,13 @@
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
 };
-use core::{mem, time::Duration};
+use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::canonical_key;
-use crate::kv::{Done, Outcome, Register, RegisterId, Registers};
+use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
 use crate::node::{
     Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
@@ -72,15 +72,12 @@ impl Register for Stored {
 }
 
 impl Encode for Stored {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match &self.0 {
-            Some(value) => value.encode(out),
-            None => out.extend_from_slice(b"null"),
-        }
+    fn encode(&self, _out: &mut Vec<u8>) {
+        unreachable!("only what is sent once is written, and that is a client's");
     }
 }
 
-/// What a register is used for.
+/// What a register is used for: each is opened when it is needed and closed after that.
 #[derive(Clone)]
 enum Use {
     /// The reads of this key, in its canonical form.
@@ -89,13 +86,10 @@ enum Use {
     Change(i64),
 }
 
-/// The reads of one key.
+/// The reads of one key. Those in flight wait for the read of the register.
 struct Reads {
     register: RegisterId,
-    /// The requests that the read in flight answers.
-    in_flight: Vec<i64>,
-    /// The requests that arrived after it was sent.
-    waiting: Vec<i64>,
+    queue: Queue<()>,
 }
 
 /// A node that asks the service.
@@ -107,6 +101,9 @@ pub struct LinKv {
     /// The register of each write and cas in flight.
     changes: BTreeMap<i64, RegisterId>,
 }
+
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
 
 impl LinKv {
     /// A node that has asked nothing yet. The seed has to be another at each start of a node: see [`Random`].
@@ -123,38 +120,43 @@ impl LinKv {
 
     fn read(
         &mut self,
-        request: &Message<'_, Fields<'_>>,
+        request: &Received<'_>,
         key: &RawValue,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let canonical = canonical_key(key)?.into();
+        let canonical: Arc<str> = canonical_key(key)?.into();
         let id = self.requests.admit(request, "read_ok", context.now)?;
         let new = |canonical: &Arc<str>| Reads {
             register: self.registers.open(&key, Use::Reads(canonical.clone())),
-            in_flight: Vec::new(),
-            waiting: Vec::new(),
+            queue: Queue::default(),
         };
-        let reads = self.reads.entry(canonical).or_insert_with_key(new);
-        if reads.in_flight.is_empty() {
-            reads.in_flight.push(id);
-            self.registers.read(reads.register, context);
-        } else {
-            reads.waiting.push(id);
-        }
+        let reads = self.reads.entry(canonical.clone()).or_insert_with_key(new);
+        reads.queue.push(id, ());
+        self.advance(&canonical, context);
         Ok(())
     }
 
-    /// Answers the requests that share a read, and sends the next one if others wait.
+    /// Reads a key for those that wait for it, unless it is being read. If nobody waits, the key is forgotten.
+    fn advance(&mut self, key: &str, context: &mut Context<'_>) {
+        let reads = self.reads.get_mut(key).expect(KEPT);
+        if reads.queue.is_ready() {
+            reads.queue.send(usize::MAX, |_, ()| true);
+            self.registers.read(reads.register, context);
+        } else if reads.queue.is_empty() {
+            self.registers.close(reads.register);
+            self.reads.remove(key);
+        }
+    }
+
+    /// Answers the requests that share a read.
     fn on_read(&mut self, key: &str, context: &mut Context<'_>) {
-        let reads = self
-            .reads
-            .get_mut(key)
-            .expect("a key is kept while it is read");
+        let reads = self.reads.get_mut(key).expect(KEPT);
         let (stored, _) = self.registers.known(reads.register).expect("it was read");
-        for id in reads.in_flight.drain(..) {
-            let Some(request) = self.requests.take(id) else {
-                continue;
-            };
+        for request in reads
+            .queue
+            .on_applied()
+            .filter_map(|id| self.requests.take(id))
+        {
             match &stored.0 {
                 Some(value) => {
                     let answer = request.answer(request.operation, context.outbox);
@@ -163,19 +165,13 @@ impl LinKv {
                 None => request.fail(&refusal(ErrorCode::KEY_DOES_NOT_EXIST), context.outbox),
             }
         }
-        mem::swap(&mut reads.in_flight, &mut reads.waiting);
-        if reads.is_wanted(&self.requests) {
-            self.registers.read(reads.register, context);
-        } else {
-            self.registers.close(reads.register);
-            self.reads.remove(key);
-        }
+        self.advance(key, context);
     }
 
     /// Starts a write or cas of a register, whose answer will be of type `answer`.
     fn change(
         &mut self,
-        request: &Message<'_, Fields<'_>>,
+        request: &Received<'_>,
         key: &RawValue,
         answer: &'static str,
         now: Duration,
@@ -188,10 +184,8 @@ impl LinKv {
 
     fn on_change(&mut self, id: i64, outcome: Outcome, outbox: &mut Outbox) {
         self.withdraw(id);
-        let request = self
-            .requests
-            .take(id)
-            .expect("a change ends with its request");
+        let request = self.requests.take(id);
+        let request = request.expect("a change ends with its request");
         match outcome {
             Outcome::Refused(code) => request.fail(&refusal(code), outbox),
             _ => drop(request.answer(request.operation, outbox)),
@@ -200,23 +194,29 @@ impl LinKv {
 
     /// Waits no longer for the write or cas of a request, if it is one.
     fn withdraw(&mut self, id: i64) -> Applied {
-        match self.changes.remove(&id) {
-            Some(register) => {
-                self.registers.close(register);
-                Applied::Perhaps
+        let Some(register) = self.changes.remove(&id) else {
+            return Applied::Never;
+        };
+        self.registers.close(register);
+        Applied::Perhaps
+    }
+
+    /// Ends the reads for which nobody waits any more.
+    fn stop_reading(&mut self) {
+        self.reads.retain(|_, reads| {
+            let is_wanted = reads
+                .queue
+                .requests()
+                .any(|id| self.requests.get(id).is_some());
+            if !is_wanted {
+                self.registers.close(reads.register);
             }
-            None => Applied::Never,
-        }
+            is_wanted
+        });
     }
 }
 
-impl Reads {
-    /// Whether a request still waits for one of them.
-    fn is_wanted(&self, requests: &Requests<&'static str>) -> bool {
-        let mut ids = self.in_flight.iter().chain(&self.waiting);
-        ids.any(|id| requests.get(*id).is_some())
-    }
-}
+const KEPT: &str = "a key is kept while it is read";
 
 fn refusal(code: ErrorCode) -> Error {
     let text = match code {
@@ -249,11 +249,7 @@ fn required<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue,
 impl Workload for LinKv {
     type Fields<'a> = Fields<'a>;
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let kind = &*request.body.kind;
         if !matches!(kind, "read" | "write" | "cas") {
             return Err(Error::not_supported(kind));
@@ -281,13 +277,14 @@ impl Workload for LinKv {
         Ok(())
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
-        if let Some(Done { name, outcome }) = self.registers.on_reply(reply, value, context) {
-            match name {
-                Use::Reads(key) => self.on_read(&key, context),
-                Use::Change(id) => self.on_change(id, outcome, context.outbox),
-            }
+        let Some(done) = self.registers.on_reply(reply, value, context) else {
+            return;
+        };
+        match done.name {
+            Use::Reads(key) => self.on_read(&key, context),
+            Use::Change(id) => self.on_change(id, done.outcome, context.outbox),
         }
     }
 
@@ -303,13 +300,7 @@ impl Workload for LinKv {
             is_any_late = true;
         }
         if is_any_late {
-            self.reads.retain(|_, reads| {
-                let is_wanted = reads.is_wanted(&self.requests);
-                if !is_wanted {
-                    self.registers.close(reads.register);
-                }
-                is_wanted
-            });
+            self.stop_reading();
         }
         self.registers.wake(context);
     }

@@ -3,7 +3,6 @@
 pub mod broadcast;
 mod echo;
 pub mod g_counter;
-pub mod g_set;
 pub(crate) mod json;
 pub mod kafka;
 pub mod lin_kv;
@@ -12,12 +11,10 @@ mod transaction;
 pub mod txn_list_append;
 pub mod txn_rw_register;
 mod unique_ids;
-mod values;
 
 pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
-pub use g_set::GSet;
 pub use kafka::Kafka;
 pub use lin_kv::LinKv;
 pub use txn_list_append::TxnListAppend;

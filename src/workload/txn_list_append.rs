@@ -154,6 +154,9 @@ pub struct Fields<'a> {
     value: Option<&'a RawValue>,
 }
 
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
+
 impl Workload for TxnListAppend {
     type Fields<'a> = Fields<'a>;
 
@@ -161,11 +164,7 @@ impl Workload for TxnListAppend {
         self.logs.init(node_id, peers);
     }
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let body = &request.body;
         if body.kind != "txn" {
             return Err(Error::not_supported(&body.kind));
@@ -180,7 +179,7 @@ impl Workload for TxnListAppend {
         Ok(())
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         let Some(progress) = self.logs.on_reply(reply, value, context) else {
             return;
@@ -188,11 +187,7 @@ impl Workload for TxnListAppend {
         for (id, result) in progress.appended {
             match result {
                 Ok(offset) => drop(self.appended.insert(offset, id)),
-                Err(error) => {
-                    if let Some(request) = self.requests.take(id) {
-                        request.fail(&error, context.outbox);
-                    }
-                }
+                Err(error) => self.requests.fail(id, &error, context.outbox),
             }
         }
         if progress.unreadable.is_none() {

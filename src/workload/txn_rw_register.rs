@@ -1,7 +1,8 @@
 //! Transactions of reads and writes that are answered at once in every partition.
 //!
 //! `txn{[["r", k, null], ["w", k, v], …]} → txn_ok{…}`. Keys and values are any JSON. Every node has all registers and
-//! executes a transaction without asking other nodes: totally available. What a transaction wrote spreads by [gossip].
+//! executes a transaction without asking other nodes: totally available. What a transaction wrote spreads by
+//! [gossip](crate::gossip).
 //!
 //! # What a read may see
 //!
@@ -38,7 +39,7 @@ use serde_json::value::RawValue;
 
 use super::json::{canonical, list};
 use super::transaction::{Operations, Step, done, steps};
-use crate::gossip::{self, GOSSIP_BYTES_MAX, Gossip, Options, Replica};
+use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, Raw, to_raw_value};
 
@@ -49,7 +50,7 @@ pub const REGISTERS_MAX: usize = 1 << 20;
 const COUNT_MAX: u64 = (1 << 53) - 1;
 
 /// Which of two transactions is the later one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Stamp {
     count: u64,
     node: Name,
@@ -82,8 +83,6 @@ struct Transaction {
 struct Registers {
     registers: BTreeMap<String, Register>,
     transactions: BTreeMap<u64, Transaction>,
-    /// Where each transaction stands.
-    positions: BTreeMap<Stamp, u64>,
     end: u64,
     count: u64,
 }
@@ -95,23 +94,19 @@ impl Registers {
             .map_or("null", |register| &register.value)
     }
 
-    /// Whether a transaction with this stamp is the latest that wrote the register.
-    fn is_latest(&self, key: &str, stamp: &Stamp) -> bool {
-        self.registers
-            .get(key)
-            .is_none_or(|register| self.transactions[&register.position].stamp < *stamp)
+    /// The last transaction that wrote a register: its stamp and position.
+    fn last_writer(&self, key: &str) -> Option<(&Stamp, u64)> {
+        let position = self.registers.get(key)?.position;
+        Some((&self.transactions[&position].stamp, position))
     }
 
     /// A register has a newer value: one less from the transaction at `position`.
     fn forget(&mut self, position: u64) {
-        let transaction = self
-            .transactions
-            .get_mut(&position)
-            .expect("a register has its value from it");
+        let transaction = self.transactions.get_mut(&position);
+        let transaction = transaction.expect("a register has its value from it");
         transaction.registers -= 1;
         if transaction.registers == 0 {
-            let transaction = self.transactions.remove(&position).expect("just seen");
-            self.positions.remove(&transaction.stamp);
+            self.transactions.remove(&position);
         }
     }
 
@@ -122,26 +117,23 @@ impl Registers {
     ///
     /// When these are no writes, or the memory for registers is full.
     fn add(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
-        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
         if entry.get().len() > GOSSIP_BYTES_MAX {
             let text = alloc::format!("the writes have more than {GOSSIP_BYTES_MAX} bytes");
-            return Err(malformed(text));
+            return Err(Error::malformed(text));
         }
         let not_writes =
-            |error| malformed(alloc::format!("not the writes of a transaction: {error}"));
+            |error| Error::malformed(alloc::format!("not the writes of a transaction: {error}"));
         let Writes((count, node, incarnation), writes) =
             serde_json::from_str(entry.get()).map_err(not_writes)?;
         if count > COUNT_MAX {
-            return Err(malformed("the stamp is too high".into()));
+            return Err(Error::malformed("the stamp is too high"));
         }
         let mut values = BTreeMap::new();
         for (key, value) in writes {
             values.insert(canonical(key).map_err(not_writes)?, value);
         }
-        let new = values
-            .keys()
-            .filter(|key| !self.registers.contains_key(*key));
-        if self.registers.len() + new.count() > REGISTERS_MAX {
+        let is_new = |key: &&String| !self.registers.contains_key(*key);
+        if self.registers.len() + values.keys().filter(is_new).count() > REGISTERS_MAX {
             let text = "this node's memory for registers is full; nothing was written";
             return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
         }
@@ -152,24 +144,23 @@ impl Registers {
             node,
             incarnation,
         };
-        if let Some(position) = self.positions.get(&stamp) {
-            return Ok(Some(*position));
+        let mut writers = values.keys().filter_map(|key| self.last_writer(key));
+        if let Some((_, position)) = writers.find(|(writer, _)| **writer == stamp) {
+            return Ok(Some(position));
         }
-        values.retain(|key, _| self.is_latest(key, &stamp));
+        let is_latest = |(writer, _): (&Stamp, u64)| *writer < stamp;
+        values.retain(|key, _| self.last_writer(key).is_none_or(is_latest));
         if values.is_empty() {
             return Ok(None);
         }
         let position = self.end;
         self.end += 1;
-        self.positions.insert(stamp.clone(), position);
-        self.transactions.insert(
-            position,
-            Transaction {
-                stamp,
-                entry: entry.to_owned(),
-                registers: values.len(),
-            },
-        );
+        let transaction = Transaction {
+            stamp,
+            entry: entry.to_owned(),
+            registers: values.len(),
+        };
+        self.transactions.insert(position, transaction);
         for (key, value) in values {
             let value = value.get().into();
             let register = Register { position, value };
@@ -229,11 +220,7 @@ impl TxnRwRegister {
         Ok(to_raw_value(&(stamp, Array(writes))))
     }
 
-    fn transact(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        outbox: &mut Outbox,
-    ) -> Result<(), Error> {
+    fn transact(&mut self, request: &Received<'_>, outbox: &mut Outbox) -> Result<(), Error> {
         let operations = request.body.fields.txn.as_ref();
         let operations = operations.ok_or_else(|| Error::missing("txn"))?;
         let steps = steps(operations, "w")?;
@@ -279,14 +266,8 @@ pub struct Fields<'a> {
     entries: Option<&'a RawValue>,
 }
 
-impl<'a> Fields<'a> {
-    fn gossip(&self) -> gossip::Fields<'a> {
-        gossip::Fields {
-            gossip: self.gossip,
-            entries: self.entries,
-        }
-    }
-}
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
 
 impl Workload for TxnRwRegister {
     type Fields<'a> = Fields<'a>;
@@ -300,24 +281,24 @@ impl Workload for TxnRwRegister {
         self.gossip.start_wait()
     }
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         match &*request.body.kind {
             "txn" => self.transact(request, context.outbox),
             "gossip" => {
-                let fields = request.body.fields.gossip();
-                self.gossip.on_gossip(request, fields, context)
+                let Fields {
+                    gossip, entries, ..
+                } = request.body.fields;
+                self.gossip.on_gossip(request, gossip, entries, context)
             }
             kind => Err(Error::not_supported(kind)),
         }
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
-        let fields = reply.body.fields.gossip();
-        self.gossip.on_reply(reply, fields, context.now);
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
+        let Fields {
+            gossip, entries, ..
+        } = reply.body.fields;
+        self.gossip.on_reply(reply, gossip, entries, context.now);
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -8,11 +8,11 @@ use crate::protocol::{Error, Message, Name};
 
 /// Gives out ids that no one else gives out, without asking anyone.
 ///
-/// `generate → generate_ok{id}`. An id is the node's own id, the number of this life of the node, and a count:
-/// `"n0-9f1c2a70d5b3e846-17"`. The first keeps nodes apart, the second the lives of one node: it is 64 random bits, so
+/// `generate → generate_ok{id}`. An id is the node's own id, the number of this incarnation of the node, and a count:
+/// `"n0-9f1c2a70d5b3e846-17"`. The first keeps nodes apart, the second the incarnations of one node: it is 64 random bits, so
 /// among a million restarts of a node two share a number with a chance of about one in forty million.
 pub struct UniqueIds {
-    life: u64,
+    incarnation: u64,
     /// The id given out last; what stands before `count` never changes.
     id: String,
     prefix_bytes: usize,
@@ -23,7 +23,7 @@ impl UniqueIds {
     /// A source of ids. The seed has to be another at each start of a node: see [`Random`].
     pub fn new(seed: u64) -> Self {
         UniqueIds {
-            life: Random::new(seed).next_u64(),
+            incarnation: Random::new(seed).next_u64(),
             id: String::new(),
             prefix_bytes: 0,
             count: 0,
@@ -35,7 +35,7 @@ impl Workload for UniqueIds {
     type Fields<'a> = IgnoredAny;
 
     fn init(&mut self, node_id: &str, _peers: &[Name]) {
-        self.id = alloc::format!("{node_id}-{:016x}-", self.life);
+        self.id = alloc::format!("{node_id}-{:016x}-", self.incarnation);
         self.prefix_bytes = self.id.len();
     }
 

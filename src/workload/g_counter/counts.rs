@@ -75,8 +75,8 @@ impl Counts {
 
     /// This is incarnation number `incarnation`, which no other one has, of the node `node_id`.
     pub(super) fn init(&mut self, incarnation: u64, node_id: &str, peers: &[Name]) {
+        let node = peers.partition_point(|peer| peer.as_str() < node_id);
         self.nodes = peers.to_vec();
-        let node = self.nodes.partition_point(|other| other.as_str() < node_id);
         self.nodes.insert(node, node_id.into());
         self.own = Id { node, incarnation };
     }
@@ -146,10 +146,7 @@ impl Counts {
             decoded: &mut decoded,
         });
         self.decoded = decoded;
-        result.map_err(|error| {
-            let text = alloc::format!("malformed counts: {error}");
-            Error::new(ErrorCode::MALFORMED_REQUEST, text)
-        })?;
+        result.map_err(|error| Error::malformed(alloc::format!("malformed counts: {error}")))?;
         let unknown = self.decoded.iter();
         let unknown = unknown.filter(|(id, ..)| self.index(*id).is_none()).count();
         match self.counts.len() + unknown > INCARNATIONS_MAX {

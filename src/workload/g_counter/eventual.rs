@@ -59,11 +59,11 @@ use core::time::Duration;
 
 use super::counts::Counts;
 use super::operations::{Operation, Operations};
-use super::{Fields, Options};
+use super::{Fields, Options, Received};
 use crate::gossip::{self, Gossip, Topology};
 use crate::kv::Queue;
-use crate::node::{Context, Limits, Outbox, Random};
-use crate::protocol::{Error, Message, Name};
+use crate::node::{Context, Outbox, Random, Request};
+use crate::protocol::{Error, Name};
 
 /// A neighbour is sent new counts at most this often: 250 ms.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(250);
@@ -78,11 +78,10 @@ const MISSES_MAX: u32 = 2;
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Eventual {
+    pub(super) operations: Operations,
     gossip: Gossip<Counts>,
     /// What polls know of each peer, by its number.
     peers: Vec<Peer>,
-    operations: Operations,
-    decrements: bool,
     /// Reads; those in flight wait for the poll that is in flight.
     reads: Queue<()>,
     /// A reply that takes longer is of no use to a read.
@@ -116,8 +115,12 @@ impl Peer {
 }
 
 impl Eventual {
-    pub(super) fn new(options: &Options, seed: u64, node_id: &str, peers: &[Name]) -> Self {
-        let mut random = Random::new(seed);
+    pub(super) fn new(
+        options: &Options,
+        random: &mut Random,
+        node_id: &str,
+        peers: &[Name],
+    ) -> Self {
         let spread = gossip::Options {
             topology: Topology::Ring,
             batch: NEWS_INTERVAL,
@@ -130,50 +133,43 @@ impl Eventual {
         let incarnation = gossip.incarnation();
         let counts = gossip.replica_mut();
         counts.init(incarnation, node_id, peers);
-        let read_wait = options.read_wait.min(options.limits.op_timeout);
-        let limits = Limits {
-            op_timeout: read_wait,
-            ..options.limits
-        };
-        let reads = Options {
-            limits,
-            ..options.clone()
-        };
         Eventual {
+            operations: Operations::new(options, random),
             peers: alloc::vec![Peer::default(); gossip.peer_count()],
             gossip,
-            operations: Operations::new(&reads, &mut random),
-            decrements: options.decrements,
             reads: Queue::default(),
-            read_wait,
+            read_wait: options.limits.op_timeout,
         }
     }
 
-    pub(super) fn request(
+    /// Counts an add.
+    pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
+        self.gossip.replica_mut().add(delta)
+    }
+
+    /// Takes on a read.
+    pub(super) fn read(&mut self, id: i64, context: &mut Context<'_>) {
+        self.reads.push(id, ());
+        self.advance(context);
+    }
+
+    /// A peer sends what it has.
+    pub(super) fn on_gossip(
         &mut self,
-        request: &Message<'_, Fields<'_>>,
+        request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        if request.body.kind == "gossip" {
-            return self.gossip.on_gossip(request, fields(request), context);
-        }
-        match Operation::parse(request, self.decrements)? {
-            Operation::Add(delta) => {
-                self.gossip.replica_mut().add(delta)?;
-                context.outbox.reply(request, "add_ok");
-            }
-            Operation::Read => {
-                let (id, _) = self.operations.admit(request, context.now)?;
-                self.reads.push(id, ());
-                self.advance(context);
-            }
-        }
-        Ok(())
+        let Fields {
+            gossip, entries, ..
+        } = request.body.fields;
+        self.gossip.on_gossip(request, gossip, entries, context)
     }
 
-    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
-        let reply = self.gossip.on_reply(reply, fields(reply), context.now);
-        if let Some(reply) = reply {
+    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
+        let Fields {
+            gossip, entries, ..
+        } = reply.body.fields;
+        if let Some(reply) = self.gossip.on_reply(reply, gossip, entries, context.now) {
             let peer = &mut self.peers[reply.peer];
             peer.is_awaited = false;
             match reply.took < self.read_wait {
@@ -197,7 +193,7 @@ impl Eventual {
             if !self.reads.is_ready() {
                 return;
             }
-            self.operations.send(&mut self.reads);
+            self.reads.send(self.operations.batch_max, |_, _| true);
             self.poll(context);
         }
     }
@@ -217,34 +213,23 @@ impl Eventual {
         }
     }
 
+    /// Answers a read with what is known: it has waited for as long as it may.
+    pub(super) fn give_up(&mut self, id: i64, read: &Request<Operation>, outbox: &mut Outbox) {
+        self.reads.withdraw(id);
+        let value = self.gossip.replica().value();
+        read.answer("read_ok", outbox).field("value", value);
+    }
+
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.operations.deadline(), self.gossip.deadline()];
-        deadlines.into_iter().flatten().min()
+        self.gossip.deadline()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        let value = self.gossip.replica().value();
-        while let Some((id, request)) = self.operations.expired(context.now) {
-            self.reads.withdraw(id);
-            let answer = request.answer("read_ok", context.outbox);
-            answer.field("value", value);
-        }
         self.advance(context);
         self.gossip.wake(context);
     }
 
     pub(super) fn finish(&mut self, outbox: &mut Outbox) {
-        let value = self.gossip.replica().value();
-        for (_, request) in self.operations.drain() {
-            request.answer("read_ok", outbox).field("value", value);
-        }
         self.gossip.finish(outbox);
-    }
-}
-
-fn fields<'a>(message: &Message<'_, Fields<'a>>) -> gossip::Fields<'a> {
-    gossip::Fields {
-        gossip: message.body.fields.gossip,
-        entries: message.body.fields.entries,
     }
 }

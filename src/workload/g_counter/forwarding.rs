@@ -31,9 +31,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::register::{Proposal, Resolution, SharedRegister, View};
-use super::{Fields, Options};
+use super::{Options, Received};
 use crate::node::{Context, Outbox};
-use crate::protocol::{Body, Error, ErrorCode, Message, MessageId, Name, Text};
+use crate::protocol::{Error, MessageId, Name, Text};
 
 /// A forwarder is silent if it has not answered after this many round trips to the store. It gets at least a tenth of the
 /// RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of it.
@@ -96,9 +96,9 @@ struct Sent {
 }
 
 impl Forwarding {
-    pub(super) fn new(options: &Options, peers: Vec<Name>) -> Self {
-        let peers = peers.into_iter().map(|name| Peer {
-            name,
+    pub(super) fn new(options: &Options, peers: &[Name]) -> Self {
+        let peers = peers.iter().map(|name| Peer {
+            name: name.clone(),
             avoid_until: Duration::ZERO,
             proposal: None,
             applied_in: 0,
@@ -158,11 +158,7 @@ impl Forwarding {
     }
 
     /// A forwarder has answered, perhaps late or twice: what it tells of the register counts in any case.
-    pub(super) fn on_forward_ok(
-        &mut self,
-        reply: &Message<'_, Fields<'_>>,
-        now: Duration,
-    ) -> Option<View> {
+    pub(super) fn on_forward_ok(&mut self, reply: &Received<'_>, now: Duration) -> Option<View> {
         let peer = self.index(&reply.src)?;
         self.peers[peer].avoid_until = Duration::ZERO;
         let body = &reply.body;
@@ -193,7 +189,7 @@ impl Forwarding {
     /// When it does not come from another node of the cluster, or no node makes such a proposal.
     pub(super) fn on_forward(
         &mut self,
-        request: &Message<'_, Fields<'_>>,
+        request: &Received<'_>,
         known: Option<&SharedRegister>,
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
@@ -201,7 +197,7 @@ impl Forwarding {
         let Some(peer) = self.index(&request.src) else {
             return Err(Error::not_supported(&body.kind));
         };
-        let proposal = self.parse(body)?;
+        let proposal = self.parse(request)?;
         let next = self.next();
         let peer = &mut self.peers[peer];
         peer.avoid_until = Duration::ZERO;
@@ -214,11 +210,11 @@ impl Forwarding {
         Ok(())
     }
 
-    fn parse(&self, body: &Body<'_, Fields<'_>>) -> Result<Proposal, Error> {
-        let malformed = |text| Error::new(ErrorCode::MALFORMED_REQUEST, text);
+    fn parse(&self, request: &Received<'_>) -> Result<Proposal, Error> {
+        let body = &request.body;
         let value = body.fields.value.ok_or_else(|| Error::missing("value"))?;
         let [previous, delta] = serde_json::from_str(value.get())
-            .map_err(|error| malformed(alloc::format!("malformed value: {error}")))?;
+            .map_err(|error| Error::malformed(alloc::format!("malformed value: {error}")))?;
         let id = body.msg_id.as_ref().and_then(MessageId::number);
         let id = id.ok_or_else(|| Error::missing("msg_id"))?;
         let proposal = Proposal {
@@ -228,7 +224,7 @@ impl Forwarding {
         };
         let may_be = proposal.is_possible() && (proposal.delta >= 0 || self.decrements);
         may_be.then_some(proposal).ok_or_else(|| {
-            malformed(alloc::format!(
+            Error::malformed(alloc::format!(
                 "no node makes such a proposal: {proposal:?}"
             ))
         })
@@ -392,7 +388,7 @@ mod tests {
         fn new() -> Self {
             let peers = ["n1", "n2"].map(Name::from);
             Winner {
-                forwarding: Forwarding::new(&Options::default(), peers.into()),
+                forwarding: Forwarding::new(&Options::default(), &peers),
                 node: "n0".into(),
                 register: SharedRegister::default(),
                 outbox: Outbox::of_n0(),

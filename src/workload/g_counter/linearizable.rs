@@ -44,22 +44,21 @@
 //!
 //! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::forwarding::Forwarding;
-use super::operations::{Operations, answer_late};
+use super::operations::{Operation, Operations};
 use super::register::{Proposal, Resolution, SharedRegister, View};
-use super::{Fields, Options};
+use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, INPUT_ENDED, Outbox, Random};
-use crate::protocol::{Error, Message, Name};
+use crate::node::{Applied, Context, Outbox, Random};
+use crate::protocol::{Error, Name};
 
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Linearizable {
+    pub(super) operations: Operations,
     node: Name,
-    operations: Operations,
     registers: Registers<SharedRegister, ()>,
     register: RegisterId,
     last_proposal_id: i64,
@@ -75,12 +74,11 @@ pub(super) struct Linearizable {
 }
 
 impl Linearizable {
-    pub(super) fn new(options: &Options, seed: u64, node: &str, peers: Vec<Name>) -> Self {
-        let mut random = Random::new(seed);
-        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
+    pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
+        let mut registers = Registers::new(&options.service, &options.limits, random);
         Linearizable {
+            operations: Operations::new(options, random),
             node: node.into(),
-            operations: Operations::new(options, &mut random),
             register: registers.open(&options.name(), ()),
             registers,
             last_proposal_id: random.sequence_start(53) as i64,
@@ -92,18 +90,20 @@ impl Linearizable {
         }
     }
 
-    pub(super) fn request(
+    /// Takes on what a client asks for.
+    pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
+        self.queue.push(id, operation.delta());
+        self.advance(context);
+    }
+
+    /// A peer forwards a proposal.
+    pub(super) fn on_forward(
         &mut self,
-        request: &Message<'_, Fields<'_>>,
+        request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        if request.body.kind == "forward" {
-            let known = self.registers.known(self.register).map(|(known, _)| known);
-            self.forwarding.on_forward(request, known, context.outbox)?;
-        } else {
-            let (id, operation) = self.operations.admit(request, context.now)?;
-            self.queue.push(id, operation.delta());
-        }
+        let known = self.registers.known(self.register).map(|(known, _)| known);
+        self.forwarding.on_forward(request, known, context.outbox)?;
         self.advance(context);
         Ok(())
     }
@@ -140,14 +140,10 @@ impl Linearizable {
     /// Combines the operations that wait into a proposal, unless there is one.
     fn propose(&mut self, outbox: &mut Outbox) {
         if self.proposal.is_none() {
-            let View {
-                total,
-                last_applied,
-                ..
-            } = self.newest;
-            let fits = |delta| total.checked_add(delta).is_some();
+            let newest = self.newest;
+            let fits = |delta| newest.total.checked_add(delta).is_some();
             let combined = self.operations.combine(&mut self.queue, fits, outbox);
-            self.proposal = combined.map(|delta| self.next_proposal(last_applied, delta));
+            self.proposal = combined.map(|delta| self.next_proposal(newest.last_applied, delta));
         }
     }
 
@@ -182,7 +178,7 @@ impl Linearizable {
             .on_change(self.proposal.is_some(), context.now);
     }
 
-    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         if let Some(done) = self.registers.on_reply(reply, value, context) {
             self.on_done(done.outcome, context);
@@ -235,20 +231,21 @@ impl Linearizable {
         self.forwarding.on_resolved();
     }
 
+    /// Gives an operation up.
+    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+        self.queue.withdraw(id)
+    }
+
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let deadlines = [
-            self.operations.deadline(),
-            self.registers.deadline(),
-            self.forwarding.deadline(self.has_work()),
-        ];
-        deadlines.into_iter().flatten().min()
+        let forwarding = self.forwarding.deadline(self.has_work());
+        self.registers
+            .deadline()
+            .into_iter()
+            .chain(forwarding)
+            .min()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some((id, request)) = self.operations.expired(context.now) {
-            let applied = self.queue.withdraw(id);
-            answer_late(&request, applied, context.outbox);
-        }
         if !self.has_work() {
             self.registers.stop_reading(self.register);
         }
@@ -257,9 +254,5 @@ impl Linearizable {
             self.is_behind = true;
         }
         self.advance(context);
-    }
-
-    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
-        self.operations.fail(&mut self.queue, INPUT_ENDED, outbox);
     }
 }

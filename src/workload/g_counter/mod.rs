@@ -36,13 +36,14 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Context, Outbox, Workload};
+use crate::node::{Applied, Context, INPUT_ENDED, LATE, Outbox, Random, Request, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
 
 use eventual::Eventual;
 use linearizable::Linearizable;
+use operations::{Operation, Operations};
 use regular::Regular;
 use sequential::Sequential;
 
@@ -50,7 +51,7 @@ use sequential::Sequential;
 #[derive(Debug)]
 pub struct GCounter {
     options: Options,
-    seed: u64,
+    random: Random,
     /// The level that was chosen, once there was an `init`.
     level: Option<Level>,
 }
@@ -63,6 +64,8 @@ enum Level {
     Sequential(Box<Sequential>),
     Eventual(Box<Eventual>),
 }
+
+const INIT_FIRST: &str = "a node passes on what comes after init";
 
 /// Does the same with whichever level was chosen.
 macro_rules! each {
@@ -77,17 +80,57 @@ macro_rules! each {
 }
 
 impl GCounter {
-    /// A counter. The seed has to be another at each start of a node: see [`Random`](crate::node::Random).
-    pub fn new(options: Options, seed: u64) -> Self {
+    /// A counter. The seed has to be another at each start of a node: see [`Random`].
+    pub fn new(mut options: Options, seed: u64) -> Self {
+        if options.consistency == Consistency::Eventual {
+            let limits = &mut options.limits;
+            limits.op_timeout = limits.op_timeout.min(options.read_wait);
+        }
         GCounter {
             options,
-            seed,
+            random: Random::new(seed),
             level: None,
         }
     }
+}
 
-    fn level(&mut self) -> &mut Level {
-        self.level.as_mut().expect("init comes first")
+impl Level {
+    fn operations(&mut self) -> &mut Operations {
+        each!(self, level => &mut level.operations)
+    }
+
+    /// What only another node asks.
+    fn peer_request(
+        &mut self,
+        request: &Received<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
+        match (self, &*request.body.kind) {
+            (Level::Linearizable(level), "forward") => level.on_forward(request, context),
+            (Level::Eventual(level), "gossip") => level.on_gossip(request, context),
+            (_, kind) => Err(Error::not_supported(kind)),
+        }
+    }
+
+    /// Answers an operation that has no result, for the reason `why`. A read has never been applied, an add perhaps.
+    #[cold]
+    fn give_up(
+        &mut self,
+        id: i64,
+        request: &Request<Operation>,
+        why: &'static str,
+        outbox: &mut Outbox,
+    ) {
+        let applied = match self {
+            Level::Regular(level) => level.withdraw(id),
+            Level::Linearizable(level) => level.withdraw(id),
+            Level::Sequential(level) => level.withdraw(id),
+            Level::Eventual(level) => return level.give_up(id, request, outbox),
+        };
+        match request.operation {
+            Operation::Add(_) => request.give_up(applied, why, outbox),
+            Operation::Read => request.give_up(Applied::Never, why, outbox),
+        }
     }
 }
 
@@ -108,26 +151,26 @@ pub struct Fields<'a> {
     entries: Option<&'a RawValue>,
 }
 
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
+
 impl Workload for GCounter {
     type Fields<'a> = Fields<'a>;
 
     fn init(&mut self, node: &str, peers: &[Name]) {
-        let (options, seed) = (&self.options, self.seed);
+        let (options, random) = (&self.options, &mut self.random);
         self.level = Some(match options.consistency {
             Consistency::Regular => {
-                Level::Regular(Box::new(Regular::new(options, seed, node, peers)))
+                Level::Regular(Box::new(Regular::new(options, random, node, peers)))
             }
-            Consistency::Linearizable => Level::Linearizable(Box::new(Linearizable::new(
-                options,
-                seed,
-                node,
-                peers.to_vec(),
-            ))),
+            Consistency::Linearizable => {
+                Level::Linearizable(Box::new(Linearizable::new(options, random, node, peers)))
+            }
             Consistency::Sequential => {
-                Level::Sequential(Box::new(Sequential::new(options, seed, node)))
+                Level::Sequential(Box::new(Sequential::new(options, random, node)))
             }
             Consistency::Eventual => {
-                Level::Eventual(Box::new(Eventual::new(options, seed, node, peers)))
+                Level::Eventual(Box::new(Eventual::new(options, random, node, peers)))
             }
         });
     }
@@ -136,31 +179,54 @@ impl Workload for GCounter {
         self.options.start_wait
     }
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        each!(self.level(), level => level.request(request, context))
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+        let level = self.level.as_mut().expect(INIT_FIRST);
+        let Some(operation) = Operation::parse(request, self.options.decrements)? else {
+            return level.peer_request(request, context);
+        };
+        if let (Level::Eventual(level), Operation::Add(delta)) = (&mut *level, operation) {
+            level.add(delta)?;
+            context.outbox.reply(request, "add_ok");
+            return Ok(());
+        }
+        let requests = &mut level.operations().requests;
+        let id = requests.admit(request, operation, context.now)?;
+        match level {
+            Level::Regular(level) => level.submit(id, operation, context),
+            Level::Linearizable(level) => level.submit(id, operation, context),
+            Level::Sequential(level) => level.submit(id, operation, context),
+            Level::Eventual(level) => level.read(id, context),
+        }
+        Ok(())
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
-        each!(self.level(), level => level.reply(reply, context));
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
+        let level = self.level.as_mut().expect(INIT_FIRST);
+        each!(level, level => level.reply(reply, context));
     }
 
     fn deadline(&self) -> Option<Duration> {
-        each!(self.level.as_ref()?, level => level.deadline())
+        each!(self.level.as_ref()?, level => {
+            let requests = level.operations.requests.deadline();
+            requests.into_iter().chain(level.deadline()).min()
+        })
     }
 
     fn wake(&mut self, context: &mut Context<'_>) {
-        if let Some(level) = &mut self.level {
-            each!(level, level => level.wake(context));
+        let Some(level) = &mut self.level else { return };
+        while let Some((id, request)) = level.operations().requests.expired(context.now) {
+            level.give_up(id, &request, LATE, context.outbox);
         }
+        each!(level, level => level.wake(context));
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        if let Some(level) = &mut self.level {
-            each!(level, level => level.finish(outbox));
+        let Some(level) = &mut self.level else { return };
+        for (id, request) in level.operations().requests.drain() {
+            level.give_up(id, &request, INPUT_ENDED, outbox);
+        }
+        if let Level::Eventual(level) = level {
+            level.finish(outbox);
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The operations of clients that wait for an answer.
 
-use alloc::{string::ToString, vec::Vec};
-use core::time::Duration;
+use alloc::string::ToString;
 
-use super::{Fields, Options};
+use super::{Options, Received};
 use crate::kv::Queue;
-use crate::node::{Applied, LATE, Outbox, Random, Request, Requests};
-use crate::protocol::{Error, ErrorCode, Message};
+use crate::node::{Applied, Outbox, Random, Requests};
+use crate::protocol::{Error, ErrorCode};
 
 /// What a client asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,36 +23,33 @@ impl Operation {
         }
     }
 
-    /// Reads a request: `add{delta}` or `read`.
+    /// Reads a client's request: `add{delta}` or `read`. None if it is neither.
     ///
     /// # Errors
     ///
-    /// When it is neither, or the delta is missing, or negative in a counter that only grows.
-    pub(super) fn parse(
-        request: &Message<'_, Fields<'_>>,
-        decrements: bool,
-    ) -> Result<Self, Error> {
-        let body = &request.body;
-        match &*body.kind {
-            "add" => match body.fields.delta.ok_or_else(|| Error::missing("delta"))? {
-                delta if delta < 0 && !decrements => Err(Error::new(
-                    ErrorCode::MALFORMED_REQUEST,
-                    alloc::format!("delta is {delta}; this counter only grows"),
-                )),
-                delta => Ok(Operation::Add(delta)),
-            },
-            "read" => Ok(Operation::Read),
-            kind => Err(Error::not_supported(kind)),
+    /// When the delta is missing, or negative in a counter that only grows.
+    pub(super) fn parse(request: &Received<'_>, decrements: bool) -> Result<Option<Self>, Error> {
+        let delta = match &*request.body.kind {
+            "add" => request.body.fields.delta,
+            "read" => return Ok(Some(Operation::Read)),
+            _ => return Ok(None),
+        };
+        match delta.ok_or_else(|| Error::missing("delta"))? {
+            delta if delta < 0 && !decrements => Err(Error::malformed(alloc::format!(
+                "delta is {delta}; this counter only grows"
+            ))),
+            delta => Ok(Some(Operation::Add(delta))),
         }
     }
 }
 
-/// The operations of one node that wait for an answer, each under the id of its request.
+/// The operations of one node that wait for an answer.
 #[derive(Debug)]
 pub(super) struct Operations {
-    requests: Requests<Operation>,
-    batch_max: usize,
-    decrements: bool,
+    /// Each under the id by which the levels know it.
+    pub(super) requests: Requests<Operation>,
+    /// The most operations of a batch.
+    pub(super) batch_max: usize,
 }
 
 impl Operations {
@@ -61,33 +57,7 @@ impl Operations {
         Operations {
             requests: Requests::new(&options.limits, random),
             batch_max: options.batch_max,
-            decrements: options.decrements,
         }
-    }
-
-    /// Takes on what a client asks for.
-    ///
-    /// # Errors
-    ///
-    /// When the counter has no such operation, or too many wait already.
-    pub(super) fn admit(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        now: Duration,
-    ) -> Result<(i64, Operation), Error> {
-        let operation = Operation::parse(request, self.decrements)?;
-        let id = self.requests.admit(request, operation, now)?;
-        Ok((id, operation))
-    }
-
-    /// What is asked for under this id, unless it has been answered.
-    pub(super) fn get(&self, id: i64) -> Option<Operation> {
-        self.requests.get(id).copied()
-    }
-
-    /// Whether nothing waits for an answer.
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
     }
 
     /// Whether a batch is in flight for which nobody waits any more: the time of all its operations was up.
@@ -97,8 +67,8 @@ impl Operations {
         batch.next().is_some_and(is_gone) && batch.all(is_gone)
     }
 
-    /// Combines the oldest operations of a queue into the batch to be sent now, and gives the sum of their deltas. An add
-    /// with which the sum would not fit is refused. None if there is nothing to send.
+    /// Makes the oldest operations of a queue the batch in flight, and gives the sum of their deltas. An add with which the
+    /// sum would not fit is refused. None if there is nothing to send.
     pub(super) fn combine(
         &mut self,
         queue: &mut Queue<i64>,
@@ -106,31 +76,20 @@ impl Operations {
         outbox: &mut Outbox,
     ) -> Option<i64> {
         let mut sum = 0i64;
-        queue.refuse(|id, _| {
-            let delta = match self.requests.get(id) {
-                Some(Operation::Add(delta)) => *delta,
-                Some(Operation::Read) => return false,
+        let is_ready = queue.send(self.batch_max, |id, delta| {
+            if self.requests.get(id).is_none() {
                 // Its time was up while it was in flight, in a batch that was lost.
-                None => return true,
-            };
-            if let Some(more) = sum.checked_add(delta).filter(|more| fits(*more)) {
-                sum = more;
                 return false;
             }
-            let request = self.requests.take(id).expect("it was there a moment ago");
-            request.fail(&out_of_range(), outbox);
+            let more = sum.checked_add(*delta);
+            let Some(more) = more.filter(|more| *delta == 0 || fits(*more)) else {
+                self.requests.fail(id, &out_of_range(), outbox);
+                return false;
+            };
+            sum = more;
             true
         });
-        if queue.is_empty() {
-            return None;
-        }
-        queue.send(self.batch_max);
-        Some(queue.in_flight().sum())
-    }
-
-    /// Makes the oldest operations of a queue the batch to be sent now.
-    pub(super) fn send(&self, queue: &mut Queue<()>) {
-        queue.send(self.batch_max);
+        is_ready.then_some(sum)
     }
 
     /// Answers an operation, unless its time was up. `value` is the counter's, for a read.
@@ -157,31 +116,6 @@ impl Operations {
             }
         }
     }
-
-    /// Takes out an operation whose time is up.
-    pub(super) fn expired(&mut self, now: Duration) -> Option<(i64, Request<Operation>)> {
-        self.requests.expired(now)
-    }
-
-    /// Takes out all that wait.
-    pub(super) fn drain(&mut self) -> Vec<(i64, Request<Operation>)> {
-        self.requests.drain()
-    }
-
-    /// When [`expired`](Self::expired) is wanted.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        self.requests.deadline()
-    }
-}
-
-/// Answers an operation whose time is up: a read has never been applied, an add perhaps.
-#[cold]
-pub(super) fn answer_late(request: &Request<Operation>, applied: Applied, outbox: &mut Outbox) {
-    let applied = match request.operation {
-        Operation::Add(_) => applied,
-        Operation::Read => Applied::Never,
-    };
-    request.give_up(applied, LATE, outbox);
 }
 
 /// The answer to an add that would take the counter where its numbers end.

@@ -25,26 +25,18 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::operations::{Operation, Operations, answer_late};
+use super::operations::{Operation, Operations};
 use super::register::OwnRegister;
-use super::{Fields, Options};
+use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, INPUT_ENDED, Outbox, Random};
-use crate::protocol::{Error, Message, Name};
-
-/// Whose register it is.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    This,
-    /// The peer with this index.
-    Peer(usize),
-}
+use crate::node::{Applied, Context, Random};
+use crate::protocol::Name;
 
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Regular {
-    operations: Operations,
-    registers: Registers<OwnRegister, Owner>,
+    pub(super) operations: Operations,
+    registers: Registers<OwnRegister, ()>,
     own: RegisterId,
     peers: Vec<RegisterId>,
     /// The deltas of operations that wait for a change of the own register.
@@ -57,20 +49,16 @@ pub(super) struct Regular {
 }
 
 impl Regular {
-    pub(super) fn new(options: &Options, seed: u64, node: &str, peers: &[Name]) -> Self {
-        let mut random = Random::new(seed);
-        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
-        let mut open = |node: &str, owner| {
+    pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
+        let mut registers = Registers::new(&options.service, &options.limits, random);
+        let mut open = |node: &str| {
             let key = alloc::format!("{}/{node}", options.name());
-            registers.open(&key, owner)
+            registers.open(&key, ())
         };
-        let own = open(node, Owner::This);
-        let peers = peers.iter().enumerate();
-        let peers = peers.map(|(index, peer)| open(peer.as_str(), Owner::Peer(index)));
         Regular {
-            own,
-            peers: peers.collect(),
-            operations: Operations::new(options, &mut random),
+            operations: Operations::new(options, random),
+            own: open(node),
+            peers: peers.iter().map(|peer| open(peer.as_str())).collect(),
             registers,
             changes: Queue::default(),
             reads: Queue::default(),
@@ -79,15 +67,10 @@ impl Regular {
         }
     }
 
-    pub(super) fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let (id, operation) = self.operations.admit(request, context.now)?;
+    /// Takes on what a client asks for.
+    pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
         self.changes.push(id, operation.delta());
         self.advance(context);
-        Ok(())
     }
 
     /// Starts what is waited for and not under way: a change of the own register, and reading the peers' registers.
@@ -96,7 +79,7 @@ impl Regular {
             self.change(context);
         }
         if self.reads.is_ready() {
-            self.operations.send(&mut self.reads);
+            self.reads.send(self.operations.batch_max, |_, _| true);
             (self.asked, self.read) = (0, 0);
             self.read_peers(context);
         }
@@ -112,8 +95,10 @@ impl Regular {
         let fits = |delta: i64| {
             own.checked_add(delta).is_some() && i64::try_from(value + i128::from(delta)).is_ok()
         };
-        let changes = &mut self.changes;
-        if let Some(delta) = self.operations.combine(changes, fits, context.outbox) {
+        if let Some(delta) = self
+            .operations
+            .combine(&mut self.changes, fits, context.outbox)
+        {
             let add = |register: &mut OwnRegister| register.add(delta);
             self.registers.change(self.own, add, context);
         }
@@ -127,22 +112,22 @@ impl Regular {
         }
     }
 
-    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         let Some(done) = self.registers.on_reply(reply, value, context) else {
             return;
         };
-        match (done.name, done.outcome) {
-            (Owner::This, Outcome::Applied) => self.on_applied(context.outbox),
-            (Owner::This, Outcome::Lost) => self.changes.on_lost(),
-            (Owner::Peer(_), Outcome::Read) => self.on_peer_read(context),
-            (Owner::This, Outcome::Unexpected) => {
+        match (done.outcome, done.register == self.own) {
+            (Outcome::Applied, _) => self.on_applied(context),
+            (Outcome::Lost, _) => self.changes.on_lost(),
+            (Outcome::Read, false) => self.on_peer_read(context),
+            (Outcome::Unexpected, true) => {
                 let why = self.registers.unexpected_value(self.own);
                 self.operations
                     .fail(&mut self.changes, &why, context.outbox);
             }
-            (Owner::Peer(peer), Outcome::Unexpected) => {
-                let why = self.registers.unexpected_value(self.peers[peer]);
+            (Outcome::Unexpected, false) => {
+                let why = self.registers.unexpected_value(done.register);
                 self.operations.fail(&mut self.reads, &why, context.outbox);
                 self.stop_reading_peers();
             }
@@ -152,12 +137,12 @@ impl Regular {
     }
 
     /// The own register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
-    fn on_applied(&mut self, outbox: &mut Outbox) {
+    fn on_applied(&mut self, context: &mut Context<'_>) {
         let value = self.value();
         for id in self.changes.on_applied() {
-            match self.operations.get(id) {
+            match self.operations.requests.get(id) {
                 Some(Operation::Read) if !self.peers.is_empty() => self.reads.push(id, ()),
-                _ => self.operations.succeed(id, value, outbox),
+                _ => self.operations.succeed(id, value, context.outbox),
             }
         }
     }
@@ -181,21 +166,21 @@ impl Regular {
         known.map(|(known, _)| i128::from(known.total)).sum()
     }
 
+    /// Gives an operation up.
+    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+        self.reads.withdraw(id);
+        self.changes.withdraw(id)
+    }
+
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.operations.deadline(), self.registers.deadline()];
-        deadlines.into_iter().flatten().min()
+        self.registers.deadline()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some((id, request)) = self.operations.expired(context.now) {
-            let applied = self.changes.withdraw(id);
-            self.reads.withdraw(id);
-            answer_late(&request, applied, context.outbox);
-        }
         if self.operations.are_gone(&self.reads) {
             self.stop_reading_peers();
         }
-        if self.operations.is_empty() {
+        if self.operations.requests.is_empty() {
             self.registers.stop_reading(self.own);
         }
         self.registers.wake(context);
@@ -208,10 +193,5 @@ impl Regular {
         for peer in &self.peers {
             self.registers.stop_reading(*peer);
         }
-    }
-
-    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
-        self.operations.fail(&mut self.changes, INPUT_ENDED, outbox);
-        self.operations.fail(&mut self.reads, INPUT_ENDED, outbox);
     }
 }

@@ -25,18 +25,18 @@
 
 use core::time::Duration;
 
-use super::operations::{Operation, Operations, answer_late};
+use super::operations::{Operation, Operations};
 use super::register::{Proposal, SharedRegister};
-use super::{Fields, Options};
+use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, INPUT_ENDED, Outbox, Random};
-use crate::protocol::{Error, Message, Name};
+use crate::node::{Applied, Context, Random};
+use crate::protocol::Name;
 
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Sequential {
+    pub(super) operations: Operations,
     node: Name,
-    operations: Operations,
     registers: Registers<SharedRegister, ()>,
     register: RegisterId,
     last_proposal_id: i64,
@@ -47,12 +47,11 @@ pub(super) struct Sequential {
 }
 
 impl Sequential {
-    pub(super) fn new(options: &Options, seed: u64, node: &str) -> Self {
-        let mut random = Random::new(seed);
-        let mut registers = Registers::new(&options.service, &options.limits, &mut random);
+    pub(super) fn new(options: &Options, random: &mut Random, node: &str) -> Self {
+        let mut registers = Registers::new(&options.service, &options.limits, random);
         Sequential {
+            operations: Operations::new(options, random),
             node: node.into(),
-            operations: Operations::new(options, &mut random),
             register: registers.open(&options.name(), ()),
             registers,
             last_proposal_id: random.sequence_start(53) as i64,
@@ -61,22 +60,18 @@ impl Sequential {
         }
     }
 
-    pub(super) fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        match self.operations.admit(request, context.now)? {
-            (id, Operation::Add(delta)) => self.adds.push(id, delta),
-            (id, Operation::Read) => self.reads.push(id, ()),
+    /// Takes on what a client asks for.
+    pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
+        match operation {
+            Operation::Add(delta) => self.adds.push(id, delta),
+            Operation::Read => self.reads.push(id, ()),
         }
         self.advance(context);
-        Ok(())
     }
 
     /// Starts what is waited for and not under way: a change, and a read. A node that knows nothing yet reads first.
     fn advance(&mut self, context: &mut Context<'_>) {
-        if self.operations.is_empty() {
+        if self.operations.requests.is_empty() {
             return;
         }
         if self.registers.known(self.register).is_none() {
@@ -87,7 +82,7 @@ impl Sequential {
             self.change(context);
         }
         if self.reads.is_ready() {
-            self.operations.send(&mut self.reads);
+            self.reads.send(self.operations.batch_max, |_, _| true);
             self.registers.read(self.register, context);
         }
     }
@@ -97,10 +92,10 @@ impl Sequential {
         let (known, _) = self.registers.known(self.register).expect("it was read");
         let known = known.view(self.node.as_str());
         let fits = |delta| known.total.checked_add(delta).is_some();
-        let combined = self
+        let Some(delta) = self
             .operations
-            .combine(&mut self.adds, fits, context.outbox);
-        let Some(delta) = combined else {
+            .combine(&mut self.adds, fits, context.outbox)
+        else {
             return;
         };
         self.last_proposal_id += 1;
@@ -117,15 +112,25 @@ impl Sequential {
         self.registers.change(self.register, apply, context);
     }
 
-    pub(super) fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         let Some(done) = self.registers.on_reply(reply, value, context) else {
             return;
         };
         match done.outcome {
-            Outcome::Applied => self.succeed_adds(context.outbox),
+            Outcome::Applied => {
+                for id in self.adds.on_applied() {
+                    self.operations.succeed(id, 0, context.outbox);
+                }
+            }
             Outcome::Lost => self.adds.on_lost(),
-            Outcome::Read => self.succeed_reads(context.outbox),
+            Outcome::Read => {
+                let (known, _) = self.registers.known(self.register).expect("it was read");
+                let total = known.view(self.node.as_str()).total.into();
+                for id in self.reads.on_applied() {
+                    self.operations.succeed(id, total, context.outbox);
+                }
+            }
             Outcome::Unexpected | Outcome::Refused(_) => {
                 let why = self.registers.unexpected_value(self.register);
                 self.operations.fail(&mut self.adds, &why, context.outbox);
@@ -135,44 +140,25 @@ impl Sequential {
         self.advance(context);
     }
 
-    fn succeed_adds(&mut self, outbox: &mut Outbox) {
-        for id in self.adds.on_applied() {
-            self.operations.succeed(id, 0, outbox);
-        }
-    }
-
-    fn succeed_reads(&mut self, outbox: &mut Outbox) {
-        let (known, _) = self.registers.known(self.register).expect("it was read");
-        let total = known.view(self.node.as_str()).total.into();
-        for id in self.reads.on_applied() {
-            self.operations.succeed(id, total, outbox);
-        }
+    /// Gives an operation up.
+    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+        self.reads.withdraw(id);
+        self.adds.withdraw(id)
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.operations.deadline(), self.registers.deadline()];
-        deadlines.into_iter().flatten().min()
+        self.registers.deadline()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some((id, request)) = self.operations.expired(context.now) {
-            let applied = self.adds.withdraw(id);
-            self.reads.withdraw(id);
-            answer_late(&request, applied, context.outbox);
-        }
         if self.operations.are_gone(&self.reads) {
             self.registers.stop_reading(self.register);
             drop(self.reads.on_applied());
         }
-        if self.operations.is_empty() {
+        if self.operations.requests.is_empty() {
             self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
         self.advance(context);
-    }
-
-    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
-        self.operations.fail(&mut self.adds, INPUT_ENDED, outbox);
-        self.operations.fail(&mut self.reads, INPUT_ENDED, outbox);
     }
 }

@@ -6,8 +6,9 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers, check_version};
-use crate::node::{Applied, Context, Limits, Random};
+use super::Operation;
+use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
+use crate::node::{Applied, Context, Limits, Outbox, Random, Requests};
 use crate::protocol::{Encode, Error, ErrorCode, Json, Message, Name};
 
 /// The most keys for which a node commits offsets: 4096.
@@ -69,21 +70,11 @@ impl Encode for Offsets {
 /// The committed offsets of all nodes. Each node raises those in its own register, which no other node changes, and the
 /// highest of all nodes is what is committed.
 pub(super) struct Commits {
-    registers: Registers<Offsets, usize>,
+    registers: Registers<Offsets, ()>,
     /// The register of each node; the first is this node's own.
     nodes: Vec<RegisterId>,
     /// The offsets to be raised.
     queue: Queue<Vec<(String, u64)>>,
-}
-
-/// The requests whose commits have ended.
-pub(super) type Committed = Vec<(i64, Result<(), Error>)>;
-
-/// What a reply of the store led to.
-pub(super) struct Progress {
-    /// Why the committed offsets can't be read: a register holds an unexpected value.
-    pub(super) unreadable: Option<String>,
-    pub(super) committed: Committed,
 }
 
 impl Commits {
@@ -98,68 +89,64 @@ impl Commits {
     pub(super) fn init(&mut self, node_id: &str, peers: &[Name]) {
         // Each register may be read, and this node's own may be changed at the same time.
         let peers = peers.iter().take(self.registers.capacity_left() - 2);
-        let peers = peers.map(Name::as_str);
-        for (index, id) in [node_id].into_iter().chain(peers).enumerate() {
+        for id in [node_id].into_iter().chain(peers.map(Name::as_str)) {
             let key = alloc::format!("kafka-commits/{id}");
-            self.nodes.push(self.registers.open(&key, index));
+            self.nodes.push(self.registers.open(&key, ()));
         }
     }
 
-    /// Commits the offsets of a request. It is named when that is done: at once or by [`on_reply`](Self::on_reply).
+    /// Commits the offsets of a request, and answers it when that is done.
     pub(super) fn commit<'a>(
         &mut self,
-        request: i64,
+        id: i64,
         offsets: impl Iterator<Item = (&'a str, u64)> + Clone,
+        requests: &mut Requests<Operation>,
         context: &mut Context<'_>,
-    ) -> Committed {
+    ) {
         let own = self.registers.known(self.nodes[0]);
         if own.is_some_and(|(own, _)| offsets.clone().all(|(key, offset)| own.holds(key, offset))) {
-            return alloc::vec![(request, Ok(()))];
+            return succeed(id, requests, context.outbox);
         }
         let offsets = offsets.map(|(key, offset)| (key.into(), offset));
-        self.queue.push(request, offsets.collect());
-        self.advance(context)
+        self.queue.push(id, offsets.collect());
+        self.advance(requests, context);
     }
 
     /// Gives a commit up. If it has not been sent yet, it never will be.
-    pub(super) fn withdraw(&mut self, request: i64) -> Applied {
-        self.queue.withdraw(request)
+    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+        self.queue.withdraw(id)
     }
 
-    /// Starts the next change, if there is something to commit and none is in flight. Gives the requests that are
-    /// refused.
-    fn advance(&mut self, context: &mut Context<'_>) -> Committed {
-        let mut refused = Vec::new();
+    /// Starts the next change, if there is something to commit and none is in flight.
+    fn advance(&mut self, requests: &mut Requests<Operation>, context: &mut Context<'_>) {
         let own = self.nodes[0];
         if !self.queue.is_ready() || self.registers.is_changing(own) {
-            return refused;
+            return;
         }
-        if self.registers.known(own).is_none() {
+        let Some((known, _)) = self.registers.known(own) else {
             self.registers.read(own, context);
-            return refused;
-        }
-        let queue = &mut self.queue;
-        let raise = |committed: &mut Offsets| {
-            committed.version += 1;
-            queue.refuse(|request, offsets| {
-                let is_refused = !committed.raise(offsets);
-                if is_refused {
-                    refused.push((request, Err(too_many_keys())));
-                }
-                is_refused
-            });
-            queue.send(usize::MAX);
+            return;
         };
-        self.registers.change(own, raise, context);
-        refused
+        let mut raised = known.clone();
+        raised.version += 1;
+        let is_ready = self.queue.send(usize::MAX, |id, offsets| {
+            let is_raised = raised.raise(offsets);
+            if !is_raised {
+                requests.fail(id, &too_many_keys(), context.outbox);
+            }
+            is_raised
+        });
+        if is_ready {
+            self.registers.change(own, |own| *own = raised, context);
+        }
     }
 
     /// Whether the committed offsets are known as they were at a time since `since`. If not, they are read.
     pub(super) fn read(&mut self, since: Duration, context: &mut Context<'_>) -> bool {
         let mut is_known = true;
-        for (index, register) in self.nodes.iter().enumerate() {
+        for register in &self.nodes {
             // No other node changes this node's own.
-            let is_own = index == 0;
+            let is_own = *register == self.nodes[0];
             let known = self.registers.known(*register);
             if known.is_none_or(|(_, known_at)| !is_own && known_at < since) {
                 is_known = false;
@@ -180,42 +167,38 @@ impl Commits {
     }
 
     /// Takes in a reply, if it is one of the store's to a question about these registers; `value` is its field of that
-    /// name.
+    /// name. The error says why the committed offsets can't be read: a register holds an unexpected value.
     pub(super) fn on_reply<F>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
+        requests: &mut Requests<Operation>,
         context: &mut Context<'_>,
-    ) -> Option<Progress> {
-        let Done {
-            name: node,
-            outcome,
-        } = self.registers.on_reply(reply, value, context)?;
-        let mut progress = Progress {
-            unreadable: None,
-            committed: Vec::new(),
-        };
-        match outcome {
+    ) -> Option<Result<(), String>> {
+        let done = self.registers.on_reply(reply, value, context)?;
+        let own = self.nodes[0];
+        let mut readable = Ok(());
+        match done.outcome {
             Outcome::Read => {}
             Outcome::Applied => {
-                let committed = self.queue.on_applied();
-                progress.committed = committed.map(|request| (request, Ok(()))).collect();
+                for id in self.queue.on_applied() {
+                    succeed(id, requests, context.outbox);
+                }
             }
             Outcome::Lost => self.queue.on_lost(),
             Outcome::Unexpected => {
-                let text = self.registers.unexpected_value(self.nodes[node]);
-                if node == 0 && !self.registers.is_changing(self.nodes[0]) {
-                    let failed = self.queue.fail(&text);
-                    progress.committed = failed
-                        .map(|(request, error)| (request, Err(error)))
-                        .collect();
+                let why = self.registers.unexpected_value(done.register);
+                if done.register == own && !self.registers.is_changing(own) {
+                    for (id, error) in self.queue.fail(&why) {
+                        requests.fail(id, &error, context.outbox);
+                    }
                 }
-                progress.unreadable = Some(text);
+                readable = Err(why);
             }
             Outcome::Refused(_) => unreachable!("no commit is sent once"),
         }
-        progress.committed.extend(self.advance(context));
-        Some(progress)
+        self.advance(requests, context);
+        Some(readable)
     }
 
     /// When [`wake`](Self::wake) is wanted.
@@ -226,6 +209,12 @@ impl Commits {
     /// Asks the store again where it has not replied in time.
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
         self.registers.wake(context);
+    }
+}
+
+fn succeed(id: i64, requests: &mut Requests<Operation>, outbox: &mut Outbox) {
+    if let Some(request) = requests.take(id) {
+        request.answer("commit_offsets_ok", outbox);
     }
 }
 

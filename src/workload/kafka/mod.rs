@@ -42,11 +42,11 @@ use super::log::{self, Logs, Place};
 use crate::node::{
     Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
-use crate::protocol::{Error, Message, Name, Object};
+use crate::protocol::{Error, Name, Object};
 
-use commits::{Commits, Committed};
+use commits::Commits;
 use polls::Poll;
-use request::Asked;
+use request::Received;
 
 pub use commits::COMMITTED_KEYS_MAX;
 pub use request::Fields;
@@ -124,7 +124,7 @@ impl Kafka {
         }
     }
 
-    fn send(&mut self, request: &Asked<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+    fn send(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let (key, message) = request.body.fields.send()?;
         let log = self.logs.open(key).ok_or_else(full)?;
         let operation = Operation::Send(log);
@@ -136,15 +136,14 @@ impl Kafka {
 
     fn on_logs(&mut self, progress: log::Progress, context: &mut Context<'_>) {
         for (id, result) in progress.appended {
-            let Some(request) = self.requests.take(id) else {
-                continue;
-            };
             match result {
                 Ok(offset) => {
-                    let answer = request.answer("send_ok", context.outbox);
-                    answer.field("offset", offset);
+                    if let Some(request) = self.requests.take(id) {
+                        let answer = request.answer("send_ok", context.outbox);
+                        answer.field("offset", offset);
+                    }
                 }
-                Err(error) => request.fail(&error, context.outbox),
+                Err(error) => self.requests.fail(id, &error, context.outbox),
             }
         }
         match progress.unreadable {
@@ -153,30 +152,18 @@ impl Kafka {
         }
     }
 
-    fn commit(&mut self, request: &Asked<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+    fn commit(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let offsets = request.body.fields.commit()?.iter();
         let id = self
             .requests
             .admit(request, Operation::Commit, context.now)?;
         let offsets = offsets.map(|(key, offset)| (&**key, *offset));
-        let committed = self.commits.commit(id, offsets, context);
-        self.answer_commits(committed, context.outbox);
+        self.commits
+            .commit(id, offsets, &mut self.requests, context);
         Ok(())
     }
 
-    fn answer_commits(&mut self, committed: Committed, outbox: &mut Outbox) {
-        for (id, result) in committed {
-            let Some(request) = self.requests.take(id) else {
-                continue;
-            };
-            match result {
-                Ok(()) => drop(request.answer("commit_offsets_ok", outbox)),
-                Err(error) => request.fail(&error, outbox),
-            }
-        }
-    }
-
-    fn list(&mut self, request: &Asked<'_>, context: &mut Context<'_>) -> Result<(), Error> {
+    fn list(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let keys = request.body.fields.list()?.iter();
         let operation = Operation::List(keys.map(|key| String::from(&**key)).collect());
         let id = self.requests.admit(request, operation, context.now)?;
@@ -201,12 +188,12 @@ impl Kafka {
         }
     }
 
-    fn on_commits(&mut self, progress: commits::Progress, context: &mut Context<'_>) {
-        self.answer_commits(progress.committed, context.outbox);
+    /// More is known of the committed offsets, or why they can't be read.
+    fn on_commits(&mut self, readable: Result<(), String>, context: &mut Context<'_>) {
         for (id, since) in self.lists.clone() {
-            match &progress.unreadable {
-                None => self.answer_list(id, since, context),
-                Some(why) => self.fail(id, &Applied::Never.error(why.clone()), context.outbox),
+            match &readable {
+                Ok(()) => self.answer_list(id, since, context),
+                Err(why) => self.fail(id, &Applied::Never.error(why.clone()), context.outbox),
             }
         }
     }
@@ -248,11 +235,7 @@ impl Workload for Kafka {
         self.commits.init(node_id, peers);
     }
 
-    fn request(
-        &mut self,
-        request: &Message<'_, Fields<'_>>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
+    fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         match &*request.body.kind {
             "send" => self.send(request, context),
             "poll" => self.poll(request, context),
@@ -262,12 +245,15 @@ impl Workload for Kafka {
         }
     }
 
-    fn reply(&mut self, reply: &Message<'_, Fields<'_>>, context: &mut Context<'_>) {
+    fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         if let Some(progress) = self.logs.on_reply(reply, value, context) {
             self.on_logs(progress, context);
-        } else if let Some(progress) = self.commits.on_reply(reply, value, context) {
-            self.on_commits(progress, context);
+        } else if let Some(readable) =
+            self.commits
+                .on_reply(reply, value, &mut self.requests, context)
+        {
+            self.on_commits(readable, context);
         }
     }
 

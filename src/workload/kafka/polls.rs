@@ -3,7 +3,9 @@
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
-use super::{Asked, KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, full};
+use super::{
+    KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received, full,
+};
 use crate::node::{Applied, Context, Outbox};
 use crate::protocol::{Array, Encode, Error, Object};
 use crate::workload::log::{Logs, Place};
@@ -21,7 +23,7 @@ pub(super) struct Poll {
 impl Kafka {
     pub(super) fn poll(
         &mut self,
-        request: &Asked<'_>,
+        request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
         let offsets = self.choose(request.body.fields.poll()?);

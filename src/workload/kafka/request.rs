@@ -26,8 +26,8 @@ pub struct Fields<'a> {
     pub(super) value: Option<&'a RawValue>,
 }
 
-/// A request of a client.
-pub(super) type Asked<'a> = Message<'a, Fields<'a>>;
+/// A message to this node.
+pub(super) type Received<'a> = Message<'a, Fields<'a>>;
 
 /// What each request has to hold.
 ///

@@ -29,14 +29,8 @@ impl Chunk {
         self.version() == CHUNK_ENTRIES
     }
 
-    /// Adds the entries of an append of `node`.
-    pub(super) fn append(
-        &mut self,
-        entries: impl Iterator<Item = Arc<RawValue>>,
-        node: &Name,
-        append_id: i64,
-    ) {
-        self.entries.extend(entries);
+    /// Entries have been added by this append of `node`.
+    pub(super) fn on_append(&mut self, node: &Name, append_id: i64) {
         let known = self.last_applied.iter().position(|(name, _)| name == node);
         self.writer = known.unwrap_or(self.last_applied.len());
         match known {

@@ -290,9 +290,14 @@ impl Logs {
         log.sent_at = context.now;
         self.last_append_id += 1;
         let (node, append_id) = (&self.node, self.last_append_id);
-        log.queue.send((CHUNK_ENTRIES - entries) as usize);
-        let batch = log.queue.in_flight().cloned();
-        let append = |chunk: &mut Chunk| chunk.append(batch, node, append_id);
+        let append = |chunk: &mut Chunk| {
+            let free = (CHUNK_ENTRIES - entries) as usize;
+            log.queue.send(free, |_, entry| {
+                chunk.entries.push(entry.clone());
+                true
+            });
+            chunk.on_append(node, append_id);
+        };
         self.registers.change(register, append, context);
     }
 
@@ -306,6 +311,7 @@ impl Logs {
         let Done {
             name: place,
             outcome,
+            ..
         } = self.registers.on_reply(reply, value, context)?;
         let mut progress = Progress {
             place,
