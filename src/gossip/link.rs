@@ -11,7 +11,7 @@ use crate::protocol::{Encode, Name};
 /// Positions are those of this node's own entries, but for `received`. `acked ≤ sent ≤ scanned ≤ end`. The peer has all
 /// entries before `acked`. Those from there to `sent` are in flight. Those from there to `scanned` need not be sent: the
 /// peer has them. When nothing is in flight the three are equal.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Link {
     pub(super) name: Name,
     /// The incarnation of this node.
@@ -66,23 +66,9 @@ impl Link {
         Link {
             name,
             own,
-            contact: Contact::Stranger,
-            pace: Duration::ZERO,
             retry_timeout,
-            peer: None,
-            received: 0,
-            acked: 0,
-            sent: 0,
-            scanned: 0,
-            peer_has: Vec::new(),
             must_announce: true,
-            is_announced: false,
-            request: None,
-            news_at: Duration::ZERO,
-            ack_at: None,
-            retry_at: None,
-            is_silent: false,
-            heartbeat_at: Duration::ZERO,
+            ..Link::default()
         }
     }
 

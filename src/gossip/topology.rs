@@ -20,13 +20,14 @@ pub enum Topology {
 }
 
 /// How a node sends to another one of its own accord.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Contact {
     /// New entries at once, and heartbeats.
     Neighbour,
     /// New entries, seldom.
     Distant,
     /// Nothing. It only replies.
+    #[default]
     Stranger,
 }
 

@@ -25,13 +25,7 @@
 //! [`GOSSIP_BYTES_MAX`] bytes. A node keeps the newest value of each key and the transaction that wrote it, for up to
 //! [`REGISTERS_MAX`] keys. When a node is killed, what no other node has received is lost.
 
-use alloc::{
-    borrow::{Cow, ToOwned},
-    boxed::Box,
-    collections::BTreeMap,
-    string::String,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -49,20 +43,12 @@ pub const REGISTERS_MAX: usize = 1 << 20;
 /// The highest count in a stamp, 2^53 - 1: a JSON number that every language reads exactly.
 const COUNT_MAX: u64 = (1 << 53) - 1;
 
-/// Which of two transactions is the later one.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Stamp {
-    count: u64,
-    node: Name,
-    incarnation: u64,
-}
+/// Which of two transactions is the later one: count, node, incarnation.
+type Stamp = (u64, String, u64);
 
 /// The writes of one transaction, as nodes send them to each other: `[[count, node, incarnation], [[key, value], …]]`.
 #[derive(Deserialize)]
-struct Writes<'a>(
-    #[serde(borrow)] (u64, Cow<'a, str>, u64),
-    #[serde(borrow)] Vec<(&'a RawValue, &'a RawValue)>,
-);
+struct Writes<'a>(Stamp, #[serde(borrow)] Vec<(&'a RawValue, &'a RawValue)>);
 
 struct Register {
     /// Which transaction wrote it.
@@ -123,9 +109,8 @@ impl Registers {
         }
         let not_writes =
             |error| Error::malformed(alloc::format!("not the writes of a transaction: {error}"));
-        let Writes((count, node, incarnation), writes) =
-            serde_json::from_str(entry.get()).map_err(not_writes)?;
-        if count > COUNT_MAX {
+        let Writes(stamp, writes) = serde_json::from_str(entry.get()).map_err(not_writes)?;
+        if stamp.0 > COUNT_MAX {
             return Err(Error::malformed("the stamp is too high"));
         }
         let mut values = BTreeMap::new();
@@ -137,13 +122,7 @@ impl Registers {
             let text = "this node's memory for registers is full; nothing was written";
             return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
         }
-        self.count = self.count.max(count);
-        let node = Name::from(&*node);
-        let stamp = Stamp {
-            count,
-            node,
-            incarnation,
-        };
+        self.count = self.count.max(stamp.0);
         let mut writers = values.keys().filter_map(|key| self.last_writer(key));
         if let Some((_, position)) = writers.find(|(writer, _)| **writer == stamp) {
             return Ok(Some(position));

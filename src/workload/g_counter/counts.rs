@@ -44,7 +44,7 @@ struct Count {
 }
 
 /// All that one node knows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counts {
     decrements: bool,
     /// All nodes of the counter, in order.
@@ -64,12 +64,7 @@ impl Counts {
     pub(super) fn new(decrements: bool) -> Self {
         Counts {
             decrements,
-            nodes: Vec::new(),
-            own: Id::default(),
-            counts: Vec::new(),
-            value: 0,
-            end: 0,
-            decoded: Vec::new(),
+            ..Counts::default()
         }
     }
 

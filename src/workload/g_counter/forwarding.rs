@@ -53,7 +53,7 @@ const WINS_MIN: u32 = 4;
 const WINS_MAX: u32 = 64;
 
 /// What this node forwards to others, and others to it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Forwarding {
     decrements: bool,
     rpc_timeout: Duration,
@@ -75,7 +75,7 @@ pub(super) struct Forwarding {
     backoff_until: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Peer {
     name: Name,
     /// It did not answer, and is not asked again until then.
@@ -99,23 +99,13 @@ impl Forwarding {
     pub(super) fn new(options: &Options, peers: &[Name]) -> Self {
         let peers = peers.iter().map(|name| Peer {
             name: name.clone(),
-            avoid_until: Duration::ZERO,
-            proposal: None,
-            applied_in: 0,
-            last_applied: 0,
+            ..Peer::default()
         });
         let mut forwarding = Forwarding {
             decrements: options.decrements,
             rpc_timeout: options.limits.rpc_timeout,
             peers: peers.collect(),
-            forwarder: None,
-            sent: None,
-            changed_at: Duration::ZERO,
-            is_shared: false,
-            round_trip: None,
-            wins: 0,
-            wins_to_backoff: 0,
-            backoff_until: None,
+            ..Forwarding::default()
         };
         forwarding.wins_to_backoff = forwarding.wins_min();
         forwarding

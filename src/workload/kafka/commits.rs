@@ -35,10 +35,8 @@ impl Offsets {
             return false;
         }
         for (key, offset) in offsets {
-            match self.offsets.get_mut(key) {
-                Some(committed) => *committed = *offset.max(committed),
-                None => drop(self.offsets.insert(key.clone(), *offset)),
-            }
+            let committed = self.offsets.entry(key.clone()).or_default();
+            *committed = *offset.max(committed);
         }
         true
     }

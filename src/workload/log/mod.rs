@@ -77,6 +77,7 @@ pub(super) struct Progress {
 }
 
 /// What a node knows of a log.
+#[derive(Default)]
 struct Log {
     name: String,
     /// The chunks that are kept, by their numbers.
@@ -158,14 +159,7 @@ impl Logs {
         }
         let log = self.logs.insert(Log {
             name: name.into(),
-            chunks: BTreeMap::new(),
-            low: 0,
-            high: None,
-            step: 0,
-            queue: Queue::default(),
-            offset: 0,
-            sent_at: Duration::ZERO,
-            resumes_at: Duration::ZERO,
+            ..Log::default()
         });
         self.by_name.insert(name.into(), log);
         Some(log)
