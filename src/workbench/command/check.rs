@@ -20,9 +20,10 @@ use crate::workbench::audit::Demands;
 use crate::workbench::check::Validity;
 use crate::workbench::import::{self, Import};
 use crate::workbench::network::Traffic;
+use crate::workbench::report::page::Page;
 use crate::workbench::report::{HistoryFile, Report};
 use crate::workbench::sim::Start;
-use crate::workbench::store::store_history;
+use crate::workbench::store::{Folder, StoreErrors};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
 
@@ -165,7 +166,7 @@ impl Task for Check<'_> {
         let mut report = Report::of_history(&record, &file, demands, again);
         if !self.options.no_store {
             spinner.set_message("writing the report");
-            if let Err(error) = store_history(&self.options.store, &record, &mut report) {
+            if let Err(error) = store(&self.options.store, &record, &mut report) {
                 spinner.suspend(|| {
                     say(format_args!(
                         "eddy: not everything could be stored: {error}. Choose another folder with --store, or none with --no-store"
@@ -202,6 +203,20 @@ fn read<W: Workload>(path: &Path, workload: &mut W) -> Result<Import<W>, Command
     history.map_err(|reason| CommandError::Import {
         path: path.to_path_buf(),
         reason,
+    })
+}
+
+/// Stores a history and its report in a new folder in `parent`. The report then names the folder.
+fn store<W: Workload>(
+    parent: &Path,
+    record: &Record<W>,
+    report: &mut Report,
+) -> Result<(), StoreErrors> {
+    let folder = Folder::create(parent, W::NAME)?;
+    report.set_store(folder.path());
+    let report = &*report;
+    folder.finish::<W>(report, &record.history, report.nodes(), |out| {
+        Page::new(record, report, None)?.write(out)
     })
 }
 

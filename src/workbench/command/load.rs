@@ -3,8 +3,7 @@
 use clap::Args;
 
 use super::error::CommandError;
-use super::options::positive;
-use super::repeat::flag_value;
+use super::values::{flag_value, positive};
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::CommandError;
-use super::options::{not_negative, positive, seconds, some_seconds};
 use super::sim::progress_bar;
+use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;

@@ -13,6 +13,7 @@ mod repeat;
 mod sim;
 mod test;
 mod unsupported;
+mod values;
 mod workloads;
 
 use std::ffi::OsString;

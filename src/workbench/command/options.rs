@@ -1,15 +1,15 @@
 //! The flags of `eddy test`: names, defaults and meaning are Maelstrom's where it has them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
-use clap::{Arg, Args, Command};
+use clap::Args;
+use clap::builder::{EnumValueParser, StringValueParser};
 
 use super::help::{self, EXIT_STATUS};
 use super::load::LoadOptions;
+use super::values::{Trimmed, milliseconds, not_negative, positive, seconds, some_seconds};
 use super::workloads::WorkloadName;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
@@ -245,38 +245,6 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(String::from("expected a number from 1 up")),
-    }
-}
-
-pub(super) fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
-        _ => Err(String::from("expected a number from 0 to 1e9")),
-    }
-}
-
-fn milliseconds(text: &str) -> Result<u64, String> {
-    match text.parse() {
-        Ok(number) if number <= 1_000_000_000 => Ok(number),
-        _ => Err(String::from("expected a whole number from 0 to 1e9")),
-    }
-}
-
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    not_negative(text).map(Duration::from_secs_f64)
-}
-
-pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
-    seconds(text).and_then(|duration| match duration {
-        Duration::ZERO => Err(String::from("expected more than no time")),
-        _ => Ok(duration),
-    })
-}
-
 fn concurrency(text: &str) -> Result<Concurrency, String> {
     match text.strip_suffix('n') {
         Some("") => Ok(Concurrency::EachNode(1)),
@@ -284,28 +252,6 @@ fn concurrency(text: &str) -> Result<Concurrency, String> {
         None => positive(text).map(Concurrency::InAll),
     }
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
-}
-
-/// Takes a value with spaces around it: upstream lets them stand beside the commas of a list.
-#[derive(Clone)]
-struct Trimmed<P>(P);
-
-impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
-    type Value = P::Value;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        arg: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<P::Value, clap::Error> {
-        let value = value.to_str().map_or(value, |text| OsStr::new(text.trim()));
-        self.0.parse_ref(command, arg, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        self.0.possible_values()
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::ValueEnum;
-
 use super::options::RunOptions;
+use super::values::flag_value;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
@@ -67,12 +66,6 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
         words.extend(node_args.iter().map(|arg| quoted(arg)));
     }
     words.join(" ")
-}
-
-/// What a value is called on the command line.
-pub(super) fn flag_value(value: impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    value.map_or_else(String::new, |value| String::from(value.get_name()))
 }
 
 /// The command line that was given, for that seed and one run, ready for a shell.

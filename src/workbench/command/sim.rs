@@ -7,8 +7,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::error::CommandError;
-use super::options::{RunOptions, positive};
+use super::options::RunOptions;
 use super::repeat;
+use super::values::positive;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Counts;

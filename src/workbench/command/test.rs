@@ -13,6 +13,7 @@ use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
+use crate::workbench::report::page::Page;
 use crate::workbench::sim::Start;
 use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
@@ -111,8 +112,12 @@ impl Task for Run<'_> {
         let repeat = repeat::command(args, settings.seed);
         let mut report = Report::new(&record, settings, options.run.demands(), repeat);
         if let Some(store) = store {
-            report.set_store(store.folder());
-            if let Err(error) = store.finish(&record, &report) {
+            report.set_store(store.path());
+            let stored =
+                store.finish::<W>(&report, &record.history, report.nodes(), |messages, out| {
+                    Page::new(&record, &report, Some(messages))?.write(out)
+                });
+            if let Err(error) = stored {
                 say(format_args!("eddy: not all of the run is stored: {error}"));
             }
         }

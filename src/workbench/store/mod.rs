@@ -25,12 +25,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::SystemTime;
 
+use serde::Serialize;
 use thiserror::Error;
 
-use super::report::Report;
-use super::report::page::Page;
+use super::history::Operation;
 use super::workload::Workload;
-use super::world::Record;
 use file::OutFile;
 use room::Room;
 
@@ -76,6 +75,12 @@ impl StoreErrors {
     }
 }
 
+impl From<StoreError> for StoreErrors {
+    fn from(error: StoreError) -> Self {
+        StoreErrors(vec![error])
+    }
+}
+
 impl fmt::Display for StoreErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().enumerate() {
@@ -89,7 +94,7 @@ impl fmt::Display for StoreErrors {
 impl std::error::Error for StoreErrors {}
 
 /// The folder of a run or of a history from elsewhere.
-struct Folder {
+pub struct Folder {
     path: PathBuf,
     /// For the results, which are small and tell most, when messages have filled the disk.
     room: Option<Room>,
@@ -105,7 +110,12 @@ pub struct Store {
 }
 
 impl Folder {
-    fn create(parent: &Path, workload: &str) -> Result<Self, StoreError> {
+    /// Creates a folder for something of `workload` that happens now, in the folder `parent`, which is created if need be.
+    ///
+    /// # Errors
+    ///
+    /// When the folder can't be created.
+    pub fn create(parent: &Path, workload: &str) -> Result<Self, StoreError> {
         let of_workload = parent.join(workload);
         fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
         let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
@@ -116,35 +126,43 @@ impl Folder {
         Ok(Folder { path, room })
     }
 
-    fn write_results(&mut self, report: &Report) -> Result<(), StoreError> {
-        // Before anything else can take its room.
-        drop(self.room.take());
-        write(&self.path, "results.json", |out| {
-            serde_json::to_writer_pretty(&mut *out, report)?;
-            out.write_all(b"\n")
-        })
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Writes the two largest files at the same time.
-    fn write_history_and_page<W: Workload>(
-        &self,
-        record: &Record<W>,
-        report: &Report,
-        messages: Option<&Messages>,
-    ) -> [Result<(), StoreError>; 2] {
-        let (folder, operations) = (&*self.path, &record.history);
-        thread::scope(|scope| {
+    /// Writes the results, the history, in which the nodes have these names, and the page. Tries to write each, whatever
+    /// happens to the others.
+    ///
+    /// # Errors
+    ///
+    /// Everything that could not be written.
+    pub fn finish<W: Workload>(
+        mut self,
+        results: &impl Serialize,
+        history: &[Operation<W::Call, W::Answer>],
+        nodes: &[String],
+        page: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StoreErrors> {
+        // Before anything else can take its room.
+        drop(self.room.take());
+        let path = &*self.path;
+        let results = write(path, "results.json", |out| {
+            serde_json::to_writer_pretty(&mut *out, results)?;
+            out.write_all(b"\n")
+        });
+        // The two largest files, at the same time.
+        let (history, page) = thread::scope(|scope| {
             let history = scope.spawn(|| {
-                write(folder, "history.jsonl", |out| {
-                    history::write::<W>(operations, report.nodes(), out)
+                write(path, "history.jsonl", |out| {
+                    history::write::<W>(history, nodes, out)
                 })
             });
-            let page = write(folder, "report.html", |out| {
-                Page::new(record, report, messages)?.write(out)
-            });
+            let page = write(path, "report.html", |out| page(out));
             let history = history.join().expect("writing a history does not panic");
-            [history, page]
-        })
+            (history, page)
+        });
+        StoreErrors::of([results, history, page].into_iter().filter_map(Result::err))
     }
 }
 
@@ -165,51 +183,35 @@ impl Store {
         })
     }
 
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder.path
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
-    /// Stores what has come of the run. All is tried, whatever goes wrong.
+    /// As [`Folder::finish`], with a page that may read the messages.
     ///
     /// # Errors
     ///
-    /// All that went wrong.
+    /// Everything that could not be written.
     pub fn finish<W: Workload>(
         mut self,
-        record: &Record<W>,
-        report: &Report,
+        results: &impl Serialize,
+        history: &[Operation<W::Call, W::Answer>],
+        nodes: &[String],
+        page: impl FnOnce(&Messages, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreErrors> {
-        let results = self.folder.write_results(report);
         let messages = self.messages.finish();
         let logs = self.logs.finish();
-        let [history, page] =
-            self.folder
-                .write_history_and_page(record, report, Some(&self.messages));
-        let results = [results, messages, history, page];
-        StoreErrors::of(results.into_iter().filter_map(Result::err).chain(logs))
+        let messages = messages.err().into_iter().chain(logs);
+        let files = self
+            .folder
+            .finish::<W>(results, history, nodes, |out| page(&self.messages, out));
+        let files = files
+            .err()
+            .into_iter()
+            .flat_map(|StoreErrors(errors)| errors);
+        StoreErrors::of(files.chain(messages))
     }
-}
-
-/// Stores a history from elsewhere and the report on it in a new folder in `parent`. The report then names the folder.
-///
-/// # Errors
-///
-/// Everything that could not be stored.
-pub fn store_history<W: Workload>(
-    parent: &Path,
-    record: &Record<W>,
-    report: &mut Report,
-) -> Result<(), StoreErrors> {
-    let mut folder = match Folder::create(parent, W::NAME) {
-        Ok(folder) => folder,
-        Err(error) => return StoreErrors::of([error].into_iter()),
-    };
-    report.set_store(&folder.path);
-    let results = folder.write_results(report);
-    let [history, page] = folder.write_history_and_page(record, report, None);
-    let results = [results, history, page].into_iter();
-    StoreErrors::of(results.filter_map(Result::err))
 }
 
 fn write(
@@ -278,10 +280,10 @@ mod tests {
         let nodes = [String::from("n0")];
         let first = Store::create(&parent, "echo", &nodes).expect("a folder");
         let second = Store::create(&parent, "echo", &nodes).expect("a folder");
-        assert_ne!(first.folder(), second.folder());
+        assert_ne!(first.path(), second.path());
         for latest in [parent.join("latest"), parent.join("echo/latest")] {
             let target = fs::canonicalize(latest).expect("it leads somewhere");
-            assert_eq!(target, fs::canonicalize(second.folder()).expect("a folder"));
+            assert_eq!(target, fs::canonicalize(second.path()).expect("a folder"));
         }
     }
 

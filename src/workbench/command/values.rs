@@ -1,0 +1,67 @@
+//! How values stand on the command line.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, ValueEnum};
+
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(String::from("expected a number from 1 up")),
+    }
+}
+
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
+        _ => Err(String::from("expected a number from 0 to 1e9")),
+    }
+}
+
+pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number <= 1_000_000_000 => Ok(number),
+        _ => Err(String::from("expected a whole number from 0 to 1e9")),
+    }
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    not_negative(text).map(Duration::from_secs_f64)
+}
+
+pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|duration| match duration {
+        Duration::ZERO => Err(String::from("expected more than no time")),
+        _ => Ok(duration),
+    })
+}
+
+/// Takes a value with spaces around it: upstream lets them stand beside the commas of a list.
+#[derive(Clone)]
+pub(super) struct Trimmed<P>(pub(super) P);
+
+impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<P::Value, clap::Error> {
+        let value = value.to_str().map_or(value, |text| OsStr::new(text.trim()));
+        self.0.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// What a value is called on the command line.
+pub(super) fn flag_value(value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| String::from(value.get_name()))
+}
