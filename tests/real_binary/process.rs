@@ -42,7 +42,7 @@ pub const LEVELS: [&str; 3] = ["regular", "linearizable", "sequential"];
 pub const ALL_LEVELS: [&str; 4] = ["regular", "linearizable", "sequential", "eventual"];
 
 /// Longer than anything here takes on a busy machine; only a test that fails waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Process {
     child: Child,
@@ -195,7 +195,7 @@ impl Process {
 
     /// The next line of output.
     pub fn line(&mut self) -> String {
-        let line = self.lines().recv_timeout(PATIENCE);
+        let line = self.lines().recv_timeout(TEST_TIMEOUT);
         line.expect("the program goes on writing")
     }
 
@@ -216,7 +216,7 @@ impl Process {
         let mut lines = Vec::new();
         if self.output.is_some() || self.lines.is_some() {
             let received = self.lines();
-            while let Some(line) = match received.recv_timeout(PATIENCE) {
+            while let Some(line) = match received.recv_timeout(TEST_TIMEOUT) {
                 Ok(line) => Some(line),
                 Err(RecvTimeoutError::Disconnected) => None,
                 Err(RecvTimeoutError::Timeout) => panic!("the program does not end"),
