@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eddy::gossip::{Options, Topology};
+use eddy::node::Node;
 use eddy::workload::TxnRwRegister;
 use serde_json::{Value, json};
 use world::{Faults, World};
@@ -284,6 +285,36 @@ fn what_no_register_holds_any_more_is_not_told_and_a_newcomer_gets_the_rest() {
         .sum();
     assert_eq!(entries, 3);
     run.finals();
+}
+
+#[test]
+fn a_transaction_that_two_nodes_have_sent_is_sent_to_the_third_alone() {
+    let mut node = Node::new(TxnRwRegister::new(Options::default(), 1));
+    let now = Duration::from_secs(1);
+    let mut receive = |src: &str, body: Value| {
+        let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
+        node.receive(&line, now).expect("a message");
+    };
+    let node_ids = ["n0", "n1", "n2", "n3"];
+    let init = json!({"type": "init", "node_id": "n0", "node_ids": node_ids, "msg_id": 1});
+    receive("c0", init);
+    for peer in ["n1", "n2"] {
+        let head = json!({"incarnation": 1, "after": 0, "end": 1});
+        let entries = json!([[[1, "n3", 1], [["key", "value"]]]]);
+        receive(
+            peer,
+            json!({"type": "gossip", "gossip": head, "entries": entries}),
+        );
+    }
+    node.wake(now);
+    let output = str::from_utf8(node.output()).expect("UTF-8");
+    let with_entries: Vec<Value> = output
+        .lines()
+        .filter(|line| line.contains("entries"))
+        .map(|line| serde_json::from_str(line).expect("nodes write JSON"))
+        .collect();
+    assert_eq!(with_entries.len(), 1, "{output}");
+    assert_eq!(with_entries[0]["dest"], "n3");
 }
 
 #[test]
