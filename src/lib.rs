@@ -23,7 +23,7 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`protocol`] | the wire: message, body, error codes, line framing, encoding; no I/O, no state |
-//! | [`node`] | the sans-I/O core: `init`, dispatch, the outbox, requests that wait, pending entries, retry policy |
+//! | [`node`] | the sans-I/O core: `init`, dispatch, the outbox, requests that wait, pending entries |
 //! | [`kv`] | the store's client: registers, and the slab of pending operations on them; exactly once is argued and done here |
 //! | [`gossip`] | what spreads from node to node without a store |
 //! | [`workload`] | one file or room per challenge; the counter's levels are in [`workload::g_counter`] |
@@ -108,7 +108,7 @@
 //! node.receive(r#"{"src":"c1","dest":"n0","body":{"type":"ping","msg_id":1}}"#, now)?;
 //! let answer = r#"{"src":"n0","dest":"c1","body":{"type":"ping_ok","in_reply_to":1,"count":1}}"#;
 //! assert_eq!(str::from_utf8(node.output()).unwrap().lines().last(), Some(answer));
-//! # Ok::<(), eddy::node::BadLine>(())
+//! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
 //! # A node that asks a store and waits for the reply
@@ -263,7 +263,7 @@
 //! node.receive(r#"{"src":"c1","dest":"n0","body":{"type":"visit","msg_id":1}}"#, now)?;
 //! let output = str::from_utf8(node.output()).unwrap();
 //! assert!(output.lines().last().unwrap().contains(r#""dest":"lin-kv","body":{"type":"read","key":"visits/n0""#));
-//! # Ok::<(), eddy::node::BadLine>(())
+//! # Ok::<(), serde_json::Error>(())
 //! ```
 //!
 //! # Features

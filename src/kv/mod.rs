@@ -35,6 +35,7 @@
 mod queue;
 mod register;
 mod registers;
+mod retry;
 mod service;
 
 pub use queue::Queue;

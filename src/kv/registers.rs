@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 use slab::Slab;
 
 use super::Register;
+use super::retry::RetryPolicy;
 use super::service::{Answer, Service};
-use crate::node::{Context, Limits, Pending, Random, RetryPolicy};
+use crate::node::{Context, Limits, Pending, Random};
 use crate::protocol::{Encode, ErrorCode, Message, to_json};
 
 /// Where an operation stands.
@@ -113,7 +114,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let retry_random = Random::new(random.next_u64());
         Registers {
             service: Service(service.into()),
-            retry_policy: RetryPolicy::within(limits, retry_random),
+            retry_policy: RetryPolicy::new(limits, retry_random),
             copies: Slab::new(),
             operations,
             decoded: R::default(),

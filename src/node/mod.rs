@@ -28,10 +28,9 @@ mod outbox;
 mod pending;
 mod random;
 mod requests;
-mod retry;
 
 use alloc::{borrow::Cow, collections::BinaryHeap, vec::Vec};
-use core::{fmt, time::Duration};
+use core::time::Duration;
 
 use serde::Deserialize;
 
@@ -41,7 +40,6 @@ pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
 pub use random::Random;
 pub use requests::{Applied, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
-pub use retry::RetryPolicy;
 
 /// What a handler works with, beside the message.
 pub struct Context<'a> {
@@ -116,7 +114,7 @@ pub trait Workload {
 /// let mut node = Node::new(Echo);
 /// node.receive(r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#, Duration::ZERO)?;
 /// assert_eq!(node.output(), b"{\"src\":\"n0\",\"dest\":\"c0\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1}}\n");
-/// # Ok::<(), eddy::node::BadLine>(())
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Node<W> {
@@ -125,18 +123,6 @@ pub struct Node<W> {
     /// When this node begins to send if it receives nothing before; none once it has begun.
     silent_until: Option<Duration>,
 }
-
-/// A line that no one can be told about: what is wrong with it.
-#[derive(Debug)]
-pub struct BadLine(serde_json::Error);
-
-impl fmt::Display for BadLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a message that can be answered: {}", self.0)
-    }
-}
-
-impl core::error::Error for BadLine {}
 
 /// What an `init` says beyond what every message does.
 #[derive(Deserialize)]
@@ -167,13 +153,13 @@ impl<W: Workload> Node<W> {
     ///
     /// # Errors
     ///
-    /// [`BadLine`] when the line is no message and doesn't say whom to answer. The node goes on as if it had not come.
-    pub fn receive(&mut self, line: &str, now: Duration) -> Result<(), BadLine> {
+    /// Why the line is no message, if it doesn't say whom to answer. The node goes on as if it had not come.
+    pub fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
         let message = match Message::<W::Fields<'_>>::parse(line) {
             Ok(message) => message,
             Err(malformed) => {
                 let Some(request) = malformed.unanswered else {
-                    return Err(BadLine(malformed.reason));
+                    return Err(malformed.reason);
                 };
                 let text = alloc::format!("malformed request: {}", malformed.reason);
                 let error = Error::malformed(text);

@@ -2,8 +2,8 @@
 /// generators", 2014).
 ///
 /// The core draws no randomness of its own. Whoever makes a node passes a seed in: from the operating system in the
-/// binaries, from the run's seed in the simulator. It must differ between two lives of the same node, because message
-/// ids and round ids start from it.
+/// binaries, from the run's seed in the simulator. It must differ between incarnations of a node, because message ids and
+/// proposal ids start from it.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -27,7 +27,7 @@ impl Random {
         self.next_u64() % limit
     }
 
-    /// Where a sequence of ids starts, so that two lives of a node don't use the same: anywhere below 2^(`bits` - 1),
+    /// Where a sequence of ids starts, so that two incarnations of a node don't use the same: anywhere below 2^(`bits` - 1),
     /// which leaves as much again to count up.
     pub fn sequence_start(&mut self, bits: u32) -> u64 {
         self.next_u64() >> (65 - bits)

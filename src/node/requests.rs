@@ -18,7 +18,7 @@ pub struct Limits {
     pub pending_max: usize,
     /// By then a request is answered: with error 11 if it has certainly not been applied, else with error 0.
     pub op_timeout: Duration,
-    /// How long a store or a peer may take before it is asked again; it grows on repeats, see [`RetryPolicy`](super::RetryPolicy).
+    /// How long a store or a peer may take before it is asked again. The wait for a store grows on repeats.
     pub rpc_timeout: Duration,
 }
 
@@ -187,82 +187,3 @@ pub const LATE: &str = "no reply in time";
 
 /// Why a request is given up when the node's input has ended.
 pub const INPUT_ENDED: &str = "the node's input has ended, so no reply can come";
-
-#[cfg(test)]
-mod tests {
-    use serde::de::IgnoredAny;
-
-    use super::*;
-
-    fn requests(limits: Limits) -> Requests<u32> {
-        Requests::new(&limits, &mut Random::new(1))
-    }
-
-    fn message(line: &str) -> Message<'_, IgnoredAny> {
-        Message::parse(line).expect("a message")
-    }
-
-    const LINE: &str = r#"{"src":"c1","dest":"n0","body":{"type":"read","msg_id":7}}"#;
-
-    #[test]
-    fn a_request_is_answered_once() {
-        let (mut requests, mut outbox) = (requests(Limits::default()), Outbox::of_n0());
-        let id = requests
-            .admit(&message(LINE), 1, Duration::ZERO)
-            .expect("there is capacity");
-        let request = requests.take(id).expect("it waits");
-        request.answer("read_ok", &mut outbox).field("value", 3u64);
-        assert!(requests.take(id).is_none());
-        let answer =
-            r#"{"src":"n0","dest":"c1","body":{"type":"read_ok","in_reply_to":7,"value":3}}"#;
-        assert_eq!(outbox.take_output().trim_end(), answer);
-    }
-
-    #[test]
-    fn one_request_more_than_the_limit_is_refused_and_one_less_makes_place_for_it() {
-        let mut requests = requests(Limits {
-            pending_max: 1,
-            ..Limits::default()
-        });
-        let id = requests
-            .admit(&message(LINE), 1, Duration::ZERO)
-            .expect("there is capacity");
-        let error = requests
-            .admit(&message(LINE), 2, Duration::ZERO)
-            .expect_err("it is full");
-        assert_eq!(error.code, ErrorCode::TEMPORARILY_UNAVAILABLE);
-        requests.take(id);
-        assert!(requests.admit(&message(LINE), 2, Duration::ZERO).is_ok());
-    }
-
-    #[test]
-    fn a_request_expires_at_its_timeout_and_not_before() {
-        let mut requests = requests(Limits::default());
-        let id = requests
-            .admit(&message(LINE), 1, Duration::from_secs(1))
-            .expect("there is capacity");
-        let due = Duration::from_millis(5500);
-        assert_eq!(requests.deadline(), Some(due));
-        assert!(requests.expired(due - Duration::from_nanos(1)).is_none());
-        let (expired, request) = requests.expired(due).expect("its time is up");
-        assert_eq!((expired, request.operation), (id, 1));
-        assert!(requests.is_empty());
-    }
-
-    #[test]
-    fn what_is_given_up_is_answered_as_truly_as_it_can_be() {
-        for (applied, code) in [
-            (Applied::Never, "\"code\":11"),
-            (Applied::Perhaps, "\"code\":0"),
-        ] {
-            let (mut requests, mut outbox) = (requests(Limits::default()), Outbox::of_n0());
-            let id = requests
-                .admit(&message(LINE), 1, Duration::ZERO)
-                .expect("there is capacity");
-            let request = requests.take(id).expect("it waits");
-            request.give_up(applied, "no reply in time", &mut outbox);
-            let output = outbox.take_output();
-            assert!(output.contains(code), "{output}");
-        }
-    }
-}

@@ -22,7 +22,6 @@ pub mod arguments;
 mod complaints;
 mod stream;
 
-use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::process::ExitCode;
@@ -56,21 +55,9 @@ pub fn run<W: Workload>(node: Node<W>, line_bytes_max: usize) -> ExitCode {
     }
 }
 
-/// Standard input or output no longer works.
-#[derive(Debug)]
-struct Broken {
-    what: &'static str,
-    reason: io::Error,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is broken: {}", self.what, self.reason)
-    }
-}
-
-fn broken(what: &'static str) -> impl Fn(io::Error) -> Broken {
-    move |reason| Broken { what, reason }
+/// Says what no longer works.
+fn broken(what: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |reason| io::Error::new(reason.kind(), format!("{what} is broken: {reason}"))
 }
 
 const INPUT: Token = Token(0);
@@ -88,7 +75,7 @@ struct Loop<W> {
 }
 
 impl<W: Workload> Loop<W> {
-    fn new(node: Node<W>, line_bytes_max: usize) -> Result<Self, Broken> {
+    fn new(node: Node<W>, line_bytes_max: usize) -> io::Result<Self> {
         let poll = Poll::new().map_err(broken("polling"))?;
         Ok(Loop {
             node,
@@ -102,7 +89,7 @@ impl<W: Workload> Loop<W> {
         })
     }
 
-    fn run(&mut self) -> Result<(), Broken> {
+    fn run(&mut self) -> io::Result<()> {
         loop {
             let now = self.start.elapsed();
             self.complaints.settle(now);
@@ -119,9 +106,9 @@ impl<W: Workload> Loop<W> {
                 self.sleep(None)?;
             } else if has_lines {
                 // Their answers had to be written first.
-            } else if self.input.has_ended() {
+            } else if self.input.has_ended {
                 return self.finish(now);
-            } else if self.input.is_ready() || self.waits_for_input_only() {
+            } else if self.input.is_ready || self.waits_for_input_only() {
                 self.read()?;
             } else {
                 self.watch_input()?;
@@ -131,7 +118,7 @@ impl<W: Workload> Loop<W> {
 
     fn waits_for_input_only(&self) -> bool {
         let deadline = self.node.deadline().or(self.complaints.deadline());
-        self.input.can_wait() && deadline.is_none()
+        self.input.can_wait && deadline.is_none()
     }
 
     /// Hands the lines at hand to the node, until its output is full. The answer is whether there may be more.
@@ -146,23 +133,23 @@ impl<W: Workload> Loop<W> {
     }
 
     /// Sleeps until there is input, unless there is or the time has come.
-    fn watch_input(&mut self) -> Result<(), Broken> {
+    fn watch_input(&mut self) -> io::Result<()> {
         let watched = self.input.watch(self.poll.registry(), INPUT);
         watched.map_err(broken("standard input"))?;
-        match self.input.is_ready() {
+        match self.input.is_ready {
             true => Ok(()),
             false => self.sleep(self.node.deadline()),
         }
     }
 
-    fn read(&mut self) -> Result<(), Broken> {
+    fn read(&mut self) -> io::Result<()> {
         let count = self.input.read(self.reader.space());
         self.reader.filled(count.map_err(broken("standard input"))?);
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), Broken> {
-        while !self.node.output().is_empty() && self.output.is_ready() {
+    fn write(&mut self) -> io::Result<()> {
+        while !self.node.output().is_empty() && self.output.is_ready {
             let registry = self.poll.registry();
             let count = self.output.write(self.node.output(), registry, OUTPUT);
             self.node.written(count.map_err(broken("standard output"))?);
@@ -170,7 +157,7 @@ impl<W: Workload> Loop<W> {
         Ok(())
     }
 
-    fn finish(&mut self, now: Duration) -> Result<(), Broken> {
+    fn finish(&mut self, now: Duration) -> io::Result<()> {
         if let Some(line) = self.reader.rest() {
             take_line(&mut self.node, &mut self.complaints, line, now);
         }
@@ -185,7 +172,7 @@ impl<W: Workload> Loop<W> {
     }
 
     /// Sleeps until something is ready or the time has come, for the node or for a complaint.
-    fn sleep(&mut self, node_deadline: Option<Duration>) -> Result<(), Broken> {
+    fn sleep(&mut self, node_deadline: Option<Duration>) -> io::Result<()> {
         let deadlines = [node_deadline, self.complaints.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.start.elapsed()));
@@ -220,7 +207,7 @@ fn take_line<W: Workload>(
         Ok(line) if line.trim_ascii().is_empty() => {}
         Ok(line) => {
             if let Err(error) = node.receive(line, now) {
-                complaints.add(&error, now);
+                complaints.add(&format_args!("not a message: {error}"), now);
             }
         }
     }

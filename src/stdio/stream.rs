@@ -11,11 +11,12 @@ pub(super) struct Input {
     watch: Watch,
     is_terminal: bool,
     /// A read waits for input. Not if whoever started the node has made it nonblocking.
-    can_wait: bool,
-    is_ready: bool,
+    pub(super) can_wait: bool,
+    /// A read gives something at once, if only the end.
+    pub(super) is_ready: bool,
     /// The other end was closed when epoll last told of it; what it sent before is still to be read.
     is_closed: bool,
-    has_ended: bool,
+    pub(super) has_ended: bool,
 }
 
 /// What epoll knows of the input.
@@ -43,21 +44,7 @@ impl Input {
         })
     }
 
-    /// Whether a read gives something at once, if only the end.
-    pub(super) fn is_ready(&self) -> bool {
-        self.is_ready
-    }
-
-    /// Whether a read does, or waits until it can.
-    pub(super) fn can_wait(&self) -> bool {
-        self.can_wait
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.has_ended
-    }
-
-    /// Has epoll tell when there is something to read, if it isn't [ready](Self::is_ready) at once.
+    /// Has epoll tell when there is something to read, if it isn't ready at once.
     pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let (receiver, interest) = (&mut self.receiver, Interest::READABLE);
         let result = match self.watch {
@@ -112,7 +99,8 @@ impl Input {
 /// Standard output.
 pub(super) struct Output {
     sink: Sink,
-    is_ready: bool,
+    /// There is room, as far as is known.
+    pub(super) is_ready: bool,
 }
 
 enum Sink {
@@ -144,10 +132,6 @@ impl Output {
             sink,
             is_ready: true,
         })
-    }
-
-    pub(super) fn is_ready(&self) -> bool {
-        self.is_ready
     }
 
     /// There is room again: until the next time that there is none, nobody needs to say so.

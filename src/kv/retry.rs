@@ -1,10 +1,10 @@
 use core::time::Duration;
 
-use super::{Limits, Random};
+use crate::node::{Limits, Random};
 
 /// How long to wait for a reply before asking again.
 #[derive(Clone, Debug)]
-pub struct RetryPolicy {
+pub(super) struct RetryPolicy {
     rpc_timeout: Duration,
     wait_max: Duration,
     random: Random,
@@ -14,28 +14,20 @@ pub struct RetryPolicy {
 const DOUBLINGS_MAX: u32 = 3;
 
 impl RetryPolicy {
-    /// Waits `rpc_timeout` at first, at least a millisecond, and at most eight times that.
-    pub fn new(rpc_timeout: Duration, random: Random) -> Self {
+    /// Waits `rpc_timeout` at first, at least a millisecond. No wait exceeds half of `op_timeout`, unless `rpc_timeout`
+    /// does: when the store can be reached again, what waits for it is to be answered in time.
+    pub(super) fn new(limits: &Limits, random: Random) -> Self {
+        let rpc_timeout = limits.rpc_timeout.max(Duration::from_millis(1));
         RetryPolicy {
-            rpc_timeout: rpc_timeout.max(Duration::from_millis(1)),
-            wait_max: Duration::MAX,
+            rpc_timeout,
+            wait_max: rpc_timeout.max(limits.op_timeout / 2),
             random,
-        }
-    }
-
-    /// Waits as the limits say. No wait exceeds half of `op_timeout`, unless `rpc_timeout` does: when the store can be
-    /// reached again, what waits for it is to be answered in time.
-    pub fn within(limits: &Limits, random: Random) -> Self {
-        let policy = Self::new(limits.rpc_timeout, random);
-        RetryPolicy {
-            wait_max: policy.rpc_timeout.max(limits.op_timeout / 2),
-            ..policy
         }
     }
 
     /// The wait after `attempts` tries without a reply: it doubles with each, with up to a quarter more by chance, so
     /// that nodes that failed together don't try again together.
-    pub fn wait(&mut self, attempts: u32) -> Duration {
+    pub(super) fn wait(&mut self, attempts: u32) -> Duration {
         let doublings = attempts.min(DOUBLINGS_MAX);
         let wait = self.rpc_timeout.saturating_mul(1 << doublings);
         let wait = wait.min(self.wait_max);
@@ -43,7 +35,7 @@ impl RetryPolicy {
     }
 
     /// The wait after a service has refused: a tenth of the time, since a reply did come.
-    pub fn pause(&mut self, attempts: u32) -> Duration {
+    pub(super) fn pause(&mut self, attempts: u32) -> Duration {
         self.wait(attempts) / 10
     }
 }
@@ -55,7 +47,7 @@ mod tests {
     #[test]
     fn a_wait_grows_to_half_of_what_an_operation_may_take_and_no_further() {
         for seed in 0..100 {
-            let mut policy = RetryPolicy::within(&Limits::default(), Random::new(seed));
+            let mut policy = RetryPolicy::new(&Limits::default(), Random::new(seed));
             let waits = [0, 1, 2, 100].map(|attempts| policy.wait(attempts));
             for (wait, least_ms) in waits.into_iter().zip([1000, 2000, 2250, 2250]) {
                 let least = Duration::from_millis(least_ms);
