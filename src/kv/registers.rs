@@ -326,30 +326,34 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let answer = self.service.answer(reply, value)?;
         let operation = self.operations.get_mut(id)?;
         let next = match (operation.kind, operation.state, answer) {
-            (Kind::Once, _, answer) => Some(State::Done(outcome_of_once(answer)?)),
+            (Kind::Once, _, Answer::Swapped | Answer::Written) => {
+                Some(State::Done(Outcome::Applied))
+            }
+            (Kind::Once, _, Answer::Error(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, Answer::Value(value)) => self.on_read(id, Some(value)),
-            (_, State::Reading, Answer::Missing) => self.on_read(id, None),
+            (_, State::Reading, Answer::Error(ErrorCode::KEY_DOES_NOT_EXIST)) => {
+                self.on_read(id, None)
+            }
             (_, State::Casing, Answer::Swapped) => Some(self.on_cas_ok(id)),
-            (_, State::Casing, Answer::Mismatch | Answer::Missing) => {
+            (
+                _,
+                State::Casing,
+                Answer::Error(ErrorCode::PRECONDITION_FAILED | ErrorCode::KEY_DOES_NOT_EXIST),
+            ) => {
                 operation.is_refused = true;
                 Some(State::Reading)
             }
-            // The store is there and can't serve this now.
+            // The store is there and can't serve this now: it is asked again, but not at once.
             (_, _, Answer::Error(_)) => None,
             _ => return None,
         };
-        if let Some(next) = next {
-            return self.enter(id, next, context);
-        }
-        self.pause(id, context.now);
-        None
-    }
-
-    /// Lets an operation ask again what it has asked, but not at once.
-    fn pause(&mut self, id: i64, now: Duration) {
-        let operation = self.operations.get(id).expect("what pauses is pending");
-        let pause = self.retry_policy.pause(operation.attempts);
-        self.operations.set_deadline(id, now.saturating_add(pause));
+        let Some(next) = next else {
+            let pause = self.retry_policy.pause(self.operations.get(id)?.attempts);
+            let deadline = context.now.saturating_add(pause);
+            self.operations.set_deadline(id, deadline);
+            return None;
+        };
+        self.enter(id, next, context)
     }
 
     /// A register was read, for its value or to resolve a change in doubt; there is no value if it is missing. The
@@ -413,17 +417,6 @@ impl<R: Register, T: Clone> Registers<R, T> {
                 self.send(id, context);
             }
         }
-    }
-}
-
-/// How a request that is sent once ends with this answer, if it does.
-fn outcome_of_once(answer: Answer<'_>) -> Option<Outcome> {
-    match answer {
-        Answer::Swapped | Answer::Written => Some(Outcome::Applied),
-        Answer::Mismatch => Some(Outcome::Refused(ErrorCode::PRECONDITION_FAILED)),
-        Answer::Missing => Some(Outcome::Refused(ErrorCode::KEY_DOES_NOT_EXIST)),
-        Answer::Error(code) => Some(Outcome::Refused(code)),
-        Answer::Value(_) => None,
     }
 }
 

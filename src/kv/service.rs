@@ -11,15 +11,11 @@ pub(super) struct Service(pub(super) Name);
 pub(super) enum Answer<'a> {
     /// The value of the key that was read.
     Value(&'a RawValue),
-    /// The key that was read is not there, or the one to be swapped: error 20.
-    Missing,
     /// The compare-and-swap was applied.
     Swapped,
     /// The key was written.
     Written,
-    /// This copy of the compare-and-swap was not applied, because the value was another: error 22.
-    Mismatch,
-    /// Any other error. A definite one says that this copy of the request was not applied.
+    /// A definite error says that this copy of the request was not applied.
     Error(ErrorCode),
 }
 
@@ -66,11 +62,7 @@ impl Service {
             ("read_ok", Some(value)) => Answer::Value(value),
             ("cas_ok", _) => Answer::Swapped,
             ("write_ok", _) => Answer::Written,
-            ("error", _) => match ErrorCode(reply.body.code?) {
-                ErrorCode::KEY_DOES_NOT_EXIST => Answer::Missing,
-                ErrorCode::PRECONDITION_FAILED => Answer::Mismatch,
-                code => Answer::Error(code),
-            },
+            ("error", _) => Answer::Error(ErrorCode(reply.body.code?)),
             _ => return None,
         })
     }

@@ -10,6 +10,7 @@ use core::{fmt, marker::PhantomData, mem};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Body, Message};
 use crate::protocol::message_id::{MessageId, code_from_json};
@@ -156,21 +157,14 @@ struct OtherFields<'h, 'de, A> {
 }
 
 impl<'de, A: MapAccess<'de>> OtherFields<'_, 'de, A> {
-    /// The value of `msg_id` or `in_reply_to`.
-    fn message_id(&mut self) -> Result<Option<MessageId>, A::Error> {
+    /// The value of an id or a code. `any` reads one that need not be small.
+    fn number<T: From<i64>>(
+        &mut self,
+        any: fn(&RawValue) -> Result<Option<T>, A::Error>,
+    ) -> Result<Option<T>, A::Error> {
         match self.numbers {
-            Numbers::Small => {
-                let number = self.map.next_value::<Option<i64>>()?;
-                Ok(number.map(MessageId::Number))
-            }
-            Numbers::Any => MessageId::from_json(self.map.next_value()?),
-        }
-    }
-
-    fn code(&mut self) -> Result<Option<i64>, A::Error> {
-        match self.numbers {
-            Numbers::Small => self.map.next_value(),
-            Numbers::Any => code_from_json(self.map.next_value()?),
+            Numbers::Small => Ok(self.map.next_value::<Option<i64>>()?.map(T::from)),
+            Numbers::Any => any(self.map.next_value()?),
         }
     }
 }
@@ -186,9 +180,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
         loop {
             match self.map.next_key_seed(KeySeed(&mut seed))? {
                 Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.header.kind))?,
-                Some(Key::MsgId) => self.header.msg_id = self.message_id()?,
-                Some(Key::InReplyTo) => self.header.in_reply_to = self.message_id()?,
-                Some(Key::Code) => self.header.code = self.code()?,
+                Some(Key::MsgId) => self.header.msg_id = self.number(MessageId::from_json)?,
+                Some(Key::InReplyTo) => {
+                    self.header.in_reply_to = self.number(MessageId::from_json)?
+                }
+                Some(Key::Code) => self.header.code = self.number(code_from_json)?,
                 Some(Key::Other(key)) => return Ok(Some(key)),
                 None => return Ok(None),
             }
