@@ -162,9 +162,7 @@ impl<W: Workload> Node<W> {
                     return Err(malformed.reason);
                 };
                 let text = alloc::format!("malformed request: {}", malformed.reason);
-                let error = Error::malformed(text);
-                self.outbox
-                    .error_as(&request.dest, &request.src, Some(&request.msg_id), &error);
+                self.outbox.refuse(&request, &Error::malformed(text));
                 return Ok(());
             }
         };
@@ -181,8 +179,7 @@ impl<W: Workload> Node<W> {
             self.handle(&message, now)
         };
         if let Err(error) = result {
-            self.outbox
-                .error_as(&message.dest, &message.src, body.msg_id.as_ref(), &error);
+            self.outbox.refuse(&message, &error);
         }
         Ok(())
     }
@@ -264,8 +261,6 @@ impl<W: Workload> Node<W> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::String;
-
     use serde::de::IgnoredAny;
 
     use super::*;
@@ -303,7 +298,7 @@ mod tests {
     fn greeter() -> Node<Greeter> {
         let mut node = Node::new(Greeter);
         receive(&mut node, "c0", INIT, Duration::ZERO);
-        assert!(said(&mut node).contains("init_ok"));
+        assert!(node.outbox.take_output().contains("init_ok"));
         node
     }
 
@@ -314,24 +309,18 @@ mod tests {
         node.receive(&line, now).expect("a message");
     }
 
-    fn said(node: &mut Node<Greeter>) -> String {
-        let said = str::from_utf8(node.output()).expect("UTF-8").into();
-        node.written(node.output().len());
-        said
-    }
-
     #[test]
     fn a_node_says_nothing_by_itself_until_something_but_init_has_come_or_the_wait_is_over() {
         let mut node = greeter();
         assert_eq!(node.deadline(), Some(START_WAIT));
         receive(&mut node, "c0", INIT, NOW);
-        assert!(said(&mut node).contains("init_ok"));
+        assert!(node.outbox.take_output().contains("init_ok"));
         node.wake(START_WAIT - Duration::from_nanos(1));
         assert_eq!(node.deadline(), Some(START_WAIT));
         node.finish();
-        assert_eq!(said(&mut node), "");
+        assert_eq!(node.outbox.take_output(), "");
         node.wake(START_WAIT);
-        assert!(said(&mut node).contains("hello"));
+        assert!(node.outbox.take_output().contains("hello"));
         assert_eq!(node.deadline(), Some(Duration::ZERO));
     }
 
@@ -347,7 +336,7 @@ mod tests {
             assert_eq!(node.deadline(), Some(Duration::ZERO), "{src}");
             node.wake(NOW);
             node.finish();
-            let said = said(&mut node);
+            let said = node.outbox.take_output();
             assert!(
                 said.contains("hello") && said.contains("farewell"),
                 "{said}"

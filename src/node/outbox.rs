@@ -9,13 +9,13 @@ use crate::protocol::{Error, Id, Message, MessageId, MessageWriter, Sender};
 /// What a single message makes a node say comes on top.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
-/// At most so much of an error's text is sent: it may quote what came in, a mebibyte of it.
+/// The most bytes of an error's text that are sent: it may quote the input, which may have a mebibyte.
 const ERROR_TEXT_BYTES_MAX: usize = 500;
 
 /// The messages that wait to be written, as bytes.
 #[derive(Debug)]
 pub struct Outbox {
-    /// This node, once it has been told its name.
+    /// This node, once its name is known.
     sender: Option<Sender>,
     bytes: Vec<u8>,
     /// `bytes[..written]` is out already.
@@ -77,22 +77,16 @@ impl Outbox {
             .field("text", &error.text[..text_bytes]);
     }
 
-    /// Like [`error`](Self::error); before `init` it speaks under the name by which the node was addressed.
-    pub(super) fn error_as(
-        &mut self,
-        addressed_as: &str,
-        dest: &str,
-        msg_id: Option<&MessageId>,
-        error: &Error,
-    ) {
+    /// Answers a request with an error. Before `init` it speaks under the name by which the node was addressed.
+    pub(super) fn refuse<F>(&mut self, request: &Message<'_, F>, error: &Error) {
         let is_early = !self.is_initialised();
         if is_early {
-            if addressed_as.is_empty() {
+            if request.dest.is_empty() {
                 return;
             }
-            self.sender = Some(Sender::new(addressed_as));
+            self.sender = Some(Sender::new(&request.dest));
         }
-        self.error(dest, msg_id, error);
+        self.error(&request.src, request.body.msg_id.as_ref(), error);
         if is_early {
             self.sender = None;
         }

@@ -46,7 +46,7 @@ impl Sender {
 /// assert_eq!(out, b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"read_ok\",\"value\":7}}\n");
 /// ```
 pub struct MessageWriter<'a> {
-    /// Nowhere, for the answer to a request that wants none.
+    /// None if the message is not sent: the answer to a request that wants none.
     out: Option<&'a mut Vec<u8>>,
 }
 

@@ -1,6 +1,6 @@
 mod visitors;
 
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, boxed::Box};
 use core::{fmt, marker::PhantomData};
 
 use serde::Deserialize;
@@ -68,7 +68,7 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     fn parse_unusual(line: &'a str) -> Result<Self, Malformed<'a>> {
         Self::read(line, Numbers::Any).map_err(|reason| Malformed {
             reason,
-            unanswered: Unanswered::find(line),
+            unanswered: Message::unanswered(line).map(Box::new),
         })
     }
 
@@ -109,8 +109,8 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
 pub struct Malformed<'a> {
     /// What is wrong, and where in the line.
     pub reason: serde_json::Error,
-    /// Whom to tell, if the line still says who asked.
-    pub unanswered: Option<Unanswered<'a>>,
+    /// Whom to tell, if the line still says who asked: no more than `src`, `dest` and `msg_id` is known.
+    pub unanswered: Option<Box<Message<'a, ()>>>,
 }
 
 impl fmt::Display for Malformed<'_> {
@@ -121,20 +121,10 @@ impl fmt::Display for Malformed<'_> {
 
 impl core::error::Error for Malformed<'_> {}
 
-/// A request that can't be served but can be answered.
-#[derive(Debug)]
-pub struct Unanswered<'a> {
-    /// Who asked.
-    pub src: Cow<'a, str>,
-    /// Who was asked; empty if the line doesn't say.
-    pub dest: Cow<'a, str>,
-    /// What the reply has to name.
-    pub msg_id: MessageId,
-}
-
-impl<'a> Unanswered<'a> {
-    /// A second, lenient look at a line: whom to tell that it can't be served.
-    fn find(line: &'a str) -> Option<Self> {
+impl<'a> Message<'a, ()> {
+    /// A second, lenient look at a line: a request that can't be served but can be answered. Only who sent it, to whom and
+    /// under which id is known of it.
+    fn unanswered(line: &'a str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Outer<'a> {
             #[serde(borrow)]
@@ -165,10 +155,13 @@ impl<'a> Unanswered<'a> {
             return None;
         }
         let dest = dest.and_then(|dest| serde_json::from_str::<Text>(dest.get()).ok());
-        Some(Unanswered {
+        Some(Message {
             src,
             dest: dest.map_or(Cow::Borrowed(""), |Text(dest)| dest),
-            msg_id: ids.msg_id,
+            body: Body {
+                msg_id: Some(ids.msg_id),
+                ..Body::default()
+            },
         })
     }
 }

@@ -1,20 +1,20 @@
-use std::fmt::{self, Write as _};
-use std::io::{self, ErrorKind, Write as _};
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use mio::unix::pipe::Sender;
 use mio::{Events, Interest, Poll, Token};
 
-/// At most so many lines a second.
+/// The most lines a second.
 const LINES_MAX: u32 = 3;
 
-/// At most so many characters a line.
+/// The most characters a line.
 const LINE_CHARS_MAX: usize = 300;
 
 /// What is wrong with the input, on standard error: a few lines a second, and how many were left out.
 ///
-/// A line for which standard error has no room, since nobody reads it, is left out too.
+/// A line for which standard error has no space, because nobody reads it, is left out, too.
 #[derive(Default)]
 pub(super) struct Complaints {
     /// When the second began in which the last complaint fell.
@@ -29,7 +29,7 @@ impl Complaints {
         if self.written == 0 {
             self.second = now;
         }
-        if self.written < LINES_MAX && has_room().unwrap_or(false) {
+        if self.written < LINES_MAX && has_space().unwrap_or(false) {
             self.written += 1;
             write_line(complaint);
         } else {
@@ -51,7 +51,7 @@ impl Complaints {
 
     /// Says what was left out, at once.
     pub(super) fn close(&mut self) {
-        if self.left_out > 0 && has_room().unwrap_or(false) {
+        if self.left_out > 0 && has_space().unwrap_or(false) {
             write_line(&format_args!("and {} lines more like that", self.left_out));
         }
         *self = Complaints::default();
@@ -60,8 +60,8 @@ impl Complaints {
 
 /// Whether standard error takes a line at once. A pipe that polls as writable takes 4096 bytes, and a line has fewer.
 ///
-/// It is not made nonblocking for that: others share it who don't expect to be told to try again.
-fn has_room() -> io::Result<bool> {
+/// It is not made nonblocking for that: other processes share it, and don't expect it to be.
+fn has_space() -> io::Result<bool> {
     let mut poll = Poll::new()?;
     let mut sender = Sender::from(io::stderr().as_fd().try_clone_to_owned()?);
     let registered = poll
@@ -77,21 +77,16 @@ fn has_room() -> io::Result<bool> {
     Ok(!events.is_empty())
 }
 
-/// Writes one line. Control characters are escaped, lest input reach a terminal raw.
+/// Writes one line. Control characters are replaced, lest input reach a terminal raw.
 fn write_line(complaint: &dyn fmt::Display) {
-    let mut line = String::new();
     let text = complaint.to_string();
-    for character in text.chars().take(LINE_CHARS_MAX) {
-        match character.is_control() {
-            true => line.extend(character.escape_default()),
-            false => line.push(character),
-        }
-    }
-    if text.chars().nth(LINE_CHARS_MAX).is_some() {
-        line.push_str(" ...");
-    }
-    line.write_char('\n')
-        .expect("writing to a String never fails");
+    let printable = |character: char| match character.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => character,
+    };
+    let mut line: String = text.chars().take(LINE_CHARS_MAX).map(printable).collect();
+    let is_cut = text.chars().nth(LINE_CHARS_MAX).is_some();
+    line.push_str(if is_cut { " ...\n" } else { "\n" });
     // Whoever closed standard error doesn't want to know.
     let _ = io::stderr().write_all(line.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! The loop between a node and its standard input and output: the only room with file descriptors.
 //!
 //! One thread. A turn of the loop takes the lines at hand, writes what the node says to them, and then reads more or
-//! sleeps until there is input, room for output, or the time for which the node wants to be woken.
+//! sleeps until there is input, space for output, or the time for which the node wants to be woken.
 //!
 //! - Many messages a read, one write a batch. While output waits no input is read and the node isn't woken, so nothing
 //!   grows: what it would say could not be heard.
@@ -93,7 +93,7 @@ impl<W: Workload> Loop<W> {
         loop {
             let now = self.start.elapsed();
             self.complaints.settle(now);
-            // Lines may be at hand as long as nobody has looked: those that came before the output was full.
+            // As long as none were taken there may be lines: those that came before the output was full.
             let mut has_lines = true;
             if self.node.output().is_empty() {
                 if self.node.deadline().is_some_and(|deadline| deadline <= now) {
@@ -186,8 +186,8 @@ impl<W: Workload> Loop<W> {
             match event.token() {
                 INPUT => self.input.set_ready(event.is_read_closed()),
                 _ => {
-                    let room = self.output.set_ready(self.poll.registry());
-                    room.map_err(broken("polling"))?;
+                    let space = self.output.set_ready(self.poll.registry());
+                    space.map_err(broken("polling"))?;
                 }
             }
         }

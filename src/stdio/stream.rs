@@ -99,7 +99,7 @@ impl Input {
 /// Standard output.
 pub(super) struct Output {
     sink: Sink,
-    /// There is room, as far as is known.
+    /// There is space, as far as is known.
     pub(super) is_ready: bool,
 }
 
@@ -134,7 +134,7 @@ impl Output {
         })
     }
 
-    /// There is room again: until the next time that there is none, nobody needs to say so.
+    /// There is space again. epoll need not tell of it until there is none.
     pub(super) fn set_ready(&mut self, registry: &Registry) -> io::Result<()> {
         self.is_ready = true;
         match &mut self.sink {
@@ -143,7 +143,7 @@ impl Output {
         }
     }
 
-    /// Writes what there is room for, perhaps nothing: then epoll tells under `token` when there is room.
+    /// Writes what there is space for, perhaps nothing: then epoll tells under `token` when there is space.
     pub(super) fn write(
         &mut self,
         bytes: &[u8],

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eddy::node::Node;
-use eddy::protocol::{LineError, LineReader, Message, MessageWriter, Sender, to_raw_value};
+use eddy::protocol::{LineError, LineReader, Message, MessageWriter, Sender, to_json};
 use eddy::workload::{Echo, GCounter, UniqueIds, g_counter::Options};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -183,7 +183,7 @@ proptest! {
             // Where even a general parser finds no message, half a surrogate pair or a number too large is in the way.
             if !value.is_null() {
                 prop_assert_eq!(&value["src"], &*unanswered.src);
-                let msg_id = to_raw_value(&unanswered.msg_id).to_string();
+                let msg_id = to_json(&unanswered.body.msg_id.expect("it can be answered"));
                 let msg_id: Value = serde_json::from_str(&msg_id).expect("JSON");
                 prop_assert_eq!(&value["body"]["msg_id"], &msg_id);
                 prop_assert!(value["body"]["in_reply_to"].is_null());
