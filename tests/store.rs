@@ -89,7 +89,9 @@ fn a_run_leaves_results_history_messages_logs_and_a_page() {
     }
     for node in ["n0", "n1"] {
         let log = read(&folder.join(format!("node-logs/{node}.log")));
-        assert!(log.starts_with("hello 1\nhello 2\n"), "{log}");
+        let texts: Vec<&str> = log.lines().map(|line| timed(line).1).collect();
+        let hello = |number| format!("{node}: hello {number}");
+        assert_eq!(texts[..2], [hello(1), hello(2)], "{log}");
     }
     let page = read(&folder.join("report.html"));
     assert!(page.starts_with("<!doctype html>"));
@@ -97,6 +99,94 @@ fn a_run_leaves_results_history_messages_logs_and_a_page() {
         !page.contains("http://") && !page.contains("https://"),
         "it is self-contained"
     );
+}
+
+/// A line of a log: its time in microseconds, if it is one of the run, and what happened.
+fn timed(line: &str) -> (Option<u64>, &str) {
+    let (time, text) = line.split_once(" s  ").expect("a time in seconds");
+    let micros = time.trim_start().replace('.', "").parse();
+    assert!(micros.is_ok() || time.starts_with("start+"), "{line}");
+    (micros.ok(), text)
+}
+
+#[test]
+fn the_log_has_all_that_happened_in_the_order_in_which_it_happened() {
+    let store = store("logged");
+    run(&store, "print('asked', count, file=sys.stderr, flush=True)");
+    let folder = store.join("latest");
+    let log = read(&folder.join("log.txt"));
+    let entries: Vec<(Option<u64>, &str)> = log.lines().map(timed).collect();
+    assert!(entries.is_sorted_by_key(|(micros, _)| *micros), "{log}");
+    for node in ["n0", "n1"] {
+        let joins = format!("{node} joins the network");
+        assert!(entries.contains(&(None, &*joins)), "{log}");
+        assert!(log.contains(&format!("{node}: asked 1\n")), "{log}");
+    }
+    assert!(entries.contains(&(Some(0), "all nodes are ready")), "{log}");
+    for (index, operation) in lines(&folder.join("history.jsonl")).iter().enumerate() {
+        let who = |arrow| {
+            let (client, node) = (&operation["client"], &operation["node"]);
+            format!(
+                "#{index} {} {arrow} {}: ",
+                client.as_str().expect("a name"),
+                node.as_str().expect("a name")
+            )
+        };
+        for (time, began) in [
+            ("invoked_us", who("→") + "echo {"),
+            ("completed_us", who("←") + "echo_ok {"),
+        ] {
+            let entry = entries.iter().find(|(_, text)| text.starts_with(&began));
+            let (micros, _) = entry.unwrap_or_else(|| panic!("no {began:?} in {log}"));
+            assert_eq!(*micros, operation[time].as_u64(), "{began}");
+        }
+    }
+    assert!(
+        !log.contains("recv #"),
+        "messages that nobody asked for: {log}"
+    );
+}
+
+#[test]
+fn messages_are_in_the_log_where_they_are_asked_for() {
+    let store = store("messages");
+    let node = program("messages.py", &echo_node("pass"));
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --rate 20 --time-limit 1 --nemesis kill --log-net-recv --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("eddy is built");
+    let log = read(&store.join("latest/log.txt"));
+    let is_message = |line: &&str| line.contains(" recv #") || line.contains(" lost: ");
+    let stored: Vec<&str> = log.lines().filter(is_message).collect();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let shown: Vec<&str> = said.lines().filter(is_message).collect();
+    assert_eq!(stored, shown);
+    assert!(
+        stored.iter().any(|line| line.contains("\"init_ok\"")),
+        "{log}"
+    );
+    assert!(log.contains(" s  fault begins: killed: n0\n"), "{log}");
+    assert!(log.contains(" s  fault ends: killed: n0\n"), "{log}");
+}
+
+#[test]
+fn nodes_that_do_not_get_ready_leave_the_log_of_what_they_did() {
+    let store = store("unready");
+    let node = program("unready.sh", "#!/bin/sh\necho 'no database' >&2\nexit 1\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("eddy is built");
+    assert_eq!(output.status.code(), Some(3));
+    let log = read(&store.join("latest/log.txt"));
+    let texts: Vec<&str> = log.lines().map(|line| timed(line).1).collect();
+    assert_eq!(texts, ["n0 joins the network", "n0: no database"]);
 }
 
 #[test]

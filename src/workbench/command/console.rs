@@ -7,27 +7,22 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::workbench::process::Audience;
-use crate::workbench::world::{MessageEvent, Observer, Progress};
+use crate::workbench::log::Sink;
+use crate::workbench::world::Progress;
 
-/// A progress line on the terminal, if stderr is one, and the logs that were asked for.
+/// A progress line on the terminal, if stderr is one, and the log on stderr.
 pub(super) struct Console {
     line: ProgressBar,
-    shows_stderr: bool,
     time_limit: Duration,
 }
 
 impl Console {
-    pub(super) fn new(shows_stderr: bool, time_limit: Duration) -> Self {
+    pub(super) fn new(time_limit: Duration) -> Self {
         // It hides itself where stderr is no terminal.
         let line = ProgressBar::new_spinner();
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Console {
-            line,
-            shows_stderr,
-            time_limit,
-        }
+        Console { line, time_limit }
     }
 
     /// Takes the progress line away.
@@ -36,7 +31,7 @@ impl Console {
     }
 }
 
-impl Audience for Console {
+impl Sink for Console {
     fn progress(&mut self, progress: &Progress<'_>) {
         if self.line.is_hidden() {
             return;
@@ -57,42 +52,9 @@ impl Audience for Console {
         self.line.tick();
     }
 
-    fn logged(&mut self, node: &str, line: &str) {
-        if self.shows_stderr {
-            self.line.suspend(|| say(format_args!("{node}: {line}")));
-        }
+    fn line(&mut self, line: &str, _: Option<&str>) {
+        self.line.suspend(|| say(format_args!("{line}")));
     }
-}
-
-/// Shows messages on stderr.
-pub(super) struct MessageLog {
-    pub(super) shows_sent: bool,
-    pub(super) shows_received: bool,
-}
-
-impl Observer for MessageLog {
-    fn sent(&mut self, message: &MessageEvent<'_>) {
-        if self.shows_sent {
-            show("send", message);
-        }
-    }
-
-    fn received(&mut self, message: &MessageEvent<'_>) {
-        if self.shows_received {
-            show("recv", message);
-        }
-    }
-}
-
-fn show(what: &str, message: &MessageEvent<'_>) {
-    say(format_args!(
-        "{:.3} {what} #{} {} → {} {}",
-        message.at.as_secs_f64(),
-        message.id,
-        message.src,
-        message.dest,
-        message.body
-    ));
 }
 
 /// Prints a line on stderr. Where nobody reads it any longer, as after `| head`, the run goes on.

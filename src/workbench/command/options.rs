@@ -15,6 +15,7 @@ use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::check::limits::{Limits, StableLatency};
 use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::log::Topics;
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
@@ -42,12 +43,12 @@ pub(super) struct TestOptions {
 #[derive(Args)]
 #[command(next_help_heading = "What is shown and kept")]
 pub(super) struct OutputOptions {
-    /// Show what nodes print on stderr.
+    /// Show what nodes print on stderr, with its time in the run.
     #[arg(long)]
     pub log_stderr: bool,
 
     /// The folder in which each run leaves what is known of it, in a folder of its own: the page report.html to look at,
-    /// results, history, messages, and what nodes logged.
+    /// results, history, messages, the log log.txt, and what nodes logged.
     #[arg(long, value_name = "DIR", default_value = "store")]
     pub store: PathBuf,
 
@@ -59,13 +60,25 @@ pub(super) struct OutputOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// Show messages as they are sent.
+    /// Show messages as they are sent, and write them to log.txt.
     #[arg(long)]
     pub log_net_send: bool,
 
-    /// Show messages as they arrive.
+    /// Show messages as they arrive or are lost, and write them to log.txt.
     #[arg(long)]
     pub log_net_recv: bool,
+}
+
+impl OutputOptions {
+    /// What is shown of a run.
+    pub(super) fn topics(&self) -> Topics {
+        Topics {
+            run: false,
+            stderr: self.log_stderr,
+            sent: self.log_net_send,
+            received: self.log_net_recv,
+        }
+    }
 }
 
 /// The flags of every run, whoever runs the nodes.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use super::console::{Console, MessageLog, harmless, say};
+use super::console::{Console, harmless, say};
 use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
@@ -11,6 +11,7 @@ use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
+use crate::workbench::log::{Log, Topics};
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
@@ -94,20 +95,20 @@ impl Task for Run<'_> {
         } = self;
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
-        let log = MessageLog {
-            shows_sent: options.output.log_net_send,
-            shows_received: options.output.log_net_recv,
+        let shown = options.output.topics();
+        let stored = Topics {
+            run: true,
+            stderr: true,
+            ..shown
         };
-        let mut store = new_store(options, W::NAME, &settings.nodes);
-        let (messages, logs) = store
+        let mut store = new_store(options, W::NAME, &settings.nodes, stored);
+        let mut console = Log::new(shown, Console::new(settings.time_limit));
+        let files = store
             .as_mut()
-            .map(|store| (&mut store.messages, &mut store.logs))
-            .unzip();
-        let mut console = Console::new(options.output.log_stderr, settings.time_limit);
-        let world = World::new(workload(settings), settings.clone(), (log, messages));
-        let mut audience = (&mut console, logs);
-        let record = process::run(world, &settings.nodes, &program, &mut audience);
-        console.clear();
+            .map(|store| (&mut store.messages, &mut store.log));
+        let world = World::new(workload(settings), settings.clone(), (&mut console, files));
+        let record = process::run(world, &settings.nodes, &program);
+        console.sink().clear();
         let record = record?;
         let repeat = repeat::command(args, settings.seed);
         let mut report = Report::new(&record, settings, options.run.demands(), repeat);
@@ -126,11 +127,16 @@ impl Task for Run<'_> {
 }
 
 /// The folder of the run, if there is to be one and can be one.
-fn new_store(options: &TestOptions, workload: &str, nodes: &[String]) -> Option<Store> {
+fn new_store(
+    options: &TestOptions,
+    workload: &str,
+    nodes: &[String],
+    topics: Topics,
+) -> Option<Store> {
     if options.output.no_store {
         return None;
     }
-    match Store::create(&options.output.store, workload, nodes) {
+    match Store::create(&options.output.store, workload, nodes, topics) {
         Ok(store) => Some(store),
         Err(error) => {
             say(format_args!(

@@ -149,8 +149,8 @@ impl Nemesis {
         }
     }
 
-    /// Takes the next step that is due by now, if there is one.
-    pub fn step(&mut self, now: Duration) -> Option<Step> {
+    /// Takes the next step that is due by now, if there is one, and returns it with the fault that begins or ends.
+    pub fn step(&mut self, now: Duration) -> Option<(Step, &FaultWindow)> {
         while self.next_at()? <= now {
             let track = self.tracks.iter_mut().min_by_key(|track| track.next_at)?;
             let pause = track
@@ -159,16 +159,17 @@ impl Nemesis {
             track.next_at = now + pause;
             if let Some(window) = track.open.take() {
                 self.windows[window].ended_at = Some(now);
-                return Some(Step::End(track.fault));
+                return Some((Step::End(track.fault), &self.windows[window]));
             }
             if let Some((damage, what)) = track.draw(&self.targets) {
-                track.open = Some(self.windows.len());
+                let window = self.windows.len();
+                track.open = Some(window);
                 self.windows.push(FaultWindow {
                     what,
                     began_at: now,
                     ended_at: None,
                 });
-                return Some(Step::Begin(track.fault, damage));
+                return Some((Step::Begin(track.fault, damage), &self.windows[window]));
             }
         }
         None

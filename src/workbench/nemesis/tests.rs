@@ -25,7 +25,7 @@ fn nemesis(faults: &[Fault]) -> Nemesis {
 fn steps(mut nemesis: Nemesis, count: usize) -> Vec<(Duration, Step)> {
     let step = |_| {
         let now = nemesis.next_at().expect("it never stops by itself");
-        (now, nemesis.step(now).expect("one is due"))
+        (now, nemesis.step(now).expect("one is due").0)
     };
     (0..count).map(step).collect()
 }

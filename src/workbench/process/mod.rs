@@ -17,7 +17,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::workload::Workload;
-use super::world::{NodeCommand, Observer, Progress, Record, StartError, World};
+use super::world::{NodeCommand, Observer, Record, StartError, World};
 use guard::Guard;
 use node::NodeProcess;
 
@@ -33,53 +33,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
-
-/// Receives the progress and the logs of a run.
-pub trait Audience {
-    /// Called ten times a second.
-    fn progress(&mut self, progress: &Progress<'_>);
-
-    /// Called for each line that a node prints on stderr.
-    fn logged(&mut self, node: &str, line: &str);
-}
-
-impl<A: Audience> Audience for &mut A {
-    fn progress(&mut self, progress: &Progress<'_>) {
-        (**self).progress(progress);
-    }
-
-    fn logged(&mut self, node: &str, line: &str) {
-        (**self).logged(node, line);
-    }
-}
-
-/// An audience that may be missing.
-impl<A: Audience> Audience for Option<A> {
-    fn progress(&mut self, progress: &Progress<'_>) {
-        if let Some(audience) = self {
-            audience.progress(progress);
-        }
-    }
-
-    fn logged(&mut self, node: &str, line: &str) {
-        if let Some(audience) = self {
-            audience.logged(node, line);
-        }
-    }
-}
-
-/// Two audiences.
-impl<A: Audience, B: Audience> Audience for (A, B) {
-    fn progress(&mut self, progress: &Progress<'_>) {
-        self.0.progress(progress);
-        self.1.progress(progress);
-    }
-
-    fn logged(&mut self, node: &str, line: &str) {
-        self.0.logged(node, line);
-        self.1.logged(node, line);
-    }
-}
 
 /// Why there is nothing to check.
 #[derive(Debug, Error)]
@@ -119,12 +72,11 @@ pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     names: &[String],
     program: &Program,
-    audience: &mut dyn Audience,
 ) -> Result<Record<W>, RunError> {
     let mut driver = Driver::start(world, names, program.clone())?;
-    driver.run(audience)?;
+    driver.run()?;
     let unfinished = driver.unfinished_lines();
-    driver.end_nodes(audience)?;
+    driver.end_nodes()?;
     let last_words = unfinished + &driver.last_words();
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
@@ -178,7 +130,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         })
     }
 
-    fn run(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+    fn run(&mut self) -> Result<(), RunError> {
         let mut events = Events::with_capacity(256);
         let mut progress_at = Duration::ZERO;
         loop {
@@ -193,13 +145,13 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 return Ok(());
             }
             if now >= progress_at {
-                audience.progress(&self.world.progress(now));
+                self.world.show_progress(now);
                 progress_at = now + PROGRESS_INTERVAL;
             }
             let deadline = self.world.next_deadline();
             let until = deadline.map_or(progress_at, |deadline| deadline.min(progress_at));
             self.wait(&mut events, until)?;
-            self.read(audience)?;
+            self.read()?;
             if self.is_interrupted {
                 self.world.interrupt(self.began.elapsed());
             }
@@ -266,10 +218,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     }
 
     /// Reads once from each node that has output, and takes note of those that have ended.
-    fn read(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+    fn read(&mut self) -> Result<(), RunError> {
         let now = self.began.elapsed();
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            node.read_stderr(audience)
+            node.read_stderr(|line| self.world.on_log_line(index, line, now))
                 .map_err(refused("read a node's stderr"))?;
             node.read_stdout(|line| match line {
                 Ok(line) => self.world.on_line(index, line, now),
@@ -288,7 +240,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     }
 
     /// Ends the input of all nodes, gives them [`GRACE`] to exit, and kills those that don't.
-    fn end_nodes(&mut self, audience: &mut dyn Audience) -> Result<(), RunError> {
+    fn end_nodes(&mut self) -> Result<(), RunError> {
         for node in &mut self.nodes {
             node.close_stdin();
         }
@@ -296,7 +248,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let until = self.began.elapsed() + GRACE;
         while self.began.elapsed() < until && self.nodes.iter().any(|node| !node.is_gone()) {
             self.wait(&mut events, until)?;
-            self.read(audience)?;
+            self.read()?;
         }
         for node in &mut self.nodes {
             node.kill();

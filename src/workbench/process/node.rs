@@ -10,7 +10,7 @@ use mio::unix::pipe::{Receiver, Sender};
 use mio::{Interest, Registry, Token};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::{Audience, GRACE, Program};
+use super::{GRACE, Program};
 use crate::protocol::{LineError, LineReader};
 use crate::workbench::world::shown;
 
@@ -196,10 +196,10 @@ impl NodeProcess {
     }
 
     /// Reads some of what the node has logged.
-    pub(super) fn read_stderr(&mut self, audience: &mut dyn Audience) -> io::Result<()> {
+    pub(super) fn read_stderr(&mut self, mut hear: impl FnMut(&str)) -> io::Result<()> {
         read(&mut self.stderr, |line| {
             let line = line.map_or_else(|error| format!("({error})"), String::from);
-            audience.logged(&self.name, &line);
+            hear(&line);
             if self.log.len() == LOG_LINES_MAX {
                 self.log.pop_front();
             }

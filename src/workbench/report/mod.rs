@@ -2,7 +2,6 @@
 
 mod figures;
 pub mod page;
-mod words;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -19,6 +18,7 @@ use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
 use super::network::Traffic;
+use super::words;
 use super::workload::Workload;
 use super::world::{Record, Settings};
 

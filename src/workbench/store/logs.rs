@@ -1,43 +1,55 @@
-//! `node-logs/`: what nodes print on stderr, a file a node.
+//! `log.txt`: the log of a run; and `node-logs/`: its lines that nodes printed on stderr, one file for each node.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::file::OutFile;
-use crate::workbench::process::Audience;
+use crate::workbench::log::Sink;
 use crate::workbench::world::Progress;
 
-/// How long the log of one node gets, at most, but for a line that says so.
+/// How long a log gets at most, but for a line that says so.
 const LOG_BYTES_MAX: u64 = 256 << 20;
 
 /// The last line of a log that is too long.
-const CUT_OFF: &str = "(eddy: this log has reached its limit of 256 MiB; what the node printed from here on is left out)";
+const CUT_OFF: &str =
+    "(eddy: this log has reached its limit of 256 MiB; what happened from here on is left out)";
 
-/// The logs of all nodes. A node that logs nothing has an empty one.
-pub struct NodeLogs {
-    files: BTreeMap<String, OutFile>,
+/// The log of a run and those of its nodes. A node that logs nothing has an empty one.
+pub struct LogFiles {
+    whole: OutFile,
+    of_nodes: BTreeMap<String, OutFile>,
 }
 
-impl NodeLogs {
-    /// An empty log in `folder` for each of these nodes.
+impl LogFiles {
+    /// Empty logs in the folder of a run with these nodes.
     pub(super) fn create(folder: &Path, nodes: &[String]) -> Result<Self, StoreError> {
         Self::limited(folder, nodes, LOG_BYTES_MAX)
     }
 
     fn limited(folder: &Path, nodes: &[String], bytes_max: u64) -> Result<Self, StoreError> {
-        let mut files = BTreeMap::new();
+        let log_folder = folder.join("node-logs");
+        fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
+        let mut of_nodes = BTreeMap::new();
         for (index, name) in nodes.iter().enumerate() {
-            let path = folder.join(file_name(index, name));
-            files.insert(name.clone(), OutFile::create(path, bytes_max)?);
+            let path = log_folder.join(file_name(index, name));
+            of_nodes.insert(name.clone(), OutFile::create(path, bytes_max)?);
         }
-        Ok(NodeLogs { files })
+        Ok(LogFiles {
+            whole: OutFile::create(folder.join("log.txt"), bytes_max)?,
+            of_nodes,
+        })
     }
 
     /// What of it is not on disk.
     pub(super) fn finish(&mut self) -> Vec<StoreError> {
-        let files = self.files.values_mut();
+        let files = self.files();
         files.filter_map(|file| file.finish().err()).collect()
+    }
+
+    fn files(&mut self) -> impl Iterator<Item = &mut OutFile> {
+        std::iter::once(&mut self.whole).chain(self.of_nodes.values_mut())
     }
 }
 
@@ -52,14 +64,10 @@ fn file_name(index: usize, name: &str) -> PathBuf {
     })
 }
 
-impl Audience for NodeLogs {
-    /// Now and then all of it goes to disk, so that a log can be followed.
-    fn progress(&mut self, _: &Progress<'_>) {
-        self.files.values_mut().for_each(OutFile::flush_buffer);
-    }
-
-    fn logged(&mut self, node: &str, line: &str) {
-        if let Some(file) = self.files.get_mut(node) {
+impl Sink for LogFiles {
+    fn line(&mut self, line: &str, node: Option<&str>) {
+        let of_node = node.and_then(|node| self.of_nodes.get_mut(node));
+        for file in [&mut self.whole].into_iter().chain(of_node) {
             let has_room = file.append(|out| {
                 out.extend_from_slice(line.as_bytes());
                 out.push(b'\n');
@@ -68,6 +76,11 @@ impl Audience for NodeLogs {
                 file.end_with(CUT_OFF);
             }
         }
+    }
+
+    /// Now and then all of it goes to disk, so that a log can be followed.
+    fn progress(&mut self, _: &Progress<'_>) {
+        self.files().for_each(OutFile::flush_buffer);
     }
 }
 
@@ -80,13 +93,15 @@ mod tests {
     fn a_log_that_is_cut_off_says_so_in_its_last_line_and_once() {
         let folder = folder("long_log");
         let names = [String::from("n0")];
-        let mut logs = NodeLogs::limited(&folder, &names, 20).expect("a new folder");
+        let mut logs = LogFiles::limited(&folder, &names, 20).expect("a new folder");
         for number in 0..100 {
-            logs.logged("n0", &format!("line {number}"));
+            logs.line(&format!("line {number}"), Some("n0"));
         }
         assert!(logs.finish().is_empty(), "room on the disk");
-        let log = std::fs::read_to_string(folder.join("n0.log")).expect("it is there");
-        assert_eq!(log, format!("line 0\nline 1\n{CUT_OFF}\n"));
+        for file in ["log.txt", "node-logs/n0.log"] {
+            let log = fs::read_to_string(folder.join(file)).expect("it is there");
+            assert_eq!(log, format!("line 0\nline 1\n{CUT_OFF}\n"), "{file}");
+        }
     }
 
     #[test]

@@ -194,13 +194,7 @@ impl Observer for Messages {
     }
 
     fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
-        let fate = match why {
-            Loss::Partition => "lost: partition",
-            Loss::Chance => "lost: chance",
-            Loss::NodeDown => "lost: node down",
-            Loss::RunOver => "lost: the run was over",
-        };
-        self.ended(message, fate);
+        self.ended(message, why.fate());
     }
 }
 

@@ -3,10 +3,12 @@
 //! - `results.json`: the verdict and the figures, as `--json` prints them.
 //! - `history.jsonl`: what clients asked and were told.
 //! - `messages.jsonl`: every message, and what became of it. Written as the run goes on.
-//! - `node-logs/`: what nodes print on stderr. Written as the run goes on.
+//! - `log.txt`: operations, faults, nodes that join, and what nodes print on stderr, in the order in which it happened.
+//!   Written as the run goes on.
+//! - `node-logs/`: the lines of each node in it. Written as the run goes on.
 //! - `report.html`: all of it to look at.
 //!
-//! Times in these files are microseconds (`_us`) since the nodes were ready; what happened before has a minus.
+//! Times in the files of JSON are microseconds (`_us`) since the nodes were ready; what happened before has a minus.
 //! Nothing that goes wrong here ends a run or changes its verdict.
 
 mod file;
@@ -29,12 +31,13 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::history::Operation;
+use super::log::{Log, Topics};
 use super::workload::Workload;
 use file::OutFile;
 use room::Room;
 
 pub use history::StoredOperation;
-pub use logs::NodeLogs;
+pub use logs::LogFiles;
 pub use messages::Messages;
 
 /// What was not stored, and why.
@@ -105,8 +108,8 @@ pub struct Store {
     folder: Folder,
     /// Watches messages.
     pub messages: Messages,
-    /// Listens to nodes.
-    pub logs: NodeLogs,
+    /// Writes the log.
+    pub log: Log<LogFiles>,
 }
 
 impl Folder {
@@ -167,18 +170,22 @@ impl Folder {
 }
 
 impl Store {
-    /// A new folder for a run of `workload` that starts now, in the folder `parent`, which is made if need be.
+    /// A new folder for a run of `workload` that starts now, in the folder `parent`, which is made if need be. Its log has
+    /// these topics.
     ///
     /// # Errors
     ///
     /// When there can be no such folder.
-    pub fn create(parent: &Path, workload: &str, nodes: &[String]) -> Result<Self, StoreError> {
+    pub fn create(
+        parent: &Path,
+        workload: &str,
+        nodes: &[String],
+        topics: Topics,
+    ) -> Result<Self, StoreError> {
         let folder = Folder::create(parent, workload)?;
-        let log_folder = folder.path.join("node-logs");
-        fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
         Ok(Store {
             messages: Messages::create(folder.path.join("messages.jsonl"))?,
-            logs: NodeLogs::create(&log_folder, nodes)?,
+            log: Log::new(topics, LogFiles::create(&folder.path, nodes)?),
             folder,
         })
     }
@@ -201,7 +208,7 @@ impl Store {
         page: impl FnOnce(&Messages, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreErrors> {
         let messages = self.messages.finish();
-        let logs = self.logs.finish();
+        let logs = self.log.sink().finish();
         let messages = messages.err().into_iter().chain(logs);
         let files = self
             .folder
@@ -278,8 +285,8 @@ mod tests {
     fn the_latest_run_is_found_in_both_places() {
         let parent = folder("latest");
         let nodes = [String::from("n0")];
-        let first = Store::create(&parent, "echo", &nodes).expect("a folder");
-        let second = Store::create(&parent, "echo", &nodes).expect("a folder");
+        let first = Store::create(&parent, "echo", &nodes, Topics::default()).expect("a folder");
+        let second = Store::create(&parent, "echo", &nodes, Topics::default()).expect("a folder");
         assert_ne!(first.path(), second.path());
         for latest in [parent.join("latest"), parent.join("echo/latest")] {
             let target = fs::canonicalize(latest).expect("it leads somewhere");
@@ -289,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_can_not_be_is_told_in_one_line() {
-        let error = Store::create(Path::new("/dev/null"), "echo", &[])
+        let error = Store::create(Path::new("/dev/null"), "echo", &[], Topics::default())
             .err()
             .expect("no folder");
         let said = error.to_string();

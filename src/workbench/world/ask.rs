@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::phase::Phase;
-use super::{Observer, World};
+use super::{Event, Observer, World};
 use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::words;
 use crate::workbench::workload::{FollowUp, Turn, Workload};
 
 impl<W: Workload, O: Observer> World<W, O> {
@@ -23,6 +24,13 @@ impl<W: Workload, O: Observer> World<W, O> {
         let operation = self.history.len();
         let msg_id = self.clients.ask(client, operation, now);
         let node = self.clients.node(client);
+        let began = Event::OperationBegan {
+            index: operation,
+            client: self.joined(client),
+            node: &self.directory.nodes()[node],
+            request: &|| words::call::<W>(&call),
+        };
+        self.observer.happened(now, &began);
         self.send_request(client, node, &call, msg_id, now);
         let invoked_at = self.since_start(now);
         self.history.push(Operation {
@@ -40,14 +48,21 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub(super) fn complete(
         &mut self,
         client: usize,
-        operation: usize,
+        index: usize,
         outcome: Outcome<W::Answer>,
         now: Duration,
     ) {
         let completed_at = self.since_start(now);
-        let operation = &mut self.history[operation];
+        let operation = &mut self.history[index];
         operation.completed_at = completed_at;
         operation.outcome = outcome;
+        let ended = Event::OperationEnded {
+            index,
+            client: operation.client,
+            node: &self.directory.nodes()[operation.node.index()],
+            outcome: &|| words::outcome::<W>(operation),
+        };
+        self.observer.happened(now, &ended);
         if matches!(operation.outcome, Outcome::Indeterminate(_)) {
             self.clients.replace(client);
             self.directory.add_client();

@@ -41,7 +41,7 @@ use phase::Phase;
 use violations::ProtocolViolations;
 
 pub use node_states::NodeCommand;
-pub use observer::{Loss, MessageEvent, Observer};
+pub use observer::{Event, Loss, MessageEvent, Observer};
 pub use start_error::StartError;
 pub(super) use violations::shown;
 
@@ -80,7 +80,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// A run. `O` observes every message.
+/// A run. `O` observes it.
 pub struct World<W: Workload, O = ()> {
     workload: W,
     settings: Settings,
@@ -141,6 +141,17 @@ pub struct Progress<'a> {
     pub operation_count: usize,
     /// The present faults, in words.
     pub faults: Vec<&'a str>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(phase: &Phase, elapsed: Duration, operation_count: usize, nemesis: &'a Nemesis) -> Self {
+        Progress {
+            phase: phase.name(),
+            elapsed,
+            operation_count,
+            faults: nemesis.under_way().map(|window| &*window.what).collect(),
+        }
+    }
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
@@ -205,16 +216,21 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// The progress of the run.
     pub fn progress(&self, now: Duration) -> Progress<'_> {
-        Progress {
-            phase: self.phase.name(),
-            elapsed: now.saturating_sub(self.started_at),
-            operation_count: self.history.len(),
-            faults: self
-                .nemesis
-                .under_way()
-                .map(|window| &*window.what)
-                .collect(),
-        }
+        let elapsed = now.saturating_sub(self.started_at);
+        Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis)
+    }
+
+    /// Shows the observer the progress of the run.
+    pub fn show_progress(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.started_at);
+        let progress = Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis);
+        self.observer.progress(&progress);
+    }
+
+    /// A node has printed a line on stderr.
+    pub fn on_log_line(&mut self, node: usize, line: &str, now: Duration) {
+        let node = &*self.directory.nodes()[node];
+        self.observer.happened(now, &Event::Logged { node, line });
     }
 
     /// Ends the run and returns its record.

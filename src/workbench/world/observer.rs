@@ -1,8 +1,10 @@
-//! Observers of the messages of a run.
+//! Observers of a run.
 
 use std::time::Duration;
 
-/// Sees every message, to log or draw it.
+use super::Progress;
+
+/// Sees every message and everything else that happens, to log or draw it. All times are the driver's.
 pub trait Observer {
     /// Called when all nodes are ready, with the driver's time, from which the history counts.
     fn began(&mut self, _: Duration) {}
@@ -15,6 +17,12 @@ pub trait Observer {
 
     /// Called when it is known that a message will not arrive.
     fn lost(&mut self, _: &MessageEvent<'_>, _: Loss) {}
+
+    /// Called when anything else happens, with the time.
+    fn happened(&mut self, _: Duration, _: &Event<'_>) {}
+
+    /// Called from time to time while a run goes on in real time.
+    fn progress(&mut self, _: &Progress<'_>) {}
 }
 
 /// No observer.
@@ -37,6 +45,46 @@ pub struct MessageEvent<'a> {
     pub body: &'a str,
 }
 
+/// What happens in a run, other than a message.
+#[derive(Clone, Copy)]
+pub enum Event<'a> {
+    /// This node joins the network, for the first time or after it was killed.
+    Joined(&'a str),
+    /// An operation begins.
+    OperationBegan {
+        /// Its index in the history.
+        index: usize,
+        /// The number in the client's name.
+        client: usize,
+        /// The name of the node that receives the request.
+        node: &'a str,
+        /// Writes the request in words.
+        request: &'a dyn Fn() -> String,
+    },
+    /// An operation ends.
+    OperationEnded {
+        /// Its index in the history.
+        index: usize,
+        /// The number in the client's name.
+        client: usize,
+        /// The name of the node that received the request.
+        node: &'a str,
+        /// Writes the outcome in words.
+        outcome: &'a dyn Fn() -> String,
+    },
+    /// A fault begins, described in words.
+    FaultBegan(&'a str),
+    /// A fault ends, described in words.
+    FaultEnded(&'a str),
+    /// A node has printed a line on stderr.
+    Logged {
+        /// The node's name.
+        node: &'a str,
+        /// The line.
+        line: &'a str,
+    },
+}
+
 /// Why a message will not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
@@ -48,6 +96,18 @@ pub enum Loss {
     NodeDown,
     /// The run ended before it was due.
     RunOver,
+}
+
+impl Loss {
+    /// What became of the message, in words.
+    pub fn fate(self) -> &'static str {
+        match self {
+            Loss::Partition => "lost: partition",
+            Loss::Chance => "lost: chance",
+            Loss::NodeDown => "lost: node down",
+            Loss::RunOver => "lost: the run was over",
+        }
+    }
 }
 
 impl<O: Observer> Observer for &mut O {
@@ -65,6 +125,14 @@ impl<O: Observer> Observer for &mut O {
 
     fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         (**self).lost(message, why);
+    }
+
+    fn happened(&mut self, at: Duration, event: &Event<'_>) {
+        (**self).happened(at, event);
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        (**self).progress(progress);
     }
 }
 
@@ -93,6 +161,18 @@ impl<O: Observer> Observer for Option<O> {
             observer.lost(message, why);
         }
     }
+
+    fn happened(&mut self, at: Duration, event: &Event<'_>) {
+        if let Some(observer) = self {
+            observer.happened(at, event);
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        if let Some(observer) = self {
+            observer.progress(progress);
+        }
+    }
 }
 
 /// Two observers.
@@ -115,5 +195,15 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
     fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
         self.0.lost(message, why);
         self.1.lost(message, why);
+    }
+
+    fn happened(&mut self, at: Duration, event: &Event<'_>) {
+        self.0.happened(at, event);
+        self.1.happened(at, event);
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        self.0.progress(progress);
+        self.1.progress(progress);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start_error::StartError;
 use super::violations::ProtocolViolation;
-use super::{Observer, UNREAD_BYTES_MAX, World};
+use super::{Event, Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
@@ -218,6 +218,9 @@ impl<W: Workload, O: Observer> World<W, O> {
                 return false;
             }
             Phase::Draining if self.clients.are_idle() => {
+                for fault in self.nemesis.under_way() {
+                    self.observer.happened(now, &Event::FaultEnded(&fault.what));
+                }
                 for step in self.nemesis.end(now - self.started_at) {
                     self.apply(step, now);
                 }
@@ -288,7 +291,12 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn take_nemesis_step(&mut self, now: Duration) {
-        while let Some(step) = self.nemesis.step(now - self.started_at) {
+        while let Some((step, fault)) = self.nemesis.step(now - self.started_at) {
+            let event = match step {
+                Step::Begin(..) => Event::FaultBegan(&fault.what),
+                Step::End(_) => Event::FaultEnded(&fault.what),
+            };
+            self.observer.happened(now, &event);
             self.apply(step, now);
         }
     }

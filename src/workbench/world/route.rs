@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use super::{Loss, MessageEvent, Observer, UNREAD_BYTES_MAX, World};
+use super::{Event, Loss, MessageEvent, Observer, UNREAD_BYTES_MAX, World};
 use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
@@ -45,6 +45,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub(super) fn send_init(&mut self, node: usize, msg_id: i64, now: Duration) {
         let mut body = Vec::new();
         let nodes = self.directory.nodes();
+        self.observer.happened(now, &Event::Joined(&nodes[node]));
         BodyWriter::new(&mut body, "init")
             .field("node_id", nodes[node].as_str())
             .field("node_ids", NameList(nodes))

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::super::words;
 use super::Names;
 use crate::workbench::store::Messages;
+use crate::workbench::words;
 
 /// So many messages are on the page, at most.
 const MESSAGES_MAX: usize = 100_000;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::super::words;
 use super::Names;
 use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::words;
 use crate::workbench::workload::Workload;
 
 /// About so many operations are on the page, at most.

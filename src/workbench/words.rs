@@ -18,7 +18,7 @@ const CHARS_MAX: usize = 160;
 const NEIGHBOURS: usize = 3;
 
 /// What was asked: `add {"delta":3}`.
-pub(super) fn call<W: Workload>(call: &W::Call) -> String {
+pub fn call<W: Workload>(call: &W::Call) -> String {
     let mut body = Vec::new();
     let writer = BodyWriter::new(&mut body, W::request_kind(call));
     drop(W::write_request(call, writer));
@@ -26,7 +26,7 @@ pub(super) fn call<W: Workload>(call: &W::Call) -> String {
 }
 
 /// What came of it: `read_ok {"value":7}`.
-pub(super) fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String {
+pub fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String {
     match &operation.outcome {
         Outcome::Ok(answer) => {
             let mut json = Beginning(Vec::new());
@@ -40,7 +40,7 @@ pub(super) fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) ->
 }
 
 /// What came of it, with a set shown around where an element is or would be: `read_ok {"value":[… 6, 8 …]}`.
-pub(super) fn outcome_around<W: Workload>(
+pub fn outcome_around<W: Workload>(
     operation: &Operation<W::Call, W::Answer>,
     element: u64,
 ) -> String {
@@ -96,7 +96,7 @@ fn split_kind(body: &[u8]) -> (Cow<'_, str>, &[u8]) {
 }
 
 /// A figure for a person: a fraction with the digits that matter, and each member of an object by its name.
-pub(super) fn figure(value: &Value) -> String {
+pub fn figure(value: &Value) -> String {
     match value {
         Value::Object(members) => {
             let members = members.iter();
@@ -113,7 +113,7 @@ pub(super) fn figure(value: &Value) -> String {
 }
 
 /// The beginning of a text, and a sign if there is more.
-pub(super) fn clipped(text: &[u8]) -> String {
+pub fn clipped(text: &[u8]) -> String {
     // A character is up to four bytes.
     let text = &text[..text.len().min(4 * (CHARS_MAX + 1))];
     let text = String::from_utf8_lossy(text);

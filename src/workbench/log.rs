@@ -1,0 +1,311 @@
+//! The log of a run: one line for each thing that happens, in the order in which things happen.
+//!
+//! ```text
+//! start+0.000000 s  n1 joins the network
+//!       0.000000 s  all nodes are ready
+//!       0.012345 s  #0 c6 → n1: add {"delta":3}
+//!       0.012345 s  recv #8 c6 → n1 {"type":"add","delta":3,"msg_id":1}
+//!       0.013011 s  n1: a line that n1 has printed on stderr
+//!       0.013402 s  #0 c6 ← n1: add_ok
+//!       5.200000 s  fault begins: partition: n1 cut off
+//! ```
+//!
+//! Times are seconds since all nodes were ready. Until then they are seconds since the first node was started.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::world::{Event, Loss, MessageEvent, Observer, Progress};
+
+/// Which lines a log has.
+#[derive(Clone, Copy, Default)]
+pub struct Topics {
+    /// Operations, faults, and nodes that join the network.
+    pub run: bool,
+    /// What nodes print on stderr.
+    pub stderr: bool,
+    /// Messages, when they are sent.
+    pub sent: bool,
+    /// Messages, when they arrive or are lost.
+    pub received: bool,
+}
+
+/// Where the lines of a log go.
+pub trait Sink {
+    /// Takes a line. `node` is the name of the node that printed it, if one did.
+    fn line(&mut self, line: &str, node: Option<&str>);
+
+    /// Called from time to time while a run goes on in real time.
+    fn progress(&mut self, _: &Progress<'_>) {}
+}
+
+/// Writes what it observes to a sink.
+pub struct Log<S> {
+    topics: Topics,
+    sink: S,
+    /// When all nodes were ready, by the driver's time.
+    began_at: Option<Duration>,
+    /// The line that is being written; kept to save allocations.
+    line: String,
+}
+
+impl<S: Sink> Log<S> {
+    /// A log of these topics.
+    pub fn new(topics: Topics, sink: S) -> Self {
+        Log {
+            topics,
+            sink,
+            began_at: None,
+            line: String::new(),
+        }
+    }
+
+    /// Where the lines go.
+    pub fn sink(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
+    /// Ends the log.
+    pub fn into_sink(self) -> S {
+        self.sink
+    }
+
+    fn write(&mut self, at: Duration, node: Option<&str>, what: fmt::Arguments<'_>) {
+        self.line.clear();
+        write!(self.line, "{:>16}  {what}", time(self.began_at, at))
+            .expect("memory takes every line, and no value fails to be shown");
+        self.sink.line(&self.line, node);
+    }
+
+    fn write_message(&mut self, what: &str, message: &MessageEvent<'_>) {
+        let MessageEvent {
+            at,
+            id,
+            sent_at,
+            src,
+            dest,
+            body,
+        } = *message;
+        let sent = match sent_at == at {
+            true => String::new(),
+            false => format!("  (sent at {})", time(self.began_at, sent_at)),
+        };
+        self.write(
+            at,
+            None,
+            format_args!("{what} #{id} {src} → {dest} {body}{sent}"),
+        );
+    }
+}
+
+/// A time in words, in whole microseconds as in the other files of a run.
+fn time(began_at: Option<Duration>, at: Duration) -> String {
+    let (name, time) = match began_at.and_then(|began_at| at.checked_sub(began_at)) {
+        Some(since) => ("", since),
+        None => ("start+", at),
+    };
+    let micros = time.as_micros();
+    format!("{name}{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
+}
+
+impl<S: Sink> Observer for Log<S> {
+    fn began(&mut self, at: Duration) {
+        self.began_at = Some(at);
+        if self.topics.run {
+            self.write(at, None, format_args!("all nodes are ready"));
+        }
+    }
+
+    fn sent(&mut self, message: &MessageEvent<'_>) {
+        if self.topics.sent {
+            self.write_message("send", message);
+        }
+    }
+
+    fn received(&mut self, message: &MessageEvent<'_>) {
+        if self.topics.received {
+            self.write_message("recv", message);
+        }
+    }
+
+    fn lost(&mut self, message: &MessageEvent<'_>, why: Loss) {
+        if self.topics.received {
+            self.write_message(why.fate(), message);
+        }
+    }
+
+    fn happened(&mut self, at: Duration, event: &Event<'_>) {
+        let is_wanted = match event {
+            Event::Logged { .. } => self.topics.stderr,
+            _ => self.topics.run,
+        };
+        if !is_wanted {
+            return;
+        }
+        match *event {
+            Event::Joined(node) => self.write(at, None, format_args!("{node} joins the network")),
+            Event::OperationBegan {
+                index,
+                client,
+                node,
+                request,
+            } => {
+                let request = request();
+                self.write(
+                    at,
+                    None,
+                    format_args!("#{index} c{client} → {node}: {request}"),
+                );
+            }
+            Event::OperationEnded {
+                index,
+                client,
+                node,
+                outcome,
+            } => {
+                // The text of an error may have several lines.
+                let outcome = outcome().replace('\n', " ");
+                self.write(
+                    at,
+                    None,
+                    format_args!("#{index} c{client} ← {node}: {outcome}"),
+                );
+            }
+            Event::FaultBegan(what) => self.write(at, None, format_args!("fault begins: {what}")),
+            Event::FaultEnded(what) => self.write(at, None, format_args!("fault ends: {what}")),
+            Event::Logged { node, line } => {
+                self.write(at, Some(node), format_args!("{node}: {line}"));
+            }
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        self.sink.progress(progress);
+    }
+}
+
+/// The last lines of a log, kept in memory.
+#[derive(Default)]
+pub struct LastLines {
+    lines: VecDeque<String>,
+    omitted_count: usize,
+}
+
+impl LastLines {
+    /// How many lines are kept.
+    const MAX: usize = 120;
+}
+
+impl Sink for LastLines {
+    fn line(&mut self, line: &str, _: Option<&str>) {
+        if self.lines.len() == LastLines::MAX {
+            self.lines.pop_front();
+            self.omitted_count += 1;
+        }
+        self.lines.push_back(String::from(line));
+    }
+}
+
+impl fmt::Display for LastLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.omitted_count > 0 {
+            writeln!(f, "({} earlier lines are left out)", self.omitted_count)?;
+        }
+        for line in &self.lines {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a log of these topics holds, as a text, of a node that joins, gets a message, prints a line and answers.
+    fn log(topics: Topics) -> String {
+        let ms = Duration::from_millis;
+        let mut log = Log::new(topics, LastLines::default());
+        log.happened(ms(5), &Event::Joined("n0"));
+        log.began(ms(10));
+        log.happened(ms(12), &Event::FaultBegan("killed: n0"));
+        let began = Event::OperationBegan {
+            index: 3,
+            client: 2,
+            node: "n0",
+            request: &|| String::from("read"),
+        };
+        log.happened(ms(1_010), &began);
+        let message = MessageEvent {
+            at: ms(1_010),
+            id: 7,
+            sent_at: ms(1_010),
+            src: "c2",
+            dest: "n0",
+            body: "{}",
+        };
+        log.sent(&message);
+        let later = MessageEvent {
+            at: ms(1_015),
+            ..message
+        };
+        log.received(&later);
+        log.lost(&later, Loss::NodeDown);
+        let (node, line) = ("n0", "asked");
+        log.happened(ms(1_016), &Event::Logged { node, line });
+        let ended = Event::OperationEnded {
+            index: 3,
+            client: 2,
+            node: "n0",
+            outcome: &|| String::from("failed, not\nnow"),
+        };
+        log.happened(ms(1_020), &ended);
+        log.happened(ms(2_000), &Event::FaultEnded("killed: n0"));
+        log.into_sink().to_string()
+    }
+
+    #[test]
+    fn each_line_has_its_time_in_the_run_and_what_happened() {
+        let all = Topics {
+            run: true,
+            stderr: true,
+            sent: true,
+            received: true,
+        };
+        assert_eq!(
+            log(all),
+            "start+0.005000 s  n0 joins the network
+      0.000000 s  all nodes are ready
+      0.002000 s  fault begins: killed: n0
+      1.000000 s  #3 c2 → n0: read
+      1.000000 s  send #7 c2 → n0 {}
+      1.005000 s  recv #7 c2 → n0 {}  (sent at 1.000000 s)
+      1.005000 s  lost: node down #7 c2 → n0 {}  (sent at 1.000000 s)
+      1.006000 s  n0: asked
+      1.010000 s  #3 c2 ← n0: failed, not now
+      1.990000 s  fault ends: killed: n0\n"
+        );
+    }
+
+    #[test]
+    fn a_topic_that_is_not_wanted_is_left_out() {
+        let stderr = Topics {
+            stderr: true,
+            ..Topics::default()
+        };
+        assert_eq!(log(stderr), "      1.006000 s  n0: asked\n");
+        assert_eq!(log(Topics::default()), "");
+    }
+
+    #[test]
+    fn a_long_log_is_kept_by_its_end_and_says_so() {
+        let mut lines = LastLines::default();
+        for number in 0..LastLines::MAX + 2 {
+            lines.line(&number.to_string(), None);
+        }
+        let shown = lines.to_string();
+        assert!(shown.starts_with("(2 earlier lines are left out)\n2\n3\n"));
+        assert!(shown.ends_with("\n121\n"));
+    }
+}
