@@ -28,6 +28,7 @@ pub mod unique_ids;
 
 use std::cmp::Reverse;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 pub use set::Elements;
@@ -41,6 +42,17 @@ pub enum Validity {
     Unknown,
     /// Something is wrong.
     Invalid,
+}
+
+/// As in Maelstrom's results: true, false, or "unknown".
+impl Serialize for Validity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Validity::Valid => serializer.serialize_bool(true),
+            Validity::Invalid => serializer.serialize_bool(false),
+            Validity::Unknown => serializer.serialize_str("unknown"),
+        }
+    }
 }
 
 /// What a finding says of a history.

@@ -178,7 +178,7 @@ pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandE
             let outcome = Outcome { challenge, report };
             let mut out = io::stdout().lock();
             last = report.validity();
-            if options.output.json {
+            if options.output.keep.json {
                 let json = serde_json::to_string(&outcome).map_err(io::Error::from)?;
                 return writeln!(out, "{json}");
             }

@@ -6,6 +6,7 @@ mod check;
 mod console;
 mod error;
 mod help;
+mod keep;
 mod load;
 mod matrix;
 mod options;

@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, StringValueParser};
 
 use super::help::{self, EXIT_STATUS};
+use super::keep::KeepOptions;
 use super::load::LoadOptions;
 use super::values::{Trimmed, milliseconds, not_negative, positive, seconds, some_seconds};
 use super::workloads::WorkloadName;
@@ -47,18 +48,8 @@ pub(super) struct OutputOptions {
     #[arg(long)]
     pub log_stderr: bool,
 
-    /// The folder in which each run leaves what is known of it, in a folder of its own: the page report.html to look at,
-    /// results, history, messages, the log log.txt, and what nodes logged.
-    #[arg(long, value_name = "DIR", default_value = "store")]
-    pub store: PathBuf,
-
-    /// Leave nothing on disk.
-    #[arg(long)]
-    pub no_store: bool,
-
-    /// Print the result as one JSON object.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub keep: KeepOptions,
 
     /// Show messages as they are sent, and write them to log.txt.
     #[arg(long)]

@@ -1,12 +1,16 @@
 //! `eddy sim`.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
+use super::console::say;
 use super::error::CommandError;
+use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
 use super::values::positive;
@@ -14,14 +18,16 @@ use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
-use crate::workbench::report::{Figures, Report};
-use crate::workbench::sim::{Start, Story, campaign, run, shrink};
+use crate::workbench::log::{LastLines, Log, Topics};
+use crate::workbench::report::page::Page;
+use crate::workbench::report::{Figures, Quantiles, Report};
+use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
 const EXAMPLES: &str = "\
 Examples:
-  One run, checked and told:
+  One run, checked and stored; the same seed leaves the same files, to the byte:
     eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --nemesis partition
   A thousand, in which the store's messages are lost, doubled and late and nodes die:
     eddy sim -w g-counter --node-count 3 --rate 100 --time-limit 20 --seeds 1000 --latency 10 \\
@@ -38,12 +44,16 @@ const UNKNOWN_SHOWN_MAX: usize = 3;
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{}", super::EXIT_STATUS))]
 pub(super) struct SimOptions {
-    /// How many seeds to run, from --seed up, or from 1 if there is none.
+    /// How many seeds to run, from --seed up, or from 1 if there is none. Of more than one, only the smallest run found that
+    /// still fails is stored, if one is invalid.
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub seeds: usize,
 
     #[command(flatten)]
     pub run: RunOptions,
+
+    #[command(flatten, next_help_heading = "What is shown and kept")]
+    pub keep: KeepOptions,
 }
 
 /// Simulates, prints what came of it and gives the worst verdict.
@@ -52,6 +62,42 @@ pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
 }
 
 /// What many runs have shown.
+#[derive(Serialize)]
+struct Campaign {
+    valid: Validity,
+    runs: usize,
+    /// How many runs were invalid.
+    invalid: usize,
+    /// How many runs could not be decided.
+    unknown: usize,
+    operations: Counts,
+    operations_per_s: f64,
+    latency_ms: Option<Quantiles>,
+    messages_per_operation: f64,
+    server_messages_per_operation: f64,
+    /// Runs that were not valid, the invalid ones first, each kind by seed.
+    shown: Vec<NotValid>,
+    /// The smallest run found that still fails.
+    smallest: Option<Report>,
+    /// What happened in it.
+    #[serde(skip)]
+    smallest_log: String,
+    #[serde(skip)]
+    took_s: f64,
+}
+
+/// A run that was not valid.
+#[derive(Serialize)]
+struct NotValid {
+    seed: u64,
+    valid: Validity,
+    /// The first thing that was wrong or undecided.
+    what: String,
+    /// The command that does it again.
+    repeat: String,
+}
+
+/// What the runs of a campaign add up to.
 struct Tally {
     validity: Validity,
     figures: Figures,
@@ -85,70 +131,101 @@ fn simulate<W: Workload>(
         .settings(options.run.seed.unwrap_or(1))
         .map_err(CommandError::Options)?;
     if options.seeds == 1 {
-        return simulate_one(workload, start, settings, &options.run);
+        let (report, log) = simulate_one(workload, start, settings, options)?;
+        if !options.keep.json && report.validity() == Validity::Invalid {
+            writeln!(io::stdout(), "{log}")?;
+        }
+        options.keep.print(&report)?;
+        return Ok(report.validity());
     }
     let began = Instant::now();
-    let tally = campaign(workload, start, &settings, options);
-    let took_s = began.elapsed().as_secs_f64();
-    let mut out = io::stdout().lock();
     let Tally {
         validity,
         mut figures,
         failing,
         unknown,
-    } = tally;
-    let (count, failing_count) = (options.seeds, failing.len());
-    writeln!(
-        out,
-        "{count} runs: invalid {failing_count}, unknown {}; {:.0} runs a second",
-        unknown.len(),
-        count as f64 / took_s
-    )?;
-    tell_figures(&mut figures, &mut out)?;
+    } = campaign(workload, start, &settings, options);
+    let took_s = began.elapsed().as_secs_f64();
+    let not_valid = |valid, (seed, what): &(u64, String)| NotValid {
+        seed: *seed,
+        valid,
+        what: what.clone(),
+        repeat: repeat::simulation::<W>(&with_seed(&settings, *seed), &options.run),
+    };
     let failing_shown = failing.iter().take(FAILING_SHOWN_MAX);
     let unknown_shown = unknown.iter().take(UNKNOWN_SHOWN_MAX);
-    for (seed, what) in failing_shown.chain(unknown_shown) {
-        let what = what.lines().next().unwrap_or_default();
-        writeln!(out, "\n  seed {seed}: {what}")?;
-        let settings = with_seed(&settings, *seed);
-        writeln!(
-            out,
-            "  again    {}",
-            repeat::simulation::<W>(&settings, &options.run)
-        )?;
-    }
-    if let Some((seed, _)) = failing.first() {
-        tell_smallest(
-            workload,
-            start,
-            with_seed(&settings, *seed),
-            options,
-            &mut out,
-        )?;
-    }
+    let shown = failing_shown
+        .map(|run| not_valid(Validity::Invalid, run))
+        .chain(unknown_shown.map(|run| not_valid(Validity::Unknown, run)));
+    let smallest = match failing.first() {
+        Some((seed, _)) => smallest(workload, start, with_seed(&settings, *seed), options)?,
+        None => None,
+    };
+    let (smallest, smallest_log) = smallest.unzip();
+    let [messages_per_operation, server_messages_per_operation] = figures.messages_an_operation();
+    options.keep.print(&Campaign {
+        valid: validity,
+        runs: options.seeds,
+        invalid: failing.len(),
+        unknown: unknown.len(),
+        operations: figures.counts(),
+        operations_per_s: figures.per_second(),
+        latency_ms: figures.latency_ms(),
+        messages_per_operation,
+        server_messages_per_operation,
+        shown: shown.collect(),
+        smallest,
+        smallest_log: smallest_log.unwrap_or_default(),
+        took_s,
+    })?;
     Ok(validity)
 }
 
-fn tell_figures(figures: &mut Figures, out: &mut impl Write) -> io::Result<()> {
-    let Counts {
-        ok,
-        failed,
-        indeterminate,
-    } = figures.counts();
-    writeln!(
-        out,
-        "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}; {:.1} a second",
-        figures.counts().total(),
-        figures.per_second()
-    )?;
-    if let Some(quantiles) = figures.latency_ms() {
-        writeln!(out, "latency     {quantiles}")?;
+impl fmt::Display for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} runs: invalid {}, unknown {}; {:.0} runs a second",
+            self.runs,
+            self.invalid,
+            self.unknown,
+            self.runs as f64 / self.took_s
+        )?;
+        let Counts {
+            ok,
+            failed,
+            indeterminate,
+        } = self.operations;
+        writeln!(
+            f,
+            "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}; {:.1} a second",
+            self.operations.total(),
+            self.operations_per_s
+        )?;
+        if let Some(quantiles) = self.latency_ms {
+            writeln!(f, "latency     {quantiles}")?;
+        }
+        write!(
+            f,
+            "messages    {:.2} an operation; between servers {:.2} an operation",
+            self.messages_per_operation, self.server_messages_per_operation
+        )?;
+        for NotValid {
+            seed, what, repeat, ..
+        } in &self.shown
+        {
+            let what = what.lines().next().unwrap_or_default();
+            write!(f, "\n\n  seed {seed}: {what}\n  again    {repeat}")?;
+        }
+        if let Some(report) = &self.smallest {
+            write!(
+                f,
+                "\n\nThe smallest run found that still fails:\n\n{}\n{report}",
+                self.smallest_log
+            )?;
+        }
+        Ok(())
     }
-    let [all, servers] = figures.messages_an_operation();
-    writeln!(
-        out,
-        "messages    {all:.2} an operation; between servers {servers:.2} an operation"
-    )
 }
 
 fn with_seed(settings: &Settings, seed: u64) -> Settings {
@@ -158,27 +235,42 @@ fn with_seed(settings: &Settings, seed: u64) -> Settings {
     }
 }
 
+/// Simulates one run, stores it, and returns the report and the end of the log with all messages.
 fn simulate_one<W: Workload>(
     workload: &impl Fn(&Settings) -> W,
     start: &Start,
     settings: Settings,
-    options: &RunOptions,
-) -> Result<Validity, CommandError> {
-    let (record, story) = run(
-        workload(&settings),
-        settings.clone(),
-        start,
-        Story::default(),
-    )?;
-    let story = story.with_faults(&record.fault_windows);
-    let repeat = repeat::simulation::<W>(&settings, options);
-    let report = Report::new(&record, &settings, options.demands(), repeat);
-    let mut out = io::stdout().lock();
-    if report.validity() == Validity::Invalid {
-        writeln!(out, "{story}")?;
+    options: &SimOptions,
+) -> Result<(Report, String), CommandError> {
+    let SimOptions {
+        run: flags, keep, ..
+    } = options;
+    let mut store = keep.new_store(W::NAME, &settings.nodes, Topics::default());
+    let files = store
+        .as_mut()
+        .map(|store| (&mut store.messages, &mut store.log));
+    let told = Topics {
+        run: true,
+        received: true,
+        ..Topics::default()
+    };
+    let log = Log::new(told, LastLines::default());
+    let (record, (log, _)) = run(workload(&settings), settings.clone(), start, (log, files))?;
+    let repeat = repeat::simulation::<W>(&settings, flags);
+    let mut report = Report::new(&record, &settings, flags.demands(), repeat);
+    if let Some(store) = store {
+        let folder = store.path().to_path_buf();
+        // Without the folder's path, the same seed leaves the same bytes.
+        let stored =
+            store.finish::<W>(&report, &record.history, report.nodes(), |messages, out| {
+                Page::new(&record, &report, Some(messages))?.write(out)
+            });
+        if let Err(error) = stored {
+            say(format_args!("eddy: not all of the run is stored: {error}"));
+        }
+        report.set_store(&folder);
     }
-    writeln!(out, "{report}")?;
-    Ok(report.validity())
+    Ok((report, log.into_sink().to_string()))
 }
 
 fn campaign<W: Workload>(
@@ -260,14 +352,13 @@ fn verdict<W: Workload>(
     }
 }
 
-/// Shrinks a failing run and tells what is left of it.
-fn tell_smallest<W: Workload>(
+/// Shrinks a failing run, stores what is left of it, and returns its report and log.
+fn smallest<W: Workload>(
     workload: &impl Fn(&Settings) -> W,
     start: &Start,
     failing: Settings,
     options: &SimOptions,
-    out: &mut impl Write,
-) -> Result<(), CommandError> {
+) -> Result<Option<(Report, String)>, CommandError> {
     let demands = options.run.demands();
     // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
     let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {
@@ -286,7 +377,7 @@ fn tell_smallest<W: Workload>(
         }
     };
     if !fails(&failing) {
-        return Ok(());
+        return Ok(None);
     }
     let spinner = spinner();
     let smallest = shrink::shrink(failing, |settings| {
@@ -294,18 +385,5 @@ fn tell_smallest<W: Workload>(
         fails(settings)
     });
     spinner.finish_and_clear();
-    let repeat = repeat::simulation::<W>(&smallest, &options.run);
-    let (record, story) = run(
-        workload(&smallest),
-        smallest.clone(),
-        start,
-        Story::default(),
-    )?;
-    let story = story.with_faults(&record.fault_windows);
-    let report = Report::new(&record, &smallest, demands, repeat);
-    writeln!(
-        out,
-        "\nThe smallest run found that still fails:\n\n{story}\n{report}"
-    )?;
-    Ok(())
+    simulate_one(workload, start, smallest, options).map(Some)
 }

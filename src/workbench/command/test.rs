@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use super::console::{Console, harmless, say};
+use super::console::{Console, say};
 use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
@@ -11,12 +11,11 @@ use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
-use crate::workbench::log::{Log, Topics};
+use crate::workbench::log::Log;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
 use crate::workbench::sim::Start;
-use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, World};
 
@@ -25,16 +24,12 @@ use crate::workbench::world::{Settings, World};
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     let mut last = Validity::Valid;
     each_run(options, args, |run, report| {
-        let mut out = io::stdout().lock();
         last = report.validity();
-        if options.output.json {
-            let json = serde_json::to_string(report).map_err(io::Error::from)?;
-            return writeln!(out, "{json}");
+        let keep = &options.output.keep;
+        if options.test_count > 1 && !keep.json {
+            writeln!(io::stdout(), "run {} of {}", run + 1, options.test_count)?;
         }
-        if options.test_count > 1 {
-            writeln!(out, "run {} of {}", run + 1, options.test_count)?;
-        }
-        writeln!(out, "{}", harmless(&report.to_string()))
+        keep.print(report)
     })?;
     Ok(last)
 }
@@ -96,12 +91,8 @@ impl Task for Run<'_> {
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
         let shown = options.output.topics();
-        let stored = Topics {
-            run: true,
-            stderr: true,
-            ..shown
-        };
-        let mut store = new_store(options, W::NAME, &settings.nodes, stored);
+        let keep = &options.output.keep;
+        let mut store = keep.new_store(W::NAME, &settings.nodes, shown);
         let mut console = Log::new(shown, Console::new(settings.time_limit));
         let files = store
             .as_mut()
@@ -123,27 +114,5 @@ impl Task for Run<'_> {
             }
         }
         Ok((report, record.is_interrupted))
-    }
-}
-
-/// The folder of the run, if there is to be one and can be one.
-fn new_store(
-    options: &TestOptions,
-    workload: &str,
-    nodes: &[String],
-    topics: Topics,
-) -> Option<Store> {
-    if options.output.no_store {
-        return None;
-    }
-    match Store::create(&options.output.store, workload, nodes, topics) {
-        Ok(store) => Some(store),
-        Err(error) => {
-            say(format_args!(
-                "eddy: this run will not be stored: {error}. Choose another folder with --store, or none with \
-                 --no-store"
-            ));
-            None
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::audit::{Counts, Demands, never_succeeded, nothing_asked};
@@ -27,7 +27,6 @@ pub use figures::Figures;
 /// The verdict on a run or on a history from elsewhere, and its figures.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    #[serde(serialize_with = "as_upstream")]
     valid: Validity,
     workload: &'static str,
     /// The file that the history was read from; `None` for a run.
@@ -58,7 +57,6 @@ pub struct Report {
 
 #[derive(Debug, Serialize)]
 struct ReportedFinding {
-    #[serde(serialize_with = "as_upstream")]
     valid: Validity,
     what: String,
     /// The operations that show it, each in words.
@@ -107,15 +105,6 @@ pub struct HistoryFile<'a> {
     pub nodes: Vec<String>,
     /// The line of the file on which each operation begins, counted from 1.
     pub lines: Vec<usize>,
-}
-
-/// As in Maelstrom's results: true, false, or "unknown".
-fn as_upstream<S: Serializer>(validity: &Validity, serializer: S) -> Result<S::Ok, S::Error> {
-    match validity {
-        Validity::Valid => serializer.serialize_bool(true),
-        Validity::Invalid => serializer.serialize_bool(false),
-        Validity::Unknown => serializer.serialize_str("unknown"),
-    }
 }
 
 impl Report {

@@ -8,13 +8,12 @@
 //! - [`run`]: one run. A [`Start`] makes its nodes.
 //! - [`matrix`]: which guarantee each level of the counter keeps on each store.
 //! - [`campaign`]: many seeds, on all cores.
-//! - [`shrink`](shrink::shrink) makes a failing run small, and a [`Story`] lists its messages.
+//! - [`shrink`](shrink::shrink) makes a failing run small.
 
 pub mod campaign;
 mod machine;
 pub mod matrix;
 pub mod shrink;
-mod story;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +26,6 @@ use super::world::{NodeCommand, Observer, Record, Settings, StartError, World};
 use rand::RngCore;
 
 pub use machine::{Machine, Start, start};
-pub use story::Story;
 
 /// How many rounds of messages there may be at one instant: with messages that have no latency they could go on for ever.
 const ROUNDS_AT_ONCE_MAX: u32 = 1_000_000;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
@@ -28,17 +29,24 @@ fn settings(seed: u64) -> Settings {
 
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
-    let story = |seed| {
+    let told = |seed| {
         let start = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
-        let (record, story) = run(
-            GCounter::default(),
-            settings(seed),
-            &start,
-            Story::default(),
+        let log = Log::new(
+            Topics {
+                run: true,
+                received: true,
+                ..Topics::default()
+            },
+            LastLines::default(),
+        );
+        let (record, log) = run(GCounter::default(), settings(seed), &start, log).expect("a run");
+        format!(
+            "{:?}{:?}{}",
+            record.history,
+            record.fault_windows,
+            log.into_sink()
         )
-        .expect("a run");
-        format!("{:?}{:?}{story}", record.history, record.fault_windows)
     };
-    assert_eq!(story(1), story(1));
-    assert_ne!(story(1), story(2));
+    assert_eq!(told(1), told(1));
+    assert_ne!(told(1), told(2));
 }

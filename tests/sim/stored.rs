@@ -1,0 +1,135 @@
+//! What `eddy sim` leaves on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Faults of every kind, so that whatever could differ has happened.
+const RUN: &str = "-w g-counter --node-count 3 --concurrency 2n --rate 50 --time-limit 5 --latency 10 --latency-dist \
+                   exponential --nemesis partition,kill,loss,ghost --nemesis-interval 1 --nemesis-services";
+
+/// A level that the store does not keep: some seed fails.
+const FAILING: &str = "-w g-counter --node-count 2 --rate 50 --time-limit 5 --seeds 10 --seq-kv lazy \
+                       --consistency-models linearizable -- --consistency sequential";
+
+/// An empty place for runs.
+fn store(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+fn sim(store: &Path, flags: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["sim", "--store"])
+        .arg(store)
+        .args(flags.split_whitespace())
+        .output()
+        .expect("eddy is built")
+}
+
+/// The files of a folder and of those in it, by name.
+fn files(folder: &Path, files_of: &mut BTreeMap<PathBuf, String>, root: &Path) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, files_of, root);
+        } else {
+            let name = path.strip_prefix(root).expect("it is in there");
+            let text = fs::read_to_string(&path).expect("text");
+            files_of.insert(name.to_path_buf(), text);
+        }
+    }
+}
+
+/// The files of the latest run in a store.
+fn latest(store: &Path) -> BTreeMap<PathBuf, String> {
+    let folder = fs::canonicalize(store.join("latest")).expect("a link to the run");
+    let mut of_run = BTreeMap::new();
+    files(&folder, &mut of_run, &folder);
+    of_run
+}
+
+#[test]
+fn the_same_seed_leaves_the_same_files_to_the_byte_wherever_they_are() {
+    let stores = [store("sim-one"), store("sim-elsewhere/two")];
+    let runs = stores.each_ref().map(|store| {
+        sim(store, &format!("{RUN} --seed 7"));
+        latest(store)
+    });
+    let names: Vec<_> = runs[0]
+        .keys()
+        .map(|name| name.display().to_string())
+        .collect();
+    let expected = [
+        "history.jsonl",
+        "log.txt",
+        "messages.jsonl",
+        "node-logs/n0.log",
+        "node-logs/n1.log",
+        "node-logs/n2.log",
+        "report.html",
+        "results.json",
+    ];
+    assert_eq!(names, expected);
+    for (name, text) in &runs[0] {
+        assert!(runs[1][name] == *text, "{} differs", name.display());
+    }
+    sim(&stores[1], &format!("{RUN} --seed 8"));
+    let other = latest(&stores[1]);
+    for name in ["history.jsonl", "log.txt", "messages.jsonl", "results.json"] {
+        assert!(other[Path::new(name)] != runs[0][Path::new(name)], "{name}");
+    }
+}
+
+#[test]
+fn a_campaign_that_fails_leaves_the_page_of_the_smallest_run_and_names_its_folder() {
+    let store = store("sim-campaign");
+    let output = sim(&store, FAILING);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let (_, smallest) = said
+        .split_once("The smallest run found that still fails:")
+        .expect("a small run");
+    let (_, folder) = smallest.split_once("stored in   ").expect("a folder");
+    let folder = Path::new(folder.lines().next().expect("a line"));
+    assert!(folder.join("report.html").is_file(), "{said}");
+    let runs = fs::read_dir(store.join("g-counter")).expect("a folder");
+    assert_eq!(runs.count(), 2, "one run, and the link to it");
+}
+
+#[test]
+fn a_campaign_is_one_json_object_if_that_is_asked_for() {
+    let output = sim(&store("sim-json"), &format!("--json {FAILING}"));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(json["valid"], false);
+    assert_eq!(json["runs"], 10);
+    let shown = json["shown"].as_array().expect("a list");
+    assert!(
+        !shown.is_empty() && json["invalid"].as_u64() > Some(0),
+        "{json}"
+    );
+    let repeat = shown[0]["repeat"].as_str().expect("a command");
+    assert!(repeat.ends_with("-- --consistency sequential"), "{repeat}");
+    assert_eq!(json["smallest"]["valid"], false);
+    assert!(json["smallest"]["store"].is_string(), "{json}");
+}
+
+#[test]
+fn one_run_is_one_json_object_if_that_is_asked_for_and_campaigns_that_hold_leave_nothing() {
+    let store = store("sim-one-json");
+    let output = sim(&store, &format!("--json {RUN} --seed 7"));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let results: Value =
+        serde_json::from_str(&latest(&store)[Path::new("results.json")]).expect("JSON");
+    assert_eq!(json["operations"], results["operations"]);
+    assert_eq!(json["seed"], 7);
+
+    let campaign = self::store("sim-right");
+    let output = sim(&campaign, "-w echo --node-count 1 --time-limit 1 --seeds 3");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!campaign.exists());
+}
