@@ -22,7 +22,7 @@ pub struct Demands {
 }
 
 /// The number of operations by outcome.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Operations that took effect.
     pub ok: usize,

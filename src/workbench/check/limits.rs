@@ -1,9 +1,10 @@
 //! Whether a run kept to limits on its messages and on how long values took to reach every node.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Finding, Verdict};
@@ -63,12 +64,12 @@ impl fmt::Display for StableLatency {
 }
 
 /// What was measured, beside its limit.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Measure {
     /// What it is, for a person.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its unit, for a person.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// What it was; `None` if the run shows none.
     pub measured: Option<f64>,
     /// What it may be at most.
@@ -114,10 +115,10 @@ impl Limits {
     pub fn measure(&self, messages_per_op: f64, facts: &Map<String, Value>) -> Vec<Measure> {
         let latency_ms = |quantile| facts.get("stable_latencies_ms")?.get(quantile)?.as_f64();
         let StableLatency { median_ms, max_ms } = self.stable_latency_max.unwrap_or_default();
-        let measure = |name, unit, measured, limit: Option<f64>| {
+        let measure = |name: &'static str, unit: &'static str, measured, limit: Option<f64>| {
             limit.map(|limit| Measure {
-                name,
-                unit,
+                name: name.into(),
+                unit: unit.into(),
                 measured,
                 limit,
             })

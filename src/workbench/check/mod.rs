@@ -27,8 +27,10 @@ pub mod txn;
 pub mod unique_ids;
 
 use std::cmp::Reverse;
+use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 pub use set::Elements;
@@ -52,6 +54,30 @@ impl Serialize for Validity {
             Validity::Invalid => serializer.serialize_bool(false),
             Validity::Unknown => serializer.serialize_str("unknown"),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Validity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(true) => Ok(Validity::Valid),
+            Value::Bool(false) => Ok(Validity::Invalid),
+            Value::String(text) if text == "unknown" => Ok(Validity::Unknown),
+            other => Err(D::Error::custom(format!(
+                "a verdict is true, false or \"unknown\", not {other}"
+            ))),
+        }
+    }
+}
+
+/// In one word.
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Validity::Valid => "valid",
+            Validity::Invalid => "invalid",
+            Validity::Unknown => "unknown",
+        })
     }
 }
 

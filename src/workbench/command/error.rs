@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::workbench::import::ImportError;
 use crate::workbench::process::RunError;
+use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
 /// Why a command has no verdict.
@@ -20,6 +21,12 @@ pub(super) enum CommandError {
     Read { path: PathBuf, reason: io::Error },
     #[error("{} is a folder without history.jsonl or history.edn. Name the file of the history", .0.display())]
     NoHistory(PathBuf),
+    #[error("there is no folder {}: nothing has been stored there. Name the folder of the runs with --store", .0.display())]
+    NoStore(PathBuf),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Removal(#[from] StoreErrors),
     #[error("{}{}{reason}", path.display(), match reason { ImportError::At { .. } => ":", _ => ": " })]
     Import { path: PathBuf, reason: ImportError },
     #[error("interrupted; all nodes have been ended{0}")]

@@ -11,6 +11,7 @@ mod load;
 mod matrix;
 mod options;
 mod repeat;
+mod runs;
 mod sim;
 mod test;
 mod unsupported;
@@ -32,6 +33,7 @@ use console::say;
 use help::EXIT_STATUS;
 use matrix::MatrixOptions;
 use options::TestOptions;
+use runs::RunsOptions;
 use sim::SimOptions;
 
 /// What the command ends with when there is nothing to check. Upstream and the checkers have the codes below it.
@@ -55,6 +57,8 @@ enum Command {
     Sim(Box<SimOptions>),
     /// Checks a history that was made elsewhere: by Jepsen, Maelstrom, or any program that writes its JSON.
     Check(CheckOptions),
+    /// Lists the runs in the store, and removes old ones.
+    Runs(RunsOptions),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),
     /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
@@ -89,6 +93,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Challenge(options) => challenge::challenge(&options),
         Command::Sim(options) => sim::sim(&options),
         Command::Check(options) => check::check(&options, &args),
+        Command::Runs(options) => runs::list(&options),
         Command::Matrix(options) => matrix::matrix(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());

@@ -3,12 +3,13 @@
 mod figures;
 pub mod page;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::{Counts, Demands, never_succeeded, nothing_asked};
@@ -25,10 +26,10 @@ use super::world::{Record, Settings};
 pub use figures::Figures;
 
 /// The verdict on a run or on a history from elsewhere, and its figures.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     valid: Validity,
-    workload: &'static str,
+    workload: Cow<'static, str>,
     /// The file that the history was read from; `None` for a run.
     history: Option<PathBuf>,
     nodes: Vec<String>,
@@ -42,7 +43,7 @@ pub struct Report {
     /// What Maelstrom lets pass.
     warnings: Vec<ReportedFinding>,
     operations: Counts,
-    operations_by_type: BTreeMap<&'static str, Counts>,
+    operations_by_type: BTreeMap<Cow<'static, str>, Counts>,
     latency_ms: Option<Quantiles>,
     /// `None` for a history from elsewhere.
     messages: Option<Messages>,
@@ -55,7 +56,7 @@ pub struct Report {
     store: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct ReportedFinding {
     valid: Validity,
     what: String,
@@ -66,7 +67,7 @@ struct ReportedFinding {
 }
 
 /// How long operations that succeeded took.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Quantiles {
     /// So long or less took half of them, in milliseconds like the others.
     pub p50: f64,
@@ -78,7 +79,7 @@ pub struct Quantiles {
     pub max: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Messages {
     all: u64,
     all_received: u64,
@@ -90,7 +91,7 @@ struct Messages {
     servers_per_operation: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct ReportedFault {
     what: String,
     began_s: f64,
@@ -193,7 +194,7 @@ impl Report {
         };
         Report {
             valid,
-            workload: W::NAME,
+            workload: W::NAME.into(),
             history: None,
             nodes: Vec::new(),
             clients: 0,
@@ -202,7 +203,10 @@ impl Report {
             findings: reported(findings),
             warnings: reported(warnings),
             operations,
-            operations_by_type: by_kind,
+            operations_by_type: by_kind
+                .into_iter()
+                .map(|(kind, counts)| (kind.into(), counts))
+                .collect(),
             latency_ms: Quantiles::of(&mut figures::latencies(history)),
             messages: Some(messages),
             limits: limited,
@@ -219,6 +223,25 @@ impl Report {
             .all_findings()
             .find(|finding| finding.valid == self.valid);
         worst.map_or_else(String::new, |finding| finding.what.clone())
+    }
+
+    /// Reads the report in a file that [`Serialize`] has written.
+    ///
+    /// # Errors
+    ///
+    /// When the file is not one, or is one of another version.
+    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    /// What clients asked for.
+    pub fn workload(&self) -> &str {
+        &self.workload
+    }
+
+    /// The seed of a run.
+    pub fn seed(&self) -> Option<u64> {
+        self.seed
     }
 
     /// Says where all that is known of the run is kept.

@@ -16,6 +16,7 @@ mod history;
 mod logs;
 mod messages;
 mod room;
+mod runs;
 #[cfg(test)]
 mod testing;
 
@@ -39,6 +40,7 @@ use room::Room;
 pub use history::StoredOperation;
 pub use logs::LogFiles;
 pub use messages::Messages;
+pub use runs::{Removal, StoredRun, remove_old_runs, runs};
 
 /// What was not stored, and why.
 #[derive(Debug, Error)]
