@@ -1,4 +1,4 @@
-//! What `eddy runs` tells of a store, on nodes that are a few lines of Python each.
+//! What `eddy runs` and `eddy show` tell of a store, on nodes that are a few lines of Python each.
 #![cfg(feature = "workbench")]
 
 mod program;
@@ -123,4 +123,73 @@ fn a_store_that_is_not_there_is_told_in_one_line() {
     assert!(!missing.exists());
     let said = complaint("runs", Path::new("/dev/null"));
     assert!(said.contains("can't read /dev/null"), "{said}");
+}
+
+#[test]
+fn the_latest_run_is_told_again_as_it_was_told_first_with_its_exit_status() {
+    let store = store("show");
+    let list = said("runs", &store);
+    let name = list.lines().last().and_then(|line| line.split(' ').next());
+    let name = name.expect("the name of the latest run");
+    let again = fs::read_to_string(store.join("latest/results.json")).expect("results");
+    let results: serde_json::Value = serde_json::from_str(&again).expect("JSON");
+    let latest = eddy("show", &store);
+    assert_eq!(latest.status.code(), Some(1));
+    let latest = String::from_utf8_lossy(&latest.stdout).into_owned();
+    assert!(latest.starts_with("INVALID: "), "{latest}");
+    let evidence = results["findings"][0]["operations"][0].as_str();
+    assert!(latest.contains(evidence.expect("an operation")), "{latest}");
+    let named = eddy(&format!("show {name}"), &store);
+    assert_eq!(String::from_utf8_lossy(&named.stdout), latest);
+}
+
+#[test]
+fn an_operation_is_told_with_its_messages_and_what_its_node_printed_meanwhile() {
+    let store = store("operation");
+    let output = eddy("show --operation 3", &store);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let history = fs::read_to_string(store.join("latest/history.jsonl")).expect("a history");
+    let line = history.lines().nth(3).expect("an operation");
+    let operation: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let (client, node) = (&operation["client"], &operation["node"]);
+    let [client, node] = [client, node].map(|name| name.as_str().expect("a name"));
+    assert!(
+        said.starts_with(&format!("#3 {client} → {node}, from ")),
+        "{said}"
+    );
+    let (_, messages) = said
+        .split_once("Messages that it caused")
+        .expect("messages");
+    let (messages, printed) = messages.split_once("printed meanwhile:").expect("a log");
+    for arrow in [format!("{client} → {node} "), format!("{node} → {client} ")] {
+        assert_eq!(messages.matches(&arrow).count(), 1, "{said}");
+    }
+    let printed: Vec<&str> = printed.trim().lines().collect();
+    assert_eq!(printed.len(), 1, "{said}");
+    assert!(
+        printed[0].contains(&format!(" s  {node}: asked ")),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_can_not_be_shown_is_told_in_one_line() {
+    let store = store("unshown");
+    let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
+    for (command, store, expected) in [
+        ("show", &missing, "there is no folder"),
+        ("show echo/nothing", &store, "there is no run echo/nothing"),
+        (
+            "show --operation 1000",
+            &store,
+            "there is no operation 1000",
+        ),
+        ("show echo", &store, "no results.json"),
+    ] {
+        let said = complaint(command, store);
+        assert!(said.contains(expected), "{command}: {said}");
+    }
+    fs::remove_file(store.join("latest/log.txt")).expect("a file");
+    let said = complaint("show --operation 0", &store);
+    assert!(said.contains("log.txt can't be read"), "{said}");
 }

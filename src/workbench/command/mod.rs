@@ -12,6 +12,7 @@ mod matrix;
 mod options;
 mod repeat;
 mod runs;
+mod show;
 mod sim;
 mod test;
 mod unsupported;
@@ -34,6 +35,7 @@ use help::EXIT_STATUS;
 use matrix::MatrixOptions;
 use options::TestOptions;
 use runs::RunsOptions;
+use show::ShowOptions;
 use sim::SimOptions;
 
 /// What the command ends with when there is nothing to check. Upstream and the checkers have the codes below it.
@@ -59,6 +61,8 @@ enum Command {
     Check(CheckOptions),
     /// Lists the runs in the store, and removes old ones.
     Runs(RunsOptions),
+    /// Tells the findings of a stored run again, or all about one of its operations.
+    Show(ShowOptions),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),
     /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
@@ -94,6 +98,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sim(options) => sim::sim(&options),
         Command::Check(options) => check::check(&options, &args),
         Command::Runs(options) => runs::list(&options),
+        Command::Show(options) => show::show(&options),
         Command::Matrix(options) => matrix::matrix(&options),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "eddy", &mut io::stdout());

@@ -11,6 +11,7 @@
 //! Times in the files of JSON are microseconds (`_us`) since the nodes were ready; what happened before has a minus.
 //! Nothing that goes wrong here ends a run or changes its verdict.
 
+mod causes;
 mod file;
 mod history;
 mod logs;
@@ -37,6 +38,7 @@ use super::workload::Workload;
 use file::OutFile;
 use room::Room;
 
+pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::LogFiles;
 pub use messages::Messages;

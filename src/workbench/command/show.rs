@@ -1,0 +1,193 @@
+//! `eddy show`.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::console::harmless;
+use super::error::CommandError;
+use super::runs;
+use crate::workbench::check::Validity;
+use crate::workbench::report::Report;
+use crate::workbench::store::{ClientRequest, caused_by};
+
+/// The flags of `eddy show`.
+#[derive(Args)]
+#[command(after_help = super::EXIT_STATUS)]
+pub(super) struct ShowOptions {
+    /// The run: its name, as eddy runs prints it, or its folder. The latest if none is given.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+
+    /// Show the operation with this number, all messages that it caused, and what its nodes printed meanwhile.
+    #[arg(long, value_name = "N")]
+    operation: Option<usize>,
+
+    /// The folder in which runs were stored.
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    store: PathBuf,
+}
+
+/// Tells the evidence of a run again, and returns its verdict.
+pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
+    let folder = folder(options)?;
+    let report = runs::report(&folder);
+    let mut report =
+        report.map_err(|why| CommandError::Options(format!("{}: {why}", folder.display())))?;
+    report.set_store(&folder);
+    let text = match options.operation {
+        None => report.to_string(),
+        Some(index) => operation(&folder, &report, index)?,
+    };
+    writeln!(io::stdout(), "{}", harmless(&text))?;
+    Ok(report.validity())
+}
+
+/// The folder of the run.
+fn folder(options: &ShowOptions) -> Result<PathBuf, CommandError> {
+    let Some(name) = &options.run else {
+        let latest = runs::found(&options.store)?.pop();
+        let none = || {
+            let store = options.store.display();
+            CommandError::Options(format!("there is no run in {store}"))
+        };
+        return Ok(latest.ok_or_else(none)?.path().to_path_buf());
+    };
+    let places = [options.store.join(name), PathBuf::from(name)];
+    let found = places.into_iter().find(|place| place.is_dir());
+    found.ok_or_else(|| {
+        CommandError::Options(format!(
+            "there is no run {name}, neither in {} nor as a folder. eddy runs lists the runs of a store",
+            options.store.display()
+        ))
+    })
+}
+
+/// A line of `history.jsonl`.
+#[derive(Deserialize)]
+struct Line<'a> {
+    client: String,
+    node: String,
+    #[serde(borrow)]
+    request: &'a RawValue,
+    invoked_us: i64,
+    completed_us: i64,
+    outcome: String,
+    #[serde(borrow)]
+    answer: Option<&'a RawValue>,
+    why: Option<String>,
+}
+
+/// An operation, the messages that it caused, and what the nodes that took part printed meanwhile.
+fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, CommandError> {
+    #[derive(Deserialize)]
+    struct Request {
+        msg_id: i64,
+    }
+    let path = folder.join("history.jsonl");
+    let unreadable = |reason| CommandError::Read {
+        path: path.clone(),
+        reason,
+    };
+    let file = File::open(&path).map_err(unreadable)?;
+    let line = BufReader::new(file).lines().nth(index);
+    let line = line.transpose().map_err(unreadable)?.ok_or_else(|| {
+        CommandError::Options(format!(
+            "there is no operation {index}: the operations of this run are 0 to {}",
+            report.operation_count().saturating_sub(1)
+        ))
+    })?;
+    let operation = serde_json::from_str::<Line<'_>>(&line).map_err(io::Error::from);
+    let operation = operation.map_err(unreadable)?;
+    let request = serde_json::from_str::<Request>(operation.request.get());
+    let Request { msg_id } = request.map_err(io::Error::from).map_err(unreadable)?;
+    let time_us = operation.invoked_us..=operation.completed_us;
+    let outcome = operation
+        .answer
+        .map(RawValue::get)
+        .or(operation.why.as_deref());
+    let mut text = format!(
+        "#{index} {} → {}, from {} to {}\n  {}\n  {}: {}\n",
+        operation.client,
+        operation.node,
+        seconds(operation.invoked_us),
+        seconds(operation.completed_us),
+        operation.request,
+        operation.outcome,
+        outcome.unwrap_or_default()
+    );
+    let request = ClientRequest {
+        client: &operation.client,
+        node: &operation.node,
+        msg_id,
+        time_us: time_us.clone(),
+    };
+    let messages = caused_by(folder, report.nodes(), &request);
+    let messages = messages.map_err(|reason| CommandError::Read {
+        path: folder.join("messages.jsonl"),
+        reason,
+    })?;
+    text.push_str("\nMessages that it caused, and others that its nodes sent meanwhile:\n");
+    let mut nodes = BTreeSet::from([&*operation.node]);
+    for message in &messages {
+        nodes.insert(&message.src);
+        nodes.insert(&message.dest);
+        text.push_str(&format!(
+            "{:>16}  {} → {} {}  ({} at {})\n",
+            seconds(message.sent_us),
+            message.src,
+            message.dest,
+            message.body,
+            message.fate,
+            seconds(message.ended_us)
+        ));
+    }
+    nodes.retain(|name| report.nodes().iter().any(|node| node == name));
+    let names: Vec<&str> = nodes.iter().copied().collect();
+    text.push_str(&format!("\nWhat {} printed meanwhile:\n", names.join(", ")));
+    let path = folder.join("log.txt");
+    let printed = printed(&path, &names, &time_us);
+    text.push_str(&printed.map_err(|reason| CommandError::Read { path, reason })?);
+    Ok(text)
+}
+
+/// The lines of a log that these nodes printed in this time.
+fn printed(
+    log: &Path,
+    nodes: &[&str],
+    time_us: &std::ops::RangeInclusive<i64>,
+) -> io::Result<String> {
+    let mut lines = String::new();
+    for line in BufReader::new(File::open(log)?).lines() {
+        let line = line?;
+        let Some((time, text)) = line.split_once(" s  ") else {
+            continue;
+        };
+        let is_then = time
+            .trim_start()
+            .replace('.', "")
+            .parse()
+            .is_ok_and(|micros| time_us.contains(&micros));
+        let is_of_node = |node: &&str| {
+            let rest = text.strip_prefix(*node);
+            rest.is_some_and(|rest| rest.starts_with(": "))
+        };
+        if is_then && nodes.iter().any(is_of_node) {
+            lines.push_str(&line);
+            lines.push('\n');
+        }
+    }
+    if lines.is_empty() {
+        lines.push_str("(nothing)\n");
+    }
+    Ok(lines)
+}
+
+fn seconds(micros: i64) -> String {
+    format!("{:.6} s", micros as f64 / 1e6)
+}

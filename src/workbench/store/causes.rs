@@ -1,0 +1,191 @@
+//! The messages that an operation caused, found again in `messages.jsonl`.
+//!
+//! Ids tell for certain which message is the request and which is a reply to a request. What a node asks of others between
+//! a request and its reply may be for that request or for another that the node works on at the same time: the protocol
+//! does not say for which. All of it is taken.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// How many messages are taken at most.
+const CAUSED_MAX: usize = 2000;
+
+/// A message in `messages.jsonl`, or a copy of one.
+pub struct StoredMessage {
+    id: u64,
+    /// When it was sent, in microseconds since the start of the run.
+    pub sent_us: i64,
+    /// When it arrived or was lost, in microseconds since the start of the run.
+    pub ended_us: i64,
+    /// What became of it, in words.
+    pub fate: String,
+    /// Who sent it.
+    pub src: String,
+    /// Who was to receive it.
+    pub dest: String,
+    /// Its body.
+    pub body: String,
+    msg_id: Option<String>,
+    in_reply_to: Option<String>,
+}
+
+impl StoredMessage {
+    /// Reads a line. `None` if it is no message, such as a last line that was cut off.
+    fn read(line: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            id: u64,
+            sent_us: i64,
+            ended_us: i64,
+            #[serde(borrow)]
+            fate: Cow<'a, str>,
+            #[serde(borrow)]
+            src: Cow<'a, str>,
+            #[serde(borrow)]
+            dest: Cow<'a, str>,
+            #[serde(borrow)]
+            body: &'a RawValue,
+        }
+        #[derive(Deserialize)]
+        struct Ids<'a> {
+            #[serde(borrow)]
+            msg_id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            in_reply_to: Option<&'a RawValue>,
+        }
+        let line: Line<'_> = serde_json::from_str(line).ok()?;
+        let ids: Ids<'_> = serde_json::from_str(line.body.get()).ok()?;
+        let text = |id: &RawValue| String::from(id.get());
+        Some(StoredMessage {
+            id: line.id,
+            sent_us: line.sent_us,
+            ended_us: line.ended_us,
+            fate: line.fate.into_owned(),
+            src: line.src.into_owned(),
+            dest: line.dest.into_owned(),
+            body: String::from(line.body.get()),
+            msg_id: ids.msg_id.map(text),
+            in_reply_to: ids.in_reply_to.map(text),
+        })
+    }
+
+    fn answers(&self, request: &StoredMessage) -> bool {
+        self.in_reply_to.is_some()
+            && self.in_reply_to == request.msg_id
+            && (&self.src, &self.dest) == (&request.dest, &request.src)
+            && self.sent_us >= request.sent_us
+    }
+}
+
+/// The request of a client.
+pub struct ClientRequest<'a> {
+    /// The name of the client.
+    pub client: &'a str,
+    /// The name of the node that received the request.
+    pub node: &'a str,
+    /// Its message id.
+    pub msg_id: i64,
+    /// From when to when the operation lasted, in microseconds since the start of the run.
+    pub time_us: RangeInclusive<i64>,
+}
+
+/// The messages that a request caused, in the order in which they were sent, from the folder of a run with these nodes.
+///
+/// # Errors
+///
+/// When `messages.jsonl` can't be read.
+pub fn caused_by(
+    folder: &Path,
+    nodes: &[String],
+    request: &ClientRequest<'_>,
+) -> io::Result<Vec<StoredMessage>> {
+    let mut messages = Vec::new();
+    for line in BufReader::new(File::open(folder.join("messages.jsonl"))?).lines() {
+        let message = StoredMessage::read(&line?);
+        messages.extend(message.filter(|message| request.time_us.contains(&message.sent_us)));
+    }
+    messages.sort_by_key(|message| (message.sent_us, message.id));
+    Ok(select(messages, nodes, request))
+}
+
+/// Those of `messages`, which are in the order in which they were sent, that a request caused.
+fn select(
+    messages: Vec<StoredMessage>,
+    nodes: &[String],
+    request: &ClientRequest<'_>,
+) -> Vec<StoredMessage> {
+    let msg_id = Some(request.msg_id.to_string());
+    let is_request = |message: &StoredMessage| {
+        message.src == request.client
+            && message.dest == request.node
+            && message.msg_id == msg_id
+            && message.in_reply_to.is_none()
+    };
+    let requests = (0..messages.len()).filter(|&index| is_request(&messages[index]));
+    let mut open: Vec<usize> = requests.collect();
+    let mut caused: BTreeSet<usize> = open.iter().copied().collect();
+    while let Some(index) = open.pop().filter(|_| caused.len() < CAUSED_MAX) {
+        let asked = &messages[index];
+        let replies = (index..messages.len()).filter(|&reply| messages[reply].answers(asked));
+        let replies: Vec<usize> = replies.collect();
+        let end = replies.first().copied().unwrap_or(messages.len());
+        caused.extend(replies);
+        if asked.fate != "delivered" || !nodes.contains(&asked.dest) {
+            continue;
+        }
+        for (later, message) in messages.iter().enumerate().take(end).skip(index + 1) {
+            let is_meanwhile = message.src == asked.dest && message.sent_us >= asked.ended_us;
+            let is_to_client = message.dest == request.client || message.in_reply_to.is_some();
+            if is_meanwhile && !is_to_client && caused.insert(later) {
+                open.push(later);
+            }
+        }
+    }
+    let messages = messages.into_iter().enumerate();
+    let caused = messages.filter(|(index, _)| caused.contains(index));
+    caused.map(|(_, message)| message).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: u64, src: &str, dest: &str, body: &str) -> StoredMessage {
+        let line = format!(
+            r#"{{"id":{id},"sent_us":{id},"ended_us":{id},"fate":"delivered","src":"{src}","dest":"{dest}","body":{body}}}"#
+        );
+        StoredMessage::read(&line).expect("a message")
+    }
+
+    #[test]
+    fn what_a_node_asks_between_a_request_and_its_reply_is_caused_by_the_request() {
+        let messages = vec![
+            message(0, "n0", "seq-kv", r#"{"type":"read","msg_id":1}"#),
+            message(1, "c4", "n0", r#"{"type":"read","msg_id":7}"#),
+            message(2, "c5", "n1", r#"{"type":"read","msg_id":7}"#),
+            message(3, "n0", "n1", r#"{"type":"ask","msg_id":2}"#),
+            message(4, "n1", "seq-kv", r#"{"type":"read","msg_id":9}"#),
+            message(5, "seq-kv", "n1", r#"{"type":"read_ok","in_reply_to":9}"#),
+            message(6, "n1", "n0", r#"{"type":"ask_ok","in_reply_to":2}"#),
+            message(7, "n0", "c4", r#"{"type":"read_ok","in_reply_to":7}"#),
+            message(8, "n0", "n1", r#"{"type":"ask","msg_id":3}"#),
+        ];
+        let nodes = [String::from("n0"), String::from("n1")];
+        let request = ClientRequest {
+            client: "c4",
+            node: "n0",
+            msg_id: 7,
+            time_us: 0..=8,
+        };
+        let caused = select(messages, &nodes, &request);
+        let ids: Vec<u64> = caused.iter().map(|message| message.id).collect();
+        assert_eq!(ids, [1, 3, 4, 5, 6, 7]);
+    }
+}
