@@ -325,6 +325,10 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let id = reply.body.in_reply_to.as_ref()?.number()?;
         let answer = self.service.answer(reply, value)?;
         let operation = self.operations.get_mut(id)?;
+        if operation.attempts == 0 {
+            let round_trip = context.now.saturating_sub(operation.sent_at);
+            self.retry_policy.on_round_trip(round_trip);
+        }
         let next = match (operation.kind, operation.state, answer) {
             (Kind::Once, _, Answer::Swapped | Answer::Written) => {
                 Some(State::Done(Outcome::Applied))
@@ -348,8 +352,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             _ => return None,
         };
         let Some(next) = next else {
-            let pause = self.retry_policy.pause(self.operations.get(id)?.attempts);
-            let deadline = context.now.saturating_add(pause);
+            let deadline = context.now.saturating_add(self.retry_policy.pause());
             self.operations.set_deadline(id, deadline);
             return None;
         };
@@ -410,6 +413,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         while let Some(id) = self.operations.expired(context.now) {
             let operation = self.operations.get_mut(id);
             let operation = operation.expect("what expires is pending");
+            self.retry_policy.on_timeout();
             if operation.state == State::Casing {
                 self.enter(id, State::Reading, context);
             } else {

@@ -2,41 +2,75 @@ use core::time::Duration;
 
 use crate::node::{Limits, Random};
 
-/// How long to wait for a reply before asking again.
+/// How long to wait for a reply before asking again: as long as the measured round trips suggest.
+///
+/// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. By Karn's rule only a
+/// request that was sent once gives a measurement, as the reply to one that was sent again may be to any of its copies.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
+    /// The wait before anything was measured, and the longest.
     rpc_timeout: Duration,
-    wait_max: Duration,
+    /// The smoothed round trip and its variation.
+    estimate: Option<(Duration, Duration)>,
+    /// How often to double the wait of a new request: requests had no reply in time, and nothing was measured since.
+    doublings: u32,
     random: Random,
 }
 
-/// A wait doubles up to this often.
-const DOUBLINGS_MAX: u32 = 3;
+/// A wait is longer than the smoothed round trip by at least this time, however steady round trips are: now and then a
+/// store that shares its machine with other programs does not run for some milliseconds.
+const MARGIN_MIN: Duration = Duration::from_millis(20);
+
+/// A wait doubles at most this often: 20 ms become 20 s.
+const DOUBLINGS_MAX: u32 = 10;
 
 impl RetryPolicy {
-    /// Waits `rpc_timeout` at first, at least a millisecond. No wait exceeds half of `op_timeout`, unless `rpc_timeout`
-    /// does: when the store can be reached again, what waits for it is to be answered in time.
+    /// Nothing is measured yet. `rpc_timeout` counts as a millisecond at least.
     pub(super) fn new(limits: &Limits, random: Random) -> Self {
-        let rpc_timeout = limits.rpc_timeout.max(Duration::from_millis(1));
         RetryPolicy {
-            rpc_timeout,
-            wait_max: rpc_timeout.max(limits.op_timeout / 2),
+            rpc_timeout: limits.rpc_timeout.max(Duration::from_millis(1)),
+            estimate: None,
+            doublings: 0,
             random,
         }
     }
 
-    /// The wait after `attempts` tries without a reply: it doubles with each, with up to a quarter more by chance, so
-    /// that nodes that failed together don't try again together.
-    pub(super) fn wait(&mut self, attempts: u32) -> Duration {
-        let doublings = attempts.min(DOUBLINGS_MAX);
-        let wait = self.rpc_timeout.saturating_mul(1 << doublings);
-        let wait = wait.min(self.wait_max);
-        wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
+    /// Takes in the time from a request that was sent once to its reply.
+    pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
+        self.doublings = 0;
+        self.estimate = Some(match self.estimate {
+            None => (round_trip, round_trip / 2),
+            Some((smoothed, variation)) => (
+                smoothed - smoothed / 8 + round_trip / 8,
+                variation - variation / 4 + smoothed.abs_diff(round_trip) / 4,
+            ),
+        });
     }
 
-    /// The wait after a service has refused: a tenth of the time, since a reply did come.
-    pub(super) fn pause(&mut self, attempts: u32) -> Duration {
-        self.wait(attempts) / 10
+    /// Takes note that a request had no reply in time.
+    pub(super) fn on_timeout(&mut self) {
+        self.doublings = (self.doublings + 1).min(DOUBLINGS_MAX);
+    }
+
+    /// The wait after a request that was sent again `attempts` times: it doubles with each, with up to a quarter more by
+    /// chance, so that nodes that failed together don't try again together.
+    pub(super) fn wait(&mut self, attempts: u32) -> Duration {
+        let wait = self
+            .estimate
+            .map_or(self.rpc_timeout, |(smoothed, variation)| {
+                smoothed.saturating_add(variation.saturating_mul(4).max(MARGIN_MIN))
+            });
+        let doublings = attempts.min(DOUBLINGS_MAX).max(self.doublings);
+        self.with_jitter(wait.saturating_mul(1 << doublings).min(self.rpc_timeout))
+    }
+
+    /// The wait after the store has refused to serve a request.
+    pub(super) fn pause(&mut self) -> Duration {
+        self.with_jitter(self.rpc_timeout / 10)
+    }
+
+    fn with_jitter(&mut self, wait: Duration) -> Duration {
+        wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
     }
 }
 
@@ -44,15 +78,56 @@ impl RetryPolicy {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_wait_grows_to_half_of_what_an_operation_may_take_and_no_further() {
-        for seed in 0..100 {
-            let mut policy = RetryPolicy::new(&Limits::default(), Random::new(seed));
-            let waits = [0, 1, 2, 100].map(|attempts| policy.wait(attempts));
-            for (wait, least_ms) in waits.into_iter().zip([1000, 2000, 2250, 2250]) {
-                let least = Duration::from_millis(least_ms);
-                assert!((least..least * 5 / 4).contains(&wait), "{wait:?}");
-            }
+    /// A policy that has measured these round trips.
+    fn measured(round_trips_ms: impl IntoIterator<Item = u64>) -> RetryPolicy {
+        let mut policy = RetryPolicy::new(&Limits::default(), Random::new(1));
+        for round_trip_ms in round_trips_ms {
+            policy.on_round_trip(Duration::from_millis(round_trip_ms));
         }
+        policy
+    }
+
+    /// Whether a wait is `least_ms`, with up to a quarter more.
+    fn assert_wait(policy: &mut RetryPolicy, attempts: u32, least_ms: u64) {
+        let least = Duration::from_millis(least_ms);
+        let wait = policy.wait(attempts);
+        let range = least..least * 5 / 4;
+        assert!(range.contains(&wait), "{wait:?} after {attempts} attempts");
+    }
+
+    #[test]
+    fn before_anything_is_measured_and_at_most_a_wait_is_the_rpc_timeout() {
+        let mut policy = measured([]);
+        assert_wait(&mut policy, 0, 1000);
+        assert_wait(&mut policy, 100, 1000);
+        assert_wait(&mut measured([700; 100]), 1, 1000);
+        assert_wait(&mut measured([60_000]), 0, 1000);
+        assert_wait(&mut measured([u64::MAX, 0, u64::MAX]), 0, 1000);
+    }
+
+    #[test]
+    fn steady_round_trips_are_waited_for_and_little_more() {
+        assert_wait(&mut measured([1; 100]), 0, 21);
+        assert_wait(&mut measured([200; 100]), 0, 220);
+    }
+
+    #[test]
+    fn the_wait_is_longer_than_round_trips_that_vary() {
+        let round_trips = (0..100).map(|index| 50 + index * 37 % 100);
+        let wait = measured(round_trips).wait(0);
+        assert!(wait > Duration::from_millis(150), "{wait:?}");
+    }
+
+    #[test]
+    fn the_wait_doubles_with_each_attempt_and_for_new_requests_until_something_is_measured() {
+        let mut policy = measured([100; 100]);
+        for (attempts, least_ms) in [(0, 120), (1, 240), (2, 480), (3, 960), (4, 1000)] {
+            assert_wait(&mut policy, attempts, least_ms);
+        }
+        policy.on_timeout();
+        policy.on_timeout();
+        assert_wait(&mut policy, 0, 480);
+        policy.on_round_trip(Duration::from_millis(100));
+        assert_wait(&mut policy, 0, 120);
     }
 }

@@ -104,7 +104,8 @@ pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
 /// The help on the limits that every node with a store has.
 const LIMITS: &str = "\
   --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
-  --rpc-timeout TIME    how long to wait for the store, or for another node, before asking again (default 1s)
+  --rpc-timeout TIME    the longest wait for the store, or for another node, before asking again (default 1s); a store is
+                        asked again sooner once its round trips are known
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
 ";
 

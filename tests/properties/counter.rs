@@ -247,6 +247,8 @@ fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_ques
         lone.answer(question);
     };
     lone.ask(json!({"type": "read"}));
+    // The store is slow, so that it has 1.3 s from now on to reply.
+    lone.pass(Duration::from_millis(400));
     answer(&mut lone, 0, "read");
     answer(&mut lone, 1, "cas");
     // The peers' registers are read for it, by questions 2 and 3, and the store does not answer. The next read waits

@@ -411,6 +411,60 @@ fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
     assert_eq!(engine.sent(), [read]);
 }
 
+/// Reads the register from a store that takes `store_ms`. Returns how many requests that took.
+fn read_slowly(engine: &mut Engine, store_ms: u64) -> usize {
+    engine.read();
+    let sent = engine.sent();
+    let replied_at = engine.now + Duration::from_millis(store_ms);
+    let mut count = sent.len();
+    while let Some(deadline) = engine.registers.deadline().filter(|at| *at < replied_at) {
+        engine.now = deadline;
+        engine.act(|registers, _, context| registers.wake(context));
+        count += engine.sent().len();
+    }
+    engine.now = replied_at;
+    engine.answer(&sent[0], MISSING);
+    count
+}
+
+/// Reads the register without a reply until the request is sent again. Returns how long that took, and the request.
+fn read_in_vain(engine: &mut Engine) -> (Duration, Sent) {
+    let sent_at = engine.now;
+    engine.read();
+    let read = engine.sent().remove(0);
+    engine.wait();
+    engine.sent();
+    (engine.now - sent_at, read)
+}
+
+#[test]
+fn a_lost_request_is_sent_again_after_the_time_that_replies_took_to_requests_sent_once() {
+    let mut engine = Engine::new();
+    for lost_count in [1, 3, 1] {
+        for _ in 0..10 {
+            assert_eq!(read_slowly(&mut engine, 10), 1);
+        }
+        let (waited, read) = read_in_vain(&mut engine);
+        assert!(waited < Duration::from_millis(50), "{waited:?}");
+        for _ in 1..lost_count {
+            engine.wait();
+            engine.sent();
+        }
+        engine.answer(&read, MISSING);
+    }
+}
+
+#[test]
+fn a_store_that_becomes_slow_is_soon_asked_once_again() {
+    let mut engine = Engine::new();
+    for _ in 0..100 {
+        read_slowly(&mut engine, 1);
+    }
+    let counts: Vec<_> = (0..10).map(|_| read_slowly(&mut engine, 900)).collect();
+    assert!(counts[0] > 1, "{counts:?}");
+    assert_eq!(counts[2..], [1; 8], "{counts:?}");
+}
+
 #[test]
 #[should_panic(expected = "every change makes the version higher")]
 fn a_change_that_leaves_the_version_as_it_is_is_a_bug() {
