@@ -1,8 +1,9 @@
 //! Maelstrom nodes as small state machines, and a workbench to test them.
 //!
 //! A hand-written readiness loop over stdin and stdout stores pending key-value operations in a slab of state machines,
-//! `Reading → Casing → Done`. Single-threaded, on mio; no async runtime; next to no allocation a message. The slab is
-//! [`kv::Registers`], its states are [`kv::State`], the loop is `stdio::run`.
+//! `Reading → Casing → Done`. Single-threaded, on mio; no async runtime; next to no allocation a message. The loop is
+//! `stdio::run`, the slab is in [`kv::Registers`] (a [`node::Pending`], which also finds entries by message id and by
+//! deadline), its states are [`kv::State`].
 //!
 //! # Start reading here
 //!
