@@ -27,7 +27,7 @@ enum Watch {
     Current,
     /// There may be more, of which it has told already.
     Stale,
-    /// It refuses: a regular file or `/dev/null`, where a read never waits long.
+    /// It refuses, as it does regular files and `/dev/null`, where a read never waits long.
     Refused,
 }
 
@@ -44,22 +44,21 @@ impl Input {
         })
     }
 
-    /// Has epoll tell when there is something to read, if it isn't ready at once.
-    pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Watches the input for something to read. Input that can't be watched is read at once, and blocks.
+    pub(super) fn watch(&mut self, registry: &Registry, token: Token) {
         let (receiver, interest) = (&mut self.receiver, Interest::READABLE);
         let result = match self.watch {
             Watch::Unasked => registry.register(receiver, token, interest),
             Watch::Stale => registry.reregister(receiver, token, interest),
-            Watch::Current | Watch::Refused => return Ok(()),
+            Watch::Current | Watch::Refused => return,
         };
         self.watch = match result {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Ok(()) => Watch::Current,
+            Err(_) => {
                 self.is_ready = true;
                 Watch::Refused
             }
-            result => result.map(|()| Watch::Current)?,
         };
-        Ok(())
     }
 
     /// There is something to read, and if `is_closed`, nothing will come after it.
@@ -123,10 +122,7 @@ impl Output {
                 sender.set_nonblocking(true)?;
                 Sink::Polled(sender)
             }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                Sink::Blocking(File::from(OwnedFd::from(sender)))
-            }
-            Err(error) => return Err(error),
+            Err(_) => Sink::Blocking(File::from(OwnedFd::from(sender))),
         };
         Ok(Output {
             sink,
