@@ -237,8 +237,8 @@ fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
     assert!(said(&lost).contains("asks for no-such-python"));
     let text = program("no_first_line", "print('hello')\n");
     assert!(said(&text).contains("#!/usr/bin/env"));
-    let foreign = program("foreign", "MZ\u{1}");
-    assert!(said(&foreign).contains("built for Windows"));
+    let windows = program("windows", "MZ\u{1}");
+    assert!(said(&windows).contains("built for Windows"));
 }
 
 #[test]
@@ -489,22 +489,22 @@ fn wrong_flags_are_told_and_are_no_verdict() {
 
 #[test]
 fn a_killed_node_is_started_again_and_a_paused_one_goes_on() {
-    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("lives.log");
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("starts.log");
     let _ = fs::remove_file(&log);
-    // Each life says so once; the child of the shell must die with it.
+    // Each incarnation says so once; the child of the shell must die with it.
     let text = format!(
-        "#!/bin/sh\necho life >> '{}'\npython3 {}\n",
+        "#!/bin/sh\necho start >> '{}'\npython3 {}\n",
         log.display(),
-        program("lives.py", &echo_node("")).display()
+        program("starts.py", &echo_node("")).display()
     );
-    let path = program("lives.sh", &text);
+    let path = program("starts.sh", &text);
     let more = "--node-count 1 --concurrency 60 --rate 20 --time-limit 3 --nemesis kill,pause --nemesis-interval 0.4";
     let output = eddy(&path, more).output().expect("eddy is built");
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    let lives = fs::read_to_string(&log)
+    let starts = fs::read_to_string(&log)
         .expect("it was written")
         .lines()
         .count();
-    assert!(lives > 2, "{lives} lives\n{said}");
+    assert!(starts > 2, "{starts} starts\n{said}");
 }

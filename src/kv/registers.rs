@@ -330,15 +330,13 @@ impl<R: Register, T: Clone> Registers<R, T> {
             self.retry_policy.on_round_trip(round_trip);
         }
         let next = match (operation.kind, operation.state, answer) {
-            (Kind::Once, _, Answer::Swapped | Answer::Written) => {
-                Some(State::Done(Outcome::Applied))
-            }
+            (Kind::Once, _, Answer::CasOk | Answer::Written) => Some(State::Done(Outcome::Applied)),
             (Kind::Once, _, Answer::Error(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, Answer::Value(value)) => self.on_read(id, Some(value)),
             (_, State::Reading, Answer::Error(ErrorCode::KEY_DOES_NOT_EXIST)) => {
                 self.on_read(id, None)
             }
-            (_, State::Casing, Answer::Swapped) => Some(self.on_cas_ok(id)),
+            (_, State::Casing, Answer::CasOk) => Some(self.on_cas_ok(id)),
             (
                 _,
                 State::Casing,

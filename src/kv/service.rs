@@ -12,7 +12,7 @@ pub(super) enum Answer<'a> {
     /// The value of the key that was read.
     Value(&'a RawValue),
     /// The compare-and-swap was applied.
-    Swapped,
+    CasOk,
     /// The key was written.
     Written,
     /// A definite error says that this copy of the request was not applied.
@@ -60,7 +60,7 @@ impl Service {
         }
         Some(match (&*reply.body.kind, value) {
             ("read_ok", Some(value)) => Answer::Value(value),
-            ("cas_ok", _) => Answer::Swapped,
+            ("cas_ok", _) => Answer::CasOk,
             ("write_ok", _) => Answer::Written,
             ("error", _) => Answer::Error(ErrorCode(reply.body.code?)),
             _ => return None,

@@ -25,7 +25,7 @@ pub(super) struct Complaints {
 
 impl Complaints {
     pub(super) fn add(&mut self, complaint: &dyn fmt::Display, now: Duration) {
-        self.settle(now);
+        self.report_dropped(now);
         if self.written == 0 {
             self.second = now;
         }
@@ -37,13 +37,13 @@ impl Complaints {
         }
     }
 
-    /// When [`settle`](Self::settle) has something to say.
+    /// When [`report_dropped`](Self::report_dropped) has something to say.
     pub(super) fn deadline(&self) -> Option<Duration> {
         (self.left_out > 0).then_some(self.second + Duration::from_secs(1))
     }
 
     /// Says what was left out, once the second is over.
-    pub(super) fn settle(&mut self, now: Duration) {
+    pub(super) fn report_dropped(&mut self, now: Duration) {
         if self.written > 0 && now >= self.second + Duration::from_secs(1) {
             self.close();
         }

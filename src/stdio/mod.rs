@@ -93,7 +93,7 @@ impl<W: Workload> Loop<W> {
     fn run(&mut self) -> io::Result<()> {
         loop {
             let now = self.start.elapsed();
-            self.complaints.settle(now);
+            self.complaints.report_dropped(now);
             // As long as none were taken there may be lines: those that came before the output was full.
             let mut has_lines = true;
             if self.node.output().is_empty() {

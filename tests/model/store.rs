@@ -34,7 +34,7 @@ pub enum Request {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Answer {
     Value(Arc<str>),
-    Swapped,
+    CasOk,
     /// Error 20.
     Missing,
     /// Error 22.
@@ -75,7 +75,7 @@ impl Answer {
                 let value: Value = serde_json::from_str(value).expect("it was JSON when it came");
                 json!({"type": "read_ok", "value": value})
             }
-            Answer::Swapped => json!({"type": "cas_ok"}),
+            Answer::CasOk => json!({"type": "cas_ok"}),
             Answer::Missing => json!({"type": "error", "code": 20, "text": "no such key"}),
             Answer::Mismatch => json!({"type": "error", "code": 22, "text": "another value"}),
         };
@@ -125,7 +125,7 @@ impl Store {
             let mut store = self.with(client, places.end() + 1);
             store.values.push(to.clone());
             store.total = *total;
-            answers.push((Answer::Swapped, store));
+            answers.push((Answer::CasOk, store));
         }
         answers
     }
@@ -161,7 +161,7 @@ impl SequentialSpec for Specification {
             (Request::Cas { from, .. }, Some(value)) if from != value => Answer::Mismatch,
             (Request::Cas { to, .. }, _) => {
                 self.0 = Some(to.clone());
-                Answer::Swapped
+                Answer::CasOk
             }
         }
     }
@@ -195,7 +195,7 @@ fn offers_what_is_consistent(
             let mut possible = vec![Answer::Missing];
             match &request {
                 Request::Read => possible.extend(store.values.iter().cloned().map(Answer::Value)),
-                Request::Cas { .. } => possible.extend([Answer::Mismatch, Answer::Swapped]),
+                Request::Cas { .. } => possible.extend([Answer::Mismatch, Answer::CasOk]),
             }
             for answer in possible {
                 let mut tester = tester.clone();
@@ -216,7 +216,7 @@ fn offers_what_is_consistent(
                 let mut known = known.clone();
                 match answer {
                     Answer::Value(value) => known[client] = Some(value),
-                    Answer::Swapped => known[client] = Some(to.clone()),
+                    Answer::CasOk => known[client] = Some(to.clone()),
                     Answer::Missing | Answer::Mismatch => {}
                 }
                 compared += offers_what_is_consistent(requests_left - 1, store, &tester, known);

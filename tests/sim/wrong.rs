@@ -25,7 +25,7 @@ use eddy::workbench::workload::{
 use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use serde_json::{Value, json};
 
-/// What is done to the lines of a node, one life long. Each may change the line, hold it back by `false`, or add to
+/// Changes the lines of one incarnation of a node. Each method may change the line, hold it back by `false`, or add to
 /// those that the node says.
 trait Tamper {
     fn input(&mut self, _message: &mut Value, _said: &mut Vec<Value>) -> bool {

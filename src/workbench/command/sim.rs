@@ -98,7 +98,7 @@ struct NotValid {
 }
 
 /// What the runs of a campaign add up to.
-struct Tally {
+struct Summary {
     validity: Validity,
     figures: Figures,
     /// What failed, by seed, with the first thing that was wrong.
@@ -139,7 +139,7 @@ fn simulate<W: Workload>(
         return Ok(report.validity());
     }
     let began = Instant::now();
-    let Tally {
+    let Summary {
         validity,
         mut figures,
         failing,
@@ -278,11 +278,11 @@ fn campaign<W: Workload>(
     start: &Start,
     settings: &Settings,
     options: &SimOptions,
-) -> Tally {
+) -> Summary {
     let first = settings.seed;
     let seeds = first..first + options.seeds as u64;
     let bar = progress_bar(options.seeds);
-    let mut tally = Tally {
+    let mut summary = Summary {
         validity: Validity::Valid,
         figures: Figures::default(),
         failing: Vec::new(),
@@ -296,21 +296,21 @@ fn campaign<W: Workload>(
     };
     campaign::each_seed(seeds, campaign::worker_count(), work, |seed, verdict| {
         let (validity, figures, what) = verdict;
-        tally.validity = tally.validity.max(validity);
-        tally.figures.add(figures);
+        summary.validity = summary.validity.max(validity);
+        summary.figures.add(figures);
         match validity {
-            Validity::Invalid => tally.failing.push((seed, what)),
-            Validity::Unknown => tally.unknown.push((seed, what)),
+            Validity::Invalid => summary.failing.push((seed, what)),
+            Validity::Unknown => summary.unknown.push((seed, what)),
             Validity::Valid => {}
         }
-        bar.set_message(format!("{} invalid", tally.failing.len()));
+        bar.set_message(format!("{} invalid", summary.failing.len()));
         bar.inc(1);
         true
     });
     bar.finish_and_clear();
-    tally.failing.sort_unstable();
-    tally.unknown.sort_unstable();
-    tally
+    summary.failing.sort_unstable();
+    summary.unknown.sort_unstable();
+    summary
 }
 
 /// A bar with an estimate, where stderr is a terminal.

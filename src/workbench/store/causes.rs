@@ -4,7 +4,6 @@
 //! a request and its reply may be for that request or for another that the node works on at the same time: the protocol
 //! does not say for which. All of it is taken.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -13,6 +12,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use super::messages::MessageLine;
 
 /// How many messages are taken at most.
 const CAUSED_MAX: usize = 2000;
@@ -40,27 +41,13 @@ impl StoredMessage {
     /// Reads a line. `None` if it is no message, such as a last line that was cut off.
     fn read(line: &str) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Line<'a> {
-            id: u64,
-            sent_us: i64,
-            ended_us: i64,
-            #[serde(borrow)]
-            fate: Cow<'a, str>,
-            #[serde(borrow)]
-            src: Cow<'a, str>,
-            #[serde(borrow)]
-            dest: Cow<'a, str>,
-            #[serde(borrow)]
-            body: &'a RawValue,
-        }
-        #[derive(Deserialize)]
         struct Ids<'a> {
             #[serde(borrow)]
             msg_id: Option<&'a RawValue>,
             #[serde(borrow)]
             in_reply_to: Option<&'a RawValue>,
         }
-        let line: Line<'_> = serde_json::from_str(line).ok()?;
+        let line: MessageLine<'_> = serde_json::from_str(line).ok()?;
         let ids: Ids<'_> = serde_json::from_str(line.body.get()).ok()?;
         let text = |id: &RawValue| String::from(id.get());
         Some(StoredMessage {

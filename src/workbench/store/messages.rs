@@ -4,15 +4,42 @@
 //! Lines go to disk as the run goes on. What stays in memory is one mark for every `BLOCK_LINES` lines, so that a
 //! stretch of a long file can be found again without reading all of it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::ops::Range;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::StoreError;
 use super::file::OutFile;
 use crate::protocol::Encode;
 use crate::workbench::world::{Loss, MessageEvent, Observer};
+
+/// A line of `messages.jsonl`: a message, or a copy of one.
+#[derive(Deserialize)]
+pub struct MessageLine<'a> {
+    /// Its number. Copies have the number of the message.
+    pub id: u64,
+    /// When it was sent, in microseconds since the start of the run.
+    pub sent_us: i64,
+    /// When it arrived or was lost, in microseconds since the start of the run.
+    pub ended_us: i64,
+    /// How it ended, in words.
+    #[serde(borrow)]
+    pub fate: Cow<'a, str>,
+    /// Who sent it.
+    #[serde(borrow)]
+    pub src: Cow<'a, str>,
+    /// Who was to receive it.
+    #[serde(borrow)]
+    pub dest: Cow<'a, str>,
+    /// Its body.
+    #[serde(borrow)]
+    pub body: &'a RawValue,
+}
 
 /// How long the file gets, at most: some 7 million messages.
 const MESSAGES_BYTES_MAX: u64 = 1 << 30;

@@ -41,7 +41,7 @@ use room::Room;
 pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::LogFiles;
-pub use messages::Messages;
+pub use messages::{MessageLine, Messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, runs};
 
 /// What was not stored, and why.

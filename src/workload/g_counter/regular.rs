@@ -5,7 +5,7 @@
 //!
 //! - An add is a change of the own register. No other node touches that, so an add takes one round trip, whatever the
 //!   number of nodes.
-//! - A read is a change of the own register too, which may carry adds along, then reads of the peers' registers side by
+//! - A read is a change of the own register too, which may hold adds as well, then reads of the peers' registers side by
 //!   side. The answer is the sum of the newest totals known, newest by epoch.
 //! - While a change is under way, operations wait and are combined into the next one: none joins a message that was sent
 //!   before it arrived. The same holds for reading the peers' registers.

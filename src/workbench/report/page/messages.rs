@@ -1,6 +1,5 @@
 //! The messages that the page holds: all of a run, or as many as it opens with at once.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Names;
-use crate::workbench::store::Messages;
+use crate::workbench::store::{MessageLine, Messages};
 use crate::workbench::words;
 
 /// So many messages are on the page, at most.
@@ -87,22 +86,6 @@ pub(super) struct MessageColumns {
     body: Vec<String>,
 }
 
-/// A line of the file.
-#[derive(Deserialize)]
-struct Line<'a> {
-    id: u64,
-    sent_us: i64,
-    ended_us: i64,
-    #[serde(borrow)]
-    fate: Cow<'a, str>,
-    #[serde(borrow)]
-    src: Cow<'a, str>,
-    #[serde(borrow)]
-    dest: Cow<'a, str>,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
 /// What links a message to others. A node may put anything there.
 #[derive(Default, Deserialize)]
 struct Links<'a> {
@@ -154,7 +137,7 @@ impl MessageColumns {
         }
     }
 
-    fn push(&mut self, line: &Line<'_>, tables: &mut Tables) {
+    fn push(&mut self, line: &MessageLine<'_>, tables: &mut Tables) {
         let links: Links<'_> = serde_json::from_str(line.body.get()).unwrap_or_default();
         let kind = match &links.kind {
             Some(Value::String(kind)) => words::clipped(kind.as_bytes()),
