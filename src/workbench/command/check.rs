@@ -27,7 +27,7 @@ use crate::workbench::store::{Folder, StoreErrors};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
 
-const ABOUT: &str = "\
+const FORMATS: &str = "\
 FILE is one of these, whatever its name is:
   history.edn    of Jepsen and Maelstrom: a map for each invocation and each completion, one after
                  the other or in one vector or list
@@ -36,27 +36,23 @@ FILE is one of these, whatever its name is:
   history.jsonl  of eddy test
 or the folder of a run that has history.edn or history.jsonl in it.
 
-The operations of each workload:
-  broadcast        :broadcast 7 and :read [7 8]
-  g-set            :add 7 and :read #{7 8}
-  g-counter, pn-counter
-                   :add 7 and :read 15
-  kafka            :send [[:send \"k\" 7]] (ok: [[:send \"k\" [offset 7]]]),
-                   :poll [[:poll {\"k\" [[offset 7]]}]], :assign, :subscribe and :crash
-  lin-kv           :read 7, :write 7 and :cas [7 8] of one register; with the key of one of many
-                   registers, :read [k 7], :write [k 7] and :cas [k [7 8]]
-  txn-list-append  :txn [[:r k [7 8]] [:append k 9]]
-  txn-rw-register  :txn [[:r k 7] [:w k 8]]
-  echo             :echo \"a\" (ok: {:type \"echo_ok\", :echo \"a\"})
-  unique-ids       :generate nil (ok: the id)
+The operations of each workload in Jepsen's histories:";
 
+const EXAMPLES: &str = "\
 For example:
   eddy check -w txn-list-append --consistency-models serializable history.edn
   eddy check -w lin-kv store/lin-kv/latest";
 
+fn after_help() -> String {
+    format!(
+        "{FORMATS}\n{}\n{EXAMPLES}\n\n{EXIT_STATUS}",
+        workloads::events_help()
+    )
+}
+
 /// The flags of `eddy check`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{ABOUT}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, after_help = after_help())]
 pub(super) struct CheckOptions {
     /// The history, or the folder of the run that left it.
     #[arg(value_name = "FILE")]

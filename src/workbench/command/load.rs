@@ -12,19 +12,19 @@ use crate::workbench::world::Settings;
 #[derive(Args)]
 #[command(next_help_heading = "Options of single workloads")]
 pub(super) struct LoadOptions {
-    /// What neighbours nodes are shown: broadcast.
+    /// Which nodes are neighbours of each other in broadcast.
     #[arg(long, value_name = "SHAPE", value_enum, default_value = "grid")]
     pub topology: Topology,
 
-    /// How many keys to use at a time: kafka and transactions.
+    /// How many keys logs and transactions use at a time.
     #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
     pub key_count: usize,
 
-    /// How many steps a transaction has at most.
+    /// The maximum number of steps of a transaction.
     #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
     pub max_txn_length: usize,
 
-    /// How often to write to a key before another takes its place: kafka and transactions.
+    /// How many writes to make to a key of logs and transactions before a new key replaces it.
     #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
     pub max_writes_per_key: usize,
 

@@ -1,4 +1,6 @@
-//! What can be tested, by name: each workload with this crate's own node for it.
+//! The table of workloads: all that the command knows of each of them.
+//!
+//! A workload is added by one entry here, beside its own module in `workload` and its checker's in `check`.
 
 use clap::ValueEnum;
 
@@ -14,42 +16,77 @@ use crate::workbench::workload::{
 };
 use crate::workbench::world::Settings;
 
-/// A workload that can be asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum WorkloadName {
-    /// Nodes send back what they are sent.
-    Echo,
-    /// Nodes give out ids, none of them twice.
-    UniqueIds,
-    /// Nodes tell each other what clients tell them.
-    Broadcast,
-    /// Nodes keep a set together that only grows.
-    GSet,
-    /// Nodes keep a sum together that only grows.
-    GCounter,
-    /// Nodes keep a sum together that rises and falls.
-    PnCounter,
-    /// Nodes keep logs, for clients to append to and to read in order.
-    Kafka,
-    /// Nodes keep values by key that are read, written and swapped.
-    LinKv,
-    /// Nodes keep registers that transactions read and set.
-    TxnRwRegister,
-    /// Nodes keep lists that transactions read and append to.
-    TxnListAppend,
+/// Defines [`WorkloadName`], [`perform`] and [`events_help`]. An entry has the help text and the type of a workload, the
+/// program of this crate's own node for it, how it is made from the flags in `load` (which also decides what
+/// `--consistency-models` means for it), and how its operations look in one of Jepsen's histories.
+macro_rules! workloads {
+    ($load:ident => $(#[$help:meta] $workload:ident, $program:ident, $new:expr, $events:expr;)*) => {
+        /// A workload, as `-w` names it.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+        pub(super) enum WorkloadName {
+            $(#[$help] #[value(name = $workload::NAME)] $workload,)*
+        }
+
+        /// Does the task with the workload of that name, made from the flags in `load`.
+        ///
+        /// # Errors
+        ///
+        /// When the flags do not fit the workload, or the task fails.
+        pub(super) fn perform<T: Task>(
+            name: WorkloadName,
+            $load: &LoadOptions,
+            task: T,
+        ) -> Result<T::Done, CommandError> {
+            match name {
+                $(WorkloadName::$workload => task.with(nodes(&program::$program), $new?),)*
+            }
+        }
+
+        /// The help on the operations of each workload in Jepsen's histories.
+        pub(super) fn events_help() -> String {
+            [$(($workload::NAME, $events)),*].map(|(name, events)| format!("  {name:<15}  {events}\n")).concat()
+        }
+    };
 }
 
-/// What is done with a workload once it is known which it is.
+workloads! { load =>
+    /// Nodes send back what they are sent.
+    Echo, ECHO, load.plain(|_| Echo), r#":echo "a" (ok: {:type "echo_ok", :echo "a"})"#;
+    /// Nodes give out ids, none of them twice.
+    UniqueIds, UNIQUE_IDS, load.plain(|_| UniqueIds), ":generate nil (ok: the id)";
+    /// Nodes spread messages, and answer with all that they have.
+    Broadcast, BROADCAST, load.plain(|run| Broadcast::new(load.topology, &run.nodes)), ":broadcast 7 and :read [7 8]";
+    /// Nodes keep a set together that only grows.
+    GSet, G_SET, load.plain(|_| GSet::default()), ":add 7 and :read #{7 8}";
+    /// Nodes keep a sum together that only grows.
+    GCounter, G_COUNTER, load.counter(GCounter::new), ":add 7 and :read 15";
+    /// Nodes keep a sum together that rises and falls.
+    PnCounter, PN_COUNTER, load.counter(PnCounter::new), ":add -7 and :read 15";
+    /// Nodes keep logs, for clients to append to and to read in order.
+    Kafka, KAFKA, load.plain(|_| Kafka::new(load.keys())),
+        ":send [[:send \"k\" 7]] (ok: [[:send \"k\" [offset 7]]]),\n                   \
+         :poll [[:poll {\"k\" [[offset 7]]}]], :assign, :subscribe and :crash";
+    /// Nodes keep values by key that are read, written and swapped.
+    LinKv, LIN_KV, load.plain(|run| LinKv::new(run.nodes.len(), run.client_count)),
+        ":read 7, :write 7 and :cas [7 8] of one register; with the key of one of many\n                   \
+         registers, :read [k 7], :write [k 7] and :cas [k [7 8]]";
+    /// Nodes keep registers that transactions read and set.
+    TxnRwRegister, TXN_RW_REGISTER, load.transactions(TxnRwRegister::new), ":txn [[:r k 7] [:w k 8]]";
+    /// Nodes keep lists that transactions read and append to.
+    TxnListAppend, TXN_LIST_APPEND, load.transactions(TxnListAppend::new), ":txn [[:r k [7 8]] [:append k 9]]";
+}
+
+/// A task of a command that is generic over workloads.
 pub(super) trait Task {
-    /// What comes of it.
+    /// What the task returns.
     type Done;
 
-    /// Does it. `workload` makes the workload for a run with those settings, and `nodes` starts this
-    /// crate's nodes for it with flags.
+    /// Does the task. `workload` makes the workload for a run with the given settings, and `nodes` starts this crate's
+    /// nodes for it with the given flags.
     ///
     /// # Errors
     ///
-    /// Why nothing came of it.
+    /// When the task fails.
     fn with<W: Workload>(
         self,
         nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
@@ -57,47 +94,7 @@ pub(super) trait Task {
     ) -> Result<Self::Done, CommandError>;
 }
 
-/// Does the task with the workload of that name, of which as much is asked as the flags say.
-///
-/// # Errors
-///
-/// When the flags don't fit the workload, or nothing comes of the task.
-pub(super) fn perform<T: Task>(
-    name: WorkloadName,
-    load: &LoadOptions,
-    task: T,
-) -> Result<T::Done, CommandError> {
-    use WorkloadName as Name;
-    match name {
-        Name::Echo => task.with(nodes(&program::ECHO), load.plain(|_| Echo)?),
-        Name::UniqueIds => task.with(nodes(&program::UNIQUE_IDS), load.plain(|_| UniqueIds)?),
-        Name::Broadcast => task.with(
-            nodes(&program::BROADCAST),
-            load.plain(|run| Broadcast::new(load.topology, &run.nodes))?,
-        ),
-        Name::GSet => task.with(nodes(&program::G_SET), load.plain(|_| GSet::default())?),
-        Name::GCounter => task.with(nodes(&program::G_COUNTER), load.counter(GCounter::new)?),
-        Name::PnCounter => task.with(nodes(&program::PN_COUNTER), load.counter(PnCounter::new)?),
-        Name::Kafka => task.with(
-            nodes(&program::KAFKA),
-            load.plain(|_| Kafka::new(load.keys()))?,
-        ),
-        Name::LinKv => task.with(
-            nodes(&program::LIN_KV),
-            load.plain(|run| LinKv::new(run.nodes.len(), run.client_count))?,
-        ),
-        Name::TxnRwRegister => task.with(
-            nodes(&program::TXN_RW_REGISTER),
-            load.transactions(TxnRwRegister::new)?,
-        ),
-        Name::TxnListAppend => task.with(
-            nodes(&program::TXN_LIST_APPEND),
-            load.transactions(TxnListAppend::new)?,
-        ),
-    }
-}
-
-/// Starts nodes of that program with flags.
+/// Starts nodes of a program with flags.
 fn nodes<O: Clone + Send + Sync + 'static, W: node::Workload + 'static>(
     program: &Program<O, W>,
 ) -> impl Fn(&[String]) -> Result<Start, Wrong> {
