@@ -1,13 +1,9 @@
-//! The anomalies: what is wrong with a read, or with two updates; the list of all that was found; and which models
-//! forbid what.
+//! The kinds of anomaly, which models forbid each, and the list of the anomalies found.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::BTreeMap;
 
-use super::index::{Index, Read, Update};
-use super::{Model, Status, Transaction};
+use super::Model;
 use crate::workbench::check::{Finding, Severity, Verdict};
-use crate::workbench::json::Json;
 
 /// A kind of anomaly that is no cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,72 +104,6 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// The write of a value that was read, or of an element of a list that was read. Adds an anomaly if there is none, or
-    /// if its transaction was aborted.
-    pub fn check_written(
-        &mut self,
-        index: &Index<'_>,
-        read: &Read<'_>,
-        value: &Json,
-    ) -> Option<usize> {
-        let Read { by, key, .. } = *read;
-        let reader = index.transactions[by].index;
-        let Some(&write) = index.keys[key].by_value.get(value) else {
-            let what = format!("{}, which nobody wrote.", index.saw(by, key, value));
-            self.add(Kind::Garbage, what, [reader]);
-            return None;
-        };
-        if index.is_aborted(write) {
-            let writer = &index.transactions[index.writes[write].by];
-            let (saw, writer_name) = (index.saw(by, key, value), writer.name());
-            let what = format!("{saw}, but {writer_name}, which wrote it, was aborted.");
-            self.add(Kind::AbortedRead, what, [writer.index, reader]);
-            return None;
-        }
-        Some(write)
-    }
-
-    /// Adds an anomaly if a transaction's view of a key ends with a write of another transaction that was not that one's
-    /// last to the key.
-    pub fn check_finished(&mut self, index: &Index<'_>, reader: usize, write: usize) {
-        let write = &index.writes[write];
-        if write.is_last {
-            return;
-        }
-        let (reader, writer) = (&index.transactions[reader], &index.transactions[write.by]);
-        let (key, value) = (write.step.key(), write.step.value());
-        let mut what = format!(
-            "{} read {value} as the newest in key {key}, in the middle of {}, which wrote more there.",
-            reader.name(),
-            writer.name()
-        );
-        what.push_str(&either_way(writer, reader));
-        self.add(Kind::IntermediateRead, what, [writer.index, reader.index]);
-    }
-
-    /// Adds an anomaly for each pair of updates that read the same version of a key.
-    pub fn add_lost_updates<'u, 'a: 'u, V: Eq + Hash>(
-        &mut self,
-        index: &Index<'_>,
-        updates: impl Iterator<Item = (&'u Update<'a>, V)>,
-    ) {
-        let mut last: HashMap<(usize, V), usize> = HashMap::new();
-        for (update, version) in updates {
-            let Some(other) = last.insert((update.key, version), update.by) else {
-                continue;
-            };
-            let (first, second) = (&index.transactions[other], &index.transactions[update.by]);
-            let what = format!(
-                "{} and {} both read {} in key {} and both wrote that key. One of the two is lost.",
-                first.name(),
-                second.name(),
-                update.read,
-                index.keys[update.key].name
-            );
-            self.add(Kind::LostUpdate, what, [first.index, second.index]);
-        }
-    }
-
     /// Adds to the verdict what any of the models forbids. What all of them tolerate is counted in a fact.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
@@ -193,18 +123,4 @@ impl Anomalies {
         }
         verdict.fact("tolerated", tolerated);
     }
-}
-
-/// A sentence that says why an anomaly is one even if the transaction that wrote what `reader` read was aborted. Empty
-/// where it is known to have committed.
-pub fn either_way(writer: &Transaction<'_>, reader: &Transaction<'_>) -> String {
-    if writer.status != Status::Unknown {
-        return String::new();
-    }
-    format!(
-        " Whether {0} committed is not known, but this is wrong either way: had it been aborted, {1} would have read what \
-         was aborted (G1a).",
-        writer.name(),
-        reader.name()
-    )
 }

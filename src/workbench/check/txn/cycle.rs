@@ -13,7 +13,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::{EdgeFiltered, EdgeRef};
 
-use super::anomaly::{Anomalies, either_way};
+use super::anomaly::Anomalies;
 use super::graph::{Graph, Kind, Reason};
 use super::{Cycles, Model, Order, Transaction};
 
@@ -318,7 +318,7 @@ fn explain(graph: &Graph<'_, '_>, name: &str, cycle: &Cycle) -> String {
     ));
     for (node, _) in cycle {
         if let (Some(unknown), Some(reader)) = (graph.transaction(*node), graph.reader_of(*node)) {
-            what.push_str(&either_way(unknown, reader));
+            what.push_str(&unknown.either_way(reader));
         }
     }
     what

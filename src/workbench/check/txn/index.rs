@@ -4,6 +4,7 @@
 //! earlier steps (*internal*), and a read of a value that the transaction wrote only later (*future-read*).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::{DataType, Status, Step, Transaction};
@@ -153,6 +154,76 @@ impl<'a> Index<'a> {
     pub fn saw(&self, by: usize, key: usize, value: &Json) -> String {
         let (reader, key) = (self.transactions[by].name(), self.keys[key].name);
         format!("{reader} read {value} in key {key}")
+    }
+
+    /// The write of a value that was read, or of an element of a list that was read. Adds an anomaly if there is none, or
+    /// if its transaction was aborted.
+    pub fn check_written(
+        &self,
+        read: &Read<'_>,
+        value: &Json,
+        anomalies: &mut Anomalies,
+    ) -> Option<usize> {
+        let Read { by, key, .. } = *read;
+        let reader = self.transactions[by].index;
+        let Some(&write) = self.keys[key].by_value.get(value) else {
+            let what = format!("{}, which nobody wrote.", self.saw(by, key, value));
+            anomalies.add(Anomaly::Garbage, what, [reader]);
+            return None;
+        };
+        if self.is_aborted(write) {
+            let writer = &self.transactions[self.writes[write].by];
+            let (saw, writer_name) = (self.saw(by, key, value), writer.name());
+            let what = format!("{saw}, but {writer_name}, which wrote it, was aborted.");
+            anomalies.add(Anomaly::AbortedRead, what, [writer.index, reader]);
+            return None;
+        }
+        Some(write)
+    }
+
+    /// Adds an anomaly if a transaction's view of a key ends with a write of another transaction that was not that one's
+    /// last to the key.
+    pub fn check_finished(&self, reader: usize, write: usize, anomalies: &mut Anomalies) {
+        let write = &self.writes[write];
+        if write.is_last {
+            return;
+        }
+        let (reader, writer) = (&self.transactions[reader], &self.transactions[write.by]);
+        let (key, value) = (write.step.key(), write.step.value());
+        let mut what = format!(
+            "{} read {value} as the newest in key {key}, in the middle of {}, which wrote more there.",
+            reader.name(),
+            writer.name()
+        );
+        what.push_str(&writer.either_way(reader));
+        anomalies.add(
+            Anomaly::IntermediateRead,
+            what,
+            [writer.index, reader.index],
+        );
+    }
+
+    /// Adds an anomaly for each pair of updates that read the same version of a key.
+    pub fn add_lost_updates<'u, V: Eq + Hash>(
+        &self,
+        updates: impl Iterator<Item = (&'u Update<'u>, V)>,
+        anomalies: &mut Anomalies,
+    ) {
+        let mut last: HashMap<(usize, V), usize> = HashMap::new();
+        for (update, version) in updates {
+            let Some(other) = last.insert((update.key, version), update.by) else {
+                continue;
+            };
+            let (first, second) = (&self.transactions[other], &self.transactions[update.by]);
+            let what = format!(
+                "{} and {} both read {} in key {} and both wrote that key. One of the two is lost.",
+                first.name(),
+                second.name(),
+                update.read,
+                self.keys[update.key].name
+            );
+            anomalies.add(Anomaly::LostUpdate, what, [first.index, second.index]);
+        }
     }
 
     fn add_write<D: DataType>(

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::slice;
 
-use super::anomaly::{Anomalies, Kind as Anomaly, either_way};
+use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::graph::Graph;
 use super::index::{Index, Key, Read};
 use super::{DataType, History, Model};
@@ -44,7 +44,7 @@ impl DataType for Lists {
         }
         let updates = index.updates.iter();
         let updates = updates.map(|update| (update, list(update.read)));
-        anomalies.add_lost_updates(index, updates);
+        index.add_lost_updates(updates, anomalies);
     }
 }
 
@@ -183,7 +183,7 @@ fn add_read<'a>(
     let mut seen = seen.iter().flatten();
     if let Some(&append) = seen.rfind(|&&append| index.writes[append].by != by) {
         graph.add_write_read(append, by);
-        anomalies.check_finished(index, by, append);
+        index.check_finished(by, append, anomalies);
     }
     if is_in_order {
         let next = elements.appends[list.len()..].iter().flatten().next();
@@ -209,7 +209,7 @@ fn check_element(
         anomalies.add(Anomaly::DuplicateElements, what, [reader]);
         return;
     }
-    let append = anomalies.check_written(index, read, element);
+    let append = index.check_written(read, element, anomalies);
     let before = append.and_then(|append| index.writes[append].before);
     if let Some(before) = before.map(|before| &index.writes[before]) {
         let (writer, missing) = (&index.transactions[before.by], before.step.value());
@@ -218,7 +218,7 @@ fn check_element(
             saw(),
             writer.name()
         );
-        what.push_str(&either_way(writer, &index.transactions[read.by]));
+        what.push_str(&writer.either_way(&index.transactions[read.by]));
         anomalies.add(Anomaly::IncompatibleOrder, what, [writer.index, reader]);
     }
 }

@@ -111,6 +111,20 @@ impl Transaction<'_> {
     fn name(&self) -> String {
         format!("T{}", self.index)
     }
+
+    /// A sentence for a finding about `reader`, which read what this transaction wrote: the history is wrong even if this
+    /// transaction was aborted. Empty if the outcome of this transaction is known.
+    fn either_way(&self, reader: &Transaction<'_>) -> String {
+        if self.status != Status::Unknown {
+            return String::new();
+        }
+        format!(
+            " Whether {0} committed is not known, but this is wrong either way: had it been aborted, {1} would have read \
+             what was aborted (G1a).",
+            self.name(),
+            reader.name()
+        )
+    }
 }
 
 /// What keys hold: lists or registers.

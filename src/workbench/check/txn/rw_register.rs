@@ -41,10 +41,10 @@ impl DataType for Registers {
         for read in index.reads.iter().filter(|read| read.is_news) {
             if *version(index, read.key, read.value) == Json::Null {
                 add_first_read(index, read, graph, anomalies);
-            } else if let Some(write) = anomalies.check_written(index, read, read.value)
+            } else if let Some(write) = index.check_written(read, read.value, anomalies)
                 && index.writes[write].by != read.by
             {
-                anomalies.check_finished(index, read.by, write);
+                index.check_finished(read.by, write, anomalies);
                 graph.add_write_read(write, read.by);
                 readers.0.push((write, read.by));
             }
@@ -60,7 +60,7 @@ impl DataType for Registers {
         add_time_order(index, &readers, graph);
         let updates = index.updates.iter();
         let updates = updates.map(|update| (update, version(index, update.key, update.read)));
-        anomalies.add_lost_updates(index, updates);
+        index.add_lost_updates(updates, anomalies);
     }
 }
 
