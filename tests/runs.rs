@@ -5,8 +5,9 @@ mod program;
 mod python_node;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use program::program;
 use python_node::echo_node;
@@ -109,6 +110,37 @@ fn the_newest_runs_are_kept() {
     assert_eq!(after.lines().next(), before.lines().last());
     assert_eq!(after.lines().count(), 1);
     assert!(store.join("latest/report.html").exists());
+    assert_eq!(said("runs --keep 0", &store), "");
+}
+
+#[test]
+fn a_run_that_goes_on_is_listed_and_kept() {
+    let store = store("goes-on");
+    let path = program(
+        "goes-on.py",
+        &echo_node("print(count, file=sys.stderr, flush=True)"),
+    );
+    let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --time-limit 600 --log-stderr --store".split(' '))
+        .arg(&store)
+        .arg("--bin")
+        .arg(path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("eddy is built");
+    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
+    lines.next().expect("a line").expect("UTF-8");
+    let list = said("runs --keep 0", &store);
+    assert_eq!(list.lines().count(), 1, "{list}");
+    assert!(list.ends_with("  goes on; see log.txt\n"), "{list}");
+    assert!(store.join("latest/log.txt").is_file());
+    let interrupt = Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status();
+    assert!(interrupt.expect("kill").success());
+    run.wait().expect("it ends");
+    assert!(said("runs", &store).contains("  unknown  "));
     assert_eq!(said("runs --keep 0", &store), "");
 }
 

@@ -19,7 +19,8 @@ pub(super) struct RunsOptions {
     #[arg(long, value_name = "DIR", default_value = "store")]
     store: PathBuf,
 
-    /// Remove all but the newest N runs first. Nothing but folders of runs is removed, and none that holds anything else.
+    /// Remove all but the newest N runs first. A run that goes on is not removed, nor counted. Nothing but folders of runs
+    /// is removed, and none that holds anything else.
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
 }
@@ -43,6 +44,7 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     for run in runs {
         let name = run.name();
         let line = match report(run.path()) {
+            Err(_) if run.is_under_way() => format!("{name:width$}  goes on; see log.txt"),
             Err(why) => format!("{name:width$}  {why}"),
             Ok(report) => {
                 let seed = report

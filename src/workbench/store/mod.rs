@@ -22,7 +22,7 @@ mod runs;
 mod testing;
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,9 @@ impl std::error::Error for StoreErrors {}
 /// The folder of a run or of a history from elsewhere.
 pub struct Folder {
     path: PathBuf,
+    /// Locked, so that [`StoredRun::is_under_way`] knows. The lock ends with this process, however that ends; where the
+    /// file system has no locks there is none.
+    _lock: Option<File>,
     /// For the results, which are small and tell most, when messages have filled the disk.
     room: Option<Room>,
 }
@@ -127,10 +130,15 @@ impl Folder {
         fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
         let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
         let path = of_workload.join(&name);
+        let lock = File::open(&path).and_then(|folder| folder.lock_shared().map(|()| folder));
         link_latest(&of_workload, Path::new(&name))?;
         link_latest(parent, &Path::new(workload).join(&name))?;
         let room = Room::keep(&path).ok();
-        Ok(Folder { path, room })
+        Ok(Folder {
+            path,
+            _lock: lock.ok(),
+            room,
+        })
     }
 
     /// Its path.

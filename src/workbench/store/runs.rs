@@ -1,7 +1,7 @@
 //! The runs in a store: found, and removed.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,12 @@ impl StoredRun {
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it goes on: whether a process still writes to its folder.
+    pub fn is_under_way(&self) -> bool {
+        let folder = File::open(&self.path);
+        folder.is_ok_and(|folder| matches!(folder.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// The run in a folder of this name. `None` where the name is no time.
@@ -105,14 +111,16 @@ pub struct Removal {
     pub left: Vec<(String, String)>,
 }
 
-/// Removes all but the newest `keep` runs in a store. Every link `latest` leads to the latest run that is left.
+/// Removes all but the newest `keep` of the runs in a store that have ended. Every link `latest` leads to the latest run
+/// that is left.
 ///
 /// # Errors
 ///
 /// Everything that could not be removed.
 pub fn remove_old_runs(store: &Path, keep: usize) -> Result<Removal, StoreErrors> {
     let runs = runs(store)?;
-    let old = &runs[..runs.len().saturating_sub(keep)];
+    let ended: Vec<&StoredRun> = runs.iter().filter(|run| !run.is_under_way()).collect();
+    let old = &ended[..ended.len().saturating_sub(keep)];
     let mut removal = Removal::default();
     let mut errors = Vec::new();
     for run in old {
@@ -180,6 +188,7 @@ fn renew_link(folder: &Path, target: Option<String>) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::store::Folder;
     use crate::workbench::store::testing::folder;
 
     /// A store with three runs, the names of which are returned, oldest first, and other things.
@@ -235,6 +244,20 @@ mod tests {
         let removal = remove_old_runs(&store, 0).expect("all can be removed");
         assert_eq!(removal.removed_count, 1);
         assert!(!store.join("latest").is_symlink() && !store.join("broadcast").exists());
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_neither_removed_nor_counted() {
+        let (store, expected) = store("runs-under-way");
+        let folder = Folder::create(&store, "echo").expect("a folder");
+        let name = folder.path().strip_prefix(&store).expect("it is in there");
+        let name = name.to_str().expect("UTF-8").to_owned();
+        let removal = remove_old_runs(&store, 1).expect("all can be removed");
+        assert_eq!(removal.removed_count, 2);
+        assert_eq!(names(&store), [expected[2], &name]);
+        drop(folder);
+        let removal = remove_old_runs(&store, 0).expect("all can be removed");
+        assert_eq!(removal.removed_count, 2);
     }
 
     #[test]
