@@ -21,6 +21,7 @@ pub mod random;
 pub mod report;
 pub mod service;
 pub mod sim;
+pub mod stdout;
 pub mod store;
 mod words;
 pub mod workload;

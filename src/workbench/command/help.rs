@@ -29,4 +29,5 @@ Exit status:
   0  valid, with warnings or without
   1  invalid
   2  unknown: it could not be decided
-  3  nothing to check: wrong flags, nodes that did not get ready, or a file that is no history";
+  3  nothing to check: wrong flags, nodes that did not get ready, or a file that is no history; or the
+     result can't be printed: then a run is ended at once";

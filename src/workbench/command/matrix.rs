@@ -16,6 +16,7 @@ use crate::workbench::nemesis::Fault;
 use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, STORES, row};
+use crate::workbench::stdout;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
 const ABOUT: &str = "\
@@ -93,6 +94,7 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
         for store in STORES {
             let seeds = options.seed..options.seed + options.seeds as u64;
             rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
+            stdout::check()?;
         }
     }
     bar.finish_and_clear();

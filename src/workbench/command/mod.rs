@@ -28,9 +28,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::check::Validity;
+use super::stdout;
 use challenge::ChallengeOptions;
 use check::CheckOptions;
 use console::say;
+use error::CommandError;
 use help::EXIT_STATUS;
 use matrix::MatrixOptions;
 use options::TestOptions;
@@ -92,6 +94,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { COULD_NOT_RUN } else { 0 });
         }
     };
+    if let Err(error) = stdout::check() {
+        say(format_args!("eddy: {}", CommandError::Print(error)));
+        return ExitCode::from(COULD_NOT_RUN);
+    }
     let verdict = match cli.command {
         Command::Test(options) => test::test(&options, &args),
         Command::Challenge(options) => challenge::challenge(&options),

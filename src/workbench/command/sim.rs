@@ -22,6 +22,7 @@ use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{Figures, Quantiles, Report};
 use crate::workbench::sim::{Start, campaign, run, shrink};
+use crate::workbench::stdout;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
@@ -145,6 +146,7 @@ fn simulate<W: Workload>(
         failing,
         unknown,
     } = campaign(workload, start, &settings, options);
+    stdout::check()?;
     let took_s = began.elapsed().as_secs_f64();
     let not_valid = |valid, (seed, what): &(u64, String)| NotValid {
         seed: *seed,
@@ -305,7 +307,7 @@ fn campaign<W: Workload>(
         }
         bar.set_message(format!("{} invalid", summary.failing.len()));
         bar.inc(1);
-        true
+        stdout::check().is_ok()
     });
     bar.finish_and_clear();
     summary.failing.sort_unstable();

@@ -16,6 +16,7 @@ use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
 use crate::workbench::sim::Start;
+use crate::workbench::stdout;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, World};
 
@@ -100,7 +101,14 @@ impl Task for Run<'_> {
         let world = World::new(workload(settings), settings.clone(), (&mut console, files));
         let record = process::run(world, &settings.nodes, &program);
         console.sink().clear();
-        let record = record?;
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                // That is why the run was interrupted, if it was.
+                stdout::check()?;
+                return Err(error.into());
+            }
+        };
         let repeat = repeat::command(args, settings.seed);
         let mut report = Report::new(&record, settings, options.run.demands(), repeat);
         if let Some(store) = store {

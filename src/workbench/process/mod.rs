@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use super::stdout;
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use guard::Guard;
@@ -26,7 +27,7 @@ pub use program::{Program, ProgramError};
 /// How long nodes may take to end by themselves when their input has ended, or when they have closed their output.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How often progress is shown.
+/// How often progress is shown, and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a [`RunError::System`] says where the pipes of a node can't be watched.
@@ -63,7 +64,8 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |error| RunError::System { what, error }
 }
 
-/// Runs a world with real processes, one for each name in `names`. All of them have ended when it returns.
+/// Runs a world with real processes, one for each name in `names`. All of them have ended when it returns. A signal ends
+/// the run early, and so does a stdout that can't be written to any longer.
 ///
 /// # Errors
 ///
@@ -146,6 +148,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             }
             if now >= progress_at {
                 self.world.show_progress(now);
+                self.is_interrupted |= stdout::check().is_err();
                 progress_at = now + PROGRESS_INTERVAL;
             }
             let deadline = self.world.next_deadline();
