@@ -14,6 +14,7 @@ mod repeat;
 mod runs;
 mod show;
 mod sim;
+mod stores;
 mod test;
 mod unsupported;
 mod values;

@@ -10,6 +10,7 @@ use clap::builder::{EnumValueParser, StringValueParser};
 use super::help::{self, EXIT_STATUS};
 use super::keep::KeepOptions;
 use super::load::LoadOptions;
+use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
 use super::values::{Trimmed, milliseconds, not_negative, positive, seconds, some_seconds};
 use super::workloads::WorkloadName;
 use crate::workbench::audit::Demands;
@@ -18,7 +19,6 @@ use crate::workbench::check::limits::{Limits, StableLatency};
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::log::Topics;
 use crate::workbench::nemesis::Fault;
-use crate::workbench::service::SequentialStore;
 use crate::workbench::world::Settings;
 
 /// The flags of `eddy test`.
@@ -35,6 +35,9 @@ pub(super) struct TestOptions {
 
     #[command(flatten)]
     pub run: RunOptions,
+
+    #[command(flatten, next_help_heading = "A cluster as the store")]
+    pub stores: StoreOptions,
 
     #[command(flatten)]
     pub output: OutputOptions,
@@ -146,8 +149,8 @@ pub(super) struct RunOptions {
     pub nemesis_interval: Duration,
 
     /// Which store answers as seq-kv.
-    #[arg(long, value_name = "STORE", value_enum, default_value = "maelstrom")]
-    pub seq_kv: SequentialStore,
+    #[arg(long, value_name = "STORE", value_parser = SequentialKvParser, default_value = "maelstrom")]
+    pub seq_kv: SequentialKv,
 
     /// How many operations must succeed: total, or a fraction such as 0.9.
     #[arg(long, value_name = "total|FRACTION")]
@@ -223,7 +226,7 @@ impl RunOptions {
                 mean: Duration::from_millis(self.latency),
                 distribution: self.latency_dist,
             },
-            sequential_store: self.seq_kv,
+            sequential_store: self.seq_kv.own(),
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,

@@ -59,6 +59,7 @@ pub(super) struct SimOptions {
 
 /// Simulates, prints what came of it and gives the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
+    options.run.seq_kv.only_own()?;
     workloads::perform(options.run.workload, &options.run.load, options)
 }
 

@@ -99,7 +99,8 @@ impl Task for Run<'_> {
             .as_mut()
             .map(|store| (&mut store.messages, &mut store.log));
         let world = World::new(workload(settings), settings.clone(), (&mut console, files));
-        let record = process::run(world, &settings.nodes, &program);
+        let clusters = options.stores.clusters(&options.run.seq_kv, settings);
+        let record = process::run(world, &settings.nodes, &program, &clusters);
         console.sink().clear();
         let record = match record {
             Ok(record) => record,

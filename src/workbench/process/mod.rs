@@ -9,13 +9,17 @@ mod node;
 mod program;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use super::service::LateAnswer;
+use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
 use super::stdout;
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
@@ -35,12 +39,18 @@ const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
 
+/// Wakes the loop when a cluster has answered.
+const LATE_ANSWERS: Token = Token(usize::MAX - 1);
+
 /// Why there is nothing to check.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The program can't be run.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// A cluster that is to answer for a service does not serve.
+    #[error("{0}. All members have to serve when a run begins")]
+    Etcd(#[from] GatewayError),
     /// The nodes did not get ready.
     #[error("{error}{last_words}")]
     Start {
@@ -64,8 +74,8 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |error| RunError::System { what, error }
 }
 
-/// Runs a world with real processes, one for each name in `names`. All of them have ended when it returns. A signal ends
-/// the run early, and so does a stdout that can't be written to any longer.
+/// Runs a world with real processes, one for each name in `names`, and with these clusters for services. All processes
+/// have ended when it returns. A signal ends the run early, and so does a stdout that can't be written to any longer.
 ///
 /// # Errors
 ///
@@ -74,8 +84,9 @@ pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     names: &[String],
     program: &Program,
+    clusters: &[EtcdOptions],
 ) -> Result<Record<W>, RunError> {
-    let mut driver = Driver::start(world, names, program.clone())?;
+    let mut driver = Driver::start(world, names, program.clone(), clusters)?;
     driver.run()?;
     let unfinished = driver.unfinished_lines();
     driver.end_nodes()?;
@@ -99,12 +110,18 @@ struct Driver<W: Workload, O> {
     guard: Guard,
     poll: Poll,
     signals: Signals,
+    late_answers: Receiver<LateAnswer>,
     began: Instant,
     is_interrupted: bool,
 }
 
 impl<W: Workload, O: Observer> Driver<W, O> {
-    fn start(world: World<W, O>, names: &[String], program: Program) -> Result<Self, RunError> {
+    fn start(
+        mut world: World<W, O>,
+        names: &[String],
+        program: Program,
+        clusters: &[EtcdOptions],
+    ) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
         // Before the first node starts, so that no SIGCHLD is missed.
         let mut signals =
@@ -112,6 +129,18 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         poll.registry()
             .register(&mut signals, SIGNALS, mio::Interest::READABLE)
             .map_err(refused("watch signals"))?;
+        let (sender, late_answers) = mpsc::channel();
+        let waker = Waker::new(poll.registry(), LATE_ANSWERS).map_err(refused("make a waker"))?;
+        let deliver: Deliver = Arc::new(move |answer| {
+            // After the run, nobody listens any longer.
+            if sender.send(answer).is_ok() {
+                waker.wake().expect("a waker can be written to");
+            }
+        });
+        for options in clusters {
+            let service = Etcd::connect(options, Arc::clone(&deliver))?;
+            world.replace_service(options.service, Box::new(service));
+        }
         let mut guard = Guard::start().map_err(refused("start a shell that ends nodes in need"))?;
         let mut nodes = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
@@ -127,6 +156,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             guard,
             poll,
             signals,
+            late_answers,
             began: Instant::now(),
             is_interrupted: false,
         })
@@ -202,6 +232,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         for event in events.iter() {
             match event.token() {
                 SIGNALS => self.take_signals(),
+                LATE_ANSWERS => {}
                 token => self.nodes[node::index(token)].note_event(token),
             }
         }
@@ -220,9 +251,13 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
     }
 
-    /// Reads once from each node that has output, and takes note of those that have ended.
+    /// Takes in what clusters have answered, reads once from each node that has output, and takes note of nodes that have
+    /// ended.
     fn read(&mut self) -> Result<(), RunError> {
         let now = self.began.elapsed();
+        for answer in self.late_answers.try_iter() {
+            self.world.on_late_answer(&answer, now);
+        }
         for (index, node) in self.nodes.iter_mut().enumerate() {
             node.read_stderr(|line| self.world.on_log_line(index, line, now))
                 .map_err(refused("read a node's stderr"))?;

@@ -75,7 +75,7 @@ pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
 
 /// One text for all texts of the same value. What is nested too deep, or no text at all, as half of a surrogate pair, is
 /// the same only if it is written the same.
-fn text_of(value: &RawValue) -> Cow<'_, str> {
+pub(super) fn text_of(value: &RawValue) -> Cow<'_, str> {
     let text = value.get();
     if has_one_text(text) {
         return Cow::Borrowed(text);

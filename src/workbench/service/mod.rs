@@ -7,11 +7,13 @@
 //! | `lww-kv` | key-value store | none: two replicas that never merge ([`LastWriteWins`]) |
 //! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |
 //!
-//! A service answers at once; the network adds the time that it takes. Bodies are read and written as text: no value
+//! A cluster of [`etcd`] can answer as `seq-kv` and `lin-kv` instead. A service of this crate answers at once; the network
+//! adds the time that it takes. Bodies are read and written as text: no value
 //! is parsed unless two differ byte by byte and have to be compared.
 
 #[cfg(test)]
 mod agreement;
+pub mod etcd;
 mod kv;
 mod last_write_wins;
 mod lazy;
@@ -43,7 +45,7 @@ use kv::Request;
 
 /// A node of the network's own.
 pub trait Service {
-    /// Does what `call` asks and writes the body of the answer to `out`.
+    /// Does what `call` asks and writes the body of the answer to `out`, or nothing if a [`LateAnswer`] follows.
     ///
     /// # Errors
     ///
@@ -55,6 +57,16 @@ pub trait Service {
 pub struct Call<'a> {
     client: Endpoint,
     body: &'a Body<'a>,
+}
+
+/// An answer that a service gives after [`Service::handle`] has returned.
+pub struct LateAnswer {
+    /// The address of the service.
+    pub service: &'static str,
+    /// Who had asked.
+    pub client: Endpoint,
+    /// The body of the answer, as JSON.
+    pub body: String,
 }
 
 /// The body of a request, with the fields that any service has a name for.
@@ -110,12 +122,19 @@ impl Services {
         ])
     }
 
+    /// From now on, `service` answers at that address.
+    pub fn replace(&mut self, address: &str, service: Box<dyn Service>) {
+        let mut services = self.0.iter_mut();
+        let place = services.find(|(other, _)| *other == address);
+        place.expect("services are replaced by their address").1 = service;
+    }
+
     /// Their addresses, in the order of [`Endpoint::Service`].
     pub fn addresses(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|&(address, _)| address)
     }
 
-    /// Handles one message. Writes the body of the answer to `out`, and gives what is odd about the request, for a person.
+    /// Handles one message. Writes the body of the answer to `out`, or nothing if it comes later, and gives what is odd about the request, for a person.
     ///
     /// As upstream, `in_reply_to` is the `msg_id` as it came, whatever it is, and null if there was none. A request of a
     /// type that the service does not know, which upstream leaves unanswered, gets error 10.
@@ -139,10 +158,7 @@ impl Services {
         let Err(error) = service.handle(&call, out) else {
             return Ok(odd_id(body.msg_id));
         };
-        BodyWriter::new(out, "error")
-            .field("code", error.code.0)
-            .field("text", &*error.text)
-            .json_field("in_reply_to", &body.msg_id);
+        write_error(&error, body.msg_id, out);
         let is_unknown = error.code == ErrorCode::NOT_SUPPORTED;
         let unknown =
             is_unknown.then(|| format!("{}. Maelstrom's leaves it unanswered", error.text));
@@ -177,10 +193,7 @@ fn answer(
         Request::Write { .. } => BodyWriter::new(out, "write_ok"),
         Request::CompareAndSet { from, create, .. } => match current {
             Some(value) if !kv::same(value, from) => {
-                return Err(Error::new(
-                    ErrorCode::PRECONDITION_FAILED,
-                    format!("current value {value} is not {from}"),
-                ));
+                return Err(unexpected_value(value, from));
             }
             None if !create => return Err(no_such_key()),
             _ => BodyWriter::new(out, "cas_ok"),
@@ -192,6 +205,19 @@ fn answer(
 
 fn no_such_key() -> Error {
     Error::new(ErrorCode::KEY_DOES_NOT_EXIST, "key does not exist")
+}
+
+fn unexpected_value(value: &RawValue, from: &RawValue) -> Error {
+    let text = format!("current value {value} is not {from}");
+    Error::new(ErrorCode::PRECONDITION_FAILED, text)
+}
+
+/// Writes the body of the answer that tells of `error`.
+fn write_error(error: &Error, msg_id: Option<&RawValue>, out: &mut Vec<u8>) {
+    BodyWriter::new(out, "error")
+        .field("code", error.code.0)
+        .field("text", &*error.text)
+        .json_field("in_reply_to", &msg_id);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::protocol::Encode;
 use crate::workbench::body::BodyWriter;
 use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
+use crate::workbench::service::{LateAnswer, Service};
 use crate::workbench::workload::Workload;
 
 /// The message id of what a node is told once before clients begin.
@@ -207,10 +208,24 @@ impl<W: Workload, O: Observer> World<W, O> {
                 Err(error) => self.heard_wrong_body(node, body, error),
             }
         }
-        if handled.is_ok() {
+        if handled.is_ok() && !answer.is_empty() {
             self.send(Endpoint::Service(service), client, text(&answer), now);
         }
         self.scratch = answer;
+    }
+
+    /// From now on, `service` answers at that address.
+    pub fn replace_service(&mut self, address: &str, service: Box<dyn Service>) {
+        self.services.replace(address, service);
+    }
+
+    /// A service has answered a request that it had been given before. When the run is over, nobody listens any longer.
+    pub fn on_late_answer(&mut self, answer: &LateAnswer, now: Duration) {
+        let service = self.directory.find(answer.service);
+        let service = service.expect("a service of the run");
+        if !self.is_over() {
+            self.send(service, answer.client, &answer.body, now);
+        }
     }
 }
 

@@ -1,0 +1,73 @@
+//! Etcd itself.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::service::Service;
+
+/// A cluster of one member, which ends when this is dropped.
+pub struct Real {
+    child: Child,
+    folder: PathBuf,
+    pub url: String,
+}
+
+/// Starts a cluster that serves, unless etcd is not installed: then it says so.
+pub fn etcd(name: &str) -> Option<Real> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("etcd-{name}"));
+    let _ = fs::remove_dir_all(&folder);
+    let [url, peer_url] = [free_url(), free_url()];
+    let child = Command::new("etcd")
+        .args(["--name", "m0", "--data-dir"])
+        .arg(&folder)
+        .args([
+            "--listen-client-urls",
+            &url,
+            "--advertise-client-urls",
+            &url,
+        ])
+        .args(["--listen-peer-urls", &peer_url])
+        .args(["--initial-advertise-peer-urls", &peer_url])
+        .args(["--initial-cluster", &format!("m0={peer_url}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            // Not by a macro, whose output is only shown of tests that fail.
+            let skipped = format!("skipped {name}: there is no etcd (apt install etcd-server)");
+            let _ = writeln!(io::stderr(), "{skipped}");
+            return None;
+        }
+    };
+    let etcd = Real { child, folder, url };
+    for _ in 0..200 {
+        if Service::etcd(&[&etcd.url]).is_ok() {
+            return Some(etcd);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("etcd does not serve at {}", etcd.url);
+}
+
+/// The URL of a port that was free just now.
+fn free_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    format!("http://{address}")
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
