@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eddy::gossip::{Options, Topology};
-use eddy::node::Workload;
 use eddy::workload::Broadcast;
 use serde_json::{Value, json};
+use world::run::{Operation, Run};
 use world::{Faults, World};
 
 fn options(topology: Topology, batch_ms: u64) -> Options {
@@ -38,126 +38,62 @@ fn grid(nodes: usize) -> Value {
     Value::Object(rows.collect())
 }
 
-/// Values that are broadcast and read all over a cluster.
-struct Run<W> {
-    world: World<W>,
-    nodes: usize,
-    operations: u64,
-    /// When each value was acknowledged.
-    acknowledged_ms: BTreeMap<u64, u64>,
-    /// Reads under way, by their message id: when they were sent.
-    reads: BTreeMap<u64, u64>,
-    /// When the last read began that lacked the value, and when the first node missed it at the end.
-    last_absent_ms: BTreeMap<u64, u64>,
-    finals: Vec<BTreeSet<u64>>,
-}
-
-impl<W: Workload> Run<W> {
-    fn new(world: World<W>, nodes: usize) -> Self {
-        let mut run = Run::without_topology(world, nodes);
+impl Run<Broadcast> {
+    /// A cluster in which every node has been offered the grid.
+    fn on_grid(nodes: usize, seed: u64, options: Options) -> Self {
+        let mut run = Run::without_topology(nodes, seed, options);
         (0..nodes).for_each(|node| run.offer(node, grid(nodes)));
         run
     }
 
-    fn without_topology(world: World<W>, nodes: usize) -> Self {
-        Run {
-            world,
-            nodes,
-            operations: 0,
-            acknowledged_ms: BTreeMap::new(),
-            reads: BTreeMap::new(),
-            last_absent_ms: BTreeMap::new(),
-            finals: Vec::new(),
-        }
+    /// A cluster with one client for each node.
+    fn without_topology(nodes: usize, seed: u64, options: Options) -> Self {
+        Run::new(nodes, nodes, seed, move |seed| {
+            Broadcast::new(options.clone(), seed)
+        })
     }
 
     fn offer(&mut self, node: usize, topology: Value) {
-        let body = json!({"type": "topology", "topology": topology, "msg_id": 1});
-        self.world.send("c0", node, body);
+        self.invoke(node, json!({"type": "topology", "topology": topology}));
     }
 
-    fn broadcast(&mut self) {
-        self.operations += 1;
-        let node = self.world.random.below(self.nodes as u64) as usize;
-        let value = self.operations;
-        let body = json!({"type": "broadcast", "message": value, "msg_id": value});
-        self.world.send("c1", node, body);
-    }
-
-    fn read(&mut self, client: &str, node: usize) {
-        self.operations += 1;
-        self.reads.insert(self.operations, self.world.now_ms);
-        let body = json!({"type": "read", "msg_id": self.operations});
-        self.world.send(client, node, body);
-    }
-
-    fn step(&mut self) {
-        for answer in self.world.step() {
-            let id = answer.body["in_reply_to"]
-                .as_u64()
-                .expect("replies say to what");
-            match answer.body["type"].as_str().expect("bodies have a type") {
-                "broadcast_ok" => drop(self.acknowledged_ms.insert(id, self.world.now_ms)),
-                "read_ok" => {
-                    let values = answer.body["messages"].as_array().expect("an array");
-                    let seen: BTreeSet<u64> = values
-                        .iter()
-                        .map(|value| value.as_u64().expect("what was broadcast"))
-                        .collect();
-                    assert_eq!(seen.len(), values.len(), "a value is there twice");
-                    let sent_ms = self.reads[&id];
-                    for value in self
-                        .acknowledged_ms
-                        .keys()
-                        .filter(|value| !seen.contains(value))
-                    {
-                        self.last_absent_ms.insert(*value, sent_ms);
-                    }
-                    if answer.client == "c2" {
-                        self.finals.push(seen);
-                    }
-                }
-                "topology_ok" => {}
-                kind => panic!("unexpected {kind}: {}", answer.body),
-            }
-        }
-    }
-
-    fn rest(&mut self, time_ms: u64) {
-        for _ in 0..time_ms {
-            self.step();
-        }
-    }
-
-    /// One hundred operations a second, one half of them reads.
-    fn mix(&mut self, time_ms: u64) {
+    /// One hundred operations a second on random nodes, one half of them reads.
+    fn load(&mut self, time_ms: u64) {
         for _ in 0..time_ms {
             if self.world.now_ms.is_multiple_of(10) {
-                match self.world.random.below(2) {
-                    0 => self.broadcast(),
-                    _ => {
-                        let node = self.world.random.below(self.nodes as u64) as usize;
-                        self.read("c1", node);
-                    }
-                }
+                let is_read = self.world.random.below(2) == 1;
+                let node = self.world.random.below(self.nodes as u64) as usize;
+                let body = match is_read {
+                    true => json!({"type": "read"}),
+                    false => json!({"type": "broadcast", "message": self.operations.len()}),
+                };
+                self.invoke(node, body);
             }
             self.step();
         }
     }
 
-    /// What each node has in the end.
-    fn read_all(&mut self) -> &[BTreeSet<u64>] {
-        self.finals.clear();
-        for node in 0..self.nodes {
-            self.read("c2", node);
-        }
+    /// The acknowledged values, each with the time of its acknowledgement.
+    fn acknowledged_ms(&self) -> BTreeMap<u64, u64> {
+        let broadcasts = self.operations.iter();
+        let broadcasts = broadcasts.filter(|operation| operation.ok("broadcast").is_some());
+        broadcasts
+            .map(|broadcast| (number(&broadcast.body["message"]), broadcast.completed_ms))
+            .collect()
+    }
+
+    /// The values that each node returns to a last read.
+    fn read_all(&mut self) -> Vec<BTreeSet<u64>> {
+        let first = self.operations.len();
+        (0..self.nodes).for_each(|node| self.invoke(node, json!({"type": "read"})));
         self.rest(5);
-        assert_eq!(self.finals.len(), self.nodes);
-        &self.finals
+        let finals: Vec<_> = self.operations[first..].iter().filter_map(values).collect();
+        assert_eq!(finals.len(), self.nodes);
+        finals
     }
 
     fn assert_nothing_lost(&mut self) {
-        let acknowledged: BTreeSet<u64> = self.acknowledged_ms.keys().copied().collect();
+        let acknowledged: BTreeSet<u64> = self.acknowledged_ms().into_keys().collect();
         assert!(acknowledged.len() > 100, "hardly anything was broadcast");
         for (node, seen) in self.read_all().iter().enumerate() {
             let missing: Vec<_> = acknowledged.difference(seen).collect();
@@ -165,16 +101,20 @@ impl<W: Workload> Run<W> {
         }
     }
 
-    /// How long after their acknowledgement values were still missing from a read: the median and the most, in ms.
+    /// The time from the acknowledgement of a value to the last read that lacked it: the median and the maximum, in ms.
     fn stable_latencies(&self) -> (u64, u64) {
-        let mut latencies_ms: Vec<u64> = self
-            .acknowledged_ms
-            .iter()
-            .map(|(value, at_ms)| {
-                let absent_ms = self.last_absent_ms.get(value).copied().unwrap_or(0);
-                absent_ms.saturating_sub(*at_ms)
-            })
-            .collect();
+        let mut latencies_ms: BTreeMap<u64, u64> = BTreeMap::new();
+        let acknowledged_ms = self.acknowledged_ms();
+        for read in &self.operations {
+            let Some(seen) = values(read) else { continue };
+            for (value, at_ms) in &acknowledged_ms {
+                let latency_ms = latencies_ms.entry(*value).or_default();
+                if !seen.contains(value) {
+                    *latency_ms = read.invoked_ms.saturating_sub(*at_ms);
+                }
+            }
+        }
+        let mut latencies_ms: Vec<u64> = latencies_ms.into_values().collect();
         latencies_ms.sort_unstable();
         (
             latencies_ms[latencies_ms.len() / 2],
@@ -183,23 +123,31 @@ impl<W: Workload> Run<W> {
     }
 }
 
-fn run(nodes: usize, seed: u64, options: Options) -> Run<Broadcast> {
-    let world = World::new(nodes, seed, move |seed| {
-        Broadcast::new(options.clone(), seed)
-    });
-    Run::new(world, nodes)
+fn number(value: &Value) -> u64 {
+    value.as_u64().expect("what was broadcast")
+}
+
+/// The values that a read returned, each once; `None` for any other operation.
+fn values(operation: &Operation) -> Option<BTreeSet<u64>> {
+    let values = operation.ok("read")?["messages"].as_array();
+    let values = values.expect("an array");
+    let seen: BTreeSet<u64> = values.iter().map(number).collect();
+    assert_eq!(seen.len(), values.len(), "a value is there twice");
+    Some(seen)
 }
 
 /// Median and maximum stable latency in ms, and messages between servers an operation, with the challenge's
 /// parameters: 25 nodes, 100 ms, 100 operations a second.
 fn figures(options: Options) -> (u64, u64, f64) {
-    let mut run = run(25, 1, options);
+    let mut run = Run::on_grid(25, 1, options);
     run.world.latency_ms = 100;
-    run.mix(20_000);
+    run.load(20_000);
     run.rest(5_000);
     run.assert_nothing_lost();
     let (median_ms, max_ms) = run.stable_latencies();
-    let messages_per_operation = run.world.messages as f64 / run.operations as f64;
+    let operations = run.operations.iter();
+    let operations = operations.filter(|operation| operation.kind() != "topology");
+    let messages_per_operation = run.world.messages as f64 / operations.count() as f64;
     println!(
         "median {median_ms} ms, maximum {max_ms} ms, {messages_per_operation:.2} messages an operation"
     );
@@ -233,10 +181,10 @@ fn the_other_topologies_keep_to_the_challenge_too() {
 #[test]
 fn in_a_tree_no_value_is_told_to_who_has_it() {
     for topology in [Topology::Star, Topology::Tree] {
-        let mut run = run(25, 7, options(topology, 100));
+        let mut run = Run::on_grid(25, 7, options(topology, 100));
         run.world.latency_ms = 100;
         run.world.is_tracing = true;
-        run.mix(5_000);
+        run.load(5_000);
         run.rest(5_000);
         run.assert_nothing_lost();
         let mut told = BTreeMap::new();
@@ -246,16 +194,16 @@ fn in_a_tree_no_value_is_told_to_who_has_it() {
             }
         }
         assert!(told.values().all(|times| *times == 1));
-        assert_eq!(told.len(), run.acknowledged_ms.len() * 24);
+        assert_eq!(told.len(), run.acknowledged_ms().len() * 24);
     }
 }
 
 #[test]
 fn when_nothing_happens_one_heartbeat_is_sent_on_each_link_every_three_seconds() {
     for topology in [Topology::Star, Topology::Tree] {
-        let mut run = run(25, 3, options(topology, 100));
+        let mut run = Run::on_grid(25, 3, options(topology, 100));
         run.world.latency_ms = 100;
-        run.mix(5_000);
+        run.load(5_000);
         run.rest(5_000);
         let before = run.world.messages;
         run.rest(60_000);
@@ -269,18 +217,18 @@ fn everything_arrives_within_six_seconds_of_a_partition_even_of_the_first_node()
     for seed in 0..30 {
         for topology in [Topology::Star, Topology::Tree, Topology::Offered] {
             println!("{topology:?}, seed {seed}");
-            let mut run = run(9, seed, options(topology, 100));
+            let mut run = Run::on_grid(9, seed, options(topology, 100));
             run.world.latency_ms = 20;
             for _ in 0..3 {
-                run.mix(1_000);
+                run.load(1_000);
                 for node in 0..9 {
                     run.world.sides[node] = run.world.random.below(2);
                 }
-                run.mix(4_000);
+                run.load(4_000);
                 run.world.sides.fill(0);
             }
             run.world.sides = (0..9).collect();
-            run.mix(3_000);
+            run.load(3_000);
             run.world.sides.fill(0);
             run.rest(6_000);
             run.assert_nothing_lost();
@@ -293,14 +241,14 @@ fn nothing_is_lost_while_messages_are_lost_doubled_and_late() {
     for seed in 0..150 {
         let topology = [Topology::Star, Topology::Tree, Topology::Offered][seed as usize % 3];
         println!("{topology:?}, seed {seed}");
-        let mut run = run(5, seed, options(topology, 50));
+        let mut run = Run::on_grid(5, seed, options(topology, 50));
         run.world.jitter_ms = 30;
         run.world.faults = Faults {
             lost: 20,
             doubled: 20,
             late: 10,
         };
-        run.mix(8_000);
+        run.load(8_000);
         run.world.faults = Faults::default();
         run.rest(8_000);
         run.assert_nothing_lost();
@@ -312,20 +260,19 @@ fn a_killed_node_catches_up_and_all_agree() {
     for seed in 0..150 {
         let topology = [Topology::Star, Topology::Tree, Topology::Offered][seed as usize % 3];
         println!("{topology:?}, seed {seed}");
-        let mut run = run(5, seed, options(topology, 50));
+        let mut run = Run::on_grid(5, seed, options(topology, 50));
         run.world.jitter_ms = 30;
-        run.mix(2_000);
+        run.load(2_000);
         run.rest(3_000);
-        let spread = run.acknowledged_ms.clone();
+        let spread = run.acknowledged_ms();
         run.world.faults = Faults {
             lost: 10,
             doubled: 10,
             late: 20,
         };
         for _ in 0..3 {
-            run.mix(1_000);
-            let node = run.world.random.below(5) as usize;
-            run.world.kill(node);
+            run.load(1_000);
+            run.kill_any();
         }
         run.world.faults = Faults::default();
         run.rest(10_000);
@@ -345,8 +292,7 @@ fn a_topology_that_comes_late_or_never_loses_nothing() {
     for seed in 0..100 {
         println!("seed {seed}");
         let options = options(Topology::Offered, 50);
-        let world = World::new(9, seed, move |seed| Broadcast::new(options.clone(), seed));
-        let mut run = Run::without_topology(world, 9);
+        let mut run = Run::without_topology(9, seed, options);
         let mut late = Vec::new();
         for node in 0..9 {
             match run.world.random.below(4) {
@@ -356,12 +302,12 @@ fn a_topology_that_comes_late_or_never_loses_nothing() {
                 _ => {}
             }
         }
-        run.mix(3_000);
+        run.load(3_000);
         late.into_iter().for_each(|node| run.offer(node, grid(9)));
-        run.mix(1_000);
+        run.load(1_000);
         run.rest(6_000);
         let killed = run.world.random.below(9) as usize;
-        run.world.kill(killed);
+        run.kill(killed);
         run.rest(6_000);
         run.assert_nothing_lost();
     }

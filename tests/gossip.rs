@@ -1,83 +1,51 @@
-//! What nodes tell each other, message by message.
+//! The gossip between nodes, message by message.
+
+mod world;
 
 use std::time::Duration;
 
 use eddy::gossip::{self, GOSSIP_BYTES_MAX};
-use eddy::node::{Limits, Node, Workload};
+use eddy::node::{Limits, Node};
 use eddy::workload::g_counter::{Consistency, Options};
 use eddy::workload::{Broadcast, GCounter};
 use serde_json::{Value, json};
+use world::driver::Driver;
 
-/// One of the nodes n0, n1 and n2.
-struct Talker<W>(Node<W>);
-
-impl<W: Workload> Talker<W> {
-    fn start(id: &str, workload: W) -> Self {
-        let mut talker = Talker(Node::new(workload));
-        let init =
-            json!({"type": "init", "node_id": id, "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
-        talker.tell(0, "c0", init);
-        talker
-    }
-
-    /// Hands a message over; what the node says to it.
-    fn tell(&mut self, now_ms: u64, src: &str, body: Value) -> Vec<Value> {
-        let line = json!({"src": src, "dest": "n?", "body": body}).to_string();
-        let now = Duration::from_millis(now_ms);
-        self.0.receive(&line, now).expect("it is a message");
-        self.said()
-    }
-
-    /// What the node says when the time has come.
-    fn wake(&mut self, now_ms: u64) -> Vec<Value> {
-        let now = Duration::from_millis(now_ms);
-        if self.0.deadline().is_some_and(|deadline| deadline <= now) {
-            self.0.wake(now);
-        }
-        self.said()
-    }
-
-    fn said(&mut self) -> Vec<Value> {
-        let output = std::str::from_utf8(self.0.output()).expect("nodes write UTF-8");
-        let said = output
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("nodes write JSON"));
-        let said = said.collect();
-        self.0.written(self.0.output().len());
-        said
-    }
-}
-
-impl Talker<GCounter> {
+impl Driver<GCounter> {
     fn eventual(id: &str, seed: u64) -> Self {
-        Self::start(id, GCounter::new(options(), seed))
+        Driver::counter(id, options(), seed)
+    }
+
+    fn counter(id: &str, options: Options, seed: u64) -> Self {
+        Driver::start(id, GCounter::new(options, seed), Duration::ZERO)
     }
 
     /// Adds; the type of the answer, or the code if it is an error.
     fn add(&mut self, delta: i64) -> Value {
-        let said = self.tell(0, "c1", json!({"type": "add", "delta": delta, "msg_id": 7}));
+        let said = self.send(0, "c1", json!({"type": "add", "delta": delta, "msg_id": 7}));
         let body = &said[0]["body"];
         body.get("code").unwrap_or(&body["type"]).clone()
     }
 
     /// The value by all that is known: what a read is answered with when its time is up.
     fn value(&mut self, now_ms: u64) -> Value {
-        let mut said = self.tell(now_ms, "c1", json!({"type": "read", "msg_id": 8}));
+        let mut said = self.send(now_ms, "c1", json!({"type": "read", "msg_id": 8}));
         said.extend(self.wake(now_ms + 200));
         let answer = said.iter().find(|message| message["dest"] == "c1");
         answer.expect("every read is answered")["body"]["value"].clone()
     }
 }
 
-impl Talker<Broadcast> {
+impl Driver<Broadcast> {
     /// The first of three in a star, so that the others are its neighbours.
     fn broadcast() -> Self {
-        Self::start("n0", Broadcast::new(gossip::Options::default(), 1))
+        let workload = Broadcast::new(gossip::Options::default(), 1);
+        Driver::start("n0", workload, Duration::ZERO)
     }
 
     fn add(&mut self, now_ms: u64, value: Value) {
         let body = json!({"type": "broadcast", "message": value, "msg_id": 7});
-        self.tell(now_ms, "c1", body);
+        self.send(now_ms, "c1", body);
     }
 }
 
@@ -130,12 +98,12 @@ fn question(entries: Value) -> Value {
 
 #[test]
 fn an_exchange_tells_both_sides_what_either_knew() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
-    let question = to("n1", &n0.tell(0, "c1", read(1))).clone();
-    let answer = to("n0", &n1.tell(10, "n0", question)).clone();
-    n0.tell(20, "n1", answer);
+    let question = to("n1", &n0.send(0, "c1", read(1))).clone();
+    let answer = to("n0", &n1.send(10, "n0", question)).clone();
+    n0.send(20, "n1", answer);
     let said = n0.wake(300);
     assert!(says_nothing_to("n1", &said), "there is nothing left");
     assert_eq!((n0.value(1_000), n1.value(1_000)), (json!(7), json!(7)));
@@ -143,12 +111,12 @@ fn an_exchange_tells_both_sides_what_either_knew() {
 
 #[test]
 fn what_a_node_has_acknowledged_or_told_itself_is_not_sent_to_it() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     for round in 0..3 {
         let now_ms = round * 1000;
-        let asked = n0.tell(now_ms, "c1", read(1));
-        let answer = to("n0", &n1.tell(now_ms, "n0", to("n1", &asked).clone())).clone();
-        n0.tell(now_ms, "n1", answer);
+        let asked = n0.send(now_ms, "c1", read(1));
+        let answer = to("n0", &n1.send(now_ms, "n0", to("n1", &asked).clone())).clone();
+        n0.send(now_ms, "n1", answer);
         // The read waits for n2, in vain.
         n0.wake(now_ms + 200);
         n1.wake(now_ms + 200);
@@ -159,16 +127,16 @@ fn what_a_node_has_acknowledged_or_told_itself_is_not_sent_to_it() {
     let newest = [json!(9), json!(3)];
     assert_eq!(entries.as_array().expect("a list")[2..], newest);
     let question = asked(to("n1", &said)["gossip"].clone(), entries);
-    let answer = to("n0", &n1.tell(3000, "n0", question)).clone();
+    let answer = to("n0", &n1.send(3000, "n0", question)).clone();
     assert_eq!(answer["entries"], Value::Null, "an echo");
-    n0.tell(3000, "n1", answer);
-    let asked = n0.tell(3100, "c1", read(9));
+    n0.send(3000, "n1", answer);
+    let asked = n0.send(3100, "c1", read(9));
     assert_eq!(to("n1", &asked)["entries"], Value::Null, "told twice");
 }
 
 #[test]
 fn what_is_on_its_way_is_not_told_with_what_is_new() {
-    let mut n0 = Talker::broadcast();
+    let mut n0 = Driver::broadcast();
     let mut heads = Vec::new();
     for value in 0..3 {
         let now_ms = value * 100;
@@ -187,7 +155,7 @@ fn what_is_on_its_way_is_not_told_with_what_is_new() {
 
 #[test]
 fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_comes_back() {
-    let mut n0 = Talker::broadcast();
+    let mut n0 = Driver::broadcast();
     n0.add(0, json!("a"));
     n0.wake(0);
     n0.add(1_000, json!("b"));
@@ -202,7 +170,7 @@ fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_
         assert_eq!(again["gossip"]["after"], 0);
         assert!(says_nothing_to("n1", &n0.wake(now_ms + 1_999)), "silent");
     }
-    n0.tell(5_000, "n1", told(json!({"incarnation": 1}), json!([])));
+    n0.send(5_000, "n1", told(json!({"incarnation": 1}), json!([])));
     let said = n0.wake(5_000);
     assert_eq!(to("n1", &said)["msg_id"], Value::Null);
     let entries = &to("n1", &said)["entries"];
@@ -211,16 +179,16 @@ fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_
 
 #[test]
 fn an_acknowledgement_goes_with_news_or_alone_when_none_comes() {
-    let mut n0 = Talker::broadcast();
+    let mut n0 = Driver::broadcast();
     n0.add(0, json!("a"));
     let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
     let head = |end: u64, heard: u64| json!({"incarnation": 1, "after": 0, "end": end, "peer": own, "received": heard});
-    n0.tell(200, "n1", told(head(1, 1), json!(["b"])));
+    n0.send(200, "n1", told(head(1, 1), json!(["b"])));
     n0.add(300, json!("c"));
     let with_news = n0.wake(300);
     assert_eq!(to("n1", &with_news)["gossip"]["received"], 1);
     assert!(says_nothing_to("n1", &n0.wake(1_200)));
-    n0.tell(1_300, "n1", told(head(2, 3), json!(["d"])));
+    n0.send(1_300, "n1", told(head(2, 3), json!(["d"])));
     assert!(says_nothing_to("n1", &n0.wake(2_299)));
     let alone = n0.wake(2_300);
     let alone = to("n1", &alone);
@@ -230,7 +198,7 @@ fn an_acknowledgement_goes_with_news_or_alone_when_none_comes() {
 
 #[test]
 fn a_large_replica_is_told_in_messages_of_limited_size() {
-    let mut n0 = Talker::broadcast();
+    let mut n0 = Driver::broadcast();
     let values: Vec<Value> = (0..100)
         .map(|number| json!(format!("{number:02}").repeat(1_000)))
         .collect();
@@ -257,11 +225,11 @@ fn a_large_replica_is_told_in_messages_of_limited_size() {
 
 #[test]
 fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
-    let mut n0 = Talker::broadcast();
+    let mut n0 = Driver::broadcast();
     let heartbeat = json!({"incarnation": 7, "peer": 12345, "received": 3});
     let mut message = told(heartbeat, json!([]));
     message.as_object_mut().expect("a body").remove("entries");
-    n0.tell(500, "n1", message);
+    n0.send(500, "n1", message);
     let said = n0.wake(500);
     let head = &to("n1", &said)["gossip"];
     assert_eq!((&head["peer"], &head["received"]), (&json!(7), &json!(0)));
@@ -270,8 +238,8 @@ fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
 
 #[test]
 fn a_neighbour_with_nothing_to_say_sends_a_heartbeat() {
-    let mut n0 = Talker::broadcast();
-    n0.tell(0, "n1", told(json!({"incarnation": 1}), json!([])));
+    let mut n0 = Driver::broadcast();
+    n0.send(0, "n1", told(json!({"incarnation": 1}), json!([])));
     let heard = n0.wake(1_000);
     let own = to("n1", &heard)["gossip"]["incarnation"].clone();
     let head = json!({"incarnation": 1, "peer": own});
@@ -281,73 +249,73 @@ fn a_neighbour_with_nothing_to_say_sends_a_heartbeat() {
     // The other one speaks, and so will be the one to send the next.
     let mut heartbeat = told(head, json!([]));
     heartbeat.as_object_mut().expect("a body").remove("entries");
-    n0.tell(6_000, "n1", heartbeat);
+    n0.send(6_000, "n1", heartbeat);
     assert!(says_nothing_to("n1", &n0.wake(10_499)));
     to("n1", &n0.wake(10_500));
 }
 
 #[test]
 fn a_read_waits_for_a_poll_that_is_sent_after_it_arrived() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
-    let mut n2 = Talker::eventual("n2", 3);
-    let first = n0.tell(10, "c1", read(1));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
+    let mut n2 = Driver::eventual("n2", 3);
+    let first = n0.send(10, "c1", read(1));
     let early = [
-        to("n0", &n1.tell(20, "n0", to("n1", &first).clone())).clone(),
-        to("n0", &n2.tell(20, "n0", to("n2", &first).clone())).clone(),
+        to("n0", &n1.send(20, "n0", to("n1", &first).clone())).clone(),
+        to("n0", &n2.send(20, "n0", to("n2", &first).clone())).clone(),
     ];
     n1.add(5);
-    assert_eq!(n0.tell(30, "c2", read(1)), Vec::<Value>::new());
+    assert_eq!(n0.send(30, "c2", read(1)), Vec::<Value>::new());
     let [from_n1, from_n2] = early;
-    let mut said = n0.tell(40, "n1", from_n1);
-    said.extend(n0.tell(40, "n2", from_n2));
+    let mut said = n0.send(40, "n1", from_n1);
+    said.extend(n0.send(40, "n2", from_n2));
     assert_eq!(to("c1", &said)["value"], 0);
     assert!(says_nothing_to("c2", &said), "answered from before");
     let late = [
-        to("n0", &n1.tell(50, "n0", to("n1", &said).clone())).clone(),
-        to("n0", &n2.tell(50, "n0", to("n2", &said).clone())).clone(),
+        to("n0", &n1.send(50, "n0", to("n1", &said).clone())).clone(),
+        to("n0", &n2.send(50, "n0", to("n2", &said).clone())).clone(),
     ];
     let [from_n1, from_n2] = late;
-    let mut said = n0.tell(60, "n1", from_n1);
-    said.extend(n0.tell(60, "n2", from_n2));
+    let mut said = n0.send(60, "n1", from_n1);
+    said.extend(n0.send(60, "n2", from_n2));
     assert_eq!(to("c2", &said)["value"], 5);
 }
 
 #[test]
 fn a_read_is_answered_at_its_bound_and_one_that_no_peer_can_answer_in_time_at_once() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     n0.add(3);
     for now_ms in [1000, 1200] {
-        assert!(says_nothing_to("c1", &n0.tell(now_ms, "c1", read(1))));
+        assert!(says_nothing_to("c1", &n0.send(now_ms, "c1", read(1))));
         assert!(says_nothing_to("c1", &n0.wake(now_ms + 199)));
         assert_eq!(to("c1", &n0.wake(now_ms + 200))["value"], 3);
     }
-    let said = n0.tell(1400, "c1", read(2));
+    let said = n0.send(1400, "c1", read(2));
     assert_eq!((said.len(), &to("c1", &said)["value"]), (1, &json!(3)));
 }
 
 #[test]
 fn a_peer_that_answers_in_time_again_is_asked_by_reads_again() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     n0.value(1000);
     n0.value(1200);
     let again = n0.wake(2400);
-    let answer = to("n0", &n1.tell(2410, "n0", to("n1", &again).clone())).clone();
-    n0.tell(2420, "n1", answer);
-    let said = n0.tell(2430, "c1", read(1));
+    let answer = to("n0", &n1.send(2410, "n0", to("n1", &again).clone())).clone();
+    n0.send(2420, "n1", answer);
+    let said = n0.send(2430, "c1", read(1));
     assert_eq!(to("n1", &said)["type"], "gossip");
     assert!(says_nothing_to("n2", &said), "it is silent");
 }
 
 #[test]
 fn a_peer_whose_answers_come_too_late_is_left_out_for_ten_seconds() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     let mut is_asked = |now_ms: u64| {
-        let said = n0.tell(now_ms, "c1", read(1));
+        let said = n0.send(now_ms, "c1", read(1));
         let is_asked = !says_nothing_to("n1", &said);
         if is_asked {
-            let answer = n1.tell(now_ms, "n0", to("n1", &said).clone());
+            let answer = n1.send(now_ms, "n0", to("n1", &said).clone());
             n0.wake(now_ms + 200);
-            n0.tell(now_ms + 300, "n1", to("n0", &answer).clone());
+            n0.send(now_ms + 300, "n1", to("n0", &answer).clone());
         }
         is_asked
     };
@@ -361,7 +329,7 @@ fn a_peer_whose_answers_come_too_late_is_left_out_for_ten_seconds() {
 
 #[test]
 fn a_silent_peer_gets_one_message_a_second() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     let mut to_n1 = 0;
     for now_ms in 0..12_000 {
         if now_ms % 100 == 0 {
@@ -375,24 +343,24 @@ fn a_silent_peer_gets_one_message_a_second() {
 
 #[test]
 fn a_node_that_restarts_counts_as_another_incarnation_and_is_told_its_past_by_its_peers() {
-    let (mut n0, mut n1) = (Talker::eventual("n0", 1), Talker::eventual("n1", 2));
+    let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
-    n1.tell(0, "n0", to("n1", &n0.wake(0)).clone());
+    n1.send(0, "n0", to("n1", &n0.wake(0)).clone());
 
-    let mut n0 = Talker::eventual("n0", 3);
+    let mut n0 = Driver::eventual("n0", 3);
     n0.add(1);
-    n1.tell(2000, "n0", to("n1", &n0.wake(2000)).clone());
-    n0.tell(2000, "n1", to("n0", &n1.wake(2000)).clone());
+    n1.send(2000, "n0", to("n1", &n0.wake(2000)).clone());
+    n0.send(2000, "n1", to("n0", &n1.wake(2000)).clone());
     assert_eq!((n0.value(2100), n1.value(2100)), (json!(8), json!(8)));
 }
 
 #[test]
 fn a_node_acknowledges_no_entry_before_which_it_has_missed_one() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     let mut ask = |after: u64, end: u64, total: i64| {
         let head = json!({"incarnation": 1, "after": after, "end": end});
-        let said = n0.tell(0, "n1", asked(head, json!(["n1", 1, total, end])));
+        let said = n0.send(0, "n1", asked(head, json!(["n1", 1, total, end])));
         let head = &to("n1", &said)["gossip"];
         assert_eq!(head["peer"], 1);
         head["received"].clone()
@@ -405,15 +373,15 @@ fn a_node_acknowledges_no_entry_before_which_it_has_missed_one() {
 
 #[test]
 fn late_news_brings_back_no_older_state_even_if_its_total_is_higher() {
-    let mut n0 = Talker::start("n0", GCounter::new(with_decrements(), 1));
-    n0.tell(0, "n1", question(json!(["n1", 1, -5, 2])));
-    n0.tell(0, "n1", question(json!(["n1", 1, 5, 1])));
+    let mut n0 = Driver::counter("n0", with_decrements(), 1);
+    n0.send(0, "n1", question(json!(["n1", 1, -5, 2])));
+    n0.send(0, "n1", question(json!(["n1", 1, 5, 1])));
     assert_eq!(n0.value(10), -5);
 }
 
 #[test]
 fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     n0.add(1);
     let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
     let good = json!(["n1", 1, 100, 1]);
@@ -433,7 +401,7 @@ fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
         json!(7),
     ];
     for entries in malformed {
-        let said = n0.tell(0, "n1", question(entries.clone()));
+        let said = n0.send(0, "n1", question(entries.clone()));
         assert_eq!(to("n1", &said)["code"], 12, "{entries}");
     }
     for head in [
@@ -444,34 +412,34 @@ fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
         json!({"incarnation": 1, "after": 0, "end": 1, "received": "2"}),
     ] {
         let mut message = asked(head.clone(), good.clone());
-        let said = n0.tell(0, "n1", message.clone());
+        let said = n0.send(0, "n1", message.clone());
         assert_eq!(to("n1", &said)["code"], 12, "{head}");
         message["type"] = json!("gossip_ok");
         message["in_reply_to"] = json!(5);
-        assert_eq!(n0.tell(0, "n1", message), Vec::<Value>::new(), "{head}");
+        assert_eq!(n0.send(0, "n1", message), Vec::<Value>::new(), "{head}");
     }
     for stranger in ["n9", "c1", "n0"] {
-        let said = n0.tell(0, stranger, question(good.clone()));
+        let said = n0.send(0, stranger, question(good.clone()));
         assert_eq!(to(stranger, &said)["code"], 12, "{stranger}");
         let mut reply = question(good.clone());
         reply["type"] = json!("gossip_ok");
         reply["in_reply_to"] = json!(5);
-        assert_eq!(n0.tell(0, stranger, reply), Vec::<Value>::new());
+        assert_eq!(n0.send(0, stranger, reply), Vec::<Value>::new());
     }
     assert_eq!(n0.value(100), 1);
-    n0.tell(400, "n1", question(good.clone()));
+    n0.send(400, "n1", question(good.clone()));
     assert_eq!(n0.value(400), 101, "well-formed gossip still counts");
 }
 
 #[test]
 fn an_acknowledgement_of_what_was_never_said_or_of_another_incarnation_is_ignored() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     n0.add(1);
     let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
     for (peer, heard) in [(own, 99), (json!(12345), 1)] {
         for _ in 0..2 {
             let head = json!({"incarnation": 1, "peer": peer, "received": heard});
-            let said = n0.tell(0, "n1", asked(head, json!([])));
+            let said = n0.send(0, "n1", asked(head, json!([])));
             assert_ne!(to("n1", &said)["entries"], Value::Null, "{heard}");
         }
     }
@@ -479,28 +447,28 @@ fn an_acknowledgement_of_what_was_never_said_or_of_another_incarnation_is_ignore
 
 #[test]
 fn gossip_before_init_is_not_heard_and_loses_nothing() {
-    let mut n1 = Talker(Node::new(GCounter::new(options(), 2)));
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n1 = Driver(Node::new(GCounter::new(options(), 2)));
+    let mut n0 = Driver::eventual("n0", 1);
     n0.add(3);
-    let early = n1.tell(0, "n0", to("n1", &n0.tell(0, "c1", read(1))).clone());
+    let early = n1.send(0, "n0", to("n1", &n0.send(0, "c1", read(1))).clone());
     assert_eq!(to("n0", &early)["code"], 11);
     assert_eq!(n1.wake(500), Vec::<Value>::new());
-    n0.tell(0, "n1", to("n0", &early).clone());
+    n0.send(0, "n1", to("n0", &early).clone());
     let init =
         json!({"type": "init", "node_id": "n1", "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
-    n1.tell(500, "c0", init);
-    n1.tell(1000, "n0", to("n1", &n0.wake(1000)).clone());
+    n1.send(500, "c0", init);
+    n1.send(1000, "n0", to("n1", &n0.wake(1000)).clone());
     assert_eq!(n1.value(1100), 3);
 }
 
 #[test]
 fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
-    let mut n0 = Talker::start("n0", GCounter::new(with_decrements(), 1));
-    n0.tell(0, "n1", question(json!(["n1", 1, -5, 1])));
+    let mut n0 = Driver::counter("n0", with_decrements(), 1);
+    n0.send(0, "n1", question(json!(["n1", 1, -5, 1])));
     assert_eq!(n0.add(i64::MAX), "add_ok");
     assert_eq!(n0.add(1), 14, "the own total");
     assert_eq!(n0.add(-5), "add_ok");
-    n0.tell(0, "n1", question(json!(["n1", 1, 3, 2])));
+    n0.send(0, "n1", question(json!(["n1", 1, 3, 2])));
     assert_eq!(n0.add(3), 14, "the sum");
     assert_eq!(n0.add(2), "add_ok");
     assert_eq!(n0.value(10), i64::MAX);
@@ -511,15 +479,15 @@ fn an_add_that_would_leave_the_range_of_numbers_is_refused() {
 
 #[test]
 fn more_incarnations_than_there_is_capacity_for_are_refused_and_the_rest_stays_right() {
-    let mut n0 = Talker::eventual("n0", 1);
+    let mut n0 = Driver::eventual("n0", 1);
     let count = |incarnation: u64| [json!("n1"), json!(incarnation), json!(1), json!(1)];
     let counts = |range: std::ops::Range<u64>| range.flat_map(count).collect();
-    let said = n0.tell(0, "n1", question(counts(0..4097)));
+    let said = n0.send(0, "n1", question(counts(0..4097)));
     assert_eq!(to("n1", &said)["code"], 11);
-    n0.tell(0, "n1", question(counts(0..4096)));
+    n0.send(0, "n1", question(counts(0..4096)));
     assert_eq!(n0.add(1), 11);
     assert_eq!(n0.value(10), 4096);
-    n0.tell(300, "n1", question(json!(["n1", 7, 5, 2])));
+    n0.send(300, "n1", question(json!(["n1", 7, 5, 2])));
     assert_eq!(n0.value(400), 4100, "what is known still grows");
 }
 
@@ -533,21 +501,21 @@ fn reads_above_the_limit_are_refused_and_adds_never_wait() {
         limits,
         ..options()
     };
-    let mut n0 = Talker::start("n0", GCounter::new(options, 1));
-    n0.tell(0, "c1", read(1));
-    n0.tell(0, "c2", read(1));
-    assert_eq!(to("c3", &n0.tell(0, "c3", read(1)))["code"], 11);
+    let mut n0 = Driver::counter("n0", options, 1);
+    n0.send(0, "c1", read(1));
+    n0.send(0, "c2", read(1));
+    assert_eq!(to("c3", &n0.send(0, "c3", read(1)))["code"], 11);
     assert_eq!(n0.add(1), "add_ok");
 }
 
 #[test]
 fn when_the_input_ends_reads_are_answered_with_what_is_known_and_news_is_told() {
-    let mut n0 = Talker::eventual("n0", 1);
-    n0.tell(0, "c1", read(1));
-    n0.tell(0, "c2", read(1));
+    let mut n0 = Driver::eventual("n0", 1);
+    n0.send(0, "c1", read(1));
+    n0.send(0, "c2", read(1));
     n0.add(3);
     n0.0.finish();
-    let said = n0.said();
+    let said = n0.output();
     assert_eq!(to("c1", &said)["value"], 3);
     assert_eq!(to("c2", &said)["value"], 3);
     assert_ne!(to("n1", &said)["entries"], Value::Null);
@@ -555,7 +523,7 @@ fn when_the_input_ends_reads_are_answered_with_what_is_known_and_news_is_told() 
 
 #[test]
 fn the_levels_with_a_store_do_not_gossip() {
-    let mut n0 = Talker::start("n0", GCounter::new(Options::default(), 1));
-    let said = n0.tell(0, "n1", question(json!([])));
+    let mut n0 = Driver::counter("n0", Options::default(), 1);
+    let said = n0.send(0, "n1", question(json!([])));
     assert_eq!(to("n1", &said)["code"], 10);
 }

@@ -1,18 +1,18 @@
 //! A counter that is asked ten times what it can serve goes on serving what it can, on time, and refuses the rest at
 //! once. In virtual time, with a store that takes a while for each answer.
 
-#[path = "world/store.rs"]
-mod store;
+mod world;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use allocation_counter::measure;
-use eddy::node::{Limits, Node};
+use eddy::node::Limits;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
-use store::Store;
+use world::driver::Driver;
+use world::store::Store;
 
 const PENDING_MAX: usize = 200;
 const BATCH_MAX: usize = 16;
@@ -20,7 +20,7 @@ const STORE_US: u64 = 10_000;
 const SECONDS: u64 = 2;
 
 struct Overload {
-    node: Node<GCounter>,
+    node: Driver<GCounter>,
     now_us: u64,
     store: Store,
     /// Answers of the store and when they come; the oldest first, since each takes as long as any other.
@@ -47,8 +47,8 @@ impl Overload {
             batch_max: BATCH_MAX,
             ..Options::default()
         };
-        let mut overload = Overload {
-            node: Node::new(GCounter::new(options, 1)),
+        Overload {
+            node: Driver::start("n0", GCounter::new(options, 1), Duration::ZERO),
             now_us: 0,
             store: Store::default(),
             answers: VecDeque::new(),
@@ -59,18 +59,13 @@ impl Overload {
             longest_wait_us: 0,
             most_waiting: 0,
             grown_bytes: 0,
-        };
-        let init =
-            json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": 0});
-        overload.receive("c0", init);
-        overload.node.written(overload.node.output().len());
-        overload
+        }
     }
 
     fn receive(&mut self, src: &str, body: Value) {
         let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
         let now = Duration::from_micros(self.now_us);
-        let memory = measure(|| self.node.receive(&line, now).expect("it is a message"));
+        let memory = measure(|| self.node.0.receive(&line, now).expect("it is a message"));
         self.grown_bytes += memory.bytes_current;
     }
 
@@ -96,10 +91,7 @@ impl Overload {
     }
 
     fn listen(&mut self) {
-        let output = String::from_utf8(self.node.output().to_vec()).expect("nodes write UTF-8");
-        self.node.written(output.len());
-        for line in output.lines() {
-            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
+        for message in self.node.output() {
             let body = &message["body"];
             if message["dest"] == "seq-kv" {
                 let answer = self.store.handle(body);
@@ -110,7 +102,7 @@ impl Overload {
             let asked_us = self.waiting.remove(&msg_id).expect("it is answered once");
             let waited_us = self.now_us - asked_us;
             if body["type"] == "error" {
-                assert_eq!((&body["code"], waited_us), (&json!(11), 0), "{line}");
+                assert_eq!((&body["code"], waited_us), (&json!(11), 0), "{message}");
                 self.refused += 1;
             } else {
                 self.answered += 1;
@@ -127,10 +119,10 @@ impl Overload {
             let answer_us = self.answers.front().map(|(answer_us, _)| *answer_us);
             let next =
                 Duration::from_micros(answer_us.map_or(ask_us, |answer_us| answer_us.min(ask_us)));
-            if let Some(deadline) = self.node.deadline().filter(|deadline| *deadline <= next) {
+            if let Some(deadline) = self.node.0.deadline().filter(|deadline| *deadline <= next) {
                 let deadline_us = deadline.as_nanos().div_ceil(1000) as u64;
                 self.now_us = self.now_us.max(deadline_us);
-                self.node.wake(Duration::from_micros(self.now_us));
+                self.node.0.wake(Duration::from_micros(self.now_us));
                 self.listen();
                 continue;
             }
@@ -205,13 +197,8 @@ fn reads_that_wait_for_peers_are_refused_at_once_above_the_limit() {
         let body = json!({"type": "read", "msg_id": read});
         overload.receive("c1", body);
     }
-    let output = String::from_utf8(overload.node.output().to_vec()).expect("nodes write UTF-8");
-    let refused = output
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("nodes write JSON"));
-    let refused: Vec<Value> = refused
-        .filter(|message: &Value| message["dest"] == "c1")
-        .collect();
+    let output = overload.node.output().into_iter();
+    let refused: Vec<Value> = output.filter(|message| message["dest"] == "c1").collect();
     assert_eq!(refused.len(), 2 * PENDING_MAX);
     for (read, message) in (PENDING_MAX..).zip(&refused) {
         let body = &message["body"];

@@ -155,12 +155,12 @@ fn assert_answers_fit(requests: &[Request]) {
 fn settle(lone: &mut Lone<GCounter>, consistency: Consistency) {
     let mut answered = 0;
     let mut turns = 0;
-    while lone.node.deadline().is_some() || answered < lone.questions.len() {
+    while lone.deadline().is_some() || answered < lone.questions.len() {
         while answered < lone.questions.len() {
             lone.answer(answered);
             answered += 1;
         }
-        if let Some(deadline) = lone.node.deadline() {
+        if let Some(deadline) = lone.deadline() {
             lone.pass(deadline.saturating_sub(lone.now));
         }
         turns += 1;
@@ -226,7 +226,7 @@ fn timeouts_of_any_length_overflow_nothing() {
         lone.ask(json!({"type": "add", "delta": 1}));
         lone.ask(json!({"type": "read"}));
         lone.wake(lone.now);
-        let deadline = lone.node.deadline();
+        let deadline = lone.deadline();
         assert!(deadline.is_none_or(|deadline| deadline > lone.now));
     }
 }

@@ -2,47 +2,32 @@
 
 use std::time::Duration;
 
-use eddy::node::Node;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn start() -> Node<GCounter> {
+use crate::world::driver::Driver;
+
+fn start() -> Driver<GCounter> {
     let options = Options {
         consistency: Consistency::Eventual,
         decrements: true,
         ..Options::default()
     };
-    let mut node = Node::new(GCounter::new(options, 1));
-    let init =
-        json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": 1});
-    tell(&mut node, "c0", init);
-    node
+    Driver::start("n0", GCounter::new(options, 1), Duration::ZERO)
 }
 
-fn tell(node: &mut Node<GCounter>, src: &str, body: Value) -> Vec<Value> {
-    let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
-    node.receive(&line, Duration::ZERO)
-        .expect("it is a message");
-    let output = str::from_utf8(node.output()).expect("nodes write UTF-8");
-    let lines = output.lines();
-    let said = lines.map(|line| serde_json::from_str(line).expect("nodes write JSON"));
-    let said = said.collect();
-    node.written(node.output().len());
-    said
-}
-
-/// What a read is answered with at once when no answer of a peer can come any more.
-fn value(mut node: Node<GCounter>) -> Value {
-    tell(&mut node, "c1", json!({"type": "read", "msg_id": 1}));
-    node.finish();
-    let output = str::from_utf8(node.output()).expect("nodes write UTF-8");
-    let answer = output.lines().find(|line| line.contains("read_ok"));
-    let answer = answer.expect("every read is answered");
-    let answer: Value = serde_json::from_str(answer).expect("nodes write JSON");
-    answer["body"]["value"].clone()
+/// The reply to a read when the node can't wait for its peers.
+fn value(mut node: Driver<GCounter>) -> Value {
+    node.send(0, "c1", json!({"type": "read", "msg_id": 1}));
+    node.0.finish();
+    let replies = node.output();
+    let read_ok = replies
+        .iter()
+        .find(|reply| reply["body"]["type"] == "read_ok");
+    read_ok.expect("every read is answered")["body"]["value"].clone()
 }
 
 /// States that one incarnation of a node went through: each has a total of its own, decided by incarnation and epoch.
@@ -65,7 +50,7 @@ fn hear(states: &[(usize, u64, u64)]) -> Value {
         let entries = json!([format!("n{owner}"), incarnation, total, epoch]);
         let head = json!({"incarnation": 1, "after": 0, "end": epoch});
         let src = format!("n{}", 1 + teller % 2);
-        let said = tell(&mut node, &src, question(head, entries));
+        let said = node.send(0, &src, question(head, entries));
         assert_eq!(said[0]["body"]["type"], "gossip_ok");
     }
     value(node)
@@ -119,21 +104,21 @@ proptest! {
         numbers in any::<(u64, u64, u64)>(),
     ) {
         let mut node = start();
-        tell(&mut node, "c1", json!({"type": "add", "delta": 5, "msg_id": 1}));
+        node.send(0, "c1", json!({"type": "add", "delta": 5, "msg_id": 1}));
         let (incarnation, after, end) = numbers;
         let head = json!({"incarnation": incarnation, "after": after, "end": end, "peer": end, "received": after});
         for (head, entries) in [(whole, json!([])), (head.clone(), entries), (head, json!(entry))] {
             let body = question(head, entries);
-            let said = tell(&mut node, "n1", body.clone());
+            let said = node.send(0, "n1", body.clone());
             prop_assert_eq!(said.len(), 1);
             let is_good = said[0]["body"]["type"] == "gossip_ok";
             prop_assert!(is_good || said[0]["body"]["code"] == 12, "{:?}", said);
             let mut answer = body;
             answer["type"] = json!("gossip_ok");
             answer["in_reply_to"] = json!(1);
-            prop_assert!(tell(&mut node, "n1", answer).is_empty());
+            prop_assert!(node.send(0, "n1", answer).is_empty());
             let nothing = question(json!({"incarnation": 1}), json!([]));
-            let entries = &tell(&mut node, "n2", nothing)[0]["body"]["entries"];
+            let entries = &node.send(0, "n2", nothing)[0]["body"]["entries"];
             let mut entries = entries.as_array().expect("entries are an array").chunks(4);
             prop_assert!(entries.any(|own| own[0] == "n0" && own[2] == 5 && own[3] == 1));
         }

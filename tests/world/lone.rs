@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use eddy::node::{Node, Workload};
+use eddy::node::Workload;
 use serde_json::{Value, json};
 
+use super::driver::Driver;
 use super::store::Store;
 
 /// A request of client `c1`.
@@ -19,7 +20,7 @@ pub struct Request {
 
 /// Node `n0` of three. It answers each request once and in time, and never asks to be woken in the past.
 pub struct Lone<W> {
-    pub node: Node<W>,
+    node: Driver<W>,
     op_timeout: Duration,
     pub now: Duration,
     pub store: Store,
@@ -30,18 +31,15 @@ pub struct Lone<W> {
 
 impl<W: Workload> Lone<W> {
     pub fn new(workload: W, op_timeout: Duration) -> Self {
-        let mut lone = Lone {
-            node: Node::new(workload),
+        let now = Duration::from_secs(1000);
+        Lone {
+            node: Driver::start("n0", workload, now),
             op_timeout,
-            now: Duration::from_secs(1000),
+            now,
             store: Store::default(),
             questions: Vec::new(),
             requests: Vec::new(),
-        };
-        let init =
-            json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1", "n2"], "msg_id": -1});
-        lone.tell("c0", init);
-        lone
+        }
     }
 
     /// The node gets a message.
@@ -51,7 +49,7 @@ impl<W: Workload> Lone<W> {
 
     /// The node gets a line, which may be no message at all.
     pub fn receive(&mut self, line: &str) {
-        let _ = self.node.receive(line, self.now);
+        let _ = self.node.0.receive(line, self.now);
         self.listen();
     }
 
@@ -82,7 +80,7 @@ impl<W: Workload> Lone<W> {
 
     /// The input ends.
     pub fn finish(&mut self) {
-        self.node.finish();
+        self.node.0.finish();
         self.listen();
         let mut requests = self.requests.iter();
         assert!(
@@ -91,19 +89,21 @@ impl<W: Workload> Lone<W> {
         );
     }
 
+    /// When the node wants to be woken.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.node.0.deadline()
+    }
+
     fn listen(&mut self) {
-        let output = String::from_utf8(self.node.output().to_vec()).expect("nodes write UTF-8");
-        self.node.written(output.len());
-        for line in output.lines() {
-            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
+        for message in self.node.output() {
             assert_eq!(message["src"], "n0");
             let dest = message["dest"].as_str().expect("it is text");
             let in_reply_to = &message["body"]["in_reply_to"];
             if dest == "c1" {
                 let id = in_reply_to.as_u64().expect("it is a reply") as usize;
                 let request = &mut self.requests[id];
-                assert_eq!(request.answer, None, "answered twice: {line}");
-                assert!(self.now <= request.deadline, "late: {line}");
+                assert_eq!(request.answer, None, "answered twice: {message}");
+                assert!(self.now <= request.deadline, "late: {message}");
                 request.answer = Some(message["body"].clone());
             } else if dest.ends_with("-kv") && in_reply_to.is_null() {
                 self.questions.push(message);
@@ -114,9 +114,9 @@ impl<W: Workload> Lone<W> {
     /// Time passes, and the node is woken whenever it wants.
     pub fn pass(&mut self, time: Duration) {
         let until = self.now + time;
-        while let Some(deadline) = self.node.deadline().filter(|deadline| *deadline <= until) {
+        while let Some(deadline) = self.deadline().filter(|deadline| *deadline <= until) {
             self.wake(self.now.max(deadline));
-            let next = self.node.deadline();
+            let next = self.deadline();
             assert!(next.is_none_or(|next| next > self.now), "it would spin");
         }
         self.now = until;
@@ -129,7 +129,7 @@ impl<W: Workload> Lone<W> {
     /// The node is woken at this time.
     pub fn wake(&mut self, now: Duration) {
         self.now = now;
-        self.node.wake(now);
+        self.node.0.wake(now);
         self.listen();
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 pub mod counter;
+pub mod driver;
 pub mod lone;
 pub mod run;
 pub mod store;

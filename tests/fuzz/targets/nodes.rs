@@ -3,6 +3,8 @@
 
 #![no_main]
 
+#[path = "../../world/driver.rs"]
+mod driver;
 #[path = "../../world/lone.rs"]
 mod lone;
 #[path = "../../world/store.rs"]
