@@ -72,5 +72,5 @@ fn an_offset_that_is_given_out_twice_is_caught() {
 #[test]
 fn a_committed_offset_that_nobody_committed_is_caught() {
     let wrong = "if kind == 'list_committed_offsets': reply(type='list_committed_offsets_ok', offsets={key: 1000 for key in body['keys']}); continue";
-    KAFKA.assert_caught("commits", wrong, "Node n0 told 1000 as committed");
+    KAFKA.assert_caught("commits", wrong, "Node n0 reported 1000 as committed");
 }

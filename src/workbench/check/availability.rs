@@ -1,4 +1,4 @@
-//! Whether enough operations were answered.
+//! Checks that enough operations succeeded.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 
-/// How many operations must succeed, as `--availability` takes it.
+/// The share of operations that must succeed, as `--availability` takes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Availability {
-    /// All of them: `total`.
+    /// All operations: `total`.
     Total,
-    /// At least this fraction: a number from 0 to 1.
+    /// At least this fraction of the operations: a number from 0 to 1.
     Fraction(f64),
 }
 
@@ -38,13 +38,13 @@ impl fmt::Display for Availability {
     }
 }
 
-/// How many operations that did not succeed are shown.
+/// How many unsuccessful operations a finding shows.
 const EXAMPLES_MAX: usize = 5;
 
-/// Counts the operations that succeeded among all, refused and unanswered ones included, as upstream does. Without a
-/// demand this only tells the fraction.
+/// Counts the operations that succeeded among all operations. As upstream, refused and unanswered operations count as
+/// unsuccessful. Without a demand, the verdict only has the fraction.
 ///
-/// `is_success` tells apart an answer that lay in an error, such as that there is no such key.
+/// `is_success` returns whether an answer is a success: an error such as 20 (no such key) can be an answer too.
 pub fn check<C, R>(
     history: &[Operation<C, R>],
     is_success: impl Fn(&R) -> bool,
@@ -53,7 +53,7 @@ pub fn check<C, R>(
     let is_ok = |operation: &Operation<C, R>| operation.outcome.answer().is_some_and(&is_success);
     let mut verdict = Verdict::valid();
     let ok_count = history.iter().filter(|operation| is_ok(operation)).count();
-    // A run without operations has refused nothing.
+    // A run without operations counts as fully available.
     let fraction = if history.is_empty() {
         1.0
     } else {

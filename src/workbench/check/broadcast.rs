@@ -1,27 +1,27 @@
-//! `broadcast`: every message reaches every node, and stays there.
+//! The checker for `broadcast`: every message reaches every node and stays there.
 
 use super::{Elements, Verdict, set};
 use crate::workbench::history::Operation;
 
-/// What a client asks of a node.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Tell this to everybody.
+    /// Broadcast this message to all nodes.
     Broadcast(u64),
-    /// Tell me all that you have heard.
+    /// Return all messages that the node has.
     Read,
 }
 
-/// A good answer.
+/// A successful reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// To a broadcast: it will be told.
+    /// To a broadcast.
     Accepted,
-    /// To a read: all that was heard.
+    /// To a read: the messages that the node has.
     Messages(Elements),
 }
 
-/// Messages lost, doubled, or out of nowhere, and how long until all had them.
+/// Finds lost, duplicated and unexpected messages, and measures how long each took to reach all nodes.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let view = set::View {
         call: |call| match call {
@@ -68,7 +68,7 @@ mod tests {
         )
     }
 
-    /// 1 and 2 are sent, 2 takes until 50 to reach node 0, and then come these final reads.
+    /// Messages 1 and 2 are broadcast, message 2 takes until 50 ms to reach node 0, and then come these final reads.
     fn with_final_reads(of_0: &[u32], of_1: &[u32]) -> Vec<BroadcastOperation> {
         vec![
             send(0, 0..1, 1),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_what_arrives_late_and_says_how_late() {
+    fn accepts_late_messages_and_measures_how_late() {
         let verdict = check(&with_final_reads(&[1, 2], &[2, 1]));
         assert_valid(&verdict);
         let latencies = json!({"0": 0, "0.5": 47, "0.95": 47, "0.99": 47, "1": 47});
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_missed_only_where_it_never_was_is_not_said_to_have_gone() {
+    fn a_message_that_never_reached_a_node_is_not_reported_as_gone_from_it() {
         let mut history = with_final_reads(&[1, 2], &[1]);
         history[4].invoked_at = history[3].invoked_at;
         let verdict = check(&history);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_ended_before_the_message_was_sent_says_nothing_about_it() {
+    fn a_read_that_ended_before_the_message_was_sent_is_no_evidence_about_it() {
         let history = [
             read(0, 0..100, &[1]),
             read(1, 5..6, &[]),
@@ -213,7 +213,7 @@ mod tests {
     fn warns_of_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
-        let warning = "Node 0 never told its final state to client c0";
+        let warning = "Node 0 never answered the final read of client c0";
         assert_warned(&check(&history), &[(warning, &[3])]);
     }
 

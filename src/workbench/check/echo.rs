@@ -1,18 +1,18 @@
-//! `echo`: the answer is what was sent.
+//! The checker for `echo`: each reply holds the payload of its request.
 
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 
-/// "Send this back": any JSON value.
+/// The payload of a request: any JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call(pub Json);
 
-/// What came back.
+/// The payload of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Json);
 
-/// Every answer equals what was sent, as JSON values are compared: the order of an object's keys says nothing.
+/// Checks that every reply equals its request as a JSON value: the order of an object's keys does not matter.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut verdict = Verdict::valid();
     let mut altered = Vec::new();

@@ -1,15 +1,15 @@
-//! Whether every client got an answer to its final read.
+//! Checks that every client got a reply to its final read.
 
 use std::collections::BTreeMap;
 
 use super::Finding;
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// Nodes that owe clients an answer to their final read: a warning each.
+/// A warning for each node that did not answer the final reads of all its clients.
 ///
-/// A node that can't be read in the end can't be shown to be right; upstream checks the final reads that were answered.
-/// A node that no client works with is never asked anything, which is no fault of its own. A history
-/// from elsewhere may have no final reads; then none is missing.
+/// A node without an answered final read can't be shown to be right. Upstream checks only the final reads that were
+/// answered. A node without clients is never read, and that is no fault. An imported history may have no final reads
+/// at all; then none is missing.
 pub fn missing_final_reads<C, R>(
     history: &[Operation<C, R>],
     is_read: impl Fn(&C) -> bool,
@@ -17,7 +17,7 @@ pub fn missing_final_reads<C, R>(
     #[derive(Default)]
     struct Asked {
         is_answered: bool,
-        /// It could not learn what became of a request, and another client took its place.
+        /// Another client replaced it, because the outcome of its last request is unknown.
         is_replaced: bool,
         attempts: Vec<usize>,
     }
@@ -51,14 +51,14 @@ pub fn missing_final_reads<C, R>(
             let clients = owed.attempts.iter().map(|&index| history[index].client);
             let clients = names(clients);
             let what = format!(
-                "Node {node} never told its final state to {clients}: whether it is right in the end is not known."
+                "Node {node} never answered the final read of {clients}: whether its final state is right is not known."
             );
             findings.push(Finding::warning(what, [first]));
         }
         if !owed.never_asked.is_empty() {
             let clients = names(owed.never_asked.into_iter());
             let what = format!(
-                "Node {node} was never asked for its final state by {clients}: whether it is right in the end is not \
+                "Node {node} never got a final read from {clients}: whether its final state is right is not \
                  known."
             );
             findings.push(Finding::warning(what, []));
@@ -67,23 +67,23 @@ pub fn missing_final_reads<C, R>(
     findings
 }
 
-/// What a node owes to its clients.
+/// The final reads that a node did not answer.
 #[derive(Default)]
 struct Owed {
-    /// The last attempt of each that asked.
+    /// For each client that sent a final read, its last attempt.
     attempts: Vec<usize>,
-    /// Those that never did.
+    /// The clients that sent no final read.
     never_asked: Vec<usize>,
 }
 
-/// `read of client c7`, or `reads of clients c7 and 3 more`: whose these operations are.
+/// The clients of these operations, as `read of client c7` or `reads of clients c7 and 3 more`.
 pub fn by_clients<C, R>(what: &str, operations: &[usize], history: &[Operation<C, R>]) -> String {
     let plural = if operations.len() == 1 { "" } else { "s" };
     let clients = operations.iter().map(|&index| history[index].client);
     format!("{what}{plural} of {}", names(clients))
 }
 
-/// So many clients are named; the rest is counted.
+/// The maximum number of clients to list by name.
 const NAMED_MAX: usize = 3;
 
 fn names(clients: impl ExactSizeIterator<Item = usize>) -> String {

@@ -1,27 +1,27 @@
-//! `g-set`: what was added stays, on every node.
+//! The checker for `g-set`: every element reaches every node and stays there.
 
 use super::{Elements, Verdict, set};
 use crate::workbench::history::Operation;
 
-/// What a client asks of a node.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Add this element.
     Add(u64),
-    /// Tell me all elements.
+    /// Return all elements.
     Read,
 }
 
-/// A good answer.
+/// A successful reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// To an add: it is in.
+    /// To an add.
     Added,
-    /// To a read: all elements.
+    /// To a read: the elements of the set.
     Elements(Elements),
 }
 
-/// Elements lost, doubled, or out of nowhere, and how long until all had them.
+/// Finds lost, duplicated and unexpected elements, and measures how long each took to reach all nodes.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let view = set::View {
         call: |call| match call {

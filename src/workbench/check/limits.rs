@@ -1,4 +1,4 @@
-//! Whether a run kept to limits on its messages and on how long values took to reach every node.
+//! Checks a run against limits on its messages and on the latency with which values reach every node.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 
 use super::{Finding, Verdict};
 
-/// The limits of a run. What is `None` has none.
+/// The limits of a run. `None` means no limit.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub struct Limits {
-    /// The most messages between servers, services included, for each operation of a client.
+    /// The maximum number of messages between servers, services included, per client operation.
     pub messages_per_op_max: Option<f64>,
-    /// How long values may take from their acknowledgement until every node has them.
+    /// The maximum time from the acknowledgement of a value until every node has it.
     pub stable_latency_max: Option<StableLatency>,
 }
 
 /// Limits on stable latencies, as `--max-stable-latency` takes them: `median=400,max=600`.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub struct StableLatency {
-    /// In milliseconds, for half of the values.
+    /// The limit on the median, in milliseconds.
     pub median_ms: Option<f64>,
-    /// In milliseconds, for all values.
+    /// The limit on the maximum, in milliseconds.
     pub max_ms: Option<f64>,
 }
 
@@ -63,16 +63,16 @@ impl fmt::Display for StableLatency {
     }
 }
 
-/// What was measured, beside its limit.
+/// A measurement and its limit.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Measure {
-    /// What it is, for a person.
+    /// Its name, for display.
     pub name: Cow<'static, str>,
-    /// Its unit, for a person.
+    /// Its unit, for display.
     pub unit: Cow<'static, str>,
-    /// What it was; `None` if the run shows none.
+    /// The measured value; `None` if the run has none.
     pub measured: Option<f64>,
-    /// What it may be at most.
+    /// The limit.
     pub limit: f64,
 }
 
@@ -82,7 +82,7 @@ impl Measure {
     }
 }
 
-/// `median 238 ms (400 allowed)`, `2.9 messages an operation (30 allowed)`.
+/// As `median 238 ms (400 allowed)` or `2.9 messages an operation (30 allowed)`.
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Measure {
@@ -103,15 +103,15 @@ impl fmt::Display for Measure {
     }
 }
 
-const FEWER_MESSAGES: &str = "Combine what arrives within a short time into one message, tell nobody what it told you, and \
-                              have each value pass each link once: links that form a tree, or a star, do that";
+const FEWER_MESSAGES: &str = "Combine what arrives within a short time into one message, do not send a node what it sent \
+                              you, and have each value pass each link once: links that form a tree, or a star, do that";
 
 const LESS_HOPS: &str =
     "Let values take fewer hops (a star takes two), and wait less before a message is sent on";
 
 impl Limits {
-    /// What these limits are about, with what was measured: messages between servers for each operation, and
-    /// stable latencies by quantile as the broadcast checker tells them.
+    /// The measurements that these limits are about: messages between servers per operation, and quantiles of the
+    /// stable latency as the broadcast checker computes them.
     pub fn measure(&self, messages_per_op: f64, facts: &Map<String, Value>) -> Vec<Measure> {
         let latency_ms = |quantile| facts.get("stable_latencies_ms")?.get(quantile)?.as_f64();
         let StableLatency { median_ms, max_ms } = self.stable_latency_max.unwrap_or_default();
@@ -138,7 +138,7 @@ impl Limits {
     }
 }
 
-/// Says which limits were not kept, by how much, and what to try.
+/// Reports each exceeded limit, by how much it was exceeded, and what to try.
 pub fn check(measures: &[Measure]) -> Verdict {
     let mut verdict = Verdict::valid();
     for measure in measures.iter().filter(|measure| !measure.is_kept()) {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::workbench::check::testing::*;
 
-    /// The verdict on a run with so many messages an operation, and these stable latencies.
+    /// The verdict on a run with this many messages per operation and these stable latencies.
     fn verdict(messages_per_op: f64, stable_latencies_ms: Value) -> Verdict {
         let limits = Limits {
             messages_per_op_max: Some(30.0),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_was_not_kept_is_told_with_by_how_much_and_what_to_try() {
+    fn an_exceeded_limit_is_reported_with_the_excess_and_what_to_try() {
         let slow = verdict(2.0, json!({"0.5": 410, "1": 590}));
         assert_invalid(
             &slow,

@@ -1,11 +1,10 @@
-//! The checkers: each reads a history and says whether it is right, and why not.
+//! The checkers: each reads a history and decides whether the nodes' replies were right.
 //!
-//! One module a question. A checker is a function from operations to a [`Verdict`]; it knows nothing of networks,
-//! nodes or time beyond what the history says. Operations are named by their index in the history, so that a report
-//! can show them.
+//! There is one module per workload or question. A checker is a function from operations to a [`Verdict`]; its only
+//! input is the history. Findings refer to operations by their index in the history, so that a report can show them.
 //!
-//! Two operations are in order if one completed before the other was invoked. At the very same instant they count as
-//! concurrent: a checker never accuses a node on the strength of a tie.
+//! Operation A precedes operation B if A completed before B was invoked. If both happened at the same instant, A and B
+//! count as concurrent: a checker never reports a fault that rests on a tie.
 
 pub mod availability;
 pub mod broadcast;
@@ -38,15 +37,15 @@ pub use set::Elements;
 /// Whether a history or a run is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Validity {
-    /// Nothing is wrong.
+    /// No fault was found.
     Valid,
-    /// It could not be decided.
+    /// The checker could not decide.
     Unknown,
-    /// Something is wrong.
+    /// A fault was found.
     Invalid,
 }
 
-/// As in Maelstrom's results: true, false, or "unknown".
+/// As in Maelstrom's results: true, false or "unknown".
 impl Serialize for Validity {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -81,19 +80,19 @@ impl fmt::Display for Validity {
     }
 }
 
-/// What a finding says of a history.
+/// How severe a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
-    /// Maelstrom does not check this, and most would call it a fault all the same.
+    /// Maelstrom accepts this, but most engineers would call it a fault.
     Warning,
-    /// It could not be decided whether this is right.
+    /// The checker could not decide whether this is right.
     Undecided,
     /// This is wrong.
     Violation,
 }
 
 impl Severity {
-    /// What a run is if this is the worst that was found. Warnings make it invalid only if `is_strict`.
+    /// The validity of a run whose worst finding has this severity. Warnings make a run invalid only if `is_strict`.
     pub fn validity(self, is_strict: bool) -> Validity {
         match self {
             Severity::Warning if is_strict => Validity::Invalid,
@@ -104,27 +103,28 @@ impl Severity {
     }
 }
 
-/// What a checker says.
+/// The result of a checker.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The worst of the findings; [`Validity::Valid`] if there are none but warnings.
+    /// The validity by the worst finding. Warnings count as valid.
     pub validity: Validity,
     /// What is wrong, undecided or worth a warning.
     pub findings: Vec<Finding>,
-    /// Figures worth showing, such as how many values were lost.
+    /// Figures for the report, such as the number of lost values.
     pub facts: Map<String, Value>,
 }
 
-/// One thing that was found.
+/// A single result of a checker: a violation, a warning, or a question that it could not decide.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What it says of the history.
+    /// How severe it is.
     pub severity: Severity,
-    /// What it is, in words that someone new to the field understands.
+    /// A description that is clear to someone new to the field.
     pub what: String,
-    /// The few operations that show it, as indices into the history.
+    /// The operations that show it, as indices into the history.
     pub operations: Vec<usize>,
-    /// Which element of a set it is about, if it is: that is what to show of the set.
+    /// The element, if the finding is about one element of a set. The report shows this element instead of the whole
+    /// set.
     pub element: Option<u64>,
 }
 
@@ -143,33 +143,33 @@ impl Finding {
         }
     }
 
-    /// Something that is wrong.
+    /// A violation.
     pub fn violation(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
         Finding::new(Severity::Violation, what, operations)
     }
 
-    /// Something that could not be decided.
+    /// A question that the checker could not decide.
     pub fn undecided(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
         Finding::new(Severity::Undecided, what, operations)
     }
 
-    /// Something that Maelstrom lets pass. `what` says why it does.
+    /// A warning about something that Maelstrom accepts. `what` gives the reason for the warning.
     pub fn warning(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
         Finding::new(Severity::Warning, what, operations)
     }
 
-    /// The same, about an element of a set.
+    /// Makes this a finding about one element of a set.
     pub fn of_element(mut self, element: u64) -> Self {
         self.element = Some(element);
         self
     }
 }
 
-/// How many findings of one kind are shown. The rest are counted: nobody reads the thousandth lost value.
+/// How many findings of one kind are shown. The others are only counted.
 pub const FINDINGS_SHOWN_MAX: usize = 3;
 
 impl Verdict {
-    /// Nothing found yet.
+    /// A verdict without findings.
     pub fn valid() -> Self {
         Verdict {
             validity: Validity::Valid,
@@ -184,8 +184,8 @@ impl Verdict {
         self.findings.push(finding);
     }
 
-    /// Adds the first few findings of one kind, the worst before the others, and notes under the kind's name how many
-    /// there are.
+    /// Adds the most severe findings of one kind, at most [`FINDINGS_SHOWN_MAX`], and stores their total count as the
+    /// fact `kind`.
     pub fn add_all(&mut self, kind: &str, mut findings: Vec<Finding>) {
         self.fact(kind, findings.len());
         findings.sort_by_key(|finding| Reverse(finding.severity));
@@ -199,7 +199,7 @@ impl Verdict {
         }
     }
 
-    /// Adds all that another checker found.
+    /// Adds the findings and facts of another verdict.
     pub fn add_verdict(&mut self, other: Verdict) {
         for finding in other.findings {
             self.add(finding);
@@ -207,7 +207,7 @@ impl Verdict {
         self.facts.extend(other.facts);
     }
 
-    /// Notes a figure.
+    /// Adds a figure to the facts.
     pub fn fact(&mut self, name: &str, value: impl Into<Value>) {
         self.facts.insert(name.to_owned(), value.into());
     }

@@ -1,11 +1,11 @@
-//! Whether something that must not fall, as one node tells it, does.
+//! Finds values of one node that decrease although they must not.
 
 use crate::workbench::history::Operation;
 
-/// An operation, as an index into the history, and the value that it was told.
+/// An operation, as an index into the history, and the value in its reply.
 pub type Told<T> = (usize, T);
 
-/// Values that are lower than one told by an operation that completed before theirs was invoked: that one and this one.
+/// Pairs of a value and a lower value of an operation that was invoked after the first had completed.
 pub fn falls<C, R, T: Ord + Copy>(
     history: &[Operation<C, R>],
     mut by_invocation: Vec<Told<T>>,

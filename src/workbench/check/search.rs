@@ -1,107 +1,109 @@
-//! Is there one order of all operations in which every answer is right?
+//! Searches for one order of all operations in which every reply is right.
 //!
-//! The search of Wing & Gong ("Testing and verifying concurrent objects", 1993) with the memo of Lowe ("Testing for
-//! linearizability", 2017): put one operation after the other in place, go back where nothing fits, and never look
-//! twice at the same set of placed operations in the same state. These things keep it small:
+//! This is the search of Wing & Gong ("Testing and verifying concurrent objects", 1993) with the memo of Lowe
+//! ("Testing for linearizability", 2017): place one operation after the other, backtrack where no operation fits, and
+//! never visit the same set of placed operations in the same state twice. These rules keep it small:
 //!
-//! - Operations stand in *lanes*, one a client, each in its order. What is placed is then one number a lane.
-//! - An observation (an operation that never changes anything, such as a read) is placed at once when it is right as
-//!   things stand: whatever order comes of placing it later also comes of placing it now.
-//! - Of two operations that do the same, the one that is due first goes first: exchanging them never hurts.
-//! - Operations of unknown outcome, which may be placed late or never, share a lane if they do the same: it only matters
-//!   how many of them have happened, and the fewer the better.
-//! - Where states only climb, as a grow-only counter does, heights that answers name are landmarks: a way that leads
-//!   above one, or can't lead up to it, is left at once.
+//! - Operations are in *lanes*: one for each client, in the order of its operations. A set of placed operations is
+//!   then one number per lane.
+//! - An observation (an operation that never changes the state, such as a read) is placed as soon as its reply is
+//!   right in the current state. Any order that places it later can also place it now.
+//! - Of two equal operations, the one with the earlier deadline goes first: swapping them never helps.
+//! - Operations of unknown outcome may be placed late or never. Equal ones share a lane, because only the number of
+//!   those that took effect matters, and fewer are better.
+//! - If the state only rises, as in a grow-only counter, the heights that replies name are landmarks. The search drops
+//!   a path that rises above a landmark too early or can't reach it.
 //!
-//! It is exact. The problem is NP-complete, so there are histories that it gives up on, at [`MEMORY_MAX_BYTES`] or
-//! [`EFFORT_MAX`].
+//! The search is exact. The problem is NP-complete, so the search gives up on some histories, at [`MEMORY_MAX_BYTES`]
+//! or [`EFFORT_MAX`].
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// What the memo of one search may take.
+/// The maximum memory for the memo of one search.
 pub const MEMORY_MAX_BYTES: usize = 256 << 20;
 
-/// How much one search may do, counted in operations placed and choices compared.
+/// The maximum effort of one search, counted in operations placed and choices compared.
 pub const EFFORT_MAX: usize = 10_000_000;
 
-/// A thing that is used by one client at a time.
+/// A sequential specification: an object that one client at a time uses.
 pub trait Model {
-    /// All that there is to know about it between two steps.
+    /// The state of the object between two steps.
     type State: Clone + Eq + Hash;
-    /// What was done to it, together with the answer.
+    /// A step on the object: a request and its reply.
     type Step: Eq + Hash;
 
-    /// How it starts.
+    /// The initial state.
     fn start(&self) -> Self::State;
 
-    /// How `step` leaves it; `None` if it would not have given this answer.
+    /// The state after `step`; `None` if the object would not give this reply in `state`.
     fn apply(&self, state: &Self::State, step: &Self::Step) -> Option<Self::State>;
 
     /// Whether `step` never changes any state.
     fn is_observation(&self, step: &Self::Step) -> bool;
 
-    /// How high `state` is, in a model whose states only climb.
+    /// The height of `state`, in a model whose states only rise.
     fn height(&self, _state: &Self::State) -> i128 {
         0
     }
 
-    /// How much higher `step` leaves any state, in a model whose states only climb.
+    /// By how much `step` raises the height of any state, in a model whose states only rise.
     fn climb(&self, _step: &Self::Step) -> i128 {
         0
     }
 
-    /// The height at which alone `step` is right, in a model whose states only climb: above it, all is lost.
+    /// The only height at which `step` is right, in a model whose states only rise.
     fn landmark(&self, _step: &Self::Step) -> Option<i128> {
         None
     }
 }
 
-/// A step that a client took.
+/// A step of a client.
 pub struct Action<S> {
-    /// Where it stands in the history.
+    /// Its index in the history.
     pub index: usize,
-    /// Who took it.
+    /// The client.
     pub client: usize,
-    /// When it was asked for.
+    /// When it was invoked.
     pub invoked_at: Duration,
-    /// When it was answered; `None` if it may happen any time later, or never.
+    /// When it completed; `None` if it may take effect at any later time or never.
     pub completed_at: Option<Duration>,
-    /// What it did.
+    /// The step.
     pub step: S,
 }
 
 /// Which operations must keep their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Those of one client, and any two of which one completed before the other was invoked: linearizability.
+    /// The operations of each client, and any two operations of which one completed before the other was invoked:
+    /// linearizability.
     RealTime,
-    /// Those of one client: sequential consistency.
+    /// The operations of each client: sequential consistency.
     Program,
 }
 
-/// What a search found.
+/// The result of a search.
 pub enum SearchResult<T> {
-    /// There is such an order.
+    /// An order exists.
     Possible,
-    /// There is none.
+    /// No order exists.
     Impossible(Stuck<T>),
-    /// It would take too long to tell.
+    /// The search reached its limits.
     Undecided,
 }
 
-/// How far an order could be drawn up at best, where there is no complete one.
+/// The longest partial order that the search found, if there is no complete one.
 pub struct Stuck<T> {
-    /// The last few that were placed, as indices into the history.
+    /// The last operations in it, as indices into the history.
     pub placed: Vec<usize>,
-    /// How they left things.
+    /// The state after them.
     pub state: T,
-    /// What would have to come next, the most urgent first: none of these is right.
+    /// The operations that would have to come next, the most urgent first. None of them fits.
     pub blocked: Vec<usize>,
 }
 
-/// Looks for an order of `actions`, which are in the order in which they were asked for.
+/// Searches for an order of `actions`, which are sorted by invocation.
 pub fn search<M: Model>(
     model: &M,
     actions: &[Action<M::Step>],
@@ -121,16 +123,16 @@ pub fn search<M: Model>(
     search.run()
 }
 
-/// Operations that are placed one after the other.
+/// Operations that are placed in this order.
 struct Lane<'a, S> {
     actions: Vec<&'a Action<S>>,
     /// Whether they may be left out.
     is_optional: bool,
-    /// For each optional one, the lane of its client and the position there that must be reached first.
+    /// For each optional operation, the lane of its client and the position in that lane that must be reached first.
     after: Vec<Option<(usize, usize)>>,
-    /// For each position, the next landmark from there on.
+    /// For each position, the next landmark at or after it.
     landmarks: Vec<Option<i128>>,
-    /// For each position, how much is climbed from there to that landmark, or to the end.
+    /// For each position, the rise from there to that landmark, or to the end.
     climbs: Vec<i128>,
 }
 
@@ -146,7 +148,7 @@ impl<S> Lane<'_, S> {
     }
 }
 
-/// The lanes of the clients, and after them the optional ones.
+/// The lanes of the clients, and after them the optional lanes.
 fn lanes<'a, M: Model>(model: &M, actions: &'a [Action<M::Step>]) -> Vec<Lane<'a, M::Step>> {
     let mut required: Vec<Lane<M::Step>> = Vec::new();
     let mut optional: Vec<Lane<M::Step>> = Vec::new();
@@ -188,35 +190,35 @@ fn lanes<'a, M: Model>(model: &M, actions: &'a [Action<M::Step>]) -> Vec<Lane<'a
     required
 }
 
-/// One number a lane: how many of its operations are placed.
+/// For each lane, the number of its placed operations.
 type Positions = Box<[u32]>;
 
 struct Search<'a, M: Model> {
     model: &'a M,
     order: Order,
     lanes: Vec<Lane<'a, M::Step>>,
-    /// How many of each lane are placed.
+    /// The number of placed operations in each lane.
     positions: Vec<u32>,
-    /// What lies open behind a choice and leads nowhere, or is being looked at: the positions of clients and the state,
-    /// and for these the positions in optional lanes.
+    /// The memo: choices that lead nowhere or are being explored. The key is the positions of clients and the state;
+    /// the values are positions in optional lanes.
     seen: HashMap<(Positions, M::State), Vec<Positions>>,
     seen_count: usize,
     effort: usize,
     deepest: Option<Deepest<M::State>>,
 }
 
-/// The furthest that the search has come.
+/// The longest partial order so far.
 struct Deepest<T> {
     progress: (Option<Duration>, usize),
     stuck: Stuck<T>,
 }
 
-/// A state on the way, and what may come next: lanes, and the states to which they lead.
+/// A state on the current path and the choices from it: lanes, and the states to which they lead.
 struct Frame<T> {
     /// The lane whose operation led here; `None` at the start.
     lane: Option<usize>,
     state: T,
-    /// The best last.
+    /// The best choice is last.
     next: Vec<(usize, T)>,
 }
 
@@ -261,15 +263,15 @@ impl<M: Model> Search<'_, M> {
         (0..self.lanes.len()).all(|lane| self.lanes[lane].is_optional || self.head(lane).is_none())
     }
 
-    /// When the first of the operations still to be placed was answered: what was invoked later has to wait.
+    /// The earliest completion of an operation that is not yet placed. Operations invoked later must wait.
     fn deadline(&self) -> Option<Duration> {
         let heads = (0..self.lanes.len()).filter_map(|lane| self.head(lane));
         heads.filter_map(|action| action.completed_at).min()
     }
 
-    /// Whether the lane's next operation may be placed now, as far as order goes.
+    /// Whether the order of operations permits placing the lane's next operation now.
     ///
-    /// Of optional operations that do the same it does not matter which is meant, so they are only counted.
+    /// Equal optional operations are interchangeable, so they are only counted.
     fn is_free(&self, lane: usize, deadline: Option<Duration>) -> bool {
         let Lane {
             actions,
@@ -295,7 +297,7 @@ impl<M: Model> Search<'_, M> {
         ready.take(taken + 1).count() > taken
     }
 
-    /// What may be placed next, the best last; nothing if there is no hope or this was looked at before.
+    /// The choices from here, the best last. Empty if none can succeed or this choice was explored before.
     fn next(&mut self, state: &M::State) -> Vec<(usize, M::State)> {
         if !self.is_within_reach(state) {
             return Vec::new();
@@ -324,8 +326,8 @@ impl<M: Model> Search<'_, M> {
         next
     }
 
-    /// Whether no choice like this was met before, and remembers it. One that has used up less of what is optional is as
-    /// good as this one.
+    /// Adds this choice to the memo. Returns false if the memo has an equal choice that used no more optional
+    /// operations.
     fn is_new(&mut self, state: &M::State) -> bool {
         let required = self
             .lanes
@@ -349,8 +351,8 @@ impl<M: Model> Search<'_, M> {
         true
     }
 
-    /// Whether the landmarks ahead can still be met: before each, its own lane has to be climbed that far and every lane
-    /// with a lower one too, and all lanes together must climb as far as the lowest.
+    /// Whether the remaining landmarks can still be reached: each lane, and each lane with a lower landmark, must rise
+    /// to it first, and all lanes together must rise to the lowest one.
     fn is_within_reach(&self, state: &M::State) -> bool {
         let height = self.model.height(state);
         let mut ahead: Vec<(i128, i128)> = Vec::new();
@@ -371,9 +373,10 @@ impl<M: Model> Search<'_, M> {
         ahead.first().is_none_or(|(lowest, _)| *lowest <= climb_max) && ahead.iter().all(can_meet)
     }
 
-    /// Sorts by urgency, the most urgent last, and leaves one of those that do the same, where one is due first.
+    /// Sorts by urgency, the most urgent last, and keeps only one of several equal steps if one of them has the
+    /// earliest deadline.
     fn drop_dominated(&self, next: &mut Vec<(usize, M::State)>) {
-        // `None` is due never, and so comes after every time or height.
+        // `None` means never, so it sorts after every time or height.
         let due = |lane: usize| {
             let completed_at = self.head(lane).and_then(|head| head.completed_at);
             completed_at.map_or((true, Duration::ZERO), |time| (false, time))
@@ -396,7 +399,7 @@ impl<M: Model> Search<'_, M> {
         next.reverse();
     }
 
-    /// Remembers the path if it is the furthest so far: in real time, if what blocks it was answered last.
+    /// Records the path if it is the longest so far; in real time, if the operation that blocks it completed last.
     fn note_progress(&mut self, path: &[Frame<M::State>]) {
         let deadline = self.deadline().filter(|_| self.order == Order::RealTime);
         let progress = (deadline, path.len());
@@ -443,8 +446,8 @@ impl<M: Model> Search<'_, M> {
     }
 }
 
-/// How many of the operations last placed are shown.
+/// How many of the last placed operations are shown.
 const PLACED_SHOWN_MAX: usize = 3;
 
-/// How many of the operations that fit nowhere are shown.
+/// How many of the operations that do not fit are shown.
 const BLOCKED_SHOWN_MAX: usize = 5;

@@ -1,19 +1,20 @@
-//! Which sums can be made of numbers that may each be taken or left.
+//! The set of sums of a base and any subset of given numbers.
 
 use std::ops::RangeInclusive;
 
-/// Above so many separate ranges, sums between the lowest and the highest are no longer told apart (4 MiB).
+/// The maximum number of separate ranges (4 MiB). Above it, sums between the lowest and the highest are no longer
+/// distinguished.
 ///
-/// Small numbers, as workloads send them, soon make a single range however many there are. Only large and varied ones
-/// come near this: deciding for those is the subset-sum problem, which takes exponential memory.
+/// Small numbers, as workloads send them, soon form a single range. Only large and varied numbers reach this limit:
+/// deciding for those is the subset-sum problem, which takes exponential memory.
 const RANGES_MAX: usize = 1 << 17;
 
-/// All sums that can be made of a base and any of the numbers allowed so far.
+/// All sums of a base and any subset of the numbers added so far.
 #[derive(Clone)]
 pub struct Sums {
-    /// Ascending, neither touching nor overlapping, never empty.
+    /// Ascending, not overlapping or adjacent, never empty.
     ranges: Vec<RangeInclusive<i128>>,
-    /// Whether something between the lowest and the highest may be in a range though it is no sum.
+    /// Whether a range may contain numbers between the lowest and the highest that are not sums.
     is_coarse: bool,
 }
 
@@ -26,7 +27,7 @@ impl Sums {
         }
     }
 
-    /// From now on every sum may be made with `number` or without.
+    /// Adds a number that each sum may include or leave out.
     pub fn allow(&mut self, number: i128) {
         if number == 0 {
             return;
@@ -63,7 +64,7 @@ impl Sums {
         }
     }
 
-    /// Whether `value` is such a sum; `None` where that could not be decided in bounded memory.
+    /// Whether `value` is such a sum; `None` if this can't be decided in bounded memory.
     pub fn hold(&self, value: i128) -> Option<bool> {
         let after = self.ranges.partition_point(|range| *range.end() < value);
         let is_inside = self
@@ -95,7 +96,7 @@ impl Sums {
 mod tests {
     use super::*;
 
-    /// Every subset, one by one.
+    /// All subset sums, by brute force.
     fn brute_force(base: i128, numbers: &[i128]) -> Vec<i128> {
         let mut sums: Vec<i128> = (0..1u32 << numbers.len())
             .map(|subset| {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        // No files: the numbers are in the message.
+        // Do not write failing cases to files: the message has the numbers.
         #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
         #[test]

@@ -1,11 +1,11 @@
-//! Histories for tests, written in few words.
+//! Short constructors for histories in tests, and assertions on verdicts.
 
 use std::time::Duration;
 
 use super::{Severity, Validity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// An operation of `client` on the node of the same number, under way during `time` (milliseconds).
+/// An operation of `client` on the node of the same number, from the start to the end of `time` in milliseconds.
 pub fn operation<C, R>(
     client: usize,
     time: std::ops::Range<u64>,
@@ -23,7 +23,7 @@ pub fn operation<C, R>(
     }
 }
 
-/// The node with that number, which is its name too.
+/// The node with this number, which is also its name.
 pub fn node(number: usize) -> Node {
     Node::new(number, &number.to_string())
 }
@@ -34,7 +34,7 @@ pub fn finally<C, R>(mut operation: Operation<C, R>) -> Operation<C, R> {
     operation
 }
 
-/// The verdict of a checker that tells right from wrong.
+/// The verdict of a checker that must decide.
 pub fn validity(is_right: bool) -> Validity {
     match is_right {
         true => Validity::Valid,
@@ -47,19 +47,19 @@ pub fn failed<R>() -> Outcome<R> {
     Outcome::Failed("11 temporarily-unavailable".to_owned())
 }
 
-/// No answer in time.
+/// A timeout.
 pub fn indeterminate<R>() -> Outcome<R> {
     Outcome::Indeterminate("timed out".to_owned())
 }
 
-/// Asserts that nothing was found.
+/// Asserts that there are no findings.
 #[track_caller]
 pub fn assert_valid(verdict: &Verdict) {
     assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");
     assert!(verdict.findings.is_empty(), "{verdict:#?}");
 }
 
-/// Asserts that the history was called wrong, in these words and by these operations.
+/// Asserts that there is a violation with these words about these operations.
 #[track_caller]
 pub fn assert_invalid(verdict: &Verdict, words: &str, operations: &[usize]) {
     assert_eq!(verdict.validity, Validity::Invalid, "{verdict:#?}");
@@ -73,7 +73,7 @@ pub fn assert_invalid(verdict: &Verdict, words: &str, operations: &[usize]) {
     );
 }
 
-/// Asserts that the history was called right but for these warnings, each by its words and its operations.
+/// Asserts that the history is valid, with exactly these warnings: the words and the operations of each.
 #[track_caller]
 pub fn assert_warned(verdict: &Verdict, warnings: &[(&str, &[usize])]) {
     assert_eq!(verdict.validity, Validity::Valid, "{verdict:#?}");

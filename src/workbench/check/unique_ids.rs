@@ -1,4 +1,4 @@
-//! `unique-ids`: no id is given out twice.
+//! The checker for `unique-ids`: no id is generated twice.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 
-/// "Give me an id."
+/// A request for an id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call;
 
@@ -14,7 +14,7 @@ pub struct Call;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Json);
 
-/// No two answers hold the same id, as JSON values are compared.
+/// Checks that no two replies hold equal ids, compared as JSON values.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut verdict = Verdict::valid();
     let mut holders: HashMap<&Json, Vec<usize>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! The variants of `seq-kv` against an independent checker.
+//! Compares the variants of `seq-kv` with an independent checker.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::SequentialStore;
 use super::testing::{Store, draw};
 use crate::workbench::random::Stream;
 
-/// A store with one state, written down once more: what a read, a write and a cas do.
+/// The sequential specification of a store with one state: read, write and cas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Specification(BTreeMap<String, serde_json::Value>);
 
@@ -40,7 +40,8 @@ impl SequentialSpec for Specification {
     }
 }
 
-/// How many of so many random histories of `length` operations by three clients are sequentially consistent.
+/// How many of the given number of random histories, each with `length` operations of three clients, are sequentially
+/// consistent.
 fn consistent(store: impl Fn(u64) -> Store, count: u64, length: usize) -> u64 {
     let is_consistent = |seed: &u64| {
         let mut random = Stream::Generator.seeded(*seed);
@@ -66,6 +67,6 @@ fn strict_and_lazy_histories_are_sequentially_consistent() {
 }
 
 #[test]
-fn the_checker_tells_a_store_that_is_not_sequentially_consistent() {
+fn the_checker_rejects_a_store_that_is_not_sequentially_consistent() {
     assert!(consistent(|seed| Store::seeded("lww-kv", seed), 100, 14) < 90);
 }

@@ -1,4 +1,4 @@
-//! What the key-value services have in common: requests, keys, and when two values are the same.
+//! The common parts of the key-value services: requests, keys, and the comparison of values.
 
 use std::borrow::Cow;
 
@@ -8,24 +8,24 @@ use super::Call;
 use crate::protocol::{Error, ErrorCode};
 use crate::workload::json::canonical;
 
-/// What a client asks of one key.
+/// A request on one key.
 pub(super) enum Request<'a> {
-    /// Its value.
+    /// Returns the value.
     Read,
-    /// To set it.
+    /// Sets the value.
     Write { value: &'a RawValue },
-    /// To set it if it is `from`.
+    /// Sets the value to `to` if it is `from`.
     CompareAndSet {
         from: &'a RawValue,
         to: &'a RawValue,
-        /// Also if there is none yet.
+        /// Also sets it if the key does not exist.
         create: bool,
     },
 }
 
 impl<'a> Request<'a> {
-    /// The key and what is asked of it. As upstream, a field that is missing is `null`, and `null` is a key and a value
-    /// like any other.
+    /// The key and the request on it. As upstream, a missing field is `null`, and `null` is a key and a value like any
+    /// other.
     pub(super) fn new(call: &Call<'a>) -> Result<(Cow<'a, str>, Self), Error> {
         let body = call.body;
         let or_null = |field: Option<&'a RawValue>| field.unwrap_or(RawValue::NULL);
@@ -37,7 +37,7 @@ impl<'a> Request<'a> {
             "cas" => Request::CompareAndSet {
                 from: or_null(body.from),
                 to: or_null(body.to),
-                // As upstream: everything is true but false and null.
+                // As upstream, every value but false and null counts as true.
                 create: (body.create_if_not_exists).is_some_and(|create| create.get() != "false"),
             },
             other => {
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
         Ok((text_of(or_null(body.key)), request))
     }
 
-    /// The value that the request sets, if it sets one.
+    /// The value that the request would set, if any.
     pub(super) fn sets(&self, current: Option<&RawValue>) -> Option<&'a RawValue> {
         match *self {
             Request::Read => None,
@@ -61,20 +61,20 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The value that the request sets, if that is another one than before.
+    /// The value that the request sets, if it differs from `current`.
     pub(super) fn changes(&self, current: Option<&RawValue>) -> Option<&'a RawValue> {
         self.sets(current)
             .filter(|new| current.is_none_or(|current| !same(current, new)))
     }
 }
 
-/// Whether two texts are the same JSON value to upstream.
+/// Whether two texts are the same JSON value by upstream's comparison.
 pub(super) fn same(one: &RawValue, other: &RawValue) -> bool {
     one.get() == other.get() || text_of(one) == text_of(other)
 }
 
-/// One text for all texts of the same value. What is nested too deep, or no text at all, as half of a surrogate pair, is
-/// the same only if it is written the same.
+/// A canonical text: equal for all texts of the same value. A value that is nested too deep, or that has a lone
+/// surrogate and so is not Unicode text, equals only an identical text.
 pub(super) fn text_of(value: &RawValue) -> Cow<'_, str> {
     let text = value.get();
     if has_one_text(text) {
@@ -83,8 +83,8 @@ pub(super) fn text_of(value: &RawValue) -> Cow<'_, str> {
     canonical(value).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Whether the value certainly has no other text, as most values that are compared: plain strings, and lists of those and
-/// of whole numbers. There is no space, no escape, no object, no sign, no fraction and no exponent.
+/// Whether the text is certainly the only one for its value, as most compared values are: plain strings and whole
+/// numbers, and lists of those. It has no space, escape, object, sign, fraction or exponent.
 fn has_one_text(text: &str) -> bool {
     let is_plain_string = text.starts_with('"') && !text.contains('\\');
     let is_plain =
@@ -92,10 +92,10 @@ fn has_one_text(text: &str) -> bool {
     is_plain_string || text.bytes().all(is_plain)
 }
 
-/// A key as it is kept.
+/// A key as the store holds it.
 pub(super) type Key = String;
 
-/// A value as it is kept.
+/// A value as the store holds it.
 pub(super) fn kept(value: &RawValue) -> Box<RawValue> {
     value.to_owned()
 }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_the_same_only_if_written_the_same() {
+    fn strings_that_are_not_unicode_are_equal_only_if_written_the_same() {
         for (one, other) in [
             (r#""\ud800""#, r#""\ud801""#),
             (r#"{"\ud800":1}"#, r#"{"\ud801":1}"#),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_nested_too_deep_to_be_looked_into_are_the_same_if_written_the_same() {
+    fn values_that_are_nested_too_deep_to_parse_are_equal_only_if_written_the_same() {
         let nested = |value: &str| format!("{}{value}{}", "[".repeat(100_000), "]".repeat(100_000));
         let (one, other) = (nested("1"), nested(" 1"));
         assert!(same(raw(&one), raw(&one)));

@@ -8,11 +8,11 @@ use super::{Call, Service, answer};
 use crate::protocol::Error;
 use crate::workbench::random::Random;
 
-/// Two replicas, of which each request reaches one at random. They never hear of each other.
+/// Two replicas that never merge. A random one of them answers each request.
 ///
-/// Upstream means them to merge at random, where of two writes the one with the later Lamport time stays. But it drops
-/// the outcome of each merge: in `Eventual` of its `service.clj`, the request is done on the replicas as they were before.
-/// So does this store, for a node that works here is to work there.
+/// Upstream intends the replicas to merge at random, keeping of two writes the one with the later Lamport time. But it
+/// drops the result of each merge: in `Eventual` of its `service.clj`, the request runs on the replicas before the
+/// merge. This store does the same, because a node that works here must work there.
 pub struct LastWriteWins {
     replicas: [BTreeMap<Key, Box<RawValue>>; 2],
     random: Random,
@@ -32,7 +32,7 @@ impl Service for LastWriteWins {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
         let (key, mut request) = Request::new(call)?;
         if let Request::CompareAndSet { create, .. } = &mut request {
-            // As upstream: of all stores this one doesn't know create_if_not_exists.
+            // As upstream, this store alone ignores create_if_not_exists.
             *create = false;
         }
         let index = self.random.random_range(0..self.replicas.len());

@@ -1,45 +1,45 @@
-//! The laziest store that is still sequentially consistent.
+//! The laziest sequentially consistent store: each reply is as old as sequential consistency permits.
 //!
 //! # Definition
 //!
-//! A store is sequentially consistent (Lamport 1979) if there is one row of all operations in which the operations of
-//! each client stand in their own order, and in which every answer is right. Time plays no part in it. This store keeps
-//! such a row, and puts each new operation **as early in it as can be**: at the first place
+//! A store is sequentially consistent (Lamport 1979) if there is one sequence of all operations in which the
+//! operations of each client keep their order and every reply is right. Real time does not matter. This store keeps
+//! such a sequence, and inserts each new operation **as early as possible**: at the first place
 //!
 //! 1. after the last operation of the same client,
-//! 2. where, whatever the operation itself is answered there, *every answer already given stays right*.
+//! 2. where *every reply already given stays right*, whatever the reply to the new operation is.
 //!
-//! The answer is what the state at that place gives. What this means for each kind of operation:
+//! The reply is what the state at that place gives. For each kind of operation this means:
 //!
-//! - One that changes nothing where it is tried (a read, a failed cas, a cas from v to v) disturbs nobody's answer, so
-//!   it stands right behind the client's last operation. A client that only reads never sees anything new.
-//! - One that changes the key there (a write, a successful cas) may still stand there, *in the past of the others*, if
-//!   whatever follows on that key gives the same answers as before. It does if nobody has looked at the key since, or
-//!   if a write of the same key covers the change before anybody looks. So a change need not bring its client up to
-//!   date: it learns of no other key.
-//! - If some answer would become wrong, the operation is tried behind the one whose answer that is, and may turn out to
-//!   change nothing there: a cas from a value that somebody else's cas has replaced is put behind that cas, and fails.
-//!   So a failed cas is as up to date as it must be, and no more; that is all the progress that a register with unique
-//!   values can rely on, and enough for it. A client that is a hundred changes behind fails a hundred times, though,
-//!   before it succeeds: after a long fault that can take longer than an operation may wait.
+//! - An operation that changes nothing at the place where it is tried (a read, a failed cas, a cas from v to v) makes
+//!   no other reply wrong, so it is inserted directly after the client's last operation. A client that only reads
+//!   never sees anything new.
+//! - An operation that changes the key there (a write, a successful cas) may still be inserted there, *before
+//!   operations of other clients*, if all later operations on the key keep their replies. They do if none of them read
+//!   the key, or if a write of the same key replaces the change before anybody reads it. So a change need not bring
+//!   its client up to date: the client learns nothing about other keys.
+//! - If a reply would become wrong, the operation is tried again after the operation with that reply. There it may
+//!   change nothing: a cas from a value that another client's cas has replaced is inserted after that cas, and fails.
+//!   So a failed cas is only as up to date as it must be. That is all the progress that a register with unique values
+//!   can rely on, and it is enough. However, a client that is a hundred changes behind fails a hundred times before it
+//!   succeeds: after a long fault, that can take longer than an operation may wait.
 //!
-//! The end of the row is always such a place: nobody has looked there. So every operation has an answer.
+//! The end of the sequence is always a valid place, because no operation follows it. So every operation gets a reply.
 //!
-//! # Why that is legal, and why no legal store is lazier
+//! # Why this is legal, and why no legal store is lazier
 //!
-//! The row is the witness: condition 1 keeps each client's order, condition 2 all answers, and both hold after each
-//! operation if they held before. A place still earlier breaks one of the two for this row. (A store that could put
-//! *earlier* operations elsewhere in hindsight might find an earlier place; this one commits itself to the row, as any
-//! store does that has to go by what it has done.)
+//! The sequence proves it: condition 1 keeps each client's order, condition 2 keeps all replies right, and both hold
+//! after each operation if they held before it. Any earlier place breaks one of the two for this sequence. (A store
+//! that could move *earlier* operations in hindsight might find an earlier place. This store never moves them.)
 //!
-//! An answer is a value or the code of an error. The text of an error is for people.
+//! A reply here means the value or the code of an error. The text of an error may differ.
 //!
-//! # How it is kept
+//! # Data structure
 //!
-//! Only operations on the same key matter to each other, so each key has its own list of operations, and the row is
-//! kept as labels: operations are in the order of their labels. A client's reads of one key in a row are kept as one. A
-//! new label is half way to the next, and all labels are spread out again when there is no room (Dietz & Sleator 1987
-//! in its simplest form).
+//! Only operations on the same key affect each other, so each key has its own list of operations. The order of the
+//! whole sequence is kept as labels: operations are in the order of their labels. Consecutive reads of one key by the
+//! same client are stored as one. A new label is half way to the next one, and all labels are spread out again when
+//! there is none left between two (the simplest form of Dietz & Sleator 1987).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -51,26 +51,27 @@ use super::{Call, Service, answer};
 use crate::protocol::Error;
 use crate::workbench::network::Endpoint;
 
-/// `seq-kv`, as far behind as sequential consistency allows, even for a client that has just changed something.
+/// `seq-kv` with the oldest replies that sequential consistency permits, even for a client that has just changed
+/// something.
 #[derive(Default)]
 pub struct Lazy {
-    row: Row,
+    sequence: Sequence,
     /// The last operation of each client.
     clients: BTreeMap<Endpoint, usize>,
     keys: BTreeMap<Key, Vec<Operation>>,
 }
 
-/// The row of all operations: each is a number, counted as they come, and has a label.
+/// The sequence of all operations: each has a number, counted as they arrive, and a label.
 #[derive(Default)]
-struct Row {
+struct Sequence {
     labels: Vec<u64>,
-    /// All operations in the order of their labels.
+    /// The numbers of all operations in the order of their labels.
     order: BTreeMap<u64, usize>,
 }
 
 /// An operation on one key.
 struct Operation {
-    /// Its number in the row.
+    /// Its number in the sequence.
     number: usize,
     kind: Kind,
     /// The value after it.
@@ -89,17 +90,17 @@ enum Kind {
     },
 }
 
-impl Row {
-    /// Adds an operation behind that one, or at the beginning. Gives its number.
-    fn insert_behind(&mut self, previous: Option<usize>) -> usize {
+impl Sequence {
+    /// Inserts an operation directly after the given one, or at the beginning. Returns its number.
+    fn insert_after(&mut self, previous: Option<usize>) -> usize {
         let before = previous.map_or(0, |number| self.labels[number]);
-        let label = match self.label_behind(before) {
+        let label = match self.label_after(before) {
             Some(label) => label,
             None => {
                 self.spread();
                 let before = previous.map_or(0, |number| self.labels[number]);
-                let room = self.label_behind(before);
-                room.expect("far fewer operations than labels")
+                let label = self.label_after(before);
+                label.expect("far fewer operations than labels")
             }
         };
         let number = self.labels.len();
@@ -108,9 +109,9 @@ impl Row {
         number
     }
 
-    /// A free label behind that one, before the next that is taken.
-    fn label_behind(&self, label: u64) -> Option<u64> {
-        /// The space that is left where nothing follows, so that a row that grows at its end never runs out of it.
+    /// A free label between the given label and the next one.
+    fn label_after(&self, label: u64) -> Option<u64> {
+        /// The distance between labels at the end, so that a sequence that grows at its end never runs out of labels.
         const STEP: u64 = 1 << 32;
         let free = label.checked_add(1)?;
         let next = self.order.range(free..).next();
@@ -131,7 +132,7 @@ impl Row {
         }
     }
 
-    /// Whether one stands before the other; `None` stands before all.
+    /// Whether one operation precedes the other; `None` precedes all.
     fn is_before(&self, one: usize, other: Option<usize>) -> bool {
         other.is_some_and(|other| self.labels[one] <= self.labels[other])
     }
@@ -152,8 +153,7 @@ impl Kind {
 }
 
 impl Operation {
-    /// What value would stand behind the operation if it were done on `after` instead of on `before`; `None` if its
-    /// answer would be another.
+    /// The value after the operation if it runs on `after` instead of `before`; `None` if its reply would change.
     fn redone(&self, before: &Value, after: &Value) -> Option<Value> {
         match &self.kind {
             Kind::Write => Some(self.value.clone()),
@@ -168,7 +168,7 @@ impl Operation {
                 let is_done = request.sets(after.as_deref()).is_some();
                 match (was_done, is_done) {
                     (true, true) => Some(Some(to.clone())),
-                    // It failed for the same reason: there was no key, or the wrong value.
+                    // It failed for the same reason: the key did not exist, or had another value.
                     (false, false) if before.is_some() == after.is_some() => Some(after.clone()),
                     _ => None,
                 }
@@ -185,8 +185,8 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// The values that stand behind the operations from `place` on when `value` stands before them instead of what did, up
-/// to where it makes no difference any more; `None` when one of them would have another answer.
+/// The values after the operations from `place` on if `value` precedes them, up to the operation from which nothing
+/// changes. `None` if one of their replies would change.
 fn covered(operations: &[Operation], place: usize, value: &Value) -> Option<Vec<Value>> {
     let mut before = value_before(operations, place);
     let mut after = value.clone();
@@ -216,8 +216,8 @@ impl Service for Lazy {
         let operations = self.keys.get_mut(&*key);
         let operations = operations.expect("it has just been put there");
         let last = self.clients.get(&call.client).copied();
-        let row = &mut self.row;
-        let mut place = operations.partition_point(|other| row.is_before(other.number, last));
+        let sequence = &mut self.sequence;
+        let mut place = operations.partition_point(|other| sequence.is_before(other.number, last));
         let mut previous = last;
         let value = loop {
             let current = value_before(operations, place);
@@ -231,7 +231,7 @@ impl Service for Lazy {
                 }
                 break value;
             }
-            // Someone's answer would be wrong. Perhaps not behind the next operation, whosever it is.
+            // A reply would become wrong here, but perhaps not after the next operation, whichever client's it is.
             previous = Some(operations[place].number);
             place += 1;
         };
@@ -246,7 +246,7 @@ impl Service for Lazy {
             && Some(operations[place - 1].number) == last
             && matches!(operations[place - 1].kind, Kind::Read);
         if !repeats_last {
-            let number = row.insert_behind(previous);
+            let number = sequence.insert_after(previous);
             let kind = Kind::new(&request);
             let operation = Operation {
                 number,

@@ -6,7 +6,7 @@ use super::kv::{Key, Request, kept};
 use super::{Call, Service, answer};
 use crate::protocol::Error;
 
-/// One state, and everyone sees the newest.
+/// A store with one state, which every request sees.
 #[derive(Default)]
 pub struct Linearizable {
     values: BTreeMap<Key, Box<RawValue>>,

@@ -1,15 +1,15 @@
-//! The services that Maelstrom offers to nodes: stores and a timestamp oracle.
+//! The services that Maelstrom offers to nodes: key-value stores and a timestamp oracle.
 //!
 //! | address | what | consistency |
 //! |---|---|---|
-//! | `seq-kv` | key-value store | sequential: as upstream makes it ([`Sequential`]), without its wrap, or as late as can be ([`Lazy`]) |
+//! | `seq-kv` | key-value store | sequential: upstream's ([`Sequential`]), the same without its wrap, or the laziest
+//! legal one ([`Lazy`]) |
 //! | `lin-kv` | key-value store | linearizable ([`Linearizable`]) |
 //! | `lww-kv` | key-value store | none: two replicas that never merge ([`LastWriteWins`]) |
 //! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |
 //!
-//! A cluster of [`etcd`] can answer as `seq-kv` and `lin-kv` instead. A service of this crate answers at once; the network
-//! adds the time that it takes. Bodies are read and written as text: no value
-//! is parsed unless two differ byte by byte and have to be compared.
+//! A cluster of [`etcd`] can answer as `seq-kv` and `lin-kv` instead. A service of this crate replies at once; the network
+//! adds latency. Bodies are read and written as text: two values are parsed only to compare them when their texts differ.
 
 #[cfg(test)]
 mod agreement;
@@ -43,38 +43,38 @@ pub use timestamp::TimestampOracle;
 use super::body::BodyWriter;
 use kv::Request;
 
-/// A node of the network's own.
+/// A service.
 pub trait Service {
-    /// Does what `call` asks and writes the body of the answer to `out`, or nothing if a [`LateAnswer`] follows.
+    /// Performs `call` and writes the body of the reply to `out`, or nothing if a [`LateAnswer`] follows.
     ///
     /// # Errors
     ///
-    /// What the client is told instead; nothing is written then.
+    /// The error to reply with. Then nothing is written to `out`.
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error>;
 }
 
-/// What a client asks of a service.
+/// A request to a service.
 pub struct Call<'a> {
     client: Endpoint,
     body: &'a Body<'a>,
 }
 
-/// An answer that a service gives after [`Service::handle`] has returned.
+/// A reply that a service gives after [`Service::handle`] has returned.
 pub struct LateAnswer {
     /// The address of the service.
     pub service: &'static str,
-    /// Who had asked.
+    /// The client whose request it answers.
     pub client: Endpoint,
-    /// The body of the answer, as JSON.
+    /// The body of the reply, as JSON.
     pub body: String,
 }
 
-/// The body of a request, with the fields that any service has a name for.
+/// The body of a request, with the fields that the services use.
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
-    /// Given back as it came, whatever it is.
+    /// Any JSON. The reply repeats it unchanged.
     #[serde(borrow)]
     msg_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -92,20 +92,20 @@ struct Body<'a> {
 /// All services, by address.
 pub struct Services(Vec<(&'static str, Box<dyn Service>)>);
 
-/// Which store answers as `seq-kv`.
+/// The store that answers as `seq-kv`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum SequentialStore {
-    /// Upstream's, whose clients can see time go backwards when they are far behind.
+    /// Upstream's store. A client that is far behind can see time go backwards.
     #[default]
     Maelstrom,
-    /// Upstream's without that: sequentially consistent, and a change brings its client up to date.
+    /// Upstream's store without that fault: it is sequentially consistent, and a change brings its client up to date.
     Strict,
-    /// Sequentially consistent, and as far behind as that allows, even after a change.
+    /// A sequentially consistent store whose replies are as old as that permits, even after a change.
     Lazy,
 }
 
 impl Services {
-    /// Upstream's services, with that store as `seq-kv`.
+    /// Upstream's services, with the given store as `seq-kv`.
     pub fn new(sequential: SequentialStore, mut random: Random) -> Self {
         let own = Random::from_rng(&mut random);
         let sequential: Box<dyn Service> = match sequential {
@@ -122,26 +122,27 @@ impl Services {
         ])
     }
 
-    /// From now on, `service` answers at that address.
+    /// Replaces the service at `address`.
     pub fn replace(&mut self, address: &str, service: Box<dyn Service>) {
         let mut services = self.0.iter_mut();
         let place = services.find(|(other, _)| *other == address);
         place.expect("services are replaced by their address").1 = service;
     }
 
-    /// Their addresses, in the order of [`Endpoint::Service`].
+    /// The addresses of the services, in the order of [`Endpoint::Service`].
     pub fn addresses(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|&(address, _)| address)
     }
 
-    /// Handles one message. Writes the body of the answer to `out`, or nothing if it comes later, and gives what is odd about the request, for a person.
+    /// Handles one message. Writes the body of the reply to `out`, or nothing if the reply comes later. Returns a warning
+    /// about the request for the report, if there is one.
     ///
-    /// As upstream, `in_reply_to` is the `msg_id` as it came, whatever it is, and null if there was none. A request of a
-    /// type that the service does not know, which upstream leaves unanswered, gets error 10.
+    /// As upstream, `in_reply_to` is the `msg_id` unchanged, whatever JSON it is, and null if there is none. Upstream
+    /// does not reply to a request of an unknown type; this returns error 10.
     ///
     /// # Errors
     ///
-    /// When the body says no `type`. Upstream leaves that unanswered.
+    /// When the body has no `type`. Upstream does not reply to it.
     pub fn handle(
         &mut self,
         service: usize,
@@ -166,7 +167,7 @@ impl Services {
     }
 }
 
-/// What is odd about an id, for a person.
+/// A warning about an id that is not an integer, for the report.
 fn odd_id(msg_id: Option<&RawValue>) -> Option<String> {
     let is_number = |id: &&RawValue| {
         id.get()
@@ -178,7 +179,7 @@ fn odd_id(msg_id: Option<&RawValue>) -> Option<String> {
     ))
 }
 
-/// Answers a request where the key has the value `current` before it.
+/// The reply to a request on a key whose value is `current`.
 fn answer(
     call: &Call<'_>,
     request: &Request<'_>,

@@ -9,48 +9,49 @@ use crate::protocol::Error;
 use crate::workbench::network::Endpoint;
 use crate::workbench::random::Random;
 
-/// So many states are kept.
+/// The number of states that upstream keeps.
 pub const STATE_COUNT: u64 = 32;
 
-/// Upstream's `seq-kv`: to the letter, or without its wrap.
+/// Upstream's `seq-kv`, either exactly or without its wrap.
 ///
-/// The store is a sequence of states, of which the newest [`STATE_COUNT`] are kept, and for each client the index of the
-/// newest state that it has seen. A request is tried on a random state from that one up to the newest, both included. If
-/// it changes nothing there, it is answered from there. If it does, it is done again on the newest state, a new state is
-/// added whatever comes of that, and the client has seen the new state.
+/// The store is a sequence of states, of which the newest [`STATE_COUNT`] are kept. For each client it holds the index
+/// of the newest state that the client has seen. It tries a request on a random state from that index to the newest,
+/// both included. If the request changes nothing there, the reply comes from that state. Otherwise the request is
+/// repeated on the newest state, the result is added as a new state even if it is equal, and the client has seen the
+/// new state.
 ///
-/// So a client that reads again and again sees the newest state at last, and a client that changes something sees it at
+/// So a client that reads repeatedly sees the newest state in the end, and a client that changes something sees it at
 /// once.
 ///
-/// A client that is further behind than the states that are kept meets upstream's wrap: the index is taken modulo
-/// their number, so that the client gets an answer from a newer state than its index says, and can go back in time later.
-/// [`Sequential::strict`] keeps all states instead. That is sequentially consistent: each client's operations stand in
-/// the sequence where its index stood, those that change something at the end of the sequence, and the index never goes
-/// back.
+/// A client whose index is older than the kept states meets upstream's wrap: the index is taken modulo the number of
+/// kept states. The reply then comes from a newer state than the index says, and a later reply may go back in time.
+/// [`Sequential::strict`] keeps all states instead. That is sequentially consistent: the operations of each client
+/// follow the order of its indices, which never decrease, and those that change something are at the end of the
+/// sequence.
 ///
-/// Whole states are not stored: for each key the store keeps its values, each with the first state that has it.
+/// The states are not stored whole: for each key the store keeps its values, each with the first state that has it.
 pub struct Sequential {
     newest: u64,
     seen: BTreeMap<Endpoint, u64>,
     values: BTreeMap<Key, Versions>,
-    /// So many states are kept, if not all.
+    /// The number of states to keep; `None` keeps all.
     kept_count: Option<u64>,
     random: Random,
 }
 
-/// The values of one key, with the index of the first state that has each, oldest first.
+/// The values of one key, oldest first, each with the index of the first state that has it.
 #[derive(Default)]
 struct Versions(VecDeque<(u64, Box<RawValue>)>);
 
 impl Versions {
-    /// The value in that state.
+    /// The value in the given state.
     fn at(&self, state: u64) -> Option<&RawValue> {
         let later = self.0.partition_point(|&(since, _)| since <= state);
         let (_, value) = self.0.get(later.checked_sub(1)?)?;
         Some(value)
     }
 
-    /// Adds the value that holds from `state` on, and forgets those that no state from `oldest_kept` on has.
+    /// Adds the value from `state` on, and drops values that are older than `oldest_kept`.
     fn push(&mut self, state: u64, value: Box<RawValue>, oldest_kept: u64) {
         self.0.push_back((state, value));
         while self
@@ -64,12 +65,12 @@ impl Versions {
 }
 
 impl Sequential {
-    /// Upstream's store, with one state, which is empty.
+    /// Upstream's store. Its only state is empty.
     pub fn new(random: Random) -> Self {
         Self::keeping(Some(STATE_COUNT), random)
     }
 
-    /// The store that keeps all states, and so does not wrap.
+    /// The store that keeps all states and so does not wrap.
     pub fn strict(random: Random) -> Self {
         Self::keeping(None, random)
     }
@@ -84,7 +85,7 @@ impl Sequential {
         }
     }
 
-    /// The state that stands where `index` wraps to among those that are kept.
+    /// The kept state to which `index` wraps.
     fn wrapped(&self, index: u64) -> u64 {
         match self.kept_count {
             Some(count) => self.newest - (self.newest - index) % count,
@@ -152,7 +153,7 @@ mod tests {
     const READ: &str = r#""type":"read","key":"k""#;
 
     #[test]
-    fn a_client_that_reads_again_and_again_sees_the_newest_state_at_last() {
+    fn a_client_that_reads_repeatedly_sees_the_newest_state_in_the_end() {
         for variant in [SequentialStore::Maelstrom, SequentialStore::Strict] {
             let mut store = Store::sequential(variant, 1);
             for value in 0..20 {
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_read_may_be_stale_but_goes_on_in_time_within_the_kept_states() {
+    fn a_plain_read_may_be_stale_but_never_goes_back_within_the_kept_states() {
         let mut store = Store::new("seq-kv");
         write(&mut store, 1, 0);
         write(&mut store, 0, 0);
@@ -186,7 +187,7 @@ mod tests {
             stale_count += u32::from(read < value);
             last = read;
             if value % 20 == 0 {
-                // Not to fall behind further than what is kept.
+                // This keeps the client within the kept states.
                 let bump = format!(r#""type":"write","key":"other","value":{value}"#);
                 store.ask(1, &bump);
             }
@@ -249,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_a_sequence_of_whole_states_would_give() {
-        // Against the plain way: keep every state as a whole.
+    fn reads_agree_with_a_reference_that_keeps_whole_states() {
+        // The reference keeps every state as a whole.
         let mut random = crate::workbench::random::Stream::Services.seeded(3);
         let mut versions = Versions::default();
         let mut states: Vec<Option<String>> = vec![None];

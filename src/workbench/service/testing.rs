@@ -1,4 +1,4 @@
-//! A service to ask in tests.
+//! A client of one service, for tests.
 
 use std::fmt::Display;
 
@@ -26,7 +26,7 @@ impl Store {
         Self::of(services, address)
     }
 
-    /// That store as `seq-kv`.
+    /// The given store as `seq-kv`.
     pub(super) fn sequential(variant: SequentialStore, seed: u64) -> Self {
         let services = Services::new(variant, Stream::Services.seeded(seed));
         Self::of(services, "seq-kv")
@@ -41,7 +41,7 @@ impl Store {
         }
     }
 
-    /// The type of the answer, with the value or the error's code.
+    /// The type of the reply, with the value or the code of the error.
     pub(super) fn ask(&mut self, client: usize, fields: &str) -> String {
         self.answer.clear();
         let body = format!(r#"{{{fields},"msg_id":7}}"#);
@@ -75,7 +75,7 @@ pub(super) fn cas(key: &str, from: impl Display, to: impl Display, create: bool)
     format!(r#""type":"cas","key":"{key}","from":{from},"to":{to},"create_if_not_exists":{create}"#)
 }
 
-/// Something to ask of one of few keys, with few values, so that requests meet.
+/// A request on one of a few keys with a few values, so that requests often conflict.
 pub(super) fn draw(random: &mut Random) -> String {
     let key = ["a", "b"].choose(random).expect("there are two");
     let mut value = || {

@@ -2,7 +2,7 @@ use super::{Call, Service};
 use crate::protocol::{Error, ErrorCode};
 use crate::workbench::body::BodyWriter;
 
-/// Gives out 0, 1, 2, and so on, each once.
+/// Returns the timestamps 0, 1, 2, and so on, each once.
 #[derive(Default)]
 pub struct TimestampOracle {
     next: u64,

@@ -1,29 +1,29 @@
-//! Which consistency level a history of a counter keeps.
+//! The checker for counters: which consistency level a history satisfies.
 //!
-//! From the strongest to the weakest:
+//! The levels, from the strongest to the weakest:
 //!
-//! - [`Linearizable`](Level::Linearizable) (Herlihy & Wing 1990): one order of all operations in which every answer is
-//!   right, and in which an operation that completed before another was invoked comes before it.
-//! - [`Sequential`](Level::Sequential) (Lamport 1979): one such order, in which the operations *of each client* keep
-//!   their order. Clients are the processes here, not nodes.
-//! - [`Regular`](Level::Regular) (after Lamport 1986): every read holds all adds acknowledged before it began and
-//!   nothing but adds invoked before it ended; a node never goes back. There need not be *one* order.
-//! - [`EventuallyRight`](Level::EventuallyRight): the final reads are the sum of all acknowledged adds and some of the
-//!   indeterminate ones.
+//! - [`Linearizable`](Level::Linearizable) (Herlihy & Wing 1990): there is one order of all operations in which every
+//!   reply is right, and in which an operation that completed before another was invoked comes before it.
+//! - [`Sequential`](Level::Sequential) (Lamport 1979): there is one such order in which the operations *of each
+//!   client* keep their order. The processes of the definition are the clients, not the nodes.
+//! - [`Regular`](Level::Regular) (after Lamport 1986): every read includes all adds acknowledged before it began, and
+//!   only adds invoked before it ended. The values of one node never decrease. *One* order of all operations is not
+//!   required.
+//! - [`EventuallyRight`](Level::EventuallyRight): the final reads equal the sum of all acknowledged adds and some of
+//!   the indeterminate ones.
 //!
-//! Linearizable includes sequential and regular, each of which knows nothing of the other. An add of unknown outcome
-//! may take effect any time after it was invoked, or never; for the sequential level it also comes after what its
-//! client did before.
+//! Linearizable implies both sequential and regular; neither of these implies the other. An add of unknown outcome may
+//! take effect at any time after its invocation, or never. At the sequential level it also comes after the earlier
+//! operations of its client.
 //!
 //! # What can be decided
 //!
-//! `Regular` and `EventuallyRight` are exact up to the bound of subset sums, which only large and varied indeterminate
-//! deltas reach. For the other two, conditions that every right history fulfils are asked first: if one fails, the
-//! history is wrong, however long it is. Then [`search`](super::search) looks for an order. Measured with 20 clients,
-//! deltas up to 4 and adds of unknown outcome among them: 10,000 operations of a linearizable history take about a
-//! second. Without time to guide it, the search finds an order for stale reads among 500 operations in a fraction of a
-//! second, among 2,000 mostly, among 10,000 hardly ever: then it gives up after some seconds, and the answer is
-//! *unknown*.
+//! `Regular` and `EventuallyRight` are exact up to the limit of subset sums, which only large and varied indeterminate
+//! deltas reach. For the other two levels, the checker first tests necessary conditions: if one fails, the history is
+//! wrong, however long it is. Then [`search`](super::search) looks for an order. Measured with 20 clients, deltas up
+//! to 4 and adds of unknown outcome: 10,000 operations of a linearizable history take about a second. Without real
+//! time to guide it, the search finds an order for stale reads among 500 operations in a fraction of a second, among
+//! 2,000 usually, among 10,000 rarely: then it gives up after some seconds, and the verdict is *unknown*.
 
 mod order;
 mod regular;
@@ -37,13 +37,13 @@ use super::{Finding, Severity, Validity, Verdict};
 /// A consistency level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
-    /// Final reads are right.
+    /// The final reads are right.
     EventuallyRight,
     /// Every read is up to date.
     Regular,
-    /// There is one order that every client agrees with.
+    /// One order agrees with every client.
     Sequential,
-    /// There is one order that time agrees with.
+    /// One order agrees with real time.
     Linearizable,
 }
 
@@ -56,7 +56,7 @@ impl Level {
         Level::Linearizable,
     ];
 
-    /// What it is called.
+    /// The name, for findings.
     pub fn name(self) -> &'static str {
         match self {
             Level::EventuallyRight => "eventually right",
@@ -71,11 +71,11 @@ const NOTHING_FINAL: &str = "The history has no final read, and eventual consist
                              Jepsen's histories, final reads have :final? true. --consistency-models regular checks all \
                              reads.";
 
-/// Whether a run of a counter keeps what it promises: all of `levels`, or to be right in the end if there are none.
+/// Checks a run of a counter against all of `levels`, or against eventual consistency if there are none.
 ///
-/// To be right in the end promises nothing about reads during the run. One that no adds can explain is worth a warning
-/// there, and wrong at every other level. A sequentially consistent counter may answer from the past for ever: where
-/// only that is promised, wrong final reads are a figure and no fault.
+/// Eventual consistency promises nothing about reads during the run. A read that no adds can explain is a warning
+/// there, and a violation at every other level. A sequentially consistent counter may return old values for ever: if
+/// only that level is demanded, wrong final reads are counted but are no fault.
 pub fn check_run(history: &History, levels: &[Level]) -> Verdict {
     let of_all_reads = levels
         .iter()
@@ -109,7 +109,7 @@ pub fn check_run(history: &History, levels: &[Level]) -> Verdict {
     verdict
 }
 
-/// Whether a history keeps `level`; what is found says why not.
+/// Checks whether a history satisfies `level`. The findings give the reasons why not.
 pub fn check(history: &History, level: Level) -> Verdict {
     let mut verdict = Verdict::valid();
     match level {
@@ -126,7 +126,7 @@ pub fn check(history: &History, level: Level) -> Verdict {
     verdict
 }
 
-/// Which levels a history keeps, the weakest first.
+/// The levels that a history satisfies, the weakest first.
 pub fn classify(history: &History) -> [(Level, Verdict); 4] {
     Level::ALL.map(|level| (level, check(history, level)))
 }

@@ -1,4 +1,4 @@
-//! One order of all operations: linearizability and sequential consistency.
+//! One order of all operations: the checks for linearizability and sequential consistency.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::workbench::check::sums::Sums;
 use crate::workbench::check::{Finding, Validity, Verdict};
 use crate::workbench::history::Operation;
 
-/// Looks for an order that every client agrees with.
+/// Searches for an order that agrees with every client.
 pub fn check_sequential(history: &History, verdict: &mut Verdict) {
     check(history, Order::Program, verdict);
 }
 
-/// Looks for an order that time agrees with.
+/// Searches for an order that agrees with real time.
 pub fn check_linearizable(history: &History, verdict: &mut Verdict) {
     check(history, Order::RealTime, verdict);
 }
@@ -36,13 +36,13 @@ fn check(history: &History, order: Order, verdict: &mut Verdict) {
     }
 }
 
-/// The search alone.
+/// The search alone, without the necessary conditions.
 pub(super) fn search_order(history: &History, order: Order) -> SearchResult<i128> {
     let total = Total {
         is_growing: is_growing(history),
     };
     let actions = actions(history);
-    // Time is the best guide to an order, and an order that time agrees with is also one that every client agrees with.
+    // Real time is the best guide to an order, and an order that agrees with it also agrees with every client.
     match search(&total, &actions, Order::RealTime) {
         SearchResult::Impossible(_) | SearchResult::Undecided if order == Order::Program => {
             search(&total, &actions, order)
@@ -55,13 +55,13 @@ fn is_growing(history: &History) -> bool {
     history.iter().filter_map(delta).all(|delta| delta >= 0)
 }
 
-/// A counter that is used by one client at a time.
+/// The sequential specification of a counter.
 struct Total {
     /// Whether no add is negative.
     is_growing: bool,
 }
 
-/// An add, or a read and the value it gave.
+/// An add, or a read and its value.
 #[derive(PartialEq, Eq, Hash)]
 enum Step {
     Add(i128),
@@ -142,22 +142,22 @@ fn explain(history: &History, stuck: &Stuck<i128>) -> Finding {
     Finding::violation(what, operations)
 }
 
-/// An add, and between which reads its place in the order must be.
+/// An add, and the reads between which its place in the order must be.
 struct Window {
     index: usize,
     delta: i128,
-    /// The highest value of a read that comes before it.
+    /// The highest value of a read that precedes it.
     above: Option<i128>,
-    /// The lowest value of a read that comes after it.
+    /// The lowest value of a read that follows it.
     below: Option<i128>,
     is_optional: bool,
 }
 
-/// Reads of a grow-only counter that no order has room for, as far as can be told without searching.
+/// Reads of a grow-only counter that fit into no order, as far as this can be decided without a search.
 ///
-/// In any order, values rise. So an add that precedes a read of `u` also precedes every read of more, and one that
-/// follows a read of `u` also follows every read of less. A read must have at least the adds that precede it, and may
-/// have only those that don't follow it.
+/// In any order, values rise. So an add that precedes a read of `u` also precedes every read of a higher value, and an
+/// add that follows a read of `u` also follows every read of a lower value. A read must include all adds that precede
+/// it, and may include only those that do not follow it.
 fn reads_without_room(history: &History, order: Order) -> Vec<Finding> {
     let falls = falling_reads(history, order);
     if !falls.is_empty() {
@@ -216,7 +216,7 @@ fn reads_without_room(history: &History, order: Order) -> Vec<Finding> {
     findings
 }
 
-/// Reads that are lower than one that comes before them.
+/// Reads with a lower value than a read that precedes them.
 fn falling_reads(history: &History, order: Order) -> Vec<Finding> {
     let bounds = Bounds::of(history, order);
     let mut findings = Vec::new();
@@ -259,24 +259,24 @@ fn windows(history: &History, order: Order) -> Vec<Window> {
     history.iter().enumerate().filter_map(window).collect()
 }
 
-/// For every place in a history the highest read before and the lowest read after it.
+/// For every position in a history, the highest read before it and the lowest read after it.
 enum Bounds {
-    /// By client: reads as (index, value), the first first.
+    /// By client: reads as (index, value), in order.
     Program(BTreeMap<usize, Extremes<usize>>),
-    /// By time: before is what completed, after is what was invoked.
+    /// By real time: a read is before if it completed, and after if it was invoked later.
     RealTime {
         completed: Extremes<Duration>,
         invoked: Extremes<Duration>,
     },
 }
 
-/// Reads along some axis.
+/// Reads along one axis.
 struct Extremes<T> {
-    /// Where each stands, ascending.
+    /// The position of each read, ascending.
     places: Vec<T>,
-    /// The highest value up to and including each, and who read it.
+    /// The highest value up to and including each read, and the read that has it.
     highest: Vec<(i128, usize)>,
-    /// The lowest value from each on.
+    /// The lowest value from each read on.
     lowest: Vec<i128>,
 }
 

@@ -1,4 +1,4 @@
-//! Every read is up to date, and no node goes back.
+//! The check for the regular level: every read is up to date, and the values of one node never decrease.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crate::workbench::check::counter::{Answer, Call, History, delta, reads_gone_
 use crate::workbench::check::sums::Sums;
 use crate::workbench::history::Operation;
 
-/// What keeps a history from being regular.
+/// The reasons why a history is not regular.
 ///
-/// That a node goes back can be seen by value alone only where no add is negative, and only there is it asked.
+/// That a node's values decrease proves a fault only if no add is negative, so only then is it checked.
 pub fn findings(history: &History) -> Vec<Finding> {
     let mut findings = wrong_reads(history);
     if history.iter().filter_map(delta).all(|delta| delta >= 0) {
@@ -25,7 +25,7 @@ struct Add {
     delta: i128,
 }
 
-/// Adds in the order of their invocation: the acknowledged ones, and those of unknown outcome.
+/// The adds in the order of their invocation: the acknowledged ones, and those of unknown outcome.
 fn adds(history: &History) -> (Vec<Add>, Vec<Add>) {
     let add = |(index, operation): (usize, &Operation<Call, Answer>)| {
         let Operation {
@@ -46,7 +46,7 @@ fn adds(history: &History) -> (Vec<Add>, Vec<Add>) {
         .partition(|add| history[add.index].outcome.is_ok())
 }
 
-/// Reads that miss what was acknowledged before they began, or hold what was not invoked before they ended.
+/// Reads that lack an add acknowledged before they began, or include more than the adds invoked before they ended.
 fn wrong_reads(history: &History) -> Vec<Finding> {
     let (acknowledged, indeterminate) = adds(history);
     let longest = acknowledged
@@ -82,7 +82,7 @@ fn wrong_reads(history: &History) -> Vec<Finding> {
         let before = by_completion.partition_point(|add| add.completed_at < read.invoked_at);
         let mut possible = optional.clone();
         let last = acknowledged.partition_point(|add| add.invoked_at <= completed_at);
-        // What was invoked longer ago than any add took was acknowledged before the read.
+        // An add invoked longer ago than any add took was acknowledged before the read.
         let recent = acknowledged[..last]
             .iter()
             .rev()

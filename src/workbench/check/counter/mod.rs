@@ -1,12 +1,12 @@
-//! `g-counter` and `pn-counter`: what is wrong with the reads of a counter, whatever level it is held to.
+//! The checker for `g-counter` and `pn-counter`: the checks on reads that do not depend on a consistency level.
 //!
-//! - *Final reads*: after the faults have ended and the network has rested, each client's last read is the sum of all
-//!   acknowledged adds and of some choice among those of unknown outcome.
-//! - *Impossible reads* during the run: no choice among the adds that were asked for before the read was answered makes
-//!   its value. A stale read is possible.
-//! - *Reads gone back*: of two reads of one node, one after the other, the later one of a grow-only counter is lower.
+//! - *Final reads*: after the faults have ended and the network has rested, each client's last read equals the sum of
+//!   all acknowledged adds and some of those of unknown outcome.
+//! - *Impossible reads* during the run: no subset of the adds that were invoked before the read completed gives its
+//!   value. A stale read is possible.
+//! - *Reads gone back*: a read of a grow-only counter is lower than an earlier read of the same node.
 //!
-//! Which of these a run is held to is said in [`consistency`](super::consistency).
+//! [`consistency`](super::consistency) decides which of these apply to a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +20,12 @@ use super::sums::Sums;
 use super::{Finding, Severity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// What a client asks of a counter.
+/// A request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Count this on top. `g-counter` never asks for a negative number.
+    /// Add this to the total. `g-counter` never sends a negative number.
     Add(i64),
-    /// What is the total?
+    /// Return the total.
     Read,
 }
 
@@ -38,10 +38,10 @@ impl fmt::Display for Call {
     }
 }
 
-/// A good answer.
+/// A successful reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// To an add: it is counted.
+    /// To an add.
     Added,
     /// To a read: the total.
     Value(i64),
@@ -50,7 +50,7 @@ pub enum Answer {
 /// A history of a counter.
 pub type History = [Operation<Call, Answer>];
 
-/// What a read was answered, if it is a read and was.
+/// The value that a read returned; `None` if this is no read or it was not answered.
 pub(super) fn value_read(operation: &Operation<Call, Answer>) -> Option<i128> {
     match (operation.call, operation.outcome.answer()) {
         (Call::Read, Some(Answer::Value(value))) => Some(i128::from(*value)),
@@ -58,7 +58,7 @@ pub(super) fn value_read(operation: &Operation<Call, Answer>) -> Option<i128> {
     }
 }
 
-/// What an add may have added; nothing if it is no add or certainly failed.
+/// The delta of an add; `None` if this is no add or it certainly failed.
 pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
     match operation.call {
         Call::Add(delta) if !operation.outcome.is_failed() => Some(i128::from(delta)),
@@ -66,7 +66,7 @@ pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
     }
 }
 
-/// Final reads against all acknowledged adds and any choice among the indeterminate ones.
+/// Compares the final reads with the sums of all acknowledged adds and any subset of the indeterminate ones.
 pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
     let sum_of = |wanted: fn(&Outcome<Answer>) -> bool| {
         let adds = history
@@ -127,7 +127,7 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
     verdict.fact("acceptable", ranges.collect::<Vec<_>>());
 }
 
-/// Final reads by their node and what it said, each as an index into the history.
+/// The final reads by node and value, each as an index into the history.
 fn final_reads(history: &History) -> BTreeMap<(&Node, i128), Vec<usize>> {
     let mut reads: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
@@ -141,16 +141,16 @@ fn final_reads(history: &History) -> BTreeMap<(&Node, i128), Vec<usize>> {
     reads
 }
 
-/// A number where JSON readers can hold it, else its digits.
+/// A JSON number if JSON readers can represent it, else a string of its digits.
 fn figure(sum: i128) -> Value {
     i64::try_from(sum).map_or_else(|_| sum.to_string().into(), Value::from)
 }
 
-/// How many ranges of acceptable final values are listed among the facts.
+/// The maximum number of ranges of acceptable final values in the facts.
 const FACT_RANGES_MAX: usize = 16;
 
-/// Reads during the run whose value no choice among the adds invoked before their answer can make. Whether that is a
-/// violation or a warning is `severity`; where only a warning is at stake, what can't be decided is left out.
+/// Reads during the run whose value no subset of the adds invoked before they completed can give. `severity` is that of
+/// the findings; if it is a warning, reads that can't be decided are left out.
 pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Finding> {
     let mut adds: Vec<(Duration, i128)> = history
         .iter()
@@ -189,16 +189,13 @@ pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Fin
             Some(false) => {
                 let why = if value < possible.lowest() {
                     format!(
-                        "no adds asked for by then make less than {}",
+                        "no adds invoked by then make less than {}",
                         possible.lowest()
                     )
                 } else if value > possible.highest() {
-                    format!(
-                        "all adds asked for by then make only {}",
-                        possible.highest()
-                    )
+                    format!("all adds invoked by then make only {}", possible.highest())
                 } else {
-                    "no choice among the adds asked for by then makes that".to_owned()
+                    "no choice among the adds invoked by then makes that".to_owned()
                 };
                 let what = format!("{reader}, but {why}.");
                 findings.push(Finding::new(severity, what, [index]));
@@ -208,7 +205,7 @@ pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Fin
     findings
 }
 
-/// Reads of a grow-only counter that are lower than one that the same node answered before they were invoked.
+/// Reads of a grow-only counter that are lower than a read that the same node answered before they were invoked.
 pub(super) fn reads_gone_back(history: &History) -> Vec<Finding> {
     let mut nodes: BTreeMap<&Node, Vec<(usize, i128)>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Right counters, and each kind of wrong one.
+//! Correct counters, and each kind of fault.
 
 use super::*;
 use crate::workbench::check::Validity;
@@ -121,12 +121,12 @@ fn a_sum_too_hard_to_tell_is_unknown() {
 fn warns_of_a_missing_final_read() {
     let mut history = with_final_values([7, 7]);
     history[4].outcome = indeterminate();
-    let warning = "Node 1 never told its final state to client c1";
+    let warning = "Node 1 never answered the final read of client c1";
     assert_warned(&check(&history), &[(warning, &[4])]);
     history.push(finally(read(1, 100..101, 7)));
     assert_valid(&check(&history));
     history.truncate(4);
-    let warning = "Node 1 was never asked for its final state by client c1";
+    let warning = "Node 1 never got a final read from client c1";
     assert_warned(&check(&history), &[(warning, &[])]);
 }
 
@@ -154,7 +154,7 @@ fn a_stale_read_during_the_run_is_no_fault() {
     assert_valid(&check(&history));
 }
 
-/// A read that no adds explain is wrong at every level but the weakest.
+/// A read that no adds explain is a violation at every level but the weakest.
 #[track_caller]
 fn assert_impossible(history: &History, words: &str, operation: usize) {
     assert_warned(&check(history), &[(words, &[operation])]);
@@ -178,9 +178,9 @@ fn finds_a_read_of_what_was_not_yet_asked_for() {
         read.outcome = Outcome::Ok(Answer::Value(8));
         history[index] = read;
     }
-    assert_impossible(&history, "all adds asked for by then make only 7", 2);
+    assert_impossible(&history, "all adds invoked by then make only 7", 2);
     history[3] = add(0, 3..5, 1);
-    // An add asked for in the same instant may be seen.
+    // A read may include an add that was invoked at the same instant.
     assert_eq!(check(&history).facts["impossible_reads"], 0);
 }
 

@@ -1,4 +1,4 @@
-//! What polls tell of logs, in little memory.
+//! The entries of logs in replies to polls, with equal lists stored once.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 
 use crate::workbench::json::{Json, list_or_null};
 
-/// What an answer to a poll tells of one log: offsets and their messages, ascending if the node is right.
+/// The entries of one log in a reply to a poll: offsets and their messages, ascending if the node is right.
 ///
-/// Two of them are equal if they are the same text.
+/// Two values are equal if they are the same text.
 #[derive(Clone, Debug)]
 pub struct Entries(Arc<Told>);
 
@@ -28,14 +28,14 @@ impl Entries {
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// When the JSON is not a list of pairs.
     pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
         let list = list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
         let json = json.to_owned();
         Ok(Entries(Arc::new(Told { json, list })))
     }
 
-    /// A number that all copies of this one share, and no other as long as it is there.
+    /// A number that identifies this list while it exists: copies share it, other lists do not.
     pub(super) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
@@ -75,19 +75,19 @@ impl Serialize for Entries {
     }
 }
 
-/// All that was told, each list once.
+/// All lists of entries that were read, each stored once.
 ///
-/// In the end every client polls every log from its beginning, and most are told the same. So what they are told takes
-/// the room, and to be read the time, of one of them.
+/// In the final phase every client polls every log from its beginning, and most replies are equal. Sharing them saves
+/// memory, and the time to parse them again.
 #[derive(Default)]
 pub struct AllEntries(HashSet<Entries>);
 
 impl AllEntries {
-    /// Reads a list of pairs, unless it is known.
+    /// Reads a list of pairs, or returns the copy that is known.
     ///
     /// # Errors
     ///
-    /// When it is none.
+    /// When the JSON is not a list of pairs.
     pub fn read(&mut self, json: &RawValue) -> Result<Entries, serde_json::Error> {
         if let Some(entries) = self.0.get(json.get()) {
             return Ok(entries.clone());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_again_is_kept_once() {
+    fn equal_lists_are_stored_once() {
         let mut all = AllEntries::default();
         let list = raw(&json!([[0, 5], [2, "a"]]));
         let entries = all.read(&list).expect("pairs");

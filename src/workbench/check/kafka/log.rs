@@ -1,4 +1,4 @@
-//! What a history tells about the logs themselves.
+//! The content of the logs, as far as a history shows it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -6,20 +6,20 @@ use super::{Answer, Call, Entries, History};
 use crate::workbench::check::Finding;
 use crate::workbench::json::Json;
 
-/// All logs, by their keys.
+/// All logs, by key.
 pub struct Logs<'a>(BTreeMap<&'a str, Log<'a>>);
 
 #[derive(Default)]
 struct Log<'a> {
-    /// For each offset the messages that were seen there (one, if all is right).
+    /// For each offset, the messages that were at it (exactly one, if the nodes are right).
     offsets: BTreeMap<i64, Vec<Placed<'a>>>,
-    /// For each message where it was seen.
+    /// For each message, where it was.
     messages: HashMap<&'a Json, Seen>,
-    /// The entries that some poll has told.
+    /// The lists of entries from polls that were already added.
     polled: HashSet<usize>,
 }
 
-/// An acknowledged message that lies above all that was polled of its log.
+/// An acknowledged message above all polled offsets of its log.
 pub struct Unobserved<'a> {
     pub key: &'a str,
     pub offset: i64,
@@ -32,13 +32,13 @@ pub struct Unobserved<'a> {
 struct Placed<'a> {
     message: &'a Json,
     witness: usize,
-    /// Some poll has returned it there.
+    /// Whether a poll returned it there.
     is_polled: bool,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// Its offsets (one, if all is right), each with a witness.
+    /// Its offsets (exactly one, if the nodes are right), each with an operation that shows it.
     offsets: Vec<(i64, usize)>,
     /// The operation that sent it.
     send: Option<usize>,
@@ -62,7 +62,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Notes what a poll has told. Every client polls every message in the end: what is known is passed over quickly.
+    /// Adds the entries in a reply to a poll. Every client polls every message in the end, so known lists are skipped
+    /// quickly.
     fn poll(&mut self, entries: &'a Entries, poll: usize) {
         if self.polled.insert(entries.id()) {
             for (offset, message) in entries.iter() {
@@ -85,7 +86,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The highest offset that was polled, and by whom.
+    /// The highest polled offset, and the poll.
     fn highest_polled(&self) -> Option<(i64, usize)> {
         let polled = self.messages.values().filter_map(|seen| {
             Some((
@@ -96,7 +97,8 @@ impl<'a> Log<'a> {
         polled.max_by_key(|(offset, _)| *offset)
     }
 
-    /// Messages that were placed but never polled, with their lowest offset and the operation that sent them.
+    /// Messages that have an offset but that no poll returned, with their lowest offset and the operation that sent
+    /// them.
     fn unpolled(&self) -> impl Iterator<Item = (i64, &'a Json, usize)> + '_ {
         self.messages
             .iter()
@@ -136,13 +138,13 @@ impl<'a> Logs<'a> {
         Logs(logs)
     }
 
-    /// The first message of a log at `from` or later and before `to`, and an operation that tells of it.
+    /// The first message of a log at or after `from` and before `to`, and an operation that shows it.
     pub fn first_between(&self, key: &str, from: i64, to: i64) -> Option<(i64, usize)> {
         let (offset, messages) = self.0.get(key)?.offsets.range(from..to).next()?;
         Some((*offset, messages[0].witness))
     }
 
-    /// Acknowledged messages below a polled one that nobody polled.
+    /// Acknowledged messages that no poll returned, below an offset that a poll returned.
     pub fn lost_writes(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, log) in &self.0 {
@@ -165,7 +167,7 @@ impl<'a> Logs<'a> {
         findings
     }
 
-    /// Acknowledged messages above all that was polled, in the order in which they were sent.
+    /// Acknowledged messages above all polled offsets, in the order in which they were sent.
     pub fn unobserved(&self) -> Vec<Unobserved<'a>> {
         let mut unobserved = Vec::new();
         for (&key, log) in &self.0 {
@@ -215,7 +217,7 @@ impl<'a> Logs<'a> {
             findings.extend(doubled.into_iter().map(|(message, seen)| {
                 let ((first, one), (second, other)) = (seen.offsets[0], seen.offsets[1]);
                 let what = format!(
-                    "Message {message} stands twice in log {key:?}: at {first} and at {second}."
+                    "Message {message} is in log {key:?} twice: at {first} and at {second}."
                 );
                 Finding::violation(what, [one, other])
             }));
@@ -223,7 +225,7 @@ impl<'a> Logs<'a> {
         findings
     }
 
-    /// Polled messages that were refused, or that nobody sent.
+    /// Messages in polls whose send failed with a definite error, or that nobody sent.
     pub fn aborted_reads(&self, history: &History) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, log) in &self.0 {

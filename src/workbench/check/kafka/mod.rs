@@ -1,23 +1,24 @@
-//! `kafka`: logs that lose nothing, repeat nothing, and are read in order.
+//! The checker for `kafka`: logs lose no message, repeat none, and are read in order.
 //!
-//! A log is known by the offsets that acknowledged sends and polls name. It may have gaps: an offset without a message
-//! is no fault. The names are upstream's:
+//! The content of a log is known from the offsets in acknowledged sends and polls. A log may have gaps: an offset
+//! without a message is no fault. The names of the faults are upstream's:
 //!
-//! - *lost write*: a message with a lower offset than one that was polled, itself never polled by anyone;
+//! - *lost write*: a message that no poll returned, although a poll returned a higher offset;
 //! - *inconsistent offset*: an offset that held two messages; *duplicate*: a message at two offsets;
-//! - *nonmonotonic poll*: an offset lower than one asked for or than the one before; *poll skip*: an offset that passes
-//!   over a message. *External* at the start of a poll, where it meets the offset that was asked for, *internal* in it;
-//! - *nonmonotonic send*: a client's later send got a lower offset in the same log;
-//! - *aborted read*: a polled message whose send was refused with a definite error, or that nobody sent.
+//! - *nonmonotonic poll*: an offset lower than the requested one or than the one before it; *poll skip*: a poll that
+//!   skips a message. *External* means between the requested offset and the first returned one, *internal* means
+//!   within a reply;
+//! - *nonmonotonic send*: a later send of a client got a lower offset in the same log;
+//! - *aborted read*: a poll returned a message whose send failed with a definite error, or that nobody sent.
 //!
-//! A poll says from where it reads, so none of this needs to know when clients were assigned new logs. A message that is
-//! acknowledged but above all polled offsets is *unobserved*, which is no fault while a run goes on: there is no promise
-//! about time. It is one, *unseen*, when the last polls, which go on until they have it or their time is over, didn't
-//! return it either.
+//! A poll names the offsets from which it reads, so the checks do not depend on when clients chose new logs. An
+//! acknowledged message above all polled offsets is *unobserved*. That is no fault during a run, because the protocol
+//! promises nothing about time. It is a fault, *unseen*, if the last polls did not return it either: clients repeat
+//! those until they have every message or their time is over.
 //!
-//! Upstream does not check committed offsets. Here a consumer, who begins at the offset that it is told, is to pass over
-//! no message that nobody has committed. A node that told an offset and tells a lower one later makes it read again: a
-//! commit that overwrites a higher one is a warning.
+//! Upstream does not check committed offsets. Here, a consumer that begins at a committed offset must not skip a
+//! message that nobody has committed. A node that reports a lower committed offset than before makes consumers read
+//! messages again: a commit that overwrites a higher offset is a warning.
 
 mod entries;
 mod log;
@@ -35,7 +36,7 @@ use log::{Logs, Unobserved};
 
 pub use entries::{AllEntries, Entries};
 
-/// What a client asks of the logs, which are known by their keys.
+/// A request of a client. Logs are named by their keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Append a message to a log.
@@ -45,31 +46,31 @@ pub enum Call {
         /// The message: any JSON, never sent to this log before.
         message: Json,
     },
-    /// Tell the messages from these offsets on.
+    /// Return the messages of these logs from these offsets on.
     Poll(BTreeMap<String, i64>),
-    /// All up to and including these offsets is dealt with.
+    /// Record that all messages up to and including these offsets are processed.
     CommitOffsets(BTreeMap<String, i64>),
-    /// Up to which offsets are these logs dealt with?
+    /// Return the committed offsets of these logs.
     ListCommittedOffsets(Vec<String>),
 }
 
-/// A good answer.
+/// A successful reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),
-    /// To a poll: for each log what it tells of it.
+    /// To a poll: the messages of each log.
     Messages(BTreeMap<String, Entries>),
     /// To a commit.
     Committed,
-    /// To the question for committed offsets; a log without one may be left out.
+    /// To a request for committed offsets. A log without one may be missing.
     Offsets(BTreeMap<String, i64>),
 }
 
 /// A history of logs.
 pub type History = [Operation<Call, Answer>];
 
-/// Checks a history by what the module names.
+/// Checks a history for the faults that the module documentation lists.
 pub fn check(history: &History) -> Verdict {
     let logs = Logs::of(history);
     let mut verdict = Verdict::valid();
@@ -92,7 +93,7 @@ pub fn check(history: &History) -> Verdict {
     verdict
 }
 
-/// Those of the unobserved messages that were still asked for in the end.
+/// The unobserved messages of logs that were polled in the final phase.
 fn unseen(history: &History, unobserved: &[Unobserved<'_>]) -> Vec<Finding> {
     let last_polls =
         history
@@ -138,7 +139,7 @@ struct PollsOutOfOrder {
     internal_skip: Vec<Finding>,
 }
 
-/// Polls that go back or skip, against what was asked for and within themselves.
+/// Polls that return lower offsets or skip messages, relative to the requested offset and within one reply.
 fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
     let mut found = PollsOutOfOrder::default();
     for (index, operation) in history.iter().enumerate() {
@@ -148,10 +149,10 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
             continue;
         };
         for (key, messages) in answered {
-            // The lowest offset that may come next; whatever it is for a log that was not asked for.
+            // The lowest offset that may come next; any offset for a log that was not requested.
             let mut next = asked.get(key).copied();
             for (position, &(offset, _)) in messages.iter().enumerate() {
-                // Nearly all of them are as they should be.
+                // Nearly all offsets are in order.
                 let Some(expected) = next
                     .replace(offset.saturating_add(1))
                     .filter(|next| *next != offset)
@@ -188,7 +189,7 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
     found
 }
 
-/// Sends of a client that got a lower offset than its earlier ones to the same log.
+/// Sends that got a lower offset than an earlier send of the same client to the same log.
 fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
     let mut last: BTreeMap<(usize, &str), (i64, usize)> = BTreeMap::new();
     let mut findings = Vec::new();
@@ -211,12 +212,12 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
     findings
 }
 
-/// Committed offsets that are lower than the same node told before, and those that pass over a message that nobody has
-/// committed.
+/// Committed offsets that are lower than one the same node reported before, and those that skip a message that nobody
+/// has committed.
 fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
     let mut commits: BTreeMap<&str, Vec<(Duration, i64)>> = BTreeMap::new();
-    let mut told: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
+    let mut reported: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         match (&operation.call, operation.outcome.answer()) {
             (Call::CommitOffsets(offsets), _) if !operation.outcome.is_failed() => {
@@ -229,7 +230,8 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
             }
             (Call::ListCommittedOffsets(_), Some(Answer::Offsets(offsets))) => {
                 for (key, offset) in offsets {
-                    told.entry((&operation.node, key))
+                    reported
+                        .entry((&operation.node, key))
                         .or_default()
                         .push((index, *offset));
                 }
@@ -237,8 +239,8 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
             _ => {}
         }
     }
-    for ((node, key), told) in told {
-        for &(index, offset) in &told {
+    for ((node, key), reported) in reported {
+        for &(index, offset) in &reported {
             let committed = commits.get(key).into_iter().flatten();
             let before =
                 committed.filter(|(invoked_at, _)| *invoked_at <= history[index].completed_at);
@@ -250,15 +252,15 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
                 let most =
                     highest.map_or_else(|| "nothing".to_owned(), |highest| highest.to_string());
                 let what = format!(
-                    "Node {node} told {offset} as committed in log {key:?}, where the most was {most}: who begins \
-                     there passes over the message at {skipped}."
+                    "Node {node} reported {offset} as committed in log {key:?}, where the highest commit was {most}: \
+                     a consumer that begins there skips the message at {skipped}."
                 );
                 too_high.push(Finding::violation(what, [witness, index]));
             }
         }
-        for ((earlier, before), (later, after)) in falls(history, told) {
+        for ((earlier, before), (later, after)) in falls(history, reported) {
             let what = format!(
-                "Node {node} went back: it told {before} as committed in log {key:?}, later {after}."
+                "Node {node} went back: it reported {before} as committed in log {key:?}, later {after}."
             );
             gone_back.push(Finding::warning(what, [earlier, later]));
         }

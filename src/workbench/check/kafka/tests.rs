@@ -1,4 +1,4 @@
-//! Right logs, and each kind of wrong one.
+//! Correct logs, and each kind of fault.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ fn committed(client: usize, time: Range<u64>, offset: i64) -> LogOperation {
     )
 }
 
-/// 10, 11 and 12 at the offsets 0, 1 and 3: there is a gap.
+/// Messages 10, 11 and 12 at the offsets 0, 1 and 3, with a gap.
 fn log() -> Vec<LogOperation> {
     vec![
         send(0, 0..1, 10, 0),
@@ -185,7 +185,7 @@ fn catches_two_messages_at_one_offset_and_one_message_at_two() {
     );
     assert_invalid(
         &verdict,
-        "Message 12 stands twice in log \"k\": at 3 and at 1",
+        "Message 12 is in log \"k\" twice: at 3 and at 1",
         &[2, 3],
     );
 }
@@ -211,7 +211,7 @@ fn catches_messages_that_were_refused_or_never_sent() {
 }
 
 #[test]
-fn what_is_told_as_committed_where_nothing_is_passes_if_it_is_at_or_before_the_first_message() {
+fn a_committed_offset_without_a_commit_is_valid_at_or_before_the_first_message() {
     for (first, told) in [(0, 0), (1, 0), (1, 1), (0, -1)] {
         let history = [send(0, 0..1, 10, first), committed(0, 2..3, told)];
         assert_valid(&check(&history));
@@ -225,15 +225,15 @@ fn catches_committed_offsets_that_pass_over_what_nobody_committed() {
     let poll = || poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]);
     assert_invalid(
         &log_and([poll(), committed(0, 6..7, 1), commit(0, 8..9, 1)]),
-        "told 1 as committed in log \"k\", where the most was nothing: who begins there passes over the message at 0",
+        "reported 1 as committed in log \"k\", where the highest commit was nothing: a consumer that begins there skips the message at 0",
         &[0, 4],
     );
     assert_invalid(
         &log_and([poll(), commit(0, 6..7, 0), committed(0, 8..9, 3)]),
-        "told 3 as committed in log \"k\", where the most was 0: who begins there passes over the message at 1",
+        "reported 3 as committed in log \"k\", where the highest commit was 0: a consumer that begins there skips the message at 1",
         &[1, 5],
     );
-    // The next offset to be read passes over nothing.
+    // The next offset to read skips no message.
     let next = [poll(), commit(0, 6..7, 0), committed(0, 8..9, 1)];
     assert_valid(&log_and(next));
 }
@@ -248,8 +248,8 @@ fn warns_of_a_committed_offset_that_goes_back() {
             later,
         ])
     };
-    let warning = "told 1 as committed in log \"k\", later 0";
+    let warning = "reported 1 as committed in log \"k\", later 0";
     assert_warned(&told(committed(0, 10..11, 0)), &[(warning, &[5, 6])]);
-    // Another node need not know of it yet.
+    // Another node need not know the offset yet.
     assert_valid(&told(committed(1, 10..11, 0)));
 }

@@ -1,9 +1,10 @@
-//! `lin-kv`: each key is linearizable (Herlihy & Wing 1990).
+//! The checker for `lin-kv`: each key is linearizable (Herlihy & Wing 1990).
 //!
-//! Linearizability is local: a store is linearizable exactly if each of its keys is. So every key is searched by
-//! itself, see [`search`](super::search). 10,000 operations on 50 keys, with writes and cas of unknown outcome among
-//! them, take some 50 ms; 10,000 on a single key, of 20 clients, less than a second where they are right. A fault late in
-//! many operations of unknown outcome on one key can be too hard to prove: then the answer is *unknown*.
+//! Linearizability is local: a store is linearizable if and only if each of its keys is. So every key is
+//! [searched](super::search) separately. 10,000 operations on 50 keys, some writes and cas of unknown outcome among
+//! them, take some 50 ms; 10,000 operations of 20 clients on a single key take less than a second if the replies are
+//! right. A fault late in a long history with many operations of unknown outcome on one key can be too hard to prove:
+//! then the verdict is *unknown*.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,26 +14,26 @@ use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 
-/// What a client asks of the store. Keys and values are any JSON.
+/// A request of a client. Keys and values are any JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// What is the value of this key?
+    /// Return the value of this key.
     Read(Json),
-    /// Set it, whatever it was.
+    /// Set the value of this key.
     Write(Json, Json),
-    /// Set it, if it is what the client thinks.
+    /// Set the value of this key to `to` if it is `from`.
     Cas {
         /// The key.
         key: Json,
-        /// What the client thinks it is.
+        /// The expected value.
         from: Json,
-        /// What it shall be.
+        /// The new value.
         to: Json,
     },
 }
 
 impl Call {
-    /// The key that it is about.
+    /// The key of the request.
     pub fn key(&self) -> &Json {
         match self {
             Call::Read(key) | Call::Write(key, _) | Call::Cas { key, .. } => key,
@@ -50,19 +51,19 @@ impl fmt::Display for Call {
     }
 }
 
-/// An answer that says something about the key's value.
+/// A reply that shows something about the key's value.
 ///
-/// Errors 20 and 22 belong here, not to the failed operations: a store that calls a key missing or a value different has
-/// looked at it.
+/// Errors 20 and 22 are answers here, not failures: a store that reports a missing key or a different value has looked
+/// at the key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To a read: the value.
     Value(Json),
-    /// To a write or a cas: done.
+    /// To a write or a successful cas.
     Done,
-    /// To a read or a cas: there is no such key (error 20).
+    /// To a read or a cas: the key does not exist (error 20).
     Missing,
-    /// To a cas: the value is another (error 22).
+    /// To a cas: the value is a different one (error 22).
     Different,
 }
 
@@ -98,12 +99,12 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     verdict
 }
 
-/// One key. Values are numbered, so that a state is small.
+/// The sequential specification of one key. Values are numbered, so that a state is small.
 struct Register<'a> {
     values: Vec<&'a Json>,
 }
 
-/// The number of a value, as an index into [`Register::values`]; `None` where there is no key.
+/// The number of a value, as an index into [`Register::values`]; `None` if the key does not exist.
 type State = Option<u32>;
 
 #[derive(PartialEq, Eq, Hash)]
@@ -127,7 +128,7 @@ impl Model for Register<'_> {
             Step::Read(value) => (*state == value).then_some(*state),
             Step::Write(value) => Some(Some(value)),
             Step::Cas { from, to } => (*state == Some(from)).then_some(Some(to)),
-            // Upstream takes that for an answer where there is no value too.
+            // Upstream accepts this answer also if the key does not exist.
             Step::Different { from } => (*state != Some(from)).then_some(*state),
         }
     }
@@ -136,13 +137,13 @@ impl Model for Register<'_> {
         match step {
             Step::Read(_) | Step::Different { .. } => true,
             Step::Cas { from, to } => from == to,
-            // Even one of the value that is there: placed later, it may be what restores that value.
+            // This holds even for a cas from a value to itself: placed later, it may restore that value.
             Step::Write(_) => false,
         }
     }
 }
 
-/// What was done to one key, without what failed and without reads that were not answered.
+/// The steps on one key, without operations that failed and reads that were not answered.
 fn register<'a>(
     history: &'a [Operation<Call, Answer>],
     indices: &[usize],
@@ -162,7 +163,7 @@ fn register<'a>(
             continue;
         }
         let step = match (&operation.call, operation.outcome.answer()) {
-            // Nobody writes null: who reads it was told that there is no key, if not by an error.
+            // Nobody writes null: a read of null means that the key does not exist.
             (Call::Read(_), Some(Answer::Value(Json::Null)))
             | (Call::Read(_) | Call::Cas { .. }, Some(Answer::Missing)) => Step::Read(None),
             (Call::Read(_), Some(Answer::Value(value))) => Step::Read(Some(number(value))),

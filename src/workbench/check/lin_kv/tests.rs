@@ -1,4 +1,4 @@
-//! Named executions, random ones against an independent tester, and long ones.
+//! Named executions, random ones compared with an independent tester, and long ones.
 
 use std::ops::Range;
 
@@ -165,7 +165,7 @@ fn keys_are_checked_one_by_one() {
     );
 }
 
-/// A register, as `stateright` wants it; answers as in [`Answer`].
+/// A register as `stateright` defines one; answers as in [`Answer`].
 #[derive(Clone)]
 struct Reference(Option<Json>);
 
@@ -186,8 +186,8 @@ impl SequentialSpec for Reference {
     }
 }
 
-/// A history in which every operation takes effect at some moment while it is under way, and reads now and then give an
-/// older value. After an operation of unknown outcome a client goes on under a new number.
+/// A history in which every operation takes effect at some moment while it is under way, and some reads return an
+/// older value. After an operation of unknown outcome, the client continues under a new number.
 fn random_history(
     random: &mut Pcg64Mcg,
     clients: usize,
@@ -253,7 +253,7 @@ fn agrees_with_an_independent_tester() {
         let mut history = random_history(&mut random, 4, 11, 0.8, 0.1);
         let mut events = Vec::new();
         for (index, operation) in history.iter_mut().enumerate() {
-            // No two events at the same time: the tester wants an order.
+            // No two events are at the same time, because the tester needs a total order.
             operation.invoked_at += std::time::Duration::from_nanos(2 * index as u64);
             operation.completed_at += std::time::Duration::from_nanos(2 * index as u64 + 1);
             events.push((operation.invoked_at, index, true));

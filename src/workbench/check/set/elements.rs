@@ -1,4 +1,4 @@
-//! What an answer says a set holds, in little memory.
+//! A set in a reply, stored as ranges of numbers.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,32 +10,32 @@ use serde_json::value::RawValue;
 
 use crate::workbench::json::Json;
 
-/// The elements of a set, as a node told them.
+/// The elements of a set in a reply.
 ///
-/// Clients add whole numbers, one after the other, and nodes come to hold nearly all of them. So numbers are kept as
-/// ranges: a set of a hundred thousand takes a few bytes. The order in which they were told is lost: a set has none.
+/// Clients add ascending whole numbers, and nodes hold nearly all of them. So the numbers are stored as ranges: a set
+/// of a hundred thousand elements takes a few bytes. The order of the reply is not kept, because a set has none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Elements {
-    /// Ascending, with numbers between one and the next that are missing.
+    /// Ascending, not overlapping or adjacent.
     ranges: Vec<RangeInclusive<u64>>,
-    /// Each number once more for every time that it was told again.
+    /// The repeated numbers: each one as often as it occurs beyond the first time.
     repeated: Vec<u64>,
-    /// What is no whole number, and nothing that a client ever adds.
+    /// The values that are not whole numbers, which no client adds.
     strange: Vec<Json>,
 }
 
 impl Elements {
-    /// The numbers that it holds, as ranges, ascending.
+    /// The numbers in the set, as ascending ranges.
     pub fn ranges(&self) -> &[RangeInclusive<u64>] {
         &self.ranges
     }
 
-    /// Numbers that it holds more than once.
+    /// The numbers that the reply holds more than once.
     pub fn repeated(&self) -> &[u64] {
         &self.repeated
     }
 
-    /// What it holds besides numbers.
+    /// The values that are not whole numbers.
     pub fn strange(&self) -> &[Json] {
         &self.strange
     }
@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for Elements {
     }
 }
 
-/// A list of all of them: numbers from the lowest up, then the strange.
+/// Serializes all elements: the numbers in ascending order, then the other values.
 impl Serialize for Elements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_is_kept_but_for_its_order() {
-        let told = json!([7, 1, 3, 2, "x", 2, u64::MAX, 1.5]);
-        let elements: Elements = serde_json::from_str(&told.to_string()).expect("a list");
+    fn all_but_the_order_of_a_reply_is_kept() {
+        let reply = json!([7, 1, 3, 2, "x", 2, u64::MAX, 1.5]);
+        let elements: Elements = serde_json::from_str(&reply.to_string()).expect("a list");
         assert_eq!(elements.ranges(), [1..=3, 7..=7, u64::MAX..=u64::MAX]);
         assert_eq!(elements.repeated(), [2]);
         assert_eq!(elements.strange(), [json!("x").into(), json!(1.5).into()]);

@@ -1,17 +1,17 @@
-//! What `broadcast` and `g-set` share: a set that only grows, and that every node comes to hold.
+//! The common checker of `broadcast` and `g-set`: a set that only grows and reaches every node.
 //!
 //! The times are those of Jepsen's `set-full`, so that figures can be compared. For each element:
 //!
 //! - it is *known* from the moment that its add was acknowledged or a read returned it, whichever is earlier;
-//! - it is *stable* if the last read that could tell found it, and its *stable latency* is how long after it was known a
-//!   read was still invoked that missed it;
-//! - it is *stable but stale* if that is a millisecond or more;
+//! - it is *stable* if the last relevant read returned it. Its *stable latency* is the time from when it was known to
+//!   the last invocation of a read that missed it;
+//! - it is *stable but stale* if this latency is a millisecond or more;
 //! - it is *lost* if it was known and the last read, invoked later, missed it;
-//! - else it is *never read*: nothing can be said.
+//! - otherwise it is *never read*: the history shows nothing about it.
 //!
-//! Beyond upstream, every node's final read is held to this: upstream looks at the last of all, and which of the final
-//! reads that is, is chance. And a set must not hold an element twice, one that nobody added, or one that was refused
-//! with a definite error.
+//! Beyond upstream, the final read of every node is checked: upstream checks the last read of all, and which of the
+//! final reads that is, is chance. A read must not return an element twice, an element that nobody added, or one whose
+//! add failed with a definite error.
 
 mod elements;
 mod open;
@@ -31,29 +31,29 @@ use open::Open;
 
 pub use elements::Elements;
 
-/// What a set's checker sees of a call.
+/// A request, as the checker of sets sees it.
 pub enum Call {
     /// Add this element.
     Add(u64),
-    /// Tell all elements.
+    /// Return all elements.
     Read,
 }
 
-/// How a workload's own types are seen as those of a set.
+/// Maps the types of a workload to those of a set.
 pub struct View<C, R> {
-    /// What a call is.
+    /// The request.
     pub call: fn(&C) -> Call,
-    /// The elements in an answer, if it is one to a read.
+    /// The elements in an answer to a read; `None` for other answers.
     pub elements: fn(&R) -> Option<&Elements>,
 }
 
-/// The quantiles of latencies that are worth showing.
+/// The quantiles of latencies in the facts.
 const QUANTILES: [f64; 5] = [0.0, 0.5, 0.95, 0.99, 1.0];
 
-/// How many elements a fact lists by name.
+/// The maximum number of elements that a fact lists.
 const ELEMENTS_LISTED_MAX: usize = 32;
 
-/// Checks a run.
+/// Checks a history.
 pub fn check<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Verdict {
     let set = Set::of(history, view);
     let mut verdict = Verdict::valid();
@@ -118,7 +118,7 @@ fn quantiles(mut numbers: Vec<u64>) -> Map<String, Value> {
         .collect()
 }
 
-/// What became of an element.
+/// What happened to an element.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stable,
@@ -133,7 +133,7 @@ struct Sighting {
     index: usize,
 }
 
-/// An element that somebody tried to add.
+/// An element that a client tried to add.
 struct Element {
     value: u64,
     /// The add.
@@ -170,12 +170,12 @@ struct Read<'a> {
     completed_at: Duration,
     node: &'a Node,
     is_final: bool,
-    /// The positions of the elements that it held, as ranges, ascending.
+    /// The positions of the elements that the read returned, as ascending ranges.
     held: Vec<Range<usize>>,
 }
 
 impl Read<'_> {
-    /// The positions before `end` of the elements that it missed, as ranges.
+    /// The positions before `end` of the elements that the read missed, as ranges.
     fn missed(&self, end: usize) -> impl Iterator<Item = Range<usize>> {
         let ends = self.held.iter().map(|held| held.end);
         let starts = self.held.iter().map(|held| held.start).chain([end]);
@@ -184,8 +184,8 @@ impl Read<'_> {
     }
 }
 
-/// Elements stand in the order of their values, which is the order in which clients ask for them; so what a read holds is
-/// a few ranges of positions.
+/// All elements and reads of a history. Elements are in the order of their values, which is the order in which clients
+/// add them, so a read returns a few ranges of positions.
 struct Set<'a> {
     elements: Vec<Element>,
     reads: Vec<Read<'a>>,
@@ -225,7 +225,7 @@ impl<'a> Set<'a> {
         for value in told.ranges().iter().cloned().flatten() {
             let next = held.last().map_or(0, |range| range.end);
             let is_next = |element: &Element| element.value == value;
-            // Nearly always it is the one that follows.
+            // Nearly always it is the next position.
             let position = match self.elements.get(next) {
                 Some(element) if is_next(element) => Ok(next),
                 _ => self
@@ -279,7 +279,7 @@ impl<'a> Set<'a> {
         });
     }
 
-    /// An element is known from the first answer on that held it, if its add was not acknowledged before.
+    /// An element is known when a read that returned it completed, if its add was not acknowledged before.
     fn note_when_known(&mut self) {
         self.reads.sort_by_key(|read| read.completed_at);
         let mut open = Open::new(self.elements.len());
@@ -296,7 +296,8 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// The last reads that held an element, and that missed it though they ended after its add had begun.
+    /// For each element, the last read that returned it, and the last that missed it although it completed after the
+    /// add had begun.
     fn note_last_reads(&mut self) {
         self.reads.sort_by_key(|read| Reverse(read.sighting));
         let count = self.elements.len();
@@ -313,7 +314,7 @@ impl<'a> Set<'a> {
                     true
                 });
             }
-            // From there on all adds began later.
+            // All further adds began later.
             let end = began_from.partition_point(|began_at| *began_at <= read.completed_at);
             for missed in read.missed(end) {
                 not_missed.offer(missed, |position| {
@@ -340,7 +341,7 @@ impl<'a> Set<'a> {
         let last_held = self.last_held_by_node();
         let finding = |(position, element): (usize, &Element)| {
             let (value, add) = (element.value, element.index);
-            // From the latest back, all that missed it after the last that held it.
+            // From the latest read back, all that missed the element after the last one that returned it.
             let mut missed = self
                 .reads
                 .iter()
@@ -375,11 +376,11 @@ impl<'a> Set<'a> {
         lost.into_iter().filter_map(finding).collect()
     }
 
-    /// The last read of each node that held each element.
+    /// For each node and element, the last read of the node that returned the element.
     fn last_held_by_node(&self) -> BTreeMap<&Node, Vec<Option<usize>>> {
         let count = self.elements.len();
         let mut by_node: BTreeMap<&Node, (Open, Vec<Option<usize>>)> = BTreeMap::new();
-        // From the latest back.
+        // From the latest read back.
         for read in &self.reads {
             let (not_seen, last_held) = by_node
                 .entry(read.node)
@@ -397,7 +398,7 @@ impl<'a> Set<'a> {
             .collect()
     }
 
-    /// Elements that others have, but that a final read of some node misses: each once for each such node.
+    /// Elements that other nodes have but that the final read of a node misses: once for each such node.
     fn missing_at_a_node(&self) -> Vec<Finding> {
         let mut missing: BTreeMap<(&Node, usize), usize> = BTreeMap::new();
         for read in self.reads.iter().filter(|read| read.is_final) {
@@ -423,7 +424,7 @@ impl<'a> Set<'a> {
     }
 }
 
-/// What clients tried to add, in the order of values, each once.
+/// The elements that clients tried to add, in the order of values, each once.
 fn elements<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Vec<Element> {
     let adds = history.iter().enumerate();
     let element = |(index, operation): (usize, &Operation<C, R>)| {

@@ -1,25 +1,26 @@
-//! Positions that are taken once, each by the first who covers it.
+//! Positions that are taken once, each by the first range that covers it.
 
 use std::ops::Range;
 
-/// Positions from zero up that are yet to be taken.
+/// The open positions, counted from zero.
 ///
-/// A disjoint-set forest (Tarjan 1975) of runs of taken positions: those who come later pass over what is taken in
-/// nearly no time, however often they cover it.
+/// A disjoint-set forest (Tarjan 1975) of runs of taken positions: later ranges skip what is taken in nearly constant
+/// time, however often they cover it.
 pub(super) struct Open {
-    /// For each position itself, as long as it is open, else one further on from which to look. The last is the end.
+    /// For each position: itself while it is open, otherwise a later position from which to search. The last entry is
+    /// the end.
     next: Vec<usize>,
 }
 
 impl Open {
-    /// `count` positions, all of them open.
+    /// `count` open positions.
     pub(super) fn new(count: usize) -> Self {
         Open {
             next: (0..=count).collect(),
         }
     }
 
-    /// Offers each open position of a range to `takes`. One that it takes is open no longer.
+    /// Calls `takes` for each open position in a range. A position for which it returns true is open no longer.
     pub(super) fn offer(&mut self, range: Range<usize>, mut takes: impl FnMut(usize) -> bool) {
         let mut position = self.first_from(range.start);
         while position < range.end {
@@ -30,7 +31,7 @@ impl Open {
         }
     }
 
-    /// The first open position from that one on, or the end.
+    /// The first open position at or after the given one, or the end.
     fn first_from(&mut self, mut position: usize) -> usize {
         while self.next[position] != position {
             self.next[position] = self.next[self.next[position]];

@@ -5,32 +5,32 @@ use std::collections::BTreeMap;
 use super::Model;
 use crate::workbench::check::{Finding, Severity, Verdict};
 
-/// A kind of anomaly that is no cycle.
+/// A kind of anomaly other than a cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// A read of a value that nobody wrote, or that is no list where there are lists.
+    /// A read of a value that nobody wrote, or of a value that is not a list if keys hold lists.
     Garbage,
     /// A read of a list that holds an element twice.
     DuplicateElements,
-    /// A read of what an aborted transaction wrote.
+    /// A read of an aborted transaction's write.
     AbortedRead,
-    /// A read of a value that its transaction went on to overwrite or to append to.
+    /// A read of a value that its transaction later overwrote or appended to.
     IntermediateRead,
     /// A read of a value that the transaction itself wrote later.
     FutureRead,
-    /// Two reads of a list, neither of which is the beginning of the other; or a list that lacks what one of its
-    /// transactions appended before.
+    /// Two reads of a list, neither of which is a prefix of the other; or a list that lacks an earlier append of one
+    /// of its transactions.
     IncompatibleOrder,
-    /// A read that does not follow from what the transaction itself read and wrote before.
+    /// A read that contradicts the transaction's own earlier reads and writes.
     Internal,
-    /// A read of 0 in place of `null` in a register that nobody wrote. Maelstrom lets it pass.
+    /// A read of 0 instead of `null` in a register that nobody wrote. Maelstrom accepts it.
     ZeroForNull,
     /// Two transactions that read the same value of a key and both wrote that key.
     LostUpdate,
 }
 
 impl Kind {
-    /// Elle's name, where it has one.
+    /// Elle's name, if Elle knows the anomaly.
     fn name(self) -> &'static str {
         match self {
             Kind::Garbage => "garbage",
@@ -45,7 +45,7 @@ impl Kind {
         }
     }
 
-    /// What it is called in a finding.
+    /// Its name in a finding.
     fn words(self) -> &'static str {
         match self {
             Kind::Garbage => "Out of nowhere",
@@ -79,16 +79,16 @@ impl Kind {
     }
 }
 
-/// All that was found.
+/// All anomalies found.
 #[derive(Default)]
 pub struct Anomalies {
     lone: Vec<(Kind, Finding)>,
-    /// Cycles, by their names; only those that some model forbids.
+    /// Cycles, by name; only those that at least one of the models forbids.
     cycles: BTreeMap<String, Vec<Finding>>,
 }
 
 impl Anomalies {
-    /// Adds an anomaly that is no cycle.
+    /// Adds an anomaly other than a cycle.
     pub fn add(&mut self, kind: Kind, what: String, operations: impl Into<Vec<usize>>) {
         let what = format!("{}: {what}", kind.words());
         self.lone
@@ -104,7 +104,8 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Adds to the verdict what any of the models forbids. What all of them tolerate is counted in a fact.
+    /// Adds to the verdict the anomalies that at least one of the models forbids. The others are counted in the fact
+    /// `tolerated`.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {

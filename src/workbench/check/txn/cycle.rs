@@ -1,11 +1,13 @@
-//! The search for cycles that a model forbids: a short one of each group of transactions, explained in words.
+//! The search for cycles that a model forbids. It reports one short cycle of each group of transactions, with an
+//! explanation.
 //!
-//! Each kind of cycle is searched for in a graph of its own, which has only the dependencies that such a cycle may have.
-//! There, every strongly connected component of more than one node has a cycle, and no other node is in one.
+//! Each kind of cycle is searched for in a graph of its own, which has only the dependencies that such a cycle may
+//! use. In it, every strongly connected component of more than one node contains a cycle, and every cycle lies within
+//! one component.
 //!
-//! Snapshot isolation forbids only cycles in which no read-write dependency follows another one. In the graph for these,
-//! each transaction has two places: read-write dependencies lead to the second, all others to the first, and from the
-//! second no read-write dependency leads on.
+//! Snapshot isolation forbids only cycles in which no read-write dependency follows another one. In the graph for
+//! these, each transaction has two places: read-write dependencies lead to the second, all others to the first, and no
+//! read-write dependency leaves the second.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,10 +19,11 @@ use super::anomaly::Anomalies;
 use super::graph::{Graph, Kind, Reason};
 use super::{Cycles, Model, Order, Transaction};
 
-/// From how many transactions of a component the shortest cycle is searched for.
+/// The number of transactions of a component from which the shortest cycle is searched for.
 const STARTS_MAX: usize = 20;
 
-/// Adds the cycles that any of the models forbids, the gravest kind first. A transaction is shown in one cycle only.
+/// Adds the cycles that at least one of the models forbids, the gravest kind first. A transaction is shown in one
+/// cycle only.
 pub fn find(graph: &Graph<'_, '_>, models: &[Model], anomalies: &mut Anomalies) {
     let Some(suspects) = suspects(graph, models) else {
         return;
@@ -53,8 +56,8 @@ pub fn find(graph: &Graph<'_, '_>, models: &[Model], anomalies: &mut Anomalies) 
     }
 }
 
-/// For each node of the graph whether it is in any cycle that the models may forbid; `None` if no node is. There are few
-/// such nodes, and only they are searched further.
+/// For each node of the graph, whether it is in a cycle that the models may forbid; `None` if no node is. There are
+/// few such nodes, and only they are searched further.
 fn suspects(graph: &Graph<'_, '_>, models: &[Model]) -> Option<Vec<bool>> {
     let cycles = models.iter().map(|model| model.cycles).max()?;
     let order = models.iter().map(|model| model.order).max()?;
@@ -83,7 +86,7 @@ struct Candidates<'g, 'a> {
     places: DiGraph<NodeIndex, EdgeIndex>,
 }
 
-/// The memory of a search for a path. It is as large as the graph and most paths are short, so it is used again.
+/// The memory of a path search. It is as large as the graph and most paths are short, so it is reused.
 struct Search {
     /// The place from which each place was reached; `NodeIndex::end()` if it was not reached.
     before: Vec<NodeIndex>,
@@ -160,7 +163,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
                 let cycle = self.shortest_from(start, &component_of, &mut search);
                 let all = shortest.into_iter().chain(cycle);
                 shortest = all.min_by_key(Vec::len);
-                // No cycle is shorter.
+                // This is the minimum length.
                 if shortest.as_ref().is_some_and(|cycle| cycle.len() == 2) {
                     break;
                 }
@@ -183,15 +186,15 @@ impl<'g, 'a> Candidates<'g, 'a> {
         let steps = steps.map(|(&from, &to)| {
             let reasons = self.places.edges_connecting(from, to);
             let reasons = reasons.map(|edge| self.graph.edges[*edge.weight()]);
-            // Of several reasons the gravest, because it gives the cycle its name.
+            // Of several reasons the gravest one, because it determines the name of the cycle.
             let gravity = |reason: &Reason| (reason.order(), reason.cycles(), reason.kind());
             Some((self.places[from], reasons.min_by_key(gravity)?))
         });
         Some(without_moments(self.graph, steps.collect::<Option<_>>()?))
     }
 
-    /// The places of that cycle, from a breadth-first search that does not leave the component. A step to a moment costs
-    /// nothing, so that it is taken first.
+    /// The places of the shortest cycle, from a breadth-first search that does not leave the component. A step to a
+    /// moment has no cost, so it is taken first.
     fn shortest_path(
         &self,
         start: NodeIndex,
@@ -231,7 +234,7 @@ impl<'g, 'a> Candidates<'g, 'a> {
     }
 }
 
-/// The same cycle with one step in place of each path through moments, from its earliest transaction on.
+/// The same cycle, beginning with its earliest transaction, with one step instead of each path through moments.
 fn without_moments<'a>(graph: &Graph<'_, 'a>, mut cycle: Cycle) -> Cycle {
     cycle.retain(|(node, _)| graph.transaction(*node).is_some());
     for (_, reason) in &mut cycle {
@@ -246,7 +249,7 @@ fn without_moments<'a>(graph: &Graph<'_, 'a>, mut cycle: Cycle) -> Cycle {
     cycle
 }
 
-/// What Adya and Elle call such a cycle.
+/// The name of the cycle in the work of Adya and Elle.
 fn name(cycle: &Cycle) -> String {
     let is_read_write = |position: usize| cycle[position % cycle.len()].1.kind() == Kind::ReadWrite;
     let read_writes = (0..cycle.len())
@@ -256,7 +259,7 @@ fn name(cycle: &Cycle) -> String {
         (0..cycle.len()).any(|position| is_read_write(position) && is_read_write(position + 1));
     let reasons = || cycle.iter().map(|(_, reason)| *reason);
     let data = match read_writes {
-        // Writes that are in order only if no read is too old.
+        // The order of these writes rests on the assumption that no read is too old.
         0 if reasons().any(|reason| matches!(reason, Reason::DataInTime { .. })) => "G-single-item",
         0 if reasons().any(|reason| reason.kind() == Kind::WriteRead) => "G1c",
         0 => "G0",
@@ -272,7 +275,7 @@ fn name(cycle: &Cycle) -> String {
     format!("{data}{order}")
 }
 
-/// What such a cycle is called in textbooks, whatever order it contradicts.
+/// The textbook name of the cycle, without the order that it contradicts.
 fn words(name: &str) -> &'static str {
     match name.split_once("-process").or(name.split_once("-realtime")) {
         Some((data, _)) => words(data),
@@ -284,7 +287,7 @@ fn words(name: &str) -> &'static str {
     }
 }
 
-/// The transactions of a cycle, and then the other ones that prove it.
+/// The transactions of a cycle, and then the other transactions that prove it.
 fn operations(graph: &Graph<'_, '_>, cycle: &Cycle) -> Vec<usize> {
     let nodes = cycle.iter().map(|(node, _)| *node);
     let transactions = nodes.clone().filter_map(|node| graph.transaction(node));

@@ -1,4 +1,4 @@
-//! The dependencies: which transactions must have come before which others, and why.
+//! The graph of dependencies: which transactions must have come before which others, and why.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,13 +19,13 @@ pub enum Kind {
     ReadWrite,
     /// The same client ran the first, then the second.
     Session,
-    /// The first was answered before the second was asked for.
+    /// The first completed before the second was invoked.
     RealTime,
     /// From a transaction or a moment to a moment, see [`Graph`].
     Time,
 }
 
-/// A reason why one transaction comes before another. Writes are named by their position in the [`Index`].
+/// A reason why one transaction comes before another. Writes are identified by their position in the [`Index`].
 #[derive(Clone, Copy, Debug)]
 pub enum Reason {
     /// The data proves it.
@@ -35,7 +35,8 @@ pub enum Reason {
         /// The second transaction's write, or the write that it read.
         write: u32,
     },
-    /// The data and real time together prove it, in models in which no read returns an older value than real time allows.
+    /// The data and real time together prove it. This holds in models in which a read must not return an older value
+    /// than real time permits.
     DataInTime {
         /// The kind of dependency.
         kind: Kind,
@@ -44,7 +45,7 @@ pub enum Reason {
         /// The second transaction's write.
         write: u32,
     },
-    /// An order outside of the data.
+    /// An order of the transactions beyond the data.
     Order(Kind),
 }
 
@@ -78,16 +79,16 @@ impl Reason {
 
 /// The graph of dependencies: its nodes are transactions and moments.
 ///
-/// A moment comes after all transactions that were answered by then, and before all that were asked for later. So
-/// real-time order takes two edges for each transaction instead of one for each pair.
+/// A moment comes after all transactions that completed by then, and before all that were invoked later. So real-time
+/// order takes two edges per transaction instead of one per pair.
 pub struct Graph<'i, 'a> {
     index: &'i Index<'a>,
     /// The first nodes are the transactions, in their order; the rest are moments.
     pub edges: DiGraph<(), Reason>,
-    /// For each write, of the transactions that wrote or read its value, the one that was answered first and the one that
-    /// was asked for last. Needed for [`Reason::DataInTime`] only.
+    /// For each write: of the transactions that wrote or read its value, the first one to complete and the last one to
+    /// be invoked. Only used for [`Reason::DataInTime`].
     pub seen: Vec<Option<[usize; 2]>>,
-    /// For each transaction of unknown outcome, a committed one that read what it wrote, if there is one.
+    /// For each transaction of unknown outcome, a committed one that read its writes, if there is one.
     readers: HashMap<usize, usize>,
 }
 
@@ -108,13 +109,13 @@ impl<'i, 'a> Graph<'i, 'a> {
         graph
     }
 
-    /// Adds that a write is on top of another, to the same key.
+    /// Adds that a write replaced an older one to the same key.
     pub fn add_write_write(&mut self, older: usize, newer: usize) {
         let (before, after) = (self.index.writes[older].by, self.index.writes[newer].by);
         self.add_data(before, after, Kind::WriteWrite, newer);
     }
 
-    /// Adds that a committed transaction read what was written.
+    /// Adds that a committed transaction read a write.
     pub fn add_write_read(&mut self, write: usize, reader: usize) {
         self.note_reader(write, reader);
         self.add_data(self.index.writes[write].by, reader, Kind::WriteRead, write);
@@ -125,7 +126,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         self.add_data(reader, self.index.writes[newer].by, Kind::ReadWrite, newer);
     }
 
-    /// Adds that a transaction, which wrote or read the value of a write, did so before a write that time proves to be
+    /// Adds that a transaction wrote or read the value of the write `older` before a write that real time proves to be
     /// newer.
     pub fn add_in_time(&mut self, before: usize, kind: Kind, older: usize, newer: usize) {
         let (older, write) = (older as u32, newer as u32);
@@ -133,7 +134,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         self.add(before, self.index.writes[newer].by, reason);
     }
 
-    /// Notes that a committed transaction read what was written.
+    /// Records that a committed transaction read a write.
     pub fn note_reader(&mut self, write: usize, reader: usize) {
         let writer = self.index.writes[write].by;
         if self.index.transactions[writer].status == Status::Unknown {
@@ -146,7 +147,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         self.index.transactions.get(node.index())
     }
 
-    /// Who read what a transaction of unknown outcome wrote.
+    /// A transaction that read the writes of a transaction of unknown outcome.
     pub fn reader_of(&self, writer: NodeIndex) -> Option<&'i Transaction<'a>> {
         let reader = self.readers.get(&writer.index())?;
         Some(&self.index.transactions[*reader])
@@ -168,7 +169,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         let (kind, write) = match reason {
             Reason::Data { kind, write } | Reason::DataInTime { kind, write, .. } => (kind, write),
             Reason::Order(Kind::Session) => return format!("the same client ran {second} later"),
-            Reason::Order(_) => return format!("it was answered before {second} was asked for"),
+            Reason::Order(_) => return format!("it completed before {second} was invoked"),
         };
         let step = self.index.writes[write as usize].step;
         let (key, value) = (step.key(), step.value());
@@ -196,11 +197,11 @@ impl<'i, 'a> Graph<'i, 'a> {
         };
         let old = self.index.writes[older as usize].step.value();
         let (first, last) = (did(first, older), did(last, write));
-        format!("{because} ({old} is older: {first}, was answered before {last}, was asked for)")
+        format!("{because} ({old} is older: {first}, completed before {last}, was invoked)")
     }
 
-    /// Two transactions that prove that one write is older than another: of those that wrote or read the older value, the
-    /// one that was answered first; of those that wrote or read the newer value, the one that was asked for last.
+    /// Two transactions that prove that one write is older than another: the first one to complete of those that wrote
+    /// or read the older value, and the last one to be invoked of those that wrote or read the newer value.
     fn proof(&self, older: u32, newer: u32) -> Option<[usize; 2]> {
         let ([first, _], [_, last]) = (self.seen[older as usize]?, self.seen[newer as usize]?);
         Some([first, last])
@@ -211,7 +212,7 @@ impl<'i, 'a> Graph<'i, 'a> {
         self.add(before, after, Reason::Data { kind, write });
     }
 
-    /// Adds a dependency, unless it is one of a transaction on itself or of an aborted one.
+    /// Adds a dependency, unless it connects a transaction to itself or to an aborted one.
     fn add(&mut self, before: usize, after: usize, reason: Reason) {
         let is_aborted = |by: usize| self.index.transactions[by].status == Status::Aborted;
         if before != after && !is_aborted(before) && !is_aborted(after) {
@@ -231,7 +232,7 @@ impl<'i, 'a> Graph<'i, 'a> {
                 self.edges
                     .add_edge(before, node, Reason::Order(Kind::Session));
             }
-            // One of unknown outcome may take effect after what its client did next.
+            // A transaction of unknown outcome may take effect after the later operations of its client.
             if transaction.status == Status::Committed {
                 last.insert(transaction.client, node);
             }

@@ -1,7 +1,7 @@
-//! An index of all writes and reads of a history, from one pass over its steps.
+//! An index of all writes and reads of a history, built in one pass over its steps.
 //!
-//! The pass also finds the anomalies that a transaction shows by itself: a read that contradicts the transaction's own
-//! earlier steps (*internal*), and a read of a value that the transaction wrote only later (*future-read*).
+//! The pass also finds the anomalies that one transaction shows by itself: a read that contradicts the transaction's
+//! own earlier steps (*internal*), and a read of a value that the transaction wrote only later (*future-read*).
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,8 +10,8 @@ use super::anomaly::{Anomalies, Kind as Anomaly};
 use super::{DataType, Status, Step, Transaction};
 use crate::workbench::json::Json;
 
-/// The transactions of a history and their writes and reads. Transactions, keys and writes are named by their position
-/// in these lists.
+/// The transactions of a history and their writes and reads. Transactions, keys and writes are identified by their
+/// position in these lists.
 #[derive(Default)]
 pub struct Index<'a> {
     /// Every transaction, in the order of the history.
@@ -20,7 +20,7 @@ pub struct Index<'a> {
     pub keys: Vec<Key<'a>>,
     /// Every write, in the order of the transactions.
     pub writes: Vec<Write<'a>>,
-    /// What committed transactions read.
+    /// Every read of a committed transaction.
     pub reads: Vec<Read<'a>>,
     /// The first write of each committed transaction to each key that it had read before.
     pub updates: Vec<Update<'a>>,
@@ -28,13 +28,13 @@ pub struct Index<'a> {
     pub repeats: Vec<[usize; 2]>,
 }
 
-/// A key and what was written to it.
+/// A key and the writes to it.
 pub struct Key<'a> {
     /// The key itself.
     pub name: &'a Json,
     /// The writes to it, in the order of the transactions.
     pub writes: Vec<usize>,
-    /// The same, by the value that was written.
+    /// The same writes, by value.
     pub by_value: HashMap<&'a Json, usize>,
 }
 
@@ -55,9 +55,9 @@ pub struct Write<'a> {
     pub by: usize,
     /// The step, a [`Step::Write`].
     pub step: &'a Step,
-    /// The transaction's write to this key before this one.
+    /// The transaction's previous write to this key.
     pub before: Option<usize>,
-    /// Whether the transaction wrote nothing to this key later.
+    /// Whether this is the transaction's last write to the key.
     pub is_last: bool,
 }
 
@@ -67,12 +67,12 @@ pub struct Read<'a> {
     pub by: usize,
     /// The key.
     pub key: usize,
-    /// What was read.
+    /// The value.
     pub value: &'a Json,
     /// Whether the transaction had neither read nor written the key before.
     pub is_first: bool,
     /// Whether it is the transaction's first read of the key, or contradicts the transaction's own earlier steps. Any
-    /// other read says nothing about other transactions that an earlier read has not said.
+    /// other read shows nothing about other transactions beyond the earlier reads.
     pub is_news: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct Update<'a> {
     pub by: usize,
     /// The key.
     pub key: usize,
-    /// What it had read first.
+    /// The value of its first read.
     pub read: &'a Json,
     /// The write.
     pub write: usize,
@@ -93,7 +93,7 @@ pub struct Update<'a> {
 struct Own<'a> {
     /// The transaction.
     by: usize,
-    /// Its reads that were news.
+    /// The values of its reads for which [`Read::is_news`] is true.
     reads: Vec<&'a Json>,
     last_read: Option<&'a Json>,
     /// The values that it has written since its last read.
@@ -112,7 +112,7 @@ impl<'a> Own<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// Goes through all steps of all transactions, and adds the anomalies that one transaction shows by itself.
+    /// Builds the index, and adds the anomalies that one transaction shows by itself.
     pub fn new<D: DataType>(transactions: Vec<Transaction<'a>>, anomalies: &mut Anomalies) -> Self {
         let mut index = Index {
             transactions,
@@ -137,7 +137,7 @@ impl<'a> Index<'a> {
                     Step::Read { value, .. } if status == Status::Committed => {
                         index.add_read::<D>(key, value, own, anomalies);
                     }
-                    // What it saw is not known.
+                    // The values that it read are unknown.
                     Step::Read { .. } => {}
                 }
             }
@@ -156,8 +156,8 @@ impl<'a> Index<'a> {
         format!("{reader} read {value} in key {key}")
     }
 
-    /// The write of a value that was read, or of an element of a list that was read. Adds an anomaly if there is none, or
-    /// if its transaction was aborted.
+    /// Finds the write of a value that was read, or of an element of a list that was read. Adds an anomaly if there is
+    /// no such write, or if its transaction was aborted.
     pub fn check_written(
         &self,
         read: &Read<'_>,
@@ -181,8 +181,8 @@ impl<'a> Index<'a> {
         Some(write)
     }
 
-    /// Adds an anomaly if a transaction's view of a key ends with a write of another transaction that was not that one's
-    /// last to the key.
+    /// Adds an anomaly if a transaction saw a key as another transaction's `write` left it, although that transaction
+    /// wrote the key again later.
     pub fn check_finished(&self, reader: usize, write: usize, anomalies: &mut Anomalies) {
         let write = &self.writes[write];
         if write.is_last {

@@ -1,7 +1,7 @@
-//! `txn-list-append`: a key's value is the list of all that was appended to it.
+//! `txn-list-append`: the value of a key is the list of all values appended to it.
 //!
-//! A list shows in which order its elements were appended, so the longest list that was read of a key tells nearly all
-//! dependencies. What was appended but is not in that list was appended later.
+//! A list shows the order in which its elements were appended, so the longest list that was read of a key shows nearly
+//! all dependencies. Appends that are missing in that list came later.
 
 use std::collections::HashSet;
 use std::slice;
@@ -13,7 +13,7 @@ use super::{DataType, History, Model};
 use crate::workbench::check::Verdict;
 use crate::workbench::json::Json;
 
-/// Checks a history by all of the models.
+/// Checks a history against all of the models.
 pub fn check(history: &History, models: &[Model]) -> Verdict {
     super::check::<Lists>(history, models)
 }
@@ -48,7 +48,7 @@ impl DataType for Lists {
     }
 }
 
-/// The list that a value is. `null` is an empty list; [`add_read`] reports any other value that is no list.
+/// The elements of a list value. `null` is an empty list; [`add_read`] reports any other value that is not a list.
 fn list(value: &Json) -> &[Json] {
     value.as_list().unwrap_or_default()
 }
@@ -67,15 +67,15 @@ struct Order<'a> {
 
 /// The elements of a list.
 struct Elements {
-    /// The append of each element. `None` if nobody appended it, if its transaction was aborted, or if the list has the
-    /// element twice and this is not the first.
+    /// The append of each element. `None` if nobody appended it, if its transaction was aborted, or for the repetition
+    /// of an element.
     appends: Vec<Option<usize>>,
-    /// The positions of elements without an append, and of those before which the list lacks an earlier append of the
+    /// The positions of elements without an append, and of elements that are listed without an earlier append of the
     /// same transaction.
     flawed: Vec<usize>,
 }
 
-/// The order of each key, by its number.
+/// The order of the appends to each key, by the key's number.
 fn orders<'a>(index: &Index<'a>) -> Vec<Order<'a>> {
     let mut longest: Vec<(&[Json], usize)> = vec![(&[], 0); index.keys.len()];
     for read in &index.reads {
@@ -121,15 +121,15 @@ impl Elements {
         elements
     }
 
-    /// The appends of the first `len` elements, and the positions of those that are flawed.
+    /// The appends of the first `len` elements, and the positions of the flawed ones.
     fn up_to(&self, len: usize) -> (&[Option<usize>], &[usize]) {
         let flawed = self.flawed.partition_point(|&position| position < len);
         (&self.appends[..len], &self.flawed[..flawed])
     }
 }
 
-/// Adds the dependencies between the appends to a key: each comes before the next, and the last that was read comes
-/// before all that nobody read.
+/// Adds the dependencies between the appends to a key: each comes before the next, and the last one in the longest
+/// list comes before all that nobody read.
 fn add_order(order: &Order<'_>, graph: &mut Graph<'_, '_>) {
     let mut last: Option<usize> = None;
     for &append in order.elements.appends.iter().flatten() {
@@ -146,7 +146,7 @@ fn add_order(order: &Order<'_>, graph: &mut Graph<'_, '_>) {
 }
 
 /// Adds the dependencies of a read: the reader comes after the append of the last element that it read, and before the
-/// append of the next one. Adds the anomalies that the read shows.
+/// append of the next element. Adds the anomalies that the read shows.
 fn add_read<'a>(
     index: &Index<'a>,
     order: &Order<'_>,

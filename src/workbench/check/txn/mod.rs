@@ -1,9 +1,9 @@
-//! `txn-list-append` and `txn-rw-register`: transactions, held to consistency models.
+//! The checker for `txn-list-append` and `txn-rw-register`: transactions satisfy consistency models.
 //!
 //! The method is Elle's (Kingsbury & Alvaro, "Elle: inferring isolation anomalies from experimental observations",
-//! 2020). Every value is written once, so a read tells which transaction it saw. From the reads follows which
-//! transaction must have come before which other ones. These dependencies make a graph, and a cycle in it proves that
-//! no order of the transactions explains the answers. Each [`Model`] says which cycles it forbids.
+//! 2020). Every value is written once, so a read shows which transaction it saw. From the reads follows which
+//! transactions must have come before which others. These dependencies form a graph, and a cycle in it proves that no
+//! order of the transactions explains the replies. Each [`Model`] forbids certain cycles.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -12,15 +12,15 @@
 //! | `list_append`, `rw_register` | the two kinds of data, and the dependencies that follow from their reads |
 //! | `graph` | the dependencies |
 //! | `cycle` | the search for forbidden cycles |
-//! | `anomaly` | what is wrong with one read, or with two updates; the list of all that was found |
+//! | `anomaly` | the kinds of anomaly other than cycles, and the list of all anomalies found |
 //!
-//! Everything that is reported is proven. Not all that is wrong is found: what is not read leaves no trace, and a
+//! Every reported fault is proven. Not every fault is found: a write that nobody reads leaves no trace, and a
 //! register's reads show less of the order of writes than a list's.
 //!
-//! A transaction of unknown outcome counts as committed where somebody read what it wrote. Had it been aborted, that
-//! read would be an aborted read (G1a), so the history is wrong either way. (Read-uncommitted alone lets an aborted
-//! read pass; there, as in Elle, a transaction that was read counts as committed.) Where nobody read what it wrote, no
-//! cycle goes through it.
+//! A transaction of unknown outcome counts as committed if another transaction read what it wrote. Had it been
+//! aborted, that read would be an aborted read (G1a), so the history is wrong either way. (Only read-uncommitted
+//! permits an aborted read; there, as in Elle, a transaction that was read counts as committed.) If nobody read its
+//! writes, no cycle includes it.
 
 mod anomaly;
 mod cycle;
@@ -45,31 +45,31 @@ pub use model::{Cycles, MODELS, Model, Order};
 /// One step of a transaction. Keys and values are any JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Read a key's value.
+    /// Read the value of a key.
     Read {
         /// The key.
         key: Json,
-        /// Its value: `null` in a call, and in an answer if there is none.
+        /// The value: `null` in a request, and in a reply if the key has none.
         value: Json,
     },
     /// Set a key's value (`txn-rw-register`), or append to it (`txn-list-append`).
     Write {
         /// The key.
         key: Json,
-        /// What is written, never written to this key before.
+        /// The value that is written, never written to this key before.
         value: Json,
     },
 }
 
 impl Step {
-    /// The key that is read or written.
+    /// The key of the step.
     pub fn key(&self) -> &Json {
         match self {
             Step::Read { key, .. } | Step::Write { key, .. } => key,
         }
     }
 
-    /// What is read or written.
+    /// The value that is read or written.
     pub fn value(&self) -> &Json {
         match self {
             Step::Read { value, .. } | Step::Write { value, .. } => value,
@@ -77,16 +77,16 @@ impl Step {
     }
 }
 
-/// A transaction, as it was asked for.
+/// A transaction as it was requested.
 pub type Call = Vec<Step>;
 
-/// The same, with the values that were read.
+/// The same transaction, with the values that it read.
 pub type Answer = Vec<Step>;
 
 /// A history of transactions.
 pub type History = [Operation<Call, Answer>];
 
-/// Whether a transaction happened.
+/// The outcome of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
     Committed,
@@ -102,7 +102,7 @@ struct Transaction<'a> {
     invoked_at: Duration,
     completed_at: Duration,
     status: Status,
-    /// With what was read, if it committed.
+    /// With the values read, if it committed.
     steps: &'a [Step],
 }
 
@@ -127,10 +127,10 @@ impl Transaction<'_> {
     }
 }
 
-/// What keys hold: lists or registers.
+/// The data type of the keys: lists or registers.
 trait DataType {
-    /// Whether a read of `value` follows from the transaction's own earlier steps on the key, or there are none: it last
-    /// read `last`, and has since written `written`.
+    /// Whether a read of `value` agrees with the transaction's own earlier steps on the key: it last read `last`, if
+    /// at all, and has since written `written`.
     fn follows(last: Option<&Json>, written: &[&Json], value: &Json) -> bool;
 
     /// Whether a read of `value` shows that `written` was written to the key.
@@ -140,7 +140,7 @@ trait DataType {
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies);
 }
 
-/// Checks a history of transactions on such data by all of the models.
+/// Checks a history of transactions on this data type against all of the models.
 fn check<D: DataType>(history: &History, models: &[Model]) -> Verdict {
     let mut verdict = Verdict::valid();
     verdict.fact("transactions", history.len());
@@ -178,7 +178,7 @@ fn transactions(history: &History) -> Vec<Transaction<'_>> {
     transactions.collect()
 }
 
-/// Answers that are not the transaction that was asked for.
+/// Replies that are not the requested transaction.
 fn unfit_answers(history: &History) -> Vec<Finding> {
     let is_same = |(asked, answered): (&Step, &Step)| match (asked, answered) {
         (Step::Read { key, .. }, Step::Read { key: answered, .. }) => key == answered,
@@ -194,20 +194,20 @@ fn unfit_answers(history: &History) -> Vec<Finding> {
         })
         .map(|(index, ..)| {
             Finding::violation(
-                format!("The answer to T{index} is not the transaction that was asked for."),
+                format!("The answer to T{index} is not the requested transaction."),
                 [index],
             )
         })
         .collect()
 }
 
-/// Values that were written to a key twice. The generator never asks for that, but a history may come from elsewhere.
+/// Values that were written to a key twice. The generator never does this, but an imported history may.
 fn repeated_writes(index: &Index<'_>) -> Vec<Finding> {
     let finding = |writes: &[usize; 2]| {
         let [first, second] = writes.map(|write| &index.transactions[index.writes[write].by]);
         let step = index.writes[writes[0]].step;
         let what = format!(
-            "{} was written to key {} twice, by {} and by {}. A read does not tell which of the two it saw, so this \
+            "{} was written to key {} twice, by {} and by {}. A read does not show which of the two it saw, so this \
              history can't be checked.",
             step.value(),
             step.key(),

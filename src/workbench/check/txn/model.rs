@@ -1,6 +1,6 @@
-//! The consistency models that transactions can be held to, by upstream's names.
+//! The consistency models for transactions, by upstream's names.
 //!
-//! A model is given by the cycles of dependencies that it forbids, and by the order outside of the data that these
+//! A model is defined by the cycles of dependencies that it forbids, and by an order of the transactions that the
 //! dependencies must agree with: after Adya ("Weak consistency", 1999) and, for snapshot isolation, Cerone & Gotsman
 //! ("Analysing snapshot isolation", 2016).
 
@@ -20,14 +20,14 @@ pub enum Cycles {
     Any,
 }
 
-/// Which order outside of the data the dependencies must agree with. Each includes the ones before it.
+/// Which order of transactions, beyond the data, the dependencies must agree with. Each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// None.
     Data,
     /// The order in which each client ran its transactions.
     Session,
-    /// A transaction that was answered before another was asked for comes before it.
+    /// Real time: a transaction that completed before another was invoked comes before it.
     RealTime,
 }
 
@@ -35,9 +35,9 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
     name: &'static str,
-    /// Which cycles it forbids.
+    /// The cycles that it forbids.
     pub cycles: Cycles,
-    /// Which order it keeps.
+    /// The order that it keeps.
     pub order: Order,
 }
 
@@ -92,7 +92,8 @@ const ALIASES: [(&str, &str); 11] = [
     ("strong-serializable", "strict-serializable"),
 ];
 
-/// Models that Elle knows and that can't be checked, by the weakest of the models above that is stronger in Elle's order.
+/// Models that Elle knows but that can't be checked here, by the weakest of the models above that is stronger in
+/// Elle's order.
 const WEAKER: [(&str, &[&str]); 4] = [
     (
         "snapshot-isolation",
@@ -150,17 +151,18 @@ impl Model {
         }
     }
 
-    /// Whether Elle knows a model of that name, whether it can be checked here or not.
+    /// Whether Elle knows a model of that name, even if it can't be checked here.
     pub fn is_known(name: &str) -> bool {
         name.parse::<Model>().is_ok() || WEAKER.iter().any(|(_, weaker)| weaker.contains(&name))
     }
 
-    /// Whether it forbids reads of what was aborted (G1a) or unfinished (G1b), and all that implies such a read.
+    /// Whether the model forbids reads of aborted (G1a) and of intermediate (G1b) writes, and all anomalies that imply
+    /// such a read.
     pub fn forbids_dirty_reads(self) -> bool {
         self.cycles >= Cycles::Information
     }
 
-    /// Whether a transaction must read the same value again and see its own writes, and no update may be lost.
+    /// Whether the model requires repeatable reads and reads of own writes, and forbids lost updates.
     pub fn forbids_lost_updates(self) -> bool {
         self.cycles >= Cycles::Nonadjacent
     }
@@ -218,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_only_elle_knows_is_told_with_the_nearest_that_is_stronger() {
+    fn the_error_for_a_model_that_only_elle_knows_names_the_nearest_stronger_one() {
         for (stronger, weaker) in WEAKER {
             assert!(stronger.parse::<Model>().is_ok());
             for name in weaker {
-                let said = name.parse::<Model>().unwrap_err();
+                let error = name.parse::<Model>().unwrap_err();
                 let expected = format!("The nearest that is stronger is {stronger}");
-                assert!(said.ends_with(&expected), "{said}");
+                assert!(error.ends_with(&expected), "{error}");
             }
         }
         assert!(!"dragons".parse::<Model>().unwrap_err().contains("nearest"));

@@ -1,13 +1,13 @@
-//! `txn-rw-register`: a key's value is the last that was written.
+//! `txn-rw-register`: the value of a key is the last value written to it.
 //!
-//! A value does not show which value it replaced, so the order of a key's values is known only in part:
+//! A value does not show which value it replaced, so the order of a key's values is only partly known:
 //!
 //! - `null` is older than every value.
 //! - A transaction that reads a key and then writes it writes a newer value than it read.
-//! - Under models that keep real time, a value is older than another if a transaction that read or wrote it was answered
-//!   before a transaction was asked for that read or wrote the other.
+//! - Under models that keep real time, a value is older than another if a transaction that read or wrote it completed
+//!   before a transaction that read or wrote the other was invoked.
 //!
-//! Upstream does not use the third rule. Where each transaction has only one step, that rule finds every history that is
+//! Upstream does not use the third rule. If each transaction has only one step, that rule finds every history that is
 //! not strictly serializable (Gibbons & Korach, "Testing shared memories", 1997).
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::{DataType, History, Model, Status};
 use crate::workbench::check::Verdict;
 use crate::workbench::json::Json;
 
-/// Checks a history by all of the models.
+/// Checks a history against all of the models.
 pub fn check(history: &History, models: &[Model]) -> Verdict {
     super::check::<Registers>(history, models)
 }
@@ -64,7 +64,7 @@ impl DataType for Registers {
     }
 }
 
-/// The value that a read stands for. A node that answers 0 for a key to which nobody wrote 0 means `null`.
+/// The value that a read stands for: 0 means `null` if nobody wrote 0 to the key.
 fn version<'a>(index: &Index<'a>, key: usize, value: &'a Json) -> &'a Json {
     if *value == Json::Whole(0) && !index.keys[key].by_value.contains_key(value) {
         return &Json::Null;
@@ -94,8 +94,7 @@ fn add_first_read<'a>(
 ) {
     if *read.value != Json::Null {
         let saw = index.saw(read.by, read.key, read.value);
-        let what =
-            format!("{saw}, which nobody had written. The protocol's word for that is null.");
+        let what = format!("{saw}, which nobody had written. The protocol requires null there.");
         let reader = index.transactions[read.by].index;
         anomalies.add(Anomaly::ZeroForNull, what, [reader]);
     }
@@ -108,8 +107,8 @@ fn add_first_read<'a>(
 
 /// Adds the dependencies that follow from the order of a key's values in real time.
 ///
-/// Of the values that are newer than a value, only those are used that are not also newer than another one of them: the
-/// rest follows. The transactions that read or wrote these values were all under way at the same time, so they are few.
+/// Of the values that are newer than a value, only the oldest ones are used: the other dependencies follow from those.
+/// The transactions that read or wrote these values were all under way at the same time, so there are few.
 fn add_time_order(index: &Index<'_>, readers: &Readers, graph: &mut Graph<'_, '_>) {
     let answered_at = |by: usize| index.transactions[by].completed_at;
     let asked_at = |by: usize| index.transactions[by].invoked_at;
@@ -140,8 +139,8 @@ fn add_time_order(index: &Index<'_>, readers: &Readers, graph: &mut Graph<'_, '_
     }
 }
 
-/// For each write, of the transactions that wrote or read its value, the one that was answered first and the one that was
-/// asked for last. `None` if no answer shows that the key ever had this value.
+/// For each write: of the transactions that wrote or read its value, the first one to complete and the last one to be
+/// invoked. `None` if no reply shows that the key ever had this value.
 fn seen(index: &Index<'_>) -> Vec<Option<[usize; 2]>> {
     let transactions = &index.transactions;
     let seen = index.writes.iter().map(|write| {

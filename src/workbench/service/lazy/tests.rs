@@ -29,7 +29,7 @@ fn a_change_does_not_bring_its_client_up_to_date() {
 }
 
 #[test]
-fn a_change_stands_behind_whoever_has_seen_its_key_without_it() {
+fn a_change_comes_after_operations_that_saw_its_key_without_it() {
     let mut store = lazy();
     store.ask(0, &write("a", 1));
     assert_eq!(store.ask(0, &read("b")), "error 20");
@@ -38,7 +38,7 @@ fn a_change_stands_behind_whoever_has_seen_its_key_without_it() {
 }
 
 #[test]
-fn a_write_that_is_covered_before_anyone_looks_stands_in_the_past() {
+fn a_write_that_is_replaced_before_anybody_reads_it_stays_in_the_past() {
     let mut store = lazy();
     store.ask(0, &write("a", 1));
     store.ask(0, &write("b", 1));
@@ -50,7 +50,7 @@ fn a_write_that_is_covered_before_anyone_looks_stands_in_the_past() {
 }
 
 #[test]
-fn a_cas_from_a_value_that_was_replaced_fails_and_is_as_up_to_date_as_that() {
+fn a_cas_from_a_replaced_value_fails_and_is_only_as_up_to_date_as_that() {
     let mut store = lazy();
     store.ask(0, &write("r", 1));
     assert_eq!(store.ask(1, &cas("r", 1, 9, false)), "error 20");
@@ -76,7 +76,7 @@ fn of_a_chain_of_changes_a_client_that_is_behind_learns_the_next_with_each_failu
     assert_eq!(store.ask(1, &cas("r", 10, 11, false)), "cas_ok");
 }
 
-/// The definition in the plainest way: the row as a list, redone as a whole for every place that is tried.
+/// The definition as a reference: the sequence is a list, and all of it is run again for every place that is tried.
 #[derive(Default)]
 struct Plain(Vec<(usize, String, String)>);
 
@@ -85,27 +85,27 @@ impl Plain {
         let is_own = |(other, _, _): &(usize, String, String)| *other == client;
         let first = self.0.iter().rposition(is_own).map_or(0, |last| last + 1);
         for place in first..=self.0.len() {
-            let mut row = self.0.clone();
-            row.insert(place, (client, String::from(request), String::new()));
+            let mut sequence = self.0.clone();
+            sequence.insert(place, (client, String::from(request), String::new()));
             let mut store = Store::new("lin-kv");
-            let mut answers: Vec<String> = row
+            let mut answers: Vec<String> = sequence
                 .iter()
                 .map(|(client, request, _)| store.ask(*client, request))
                 .collect();
             let answer = answers.remove(place);
             let given = self.0.iter().map(|(_, _, answer)| answer);
             if given.eq(&answers) {
-                row[place].2.clone_from(&answer);
-                self.0 = row;
+                sequence[place].2.clone_from(&answer);
+                self.0 = sequence;
                 return answer;
             }
         }
-        unreachable!("the end of the row is always a place")
+        unreachable!("the end of the sequence is always a place")
     }
 }
 
 #[test]
-fn every_answer_is_that_of_the_definition() {
+fn every_reply_agrees_with_the_definition() {
     for seed in 0..300 {
         let mut random = Stream::Services.seeded(seed);
         let (mut store, mut plain) = (lazy(), Plain::default());
@@ -124,7 +124,7 @@ fn every_answer_is_that_of_the_definition() {
 }
 
 #[test]
-fn a_row_that_only_grows_in_one_place_finds_room() {
+fn a_sequence_that_grows_in_only_one_place_never_runs_out_of_labels() {
     let mut store = lazy();
     store.ask(0, &write("a", 0));
     store.ask(1, &read("a"));

@@ -1,5 +1,5 @@
-//! Agreement with independent testers on many small random histories, right and wrong: for one order of all operations
-//! those of `stateright`, for the rest the definition itself, tried with every choice there is.
+//! Compares the checker with independent testers on many small random histories, right and wrong: with those of
+//! `stateright` for one order of all operations, and with the definition itself, by brute force, for the other levels.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -11,7 +11,7 @@ use stateright::semantics::{
 use super::*;
 use crate::workbench::check::search::{Order, SearchResult};
 
-/// The counter, as `stateright` wants it.
+/// The counter as `stateright` defines one.
 #[derive(Clone)]
 struct Reference(i64);
 
@@ -30,7 +30,7 @@ impl SequentialSpec for Reference {
     }
 }
 
-/// What an independent tester says.
+/// The verdict of an independent tester.
 fn is_consistent(
     mut tester: impl ConsistencyTester<usize, Reference>,
     history: &[CounterOperation],
@@ -54,8 +54,8 @@ fn is_consistent(
     tester.is_consistent()
 }
 
-/// A history of a counter that is read from a random recent state and may lose or double adds, all events at
-/// different times. A client stops at its first operation of unknown outcome, as the testers demand.
+/// A history of a counter that answers reads from a random recent state and may lose or repeat adds. All events are at
+/// different times. A client stops at its first operation of unknown outcome, as the testers require.
 fn random_history(random: &mut Pcg64Mcg, may_decrease: bool) -> Vec<CounterOperation> {
     let client_count = random.random_range(2..=4);
     let staleness_max = random.random_range(0..=2usize);
@@ -108,7 +108,7 @@ fn random_history(random: &mut Pcg64Mcg, may_decrease: bool) -> Vec<CounterOpera
     history
 }
 
-/// Makes the last reads the final ones, and adds one that is right if there is none.
+/// Makes the last reads final, and adds a correct final read if there is none.
 fn end_on_reads(history: &mut Vec<CounterOperation>) {
     const FINAL_READS: usize = 2;
     let is_answered_read = |operation: &&mut CounterOperation| {
@@ -129,10 +129,10 @@ fn end_on_reads(history: &mut Vec<CounterOperation>) {
     }
 }
 
-/// How many random histories each agreement test looks at.
+/// The number of random histories of each agreement test.
 const AGREEMENT_ROUNDS: u64 = 4_000;
 
-/// Compares a level with an independent tester, and sees to it that both answers occur often.
+/// Compares a level with an independent tester, and asserts that both verdicts occur often.
 fn agree(level: Level, tester: fn(&[CounterOperation]) -> bool, may_decrease: bool) {
     let mut valid = 0;
     for seed in 0..AGREEMENT_ROUNDS {
@@ -185,7 +185,7 @@ fn sequential_consistency_agrees_with_an_independent_tester() {
     agree(Level::Sequential, is_sequential, true);
 }
 
-/// Whether `value` is the sum of all adds that `must` be in it and some that `may` be.
+/// Whether `value` is the sum of all adds in `must` and some of those in `may`.
 fn is_some_sum(
     value: i64,
     history: &[CounterOperation],

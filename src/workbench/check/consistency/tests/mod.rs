@@ -26,7 +26,7 @@ fn read(client: usize, time: Range<u64>, value: i64) -> CounterOperation {
     operation(client, time, Call::Read, Outcome::Ok(Answer::Value(value)))
 }
 
-/// Which levels hold, from the weakest: eventually right, regular, sequential, linearizable.
+/// Which levels a history satisfies, from the weakest: eventually right, regular, sequential, linearizable.
 fn held(history: &[CounterOperation]) -> [bool; 4] {
     classify(history).map(|(_, verdict)| {
         assert_ne!(verdict.validity, Validity::Unknown);
@@ -218,8 +218,8 @@ fn a_history_without_final_reads_is_not_called_eventually_right() {
     );
 }
 
-/// A long history of a grow-only counter under 20 clients on 5 nodes: each operation takes a while, some adds get no
-/// answer, and reads are of the newest state or, if `is_stale`, of an older one that the client may still see.
+/// A long history of a grow-only counter with 20 clients of 5 nodes: each operation takes a while, some adds are not
+/// answered, and reads return the newest state or, if `is_stale`, an older one that the client may still see.
 fn long_history(operation_count: u64, is_stale: bool, seed: u64) -> Vec<CounterOperation> {
     const CLIENT_COUNT: usize = 20;
     let mut random = Pcg64Mcg::seed_from_u64(seed);
@@ -285,7 +285,7 @@ fn long_histories_are_decided() {
 
 #[test]
 fn what_is_too_hard_to_decide_is_unknown_and_nothing_else() {
-    // No choice among them makes an odd number, and there are too many to try.
+    // No subset of them gives an odd number, and there are too many to try.
     let twice = |client: usize| 2i64 << (client / 2);
     let sign = |client: usize| if client.is_multiple_of(2) { 1 } else { -1 };
     let adds = (0..40).map(|client| lost_add(client, 0..9, sign(client) * twice(client)));

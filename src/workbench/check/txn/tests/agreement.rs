@@ -1,8 +1,8 @@
-//! Agreement with brute force: every order of a few transactions, tried one by one.
+//! Compares the checker with brute force: every order of a few transactions, tried one by one.
 //!
-//! The reference knows nothing of dependencies. It puts one transaction after the other in place, in every order that the
-//! model allows, and asks of each whether what was placed before explains what it read. A transaction of unknown outcome
-//! may be left out.
+//! The reference does not use dependencies. It places one transaction after the other, in every order that the model
+//! permits, and tests whether the transactions placed before explain its reads. A transaction of unknown outcome may
+//! be left out.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::*;
 
 const KEYS: [&str; 2] = ["x", "y"];
 
-/// What a key holds: all that was written to it. A register shows the last.
+/// The values written to a key, in order. A register shows the last one.
 type State = BTreeMap<&'static str, Vec<u32>>;
 
 /// How a key's value is shown to a reader.
@@ -27,21 +27,21 @@ fn as_register(written: &[u32]) -> Json {
     json!(written.last()).into()
 }
 
-/// How often what goes wrong with a transaction.
+/// The probabilities of faults in a transaction.
 #[derive(Clone, Copy)]
 struct Faults {
-    /// It begins on what a key was at some earlier moment, even in the middle of another transaction.
+    /// It begins on an earlier state of a key, even one in the middle of another transaction.
     stale: f64,
-    /// It reads a key again, and from then on it is what it was at some other moment.
+    /// It reads a key again and sees a different state of it from then on.
     unrepeatable: f64,
-    /// It is half applied, though it is aborted or nobody knows.
+    /// It takes effect in part although it is aborted or its outcome is unknown.
     half_applied: f64,
-    /// The first two of its writes change places.
+    /// Its first two writes are swapped.
     swapped: f64,
 }
 
-/// A history of up to so many transactions that a store has answered with some faults, on whose outcome clients are
-/// sometimes in doubt; the last one reads everything.
+/// A history of up to a number of transactions, answered by a store with some faults. Some outcomes are unknown to the
+/// clients. The last transaction reads every key.
 fn random_history(
     random: &mut Pcg64Mcg,
     count_max: u32,
@@ -118,7 +118,7 @@ fn random_history(
 /// Whether a transaction may come after those that were placed before it.
 type Fits = fn(Reference, &[&TransactionOperation], &TransactionOperation) -> bool;
 
-/// What the reference checks: which order it keeps, and whether a transaction may come next.
+/// The consistency model of the reference: the order that it keeps, and whether a transaction may come next.
 #[derive(Clone, Copy)]
 struct Reference {
     show: Show,
@@ -127,7 +127,7 @@ struct Reference {
 }
 
 impl Reference {
-    /// Whether some order of the transactions explains all answers.
+    /// Whether some order of the transactions explains all replies.
     fn explains(self, history: &[TransactionOperation]) -> bool {
         let happened = history
             .iter()
@@ -169,7 +169,7 @@ impl Reference {
             }
     }
 
-    /// Whether a transaction that runs on this state, and alone, reads what it read.
+    /// Whether a transaction that runs alone on this state reads what it read.
     fn runs_on(self, mut state: State, operation: &TransactionOperation) -> bool {
         let answer = operation.outcome.answer().map_or(&[][..], Vec::as_slice);
         answer.iter().all(|step| match step {
@@ -211,7 +211,7 @@ fn state_after(placed: &[&TransactionOperation]) -> State {
     state
 }
 
-/// One after the other.
+/// Transactions run one after the other.
 fn is_serial(
     reference: Reference,
     placed: &[&TransactionOperation],
@@ -220,7 +220,7 @@ fn is_serial(
     reference.runs_on(state_after(placed), next)
 }
 
-/// On the state at some time before, if nobody has since written what the transaction writes.
+/// Each transaction runs on an earlier state, if nobody has since written a key that it writes.
 fn is_on_a_snapshot(
     reference: Reference,
     placed: &[&TransactionOperation],
@@ -246,7 +246,7 @@ fn is_on_a_snapshot(
     })
 }
 
-/// Each read of a list for itself: of what some transactions had appended by some time before, and what this one had.
+/// Each read of a list is checked on its own: it shows an earlier state, plus the transaction's own appends.
 fn reads_committed_lists(
     _: Reference,
     placed: &[&TransactionOperation],
@@ -263,7 +263,8 @@ fn reads_committed_lists(
         Step::Read { key, value } => {
             let whole = state.get(name(key)).map_or(&[][..], Vec::as_slice);
             let length = value.as_list().unwrap().len();
-            // Not in the middle of what another transaction appended; this one may miss some of its own.
+            // The state is not in the middle of another transaction's appends; it may lack some of this transaction's
+            // own.
             let is_cut = length > 0
                 && length < whole.len()
                 && number(&whole[length - 1]) == number(&whole[length]);
@@ -279,7 +280,7 @@ fn reads_committed_lists(
     })
 }
 
-/// Each read of a register for itself: of what any transaction before had written last, or this one.
+/// Each read of a register is checked on its own: it shows the last write of any earlier transaction, or of this one.
 fn reads_committed_registers(
     _: Reference,
     placed: &[&TransactionOperation],
@@ -322,7 +323,7 @@ const FAULTS: Faults = Faults {
     swapped: 0.1,
 };
 
-/// Asserts that the checker and the reference agree on many histories, of which some are valid and some are not.
+/// Asserts that the checker and the reference agree on many histories, some valid and some not.
 #[track_caller]
 fn assert_agreement(
     model: Model,
@@ -414,7 +415,7 @@ fn registers_are_not_called_wrong_where_brute_force_finds_an_order() {
                 wrong += u32::from(is_wrong);
                 caught += u32::from(verdict.validity == Validity::Invalid);
             }
-            // What nobody read leaves no trace.
+            // A write that nobody read leaves no trace.
             assert!(caught * 10 >= wrong * 9, "{model}: {caught} of {wrong}");
         }
     }

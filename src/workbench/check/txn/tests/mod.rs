@@ -29,7 +29,7 @@ fn w(key: &str, value: u32) -> Step {
     }
 }
 
-/// What was asked for, given what was answered.
+/// The request for a given reply.
 fn call(answer: &[Step]) -> Call {
     let asked = |step: &Step| match step {
         Step::Read { key, .. } => Step::Read {
@@ -61,7 +61,8 @@ fn models<const N: usize>(names: [&str; N]) -> Vec<Model> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-/// Asserts that the strongest of the models that a history keeps is `kept` and that `broken` finds this.
+/// Asserts that `kept` is the strongest of the models that a history satisfies and that the check against `broken` has
+/// this finding.
 #[track_caller]
 fn assert_between(
     check: fn(&History, &[Model]) -> Verdict,
@@ -195,7 +196,7 @@ fn catches_information_that_flows_in_a_circle() {
 
 #[test]
 fn catches_read_skew() {
-    // T1 sees what T0 wrote to y, but not what it wrote to x.
+    // T1 sees T0's write to y, but not its write to x.
     let history = concurrent([
         &[w("x", 1), w("y", 1)],
         &[r("x", json!(null)), r("y", json!([1]))],
@@ -227,7 +228,7 @@ fn catches_read_skew() {
 
 #[test]
 fn catches_a_long_fork() {
-    // Two readers that see two independent writes in different orders.
+    // Two readers see two independent writes in different orders.
     let history = concurrent([
         &[w("x", 1)],
         &[w("y", 1)],
@@ -399,7 +400,7 @@ fn catches_an_answer_to_another_transaction() {
         let history = [operation(0, 0..1, vec![w("x", 1)], Outcome::Ok(answer))];
         assert_invalid(
             &rw_register::check(&history, &MODELS),
-            "The answer to T0 is not the transaction",
+            "The answer to T0 is not the requested transaction",
             &[0],
         );
     }
@@ -411,7 +412,7 @@ fn catches_an_answer_to_another_transaction() {
     )];
     assert_invalid(
         &rw_register::check(&history, &MODELS),
-        "The answer to T0 is not the transaction",
+        "The answer to T0 is not the requested transaction",
         &[0],
     );
 }

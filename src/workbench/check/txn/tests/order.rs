@@ -1,4 +1,4 @@
-//! Transactions that contradict the order of a client, or of time.
+//! Transactions that contradict the order of a client, or real time.
 
 use super::*;
 
@@ -22,7 +22,8 @@ fn catches_a_stale_read_of_ones_own_past_and_of_others() {
         committed(0, 0..1, [w("x", 1)]),
         committed(1, 2..3, [r("x", json!(null))]),
     ];
-    let words = "(G-single-item-realtime): T0 comes before T1, because it was answered before T1 was asked for.";
+    let words =
+        "(G-single-item-realtime): T0 comes before T1, because it completed before T1 was invoked.";
     assert_between(
         list_append::check,
         &history,
@@ -57,12 +58,12 @@ fn many_moments_are_one_step() {
     let verdict = list_append::check(&history, &models(["strict-serializable"]));
     assert_invalid(
         &verdict,
-        "T0 comes before T50, because it was answered before T50 was asked for.",
+        "T0 comes before T50, because it completed before T50 was invoked.",
         &[0, 50],
     );
 }
 
-/// Two clients write a key each and then read the other's; the values are those of `y` and of `x`.
+/// Two clients write a key each and then read the other's. The values are those of `y` and of `x`.
 fn two_keys(y: Value, x: Value) -> [TransactionOperation; 4] {
     [
         committed(0, 0..1, [w("x", 1)]),
@@ -108,9 +109,9 @@ fn a_register_that_goes_back_to_an_older_value_contradicts_time() {
         committed(2, 4..5, [r("x", json!(1))]),
     ];
     let words = "T0 comes before T1, because T1 wrote 2 to key \"x\" on top of it \
-        (1 is older: T0, which wrote 1, was answered before T1, which wrote 2, was asked for).\n\
+        (1 is older: T0, which wrote 1, completed before T1, which wrote 2, was invoked).\n\
         T1 comes before T0, because T0 wrote 1 to key \"x\" on top of it \
-        (2 is older: T1, which wrote 2, was answered before T2, which read 1, was asked for).\n\
+        (2 is older: T1, which wrote 2, completed before T2, which read 1, was invoked).\n\
         So T0 would have to come before itself.";
     assert_between(
         rw_register::check,
@@ -136,7 +137,7 @@ fn reads_alone_show_that_a_register_went_back() {
         &history,
         "strong-session-serializable",
         "strict-serializable",
-        "(1 is older: T3, which read 1, was answered before T4, which read 2, was asked for)",
+        "(1 is older: T3, which read 1, completed before T4, which read 2, was invoked)",
         &[0, 1, 3, 4, 2],
     );
     assert_valid(&rw_register::check(&history[..4], &MODELS));

@@ -1,9 +1,9 @@
-//! A transaction that reads a key again is held to what it saw then, too, even where a model lets the second read differ
-//! from the first.
+//! A transaction's second read of a key is checked like the first one, even under a model that permits the two to
+//! differ.
 
 use super::*;
 
-/// Asserts that a transaction's second read of a key, which is no news to read-uncommitted, breaks read-committed.
+/// Asserts that a transaction's second read of a key, which read-uncommitted ignores, breaks read-committed.
 #[track_caller]
 fn assert_second_read_breaks(
     check: fn(&History, &[Model]) -> Verdict,
@@ -202,7 +202,7 @@ fn zero_in_place_of_null_is_a_warning() {
     ]);
     let words = "T0 read 0 in key \"x\", which nobody had written";
     assert_warned(&rw_register::check(&history, &MODELS), &[(words, &[0])]);
-    // It is held to what null would mean.
+    // The read counts as a read of null.
     let history = [
         committed(0, 0..1, [w("x", 1)]),
         committed(1, 2..3, [r("x", json!(0))]),
@@ -210,7 +210,7 @@ fn zero_in_place_of_null_is_a_warning() {
     let words = "T1 read key \"x\" without T0's 1";
     let verdict = rw_register::check(&history, &models(["strict-serializable"]));
     assert_invalid(&verdict, words, &[0, 1]);
-    // Where it was written, it is a value like any other.
+    // If 0 was written, it is a value like any other.
     let history = [
         committed(0, 0..1, [w("x", 1)]),
         committed(1, 2..3, [w("x", 0)]),

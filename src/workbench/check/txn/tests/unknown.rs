@@ -1,8 +1,8 @@
-//! Transactions of unknown outcome: whatever became of them has to explain what others read.
+//! Transactions of unknown outcome: whatever their outcome was, it must explain the reads of others.
 
 use super::*;
 
-/// The same history, in which it is not known what became of its first transaction.
+/// The same history, but the outcome of its first transaction is unknown.
 fn with_first_unknown(mut history: Vec<TransactionOperation>) -> Vec<TransactionOperation> {
     history[0].outcome = indeterminate();
     history
@@ -50,7 +50,7 @@ fn a_transaction_that_is_seen_half_applied_is_wrong_whether_it_committed_or_not(
 
 #[test]
 fn the_reader_that_shows_that_a_transaction_happened_is_named_where_it_is_not_in_the_cycle() {
-    // T2 comes before T0, for it missed 2; T0 before T1, and T1 before T2. That T0 happened is known from T3.
+    // T2 comes before T0, because it missed 2; T0 before T1, and T1 before T2. T3's read shows that T0 committed.
     let history = with_first_unknown(concurrent([
         &[w("x", 1), w("y", 2)],
         &[w("x", 2), w("z", 1)],
