@@ -207,8 +207,13 @@ fn take_line<W: Workload>(
         Ok(line) if line.trim_ascii().is_empty() => {}
         Ok(line) => {
             if let Err(error) = node.receive(line, now) {
-                complaints.add(&format_args!("not a message: {error}"), now);
+                complaints.add(&not_a_message(&error), now);
             }
         }
     }
+}
+
+/// What a node prints on stderr about a line that is no message.
+pub(crate) fn not_a_message(error: &serde_json::Error) -> String {
+    format!("not a message: {error}")
 }

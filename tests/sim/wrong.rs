@@ -66,15 +66,16 @@ impl<W: eddy::node::Workload, T: Tamper> Wrong<W, T> {
 }
 
 impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
-    fn receive(&mut self, line: &str, now: Duration) {
+    fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
         let mut message = serde_json::from_str(line).expect("the network writes JSON");
         let mut said = Vec::new();
         let passes = self.tamper.input(&mut message, &mut said);
         self.say(&said);
         if passes {
-            let _ = self.node.receive(&message.to_string(), now);
+            self.node.receive(&message.to_string(), now)?;
             self.pass_output_on();
         }
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Duration> {

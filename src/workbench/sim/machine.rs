@@ -7,7 +7,11 @@ use crate::node::{Node, Workload};
 /// A node as the simulator sees it, whatever its workload.
 pub trait Machine {
     /// Takes one line of input.
-    fn receive(&mut self, line: &str, now: Duration);
+    ///
+    /// # Errors
+    ///
+    /// Why the line is no message, if there is nobody to answer. A real node prints this on stderr.
+    fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error>;
 
     /// When it has to be woken at the latest.
     fn deadline(&self) -> Option<Duration>;
@@ -31,9 +35,8 @@ pub fn start<W: Workload + 'static>(workload: impl Fn(u64) -> W + Send + Sync + 
 }
 
 impl<W: Workload> Machine for Node<W> {
-    fn receive(&mut self, line: &str, now: Duration) {
-        // The loop would print a line on stderr.
-        let _ = Node::receive(self, line, now);
+    fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
+        Node::receive(self, line, now)
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -23,6 +23,7 @@ use std::time::Duration;
 use super::random::{Random, Stream};
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, Settings, StartError, World};
+use crate::stdio::not_a_message;
 use rand::RngCore;
 
 pub use machine::{Machine, Start, start};
@@ -141,7 +142,10 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
         mem::swap(inbox, &mut self.lines);
         let lines = str::from_utf8(&self.lines).expect("the network writes JSON");
         for line in lines.lines() {
-            machine.receive(line, self.now);
+            if let Err(error) = machine.receive(line, self.now) {
+                let complaint = not_a_message(&error);
+                self.world.on_log_line(node, &complaint, self.now);
+            }
         }
         self.lines.clear();
         let output = str::from_utf8(machine.output()).expect("a node writes JSON");

@@ -50,3 +50,56 @@ fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     assert_eq!(told(1), told(1));
     assert_ne!(told(1), told(2));
 }
+
+/// A node that takes every request for no message, and answers it all the same.
+struct Complaining(Box<dyn Machine>);
+
+impl Machine for Complaining {
+    fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
+        self.0.receive(line, now)?;
+        serde_json::from_str("so it complains")
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        self.0.deadline()
+    }
+
+    fn wake(&mut self, now: Duration) {
+        self.0.wake(now);
+    }
+
+    fn output(&self) -> &[u8] {
+        self.0.output()
+    }
+
+    fn written(&mut self, count: usize) {
+        self.0.written(count);
+    }
+}
+
+#[test]
+fn what_a_node_would_print_on_stderr_is_in_the_log_with_its_virtual_time() {
+    let node = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
+    let start: Start = Box::new(move |seed| Box::new(Complaining(node(seed))));
+    let topics = Topics {
+        run: true,
+        stderr: true,
+        ..Topics::default()
+    };
+    let log = Log::new(topics, LastLines::default());
+    let settings = Settings {
+        time_limit: Duration::from_secs(1),
+        faults: Vec::new(),
+        ..settings(1)
+    };
+    let (_, log) = run(GCounter::default(), settings, &start, log).expect("a run");
+    let log = log.into_sink().to_string();
+    // A request arrives at once, and so the complaint about it has its time.
+    let request = log
+        .lines()
+        .find(|line| line.ends_with("→ n1: read"))
+        .expect("a request");
+    let (time, _) = request.split_once(" s  ").expect("it has a time");
+    let complaint = format!("{time} s  n1: not a message: expected value at line 1 column 1");
+    assert!(log.lines().any(|line| line == complaint), "{log}");
+}
