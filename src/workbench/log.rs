@@ -61,6 +61,11 @@ impl<S: Sink> Log<S> {
         }
     }
 
+    /// When all nodes were ready, by the driver's time.
+    pub fn began_at(&self) -> Option<Duration> {
+        self.began_at
+    }
+
     /// Where the lines go.
     pub fn sink(&mut self) -> &mut S {
         &mut self.sink
@@ -107,6 +112,21 @@ fn time(began_at: Option<Duration>, at: Duration) -> String {
     };
     let micros = time.as_micros();
     format!("{name}{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// Splits a line of a log into its time and what happened then. The time is in microseconds since all nodes were ready.
+/// `began_at` is when they were, by the driver's time; without it, lines from before have no time.
+///
+/// `None` for a line without a time.
+pub fn split(line: &str, began_at: Option<Duration>) -> Option<(i64, &str)> {
+    let (time, what) = line.split_once(" s  ")?;
+    let micros = |seconds: &str| seconds.replace('.', "").parse::<i64>().ok();
+    let time = time.trim_start();
+    let at_us = match time.strip_prefix("start+") {
+        Some(time) => micros(time)? - began_at?.as_micros() as i64,
+        None => micros(time)?,
+    };
+    Some((at_us, what))
 }
 
 impl<S: Sink> Observer for Log<S> {
@@ -286,6 +306,25 @@ mod tests {
       1.010000 s  #3 c2 ← n0: failed, not now
       1.990000 s  fault ends: killed: n0\n"
         );
+    }
+
+    #[test]
+    fn a_line_is_split_into_its_time_and_what_happened() {
+        let began_at = Some(Duration::from_millis(10));
+        let us = |line| split(line, began_at).map(|(at_us, _)| at_us);
+        let log = log(Topics {
+            run: true,
+            stderr: true,
+            ..Topics::default()
+        });
+        let times: Vec<Option<i64>> = log.lines().map(us).collect();
+        let expected = [-5_000, 0, 2_000, 1_000_000, 1_006_000, 1_010_000, 1_990_000];
+        assert_eq!(times, expected.map(Some));
+        let line = log.lines().nth(4).expect("a line");
+        assert_eq!(split(line, None), Some((1_006_000, "n0: asked")));
+        let early = log.lines().next().expect("a line");
+        assert_eq!(split(early, None), None);
+        assert_eq!(us("(eddy: this log has reached its limit)"), None);
     }
 
     #[test]

@@ -114,10 +114,15 @@ pub fn figure(value: &Value) -> String {
 
 /// The beginning of a text, and a sign if there is more.
 pub fn clipped(text: &[u8]) -> String {
+    clipped_to(text, CHARS_MAX)
+}
+
+/// The first `chars_max` characters of a text, and a sign if there are more.
+pub fn clipped_to(text: &[u8], chars_max: usize) -> String {
     // A character is up to four bytes.
-    let text = &text[..text.len().min(4 * (CHARS_MAX + 1))];
+    let text = &text[..text.len().min(4 * (chars_max + 1))];
     let text = String::from_utf8_lossy(text);
-    match text.char_indices().nth(CHARS_MAX) {
+    match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }

@@ -100,11 +100,24 @@ impl Browser {
 
     /// Clicks at a place in the window, in pixels from its upper left corner.
     pub fn click_at(&mut self, x: i64, y: i64) {
-        let actions = json!([
-            {"type": "pointerMove", "duration": 0, "x": x, "y": y},
+        self.move_to(x, y);
+        self.press();
+    }
+
+    /// Moves the mouse to a place in the window, in pixels from its upper left corner.
+    pub fn move_to(&mut self, x: i64, y: i64) {
+        self.act(&json!([{"type": "pointerMove", "duration": 0, "x": x, "y": y}]));
+    }
+
+    /// Clicks where the mouse is.
+    pub fn press(&mut self) {
+        self.act(&json!([
             {"type": "pointerDown", "button": 0},
             {"type": "pointerUp", "button": 0},
-        ]);
+        ]));
+    }
+
+    fn act(&mut self, actions: &Value) {
         let mouse = json!({"type": "pointer", "id": "mouse", "actions": actions});
         self.post("actions", &json!({"actions": [mouse]}));
     }

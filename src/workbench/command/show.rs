@@ -13,6 +13,7 @@ use super::console::harmless;
 use super::error::CommandError;
 use super::runs;
 use crate::workbench::check::Validity;
+use crate::workbench::log;
 use crate::workbench::report::Report;
 use crate::workbench::store::{ClientRequest, caused_by};
 
@@ -158,26 +159,21 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
 
 /// The lines of a log that these nodes printed in this time.
 fn printed(
-    log: &Path,
+    path: &Path,
     nodes: &[&str],
     time_us: &std::ops::RangeInclusive<i64>,
 ) -> io::Result<String> {
     let mut lines = String::new();
-    for line in BufReader::new(File::open(log)?).lines() {
+    for line in BufReader::new(File::open(path)?).lines() {
         let line = line?;
-        let Some((time, text)) = line.split_once(" s  ") else {
+        let Some((at_us, text)) = log::split(&line, None) else {
             continue;
         };
-        let is_then = time
-            .trim_start()
-            .replace('.', "")
-            .parse()
-            .is_ok_and(|micros| time_us.contains(&micros));
         let is_of_node = |node: &&str| {
             let rest = text.strip_prefix(*node);
             rest.is_some_and(|rest| rest.starts_with(": "))
         };
-        if is_then && nodes.iter().any(is_of_node) {
+        if time_us.contains(&at_us) && nodes.iter().any(is_of_node) {
             lines.push_str(&line);
             lines.push('\n');
         }

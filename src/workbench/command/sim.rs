@@ -265,8 +265,8 @@ fn simulate_one<W: Workload>(
         let folder = store.path().to_path_buf();
         // Without the folder's path, the same seed leaves the same bytes.
         let stored =
-            store.finish::<W>(&report, &record.history, report.nodes(), |messages, out| {
-                Page::new(&record, &report, Some(messages))?.write(out)
+            store.finish::<W>(&report, &record.history, report.nodes(), |recorded, out| {
+                Page::new(&record, &report, Some(recorded))?.write(out)
             });
         if let Err(error) = stored {
             say(format_args!("eddy: not all of the run is stored: {error}"));

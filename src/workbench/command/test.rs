@@ -115,8 +115,8 @@ impl Task for Run<'_> {
         if let Some(store) = store {
             report.set_store(store.path());
             let stored =
-                store.finish::<W>(&report, &record.history, report.nodes(), |messages, out| {
-                    Page::new(&record, &report, Some(messages))?.write(out)
+                store.finish::<W>(&report, &record.history, report.nodes(), |recorded, out| {
+                    Page::new(&record, &report, Some(recorded))?.write(out)
                 });
             if let Err(error) = stored {
                 say(format_args!("eddy: not all of the run is stored: {error}"));

@@ -1,12 +1,14 @@
 //! `log.txt`: the log of a run; and `node-logs/`: its lines that nodes printed on stderr, one file for each node.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::StoreError;
 use super::file::OutFile;
-use crate::workbench::log::Sink;
+use crate::workbench::log::{self, Sink};
 use crate::workbench::world::Progress;
 
 /// How long a log gets at most, but for a line that says so.
@@ -19,7 +21,21 @@ const CUT_OFF: &str =
 /// The log of a run and those of its nodes. A node that logs nothing has an empty one.
 pub struct LogFiles {
     whole: OutFile,
-    of_nodes: BTreeMap<String, OutFile>,
+    of_nodes: BTreeMap<String, NodeLog>,
+}
+
+struct NodeLog {
+    file: OutFile,
+    counts: LineCounts,
+}
+
+/// The lines that a node printed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct LineCounts {
+    /// How many its log has.
+    pub written: u64,
+    /// How many its log had no room for.
+    pub omitted: u64,
 }
 
 impl LogFiles {
@@ -34,7 +50,11 @@ impl LogFiles {
         let mut of_nodes = BTreeMap::new();
         for (index, name) in nodes.iter().enumerate() {
             let path = log_folder.join(file_name(index, name));
-            of_nodes.insert(name.clone(), OutFile::create(path, bytes_max)?);
+            let log = NodeLog {
+                file: OutFile::create(path, bytes_max)?,
+                counts: LineCounts::default(),
+            };
+            of_nodes.insert(name.clone(), log);
         }
         Ok(LogFiles {
             whole: OutFile::create(folder.join("log.txt"), bytes_max)?,
@@ -49,7 +69,43 @@ impl LogFiles {
     }
 
     fn files(&mut self) -> impl Iterator<Item = &mut OutFile> {
-        std::iter::once(&mut self.whole).chain(self.of_nodes.values_mut())
+        let of_nodes = self.of_nodes.values_mut().map(|log| &mut log.file);
+        std::iter::once(&mut self.whole).chain(of_nodes)
+    }
+
+    /// How many lines a node printed.
+    pub fn line_counts(&self, node: &str) -> LineCounts {
+        let log = self.of_nodes.get(node);
+        log.map(|log| log.counts).unwrap_or_default()
+    }
+
+    /// Reads what a node printed: for each line, the time in microseconds since all nodes were ready, and the text.
+    /// `began_at` is when they were, by the driver's time. The log has to be on disk.
+    ///
+    /// # Errors
+    ///
+    /// When the log can't be read.
+    pub fn read_node(
+        &self,
+        node: &str,
+        began_at: Option<Duration>,
+        mut each: impl FnMut(i64, &str),
+    ) -> io::Result<()> {
+        let Some(log) = self.of_nodes.get(node) else {
+            return Ok(());
+        };
+        let mut file = BufReader::new(File::open(log.file.path())?);
+        let mut line = Vec::new();
+        while file.read_until(b'\n', &mut line)? > 0 {
+            // On a full disk the last line may have been cut within a character.
+            let text = String::from_utf8_lossy(line.trim_ascii_end());
+            if let Some((at_us, what)) = log::split(&text, began_at) {
+                let prefix_bytes = node.len() + ": ".len();
+                each(at_us, what.get(prefix_bytes..).unwrap_or_default());
+            }
+            line.clear();
+        }
+        Ok(())
     }
 }
 
@@ -64,16 +120,25 @@ fn file_name(index: usize, name: &str) -> PathBuf {
     })
 }
 
+/// Appends a line to a log. Returns whether there was room for it.
+fn append(file: &mut OutFile, line: &str) -> bool {
+    let has_room = file.append(|out| {
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    });
+    if !has_room {
+        file.end_with(CUT_OFF);
+    }
+    has_room
+}
+
 impl Sink for LogFiles {
     fn line(&mut self, line: &str, node: Option<&str>) {
-        let of_node = node.and_then(|node| self.of_nodes.get_mut(node));
-        for file in [&mut self.whole].into_iter().chain(of_node) {
-            let has_room = file.append(|out| {
-                out.extend_from_slice(line.as_bytes());
-                out.push(b'\n');
-            });
-            if !has_room {
-                file.end_with(CUT_OFF);
+        append(&mut self.whole, line);
+        if let Some(log) = node.and_then(|node| self.of_nodes.get_mut(node)) {
+            match append(&mut log.file, line) {
+                true => log.counts.written += 1,
+                false => log.counts.omitted += 1,
             }
         }
     }
@@ -102,6 +167,37 @@ mod tests {
             let log = fs::read_to_string(folder.join(file)).expect("it is there");
             assert_eq!(log, format!("line 0\nline 1\n{CUT_OFF}\n"), "{file}");
         }
+        let counts = LineCounts {
+            written: 2,
+            omitted: 98,
+        };
+        assert_eq!(logs.line_counts("n0"), counts);
+    }
+
+    #[test]
+    fn what_a_node_printed_is_read_again_with_its_times() {
+        let folder = folder("read_log");
+        let names = ["n0", "n1"].map(String::from);
+        let mut logs = LogFiles::create(&folder, &names).expect("a new folder");
+        for (line, node) in [
+            ("start+0.000007 s  n0: early", "n0"),
+            ("      0.000003 s  n1: other", "n1"),
+            ("      1.000004 s  n0: a: b s  c", "n0"),
+        ] {
+            logs.line(line, Some(node));
+        }
+        assert!(logs.finish().is_empty(), "room on the disk");
+        let mut read = Vec::new();
+        let began_at = Some(Duration::from_micros(10));
+        logs.read_node("n0", began_at, |at_us, text| {
+            read.push((at_us, String::from(text)));
+        })
+        .expect("it can be read");
+        let expected = [(-3, "early"), (1_000_004, "a: b s  c")];
+        assert_eq!(
+            read,
+            expected.map(|(at_us, text)| (at_us, String::from(text)))
+        );
     }
 
     #[test]

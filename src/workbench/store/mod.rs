@@ -27,7 +27,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -40,7 +40,7 @@ use room::Room;
 
 pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
-pub use logs::LogFiles;
+pub use logs::{LineCounts, LogFiles};
 pub use messages::{MessageLine, Messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, runs};
 
@@ -117,6 +117,16 @@ pub struct Store {
     pub messages: Messages,
     /// Writes the log.
     pub log: Log<LogFiles>,
+}
+
+/// What was written as a run went on, and is on disk now.
+pub struct Recorded {
+    /// The messages.
+    pub messages: Messages,
+    /// What nodes printed.
+    pub logs: LogFiles,
+    /// When all nodes were ready, by the driver's time.
+    pub began_at: Option<Duration>,
 }
 
 impl Folder {
@@ -207,7 +217,7 @@ impl Store {
         self.folder.path()
     }
 
-    /// As [`Folder::finish`], with a page that may read the messages.
+    /// As [`Folder::finish`], with a page that may read what was written as the run went on.
     ///
     /// # Errors
     ///
@@ -217,19 +227,25 @@ impl Store {
         results: &impl Serialize,
         history: &[Operation<W::Call, W::Answer>],
         nodes: &[String],
-        page: impl FnOnce(&Messages, &mut dyn Write) -> io::Result<()>,
+        page: impl FnOnce(&Recorded, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreErrors> {
         let messages = self.messages.finish();
-        let logs = self.log.sink().finish();
-        let messages = messages.err().into_iter().chain(logs);
+        let began_at = self.log.began_at();
+        let mut logs = self.log.into_sink();
+        let unwritten = messages.err().into_iter().chain(logs.finish());
+        let recorded = Recorded {
+            messages: self.messages,
+            logs,
+            began_at,
+        };
         let files = self
             .folder
-            .finish::<W>(results, history, nodes, |out| page(&self.messages, out));
+            .finish::<W>(results, history, nodes, |out| page(&recorded, out));
         let files = files
             .err()
             .into_iter()
             .flat_map(|StoreErrors(errors)| errors);
-        StoreErrors::of(files.chain(messages))
+        StoreErrors::of(files.chain(unwritten))
     }
 }
 
@@ -275,8 +291,6 @@ fn link_latest(parent: &Path, target: &Path) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::testing::folder;
     use super::*;
 

@@ -8,6 +8,7 @@
 //! What nodes print can't become part of the page's own text: data is JSON in which no `<` occurs, and the scripts
 //! make nothing of it but text.
 
+mod logs;
 mod matrix;
 mod messages;
 mod operations;
@@ -19,9 +20,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::Report;
-use crate::workbench::store::Messages;
+use crate::workbench::store::Recorded;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::Record;
+use logs::LogColumns;
 pub use matrix::write_matrix;
 use messages::MessageColumns;
 use operations::OperationColumns;
@@ -29,13 +31,15 @@ use series::Series;
 
 const TEMPLATE: &str = include_str!("template.html");
 const STYLE: &str = include_str!("style.css");
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 10] = [
+    include_str!("js/page.js"),
     include_str!("js/data.js"),
     include_str!("js/causes.js"),
     include_str!("js/canvas.js"),
     include_str!("js/summary.js"),
     include_str!("js/overview.js"),
     include_str!("js/timeline.js"),
+    include_str!("js/log.js"),
     include_str!("js/diagram.js"),
     include_str!("js/main.js"),
 ];
@@ -47,30 +51,33 @@ pub struct Page<'a> {
     series: Series,
     operations: OperationColumns,
     messages: MessageColumns,
+    logs: LogColumns,
 }
 
 impl<'a> Page<'a> {
-    /// Gathers what the page shows. The messages, if there are any, are to be complete and on disk.
+    /// Gathers what the page shows. A history from elsewhere has nothing that was recorded.
     ///
     /// # Errors
     ///
-    /// When the messages can't be read.
+    /// When what was recorded can't be read.
     pub fn new<W: Workload>(
         record: &Record<W>,
         report: &'a Report,
-        messages: Option<&Messages>,
+        recorded: Option<&Recorded>,
     ) -> io::Result<Self> {
         let evidence: Vec<usize> = report.evidence().collect();
         let spans = evidence.iter().map(|&index| {
             let operation = &record.history[index];
             operation.invoked_at..operation.completed_at
         });
-        let (times_us, messages) = match messages {
-            Some(messages) => {
-                let blocks = messages::choose(messages, spans);
+        let (times_us, messages, logs) = match recorded {
+            Some(recorded) => {
+                let messages = &recorded.messages;
+                let blocks = messages::choose(messages, spans.clone());
                 let times_us = blocks.iter().map(|&block| messages.block_time_us(block));
                 let times_us: Vec<Range<i64>> = times_us.collect();
-                (times_us, MessageColumns::read(messages, &blocks)?)
+                let logs = LogColumns::read(recorded, report.nodes(), spans)?;
+                (times_us, MessageColumns::read(messages, &blocks)?, logs)
             }
             None => Default::default(),
         };
@@ -79,6 +86,7 @@ impl<'a> Page<'a> {
             series: Series::new::<W>(&record.history),
             operations: OperationColumns::new::<W>(&record.history, &evidence, &times_us),
             messages,
+            logs,
         })
     }
 
@@ -87,31 +95,41 @@ impl<'a> Page<'a> {
     /// # Errors
     ///
     /// Those of `out`.
-    pub fn write(&self, mut out: impl Write) -> io::Result<()> {
-        let mut rest = TEMPLATE;
-        for (mark, part) in [
-            ("{{style}}", Part::Style),
-            ("{{data}}", Part::Data),
-            ("{{scripts}}", Part::Scripts),
-        ] {
-            let (before, after) = rest
-                .split_once(mark)
-                .expect("the template has each of these marks once, in this order");
-            out.write_all(before.as_bytes())?;
-            match part {
-                Part::Style => out.write_all(STYLE.as_bytes())?,
-                // At once, not in a write for every number.
-                Part::Data => WithoutTags(&mut out).write_all(&serde_json::to_vec(self)?)?,
-                Part::Scripts => {
-                    for script in SCRIPTS {
-                        out.write_all(script.as_bytes())?;
-                    }
+    pub fn write(&self, out: impl Write) -> io::Result<()> {
+        write_page(TEMPLATE, self, &SCRIPTS, out)
+    }
+}
+
+/// Writes a page: the template, with the style, the data and the scripts in it.
+fn write_page(
+    template: &str,
+    data: &impl Serialize,
+    scripts: &[&str],
+    mut out: impl Write,
+) -> io::Result<()> {
+    let mut rest = template;
+    for (mark, part) in [
+        ("{{style}}", Part::Style),
+        ("{{data}}", Part::Data),
+        ("{{scripts}}", Part::Scripts),
+    ] {
+        let (before, after) = rest
+            .split_once(mark)
+            .expect("the template has each of these marks once, in this order");
+        out.write_all(before.as_bytes())?;
+        match part {
+            Part::Style => out.write_all(STYLE.as_bytes())?,
+            // At once, not in a write for every number.
+            Part::Data => WithoutTags(&mut out).write_all(&serde_json::to_vec(data)?)?,
+            Part::Scripts => {
+                for script in scripts {
+                    out.write_all(script.as_bytes())?;
                 }
             }
-            rest = after;
         }
-        out.write_all(rest.as_bytes())
+        rest = after;
     }
+    out.write_all(rest.as_bytes())
 }
 
 enum Part {

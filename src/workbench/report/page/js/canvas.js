@@ -8,10 +8,14 @@ const state = {
   kind: "",
   hiddenNodes: new Set(),
   hiddenTypes: new Set(),
+  /** The kinds of entries that the log leaves out. */
+  hiddenEntries: new Set(),
   /** A chosen operation and what it has caused, or a chosen message. */
   operation: null,
   caused: null,
   message: null,
+  /** A chosen line that a node printed. */
+  printed: null,
 };
 
 const plots = [];

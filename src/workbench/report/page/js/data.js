@@ -1,10 +1,10 @@
 // What the page was given, and how to find things in it. Operations and messages are columns; one of them is named by
 // its position.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const { report, series, operations, messages } = data;
+const { report, series, operations, messages, logs } = data;
 const operationCount = operations.index.length;
 const messageCount = messages.id.length;
+const lineCount = logs.number.length;
 
 const outcomes = ["ok", "failed", "indeterminate"];
 
@@ -26,6 +26,12 @@ for (let i = 0; i < operationCount; i++) {
 for (let i = 0; i < messageCount; i++) {
   whole.from = Math.min(whole.from, messages.sent_us[i]);
   whole.to = Math.max(whole.to, messages.sent_us[i]);
+}
+/** The run without what nodes printed before it and after it: a node may take long to start. */
+const run = { ...whole };
+if (lineCount > 0) {
+  whole.from = Math.min(whole.from, logs.at_us[0]);
+  whole.to = Math.max(whole.to, logs.at_us[lineCount - 1]);
 }
 
 /** Operations by their number in the history, and by the client and id of their request. */
@@ -68,8 +74,6 @@ function lowerBound(list, value, key) {
   return low;
 }
 
-const grouped = (number) => number.toLocaleString("en-US");
-
 function duration(us) {
   if (us < 1000) return `${Math.round(us)} µs`;
   if (us < 1e6) return `${(us / 1e3).toPrecision(us < 1e5 ? 3 : 4).replace(/\.0+$/, "")} ms`;
@@ -77,16 +81,3 @@ function duration(us) {
 }
 
 const moment = (us, digits = 3) => `${(us / 1e6).toFixed(digits).replace(/^-(0\.?0*)$/, "$1")} s`;
-
-/** An element with text and other elements in it. Nothing here is ever read as HTML. */
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key === "onclick") made.addEventListener("click", value);
-    else made.setAttribute(key, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-const byId = (id) => document.getElementById(id);

@@ -61,6 +61,7 @@ const diagramPlot = new Plot("diagram", () => {
   context.globalAlpha = 1;
   if (state.operation !== null) drawOperation(context, plot, state.operation, heights);
   for (const m of chosen?.keys() ?? []) if (isShown(m)) drawMessage(context, plot, m, heights, 2, true);
+  drawPrinted(context, plot, heights);
   context.restore();
   plot.timeAxis(context);
   noteWindow(found.length, stride);
@@ -155,6 +156,7 @@ function showSelection() {
       element("span", { class: "mono" }, messages.body[m]));
   };
   place.append(element("ol", { class: "messages" }, ...rows.map(row)));
+  if (state.operation !== null) place.append(...printedMeanwhile(state.operation));
 }
 
 function causesNote(o, count) {

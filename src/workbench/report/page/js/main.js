@@ -38,7 +38,7 @@ function updateAddress() {
 
 /** Chooses an operation, and looks at it if wanted. */
 function select(o, moves = false) {
-  [state.operation, state.message, state.caused] = [o, null, causedBy(o)];
+  [state.operation, state.message, state.caused, state.printed] = [o, null, causedBy(o), null];
   updateAddress();
   let to = completedAt(o);
   for (const m of state.caused.keys()) to = Math.max(to, endOf(m));
@@ -57,7 +57,9 @@ function selectIndex(index, moves) {
   const o = operationByIndex.get(index);
   if (o === undefined) return;
   select(o, moves);
-  byId("diagram").scrollIntoView({ block: "center", behavior: "smooth" });
+  // A history from elsewhere has no diagram.
+  const place = byId(report.messages === null ? "timeline" : "diagram");
+  place.scrollIntoView({ block: "center", behavior: "smooth" });
 }
 
 function selectMessage(m) {
@@ -66,20 +68,27 @@ function selectMessage(m) {
     select(o);
     return;
   }
-  [state.operation, state.caused, state.message] = [null, null, m];
+  [state.operation, state.caused, state.message, state.printed] = [null, null, m, null];
   updateAddress();
   showSelection();
+  changed();
+}
+
+/** Shows what a node printed, here and in the log: a finger can't rest above a mark. */
+function choosePrinted(mark, event) {
+  [state.printed] = mark.entries;
+  showTooltip(event, markLines(mark));
   changed();
 }
 
 function clearSelection() {
-  [state.operation, state.caused, state.message] = [null, null, null];
+  [state.operation, state.caused, state.message, state.printed] = [null, null, null, null];
   updateAddress();
   showSelection();
   changed();
 }
 
-/** Drag to move, pinch or Ctrl and wheel to zoom, arrows and + - on the keyboard; a click goes to `click(event)`. */
+/** Drag to move, pinch or Ctrl and wheel to zoom, arrows and + - on the keyboard; a click goes to `click`. */
 function movable(plot, click, hover) {
   const { canvas } = plot;
   const pointers = new Map();
@@ -107,7 +116,7 @@ function movable(plot, click, hover) {
   });
   const end = (event) => {
     pointers.delete(event.pointerId);
-    if (event.type === "pointerup" && !wasMoved) click(plot.place(event));
+    if (event.type === "pointerup" && !wasMoved) click(event, plot.place(event));
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
@@ -130,12 +139,18 @@ function movable(plot, click, hover) {
   });
 }
 
+/** How many digits after the point the times in the stretch need to differ. */
+function windowDigits() {
+  const { from, to } = state.window;
+  return Math.max(1, Math.min(6, 7 - Math.floor(Math.log10(to - from))));
+}
+
 function noteWindow(shown, stride) {
   const { from, to } = state.window;
-  const digits = Math.max(1, Math.min(6, 7 - Math.floor(Math.log10(to - from))));
+  const digits = windowDigits();
   byId("window-note").textContent = `${moment(from, digits)} to ${moment(to, digits)}: `
-    + `${grouped(timelineFound.length)} operations`
-    + (report.messages === null ? "" : `, ${grouped(shown)} messages`)
+    + counted(timelineFound.length, "operation")
+    + (report.messages === null ? "" : `, ${counted(shown, "message")}`)
     + (stride > 1 ? `, of which one in ${stride} is drawn` : "");
 }
 
@@ -180,6 +195,11 @@ function addControls() {
     byId("node-filter").append(...names.map((name) => toggle(name, true, () => flipIn(state.hiddenNodes, name))));
   }
   byId("type-filter").append(...kindNames.map((name) => toggle(name, true, () => flipIn(state.hiddenTypes, name), name)));
+  const entries = { operations: true, faults: faults.length > 0, stderr: printed.length > 0 };
+  const entryNames = Object.keys(entries).filter((name) => entries[name]);
+  if (entryNames.length > 1) {
+    byId("log-filter").append(...entryNames.map((name) => toggle(name, true, () => flipIn(state.hiddenEntries, name))));
+  }
   byId("outcome-legend").append(...outcomes.map((outcome) => element("span", {},
     element("span", { class: "swatch", "data-outcome": outcome }), outcome === "indeterminate" ? "unknown" : outcome)));
   paintSwatches();
@@ -214,7 +234,7 @@ function lookFirst() {
 summarize();
 addControls();
 brushable(latencyPlot);
-movable(timelinePlot, (place) => {
+movable(timelinePlot, (event, place) => {
   const o = barAt(timelinePlot, place);
   if (o !== null) select(o);
   else clearSelection();
@@ -223,17 +243,22 @@ movable(timelinePlot, (place) => {
   if (o === null) hideTooltip();
   else showTooltip(event, operationLines(o));
 });
-movable(diagramPlot, (place) => {
+movable(diagramPlot, (event, place) => {
+  const mark = markAt(diagramPlot, place);
   const m = messageAt(diagramPlot, place);
-  if (m !== null) selectMessage(m);
+  if (mark !== null) choosePrinted(mark, event);
+  else if (m !== null) selectMessage(m);
   else clearSelection();
 }, (event, place) => {
+  const mark = markAt(diagramPlot, place);
   const m = messageAt(diagramPlot, place);
-  if (m === null) hideTooltip();
-  else showTooltip(event, messageLines(m));
+  if (mark !== null) showTooltip(event, markLines(mark));
+  else if (m !== null) showTooltip(event, messageLines(m));
+  else hideTooltip();
 });
 lookFirst();
 addEventListener("hashchange", () => selectIndex(linkedIndex(), true));
 for (const plot of plots) plot.draw();
+showLog();
 // How long all of this took since the page was asked for.
 document.documentElement.dataset.readyMs = Math.round(performance.now());

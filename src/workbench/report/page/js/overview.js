@@ -1,6 +1,6 @@
 // The whole run: latency and rate.
 
-const wholeTime = () => whole;
+const runTime = () => run;
 const shownKind = (o) => state.kind === "" || operations.kinds[operations.kind[o]] === state.kind;
 const bins = () => series.by_kind[state.kind] ?? { ok: [], failed: [], indeterminate: [], p50_us: [], p95_us: [], p99_us: [] };
 
@@ -16,7 +16,7 @@ const latencyRange = (() => {
 const FAULT_STRIP = 20;
 const faultStrips = faultKinds.length * FAULT_STRIP;
 
-const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 250 : 310) + faultStrips, wholeTime, (context, plot) => {
+const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 250 : 310) + faultStrips, runTime, (context, plot) => {
   const top = faultStrips + 8;
   const y = (us) => plot.bottom - (Math.log10(Math.max(us, 1)) - latencyRange.from)
     / (latencyRange.to - latencyRange.from) * (plot.bottom - top);
@@ -62,7 +62,7 @@ const latencyPlot = new Plot("latency", () => (innerWidth < 640 ? 250 : 310) + f
   plot.timeAxis(context);
 });
 
-new Plot("rate", 130, wholeTime, (context, plot) => {
+new Plot("rate", 130, runTime, (context, plot) => {
   const rates = bins();
   let most = 1;
   for (const outcome of outcomes) for (const rate of rates[outcome]) most = Math.max(most, rate);

@@ -46,9 +46,8 @@ function showFindings(findings, name) {
 function summarize() {
   const [style, word, meaning] = verdicts[report.valid];
   document.title = `${word} · ${report.workload}`;
-  const faultCount = `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
-  const source = report.history === null
-    ? `on ${report.nodes.length} ${report.nodes.length === 1 ? "node" : "nodes"}` : `from ${report.history}`;
+  const faultCount = counted(faults.length, "fault");
+  const source = report.history === null ? `on ${counted(report.nodes.length, "node")}` : `from ${report.history}`;
   byId("subject").textContent = `${report.workload} ${source}, ${report.clients} clients, `
     + `${grouped(report.time_limit_s)} s, ${faultCount}`;
   byId("verdict").className = style;
@@ -98,5 +97,19 @@ function summarize() {
       + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} are nowhere. ` : "; messages.jsonl has all. ")
     : "";
   byId("messages").hidden = !traffic;
-  byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`;
+  byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`
+    + (printed.length > 0 ? " A mark below a node's line is a line that the node printed on stderr." : "");
+  noteLog();
+}
+
+/** Says what the log has, and which of the lines that nodes printed. */
+function noteLog() {
+  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  const [total, omitted] = [sum(logs.total), sum(logs.omitted)];
+  const what = report.history === null ? "Operations, faults and what nodes print on stderr" : "Operations and faults";
+  const held = lineCount < total
+    ? ` This page holds ${grouped(lineCount)} of ${grouped(total)} lines that nodes printed: those from the time of the evidence, and the first and the last of each node`
+      + (omitted > 0 ? `. Logs reached their limit: ${grouped(omitted)} are nowhere.` : "; node-logs has all.")
+    : "";
+  byId("log-note").textContent = `${what}, in the order of time.${held}`;
 }
