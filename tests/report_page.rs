@@ -482,3 +482,59 @@ fn the_evidence_leads_to_its_operation_in_the_log_however_many_come_before_it() 
     assert_eq!(browser.run(is_in_view), true, "the list has scrolled to it");
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }
+
+#[test]
+fn the_runs_of_a_store_are_filtered_and_lead_to_their_pages() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let url = page("runs");
+    let (store, _) = url.split_once("/latest").unwrap_or_else(|| {
+        let at = url.find("/echo/").expect("the folder of the workload");
+        url.split_at(at)
+    });
+    let folder = store.strip_prefix("file://").expect("a file");
+    let broken = Path::new(folder).join("a#b%20 c/20200101T000000.000Z");
+    fs::create_dir_all(&broken).expect("a folder");
+    fs::write(broken.join("results.json"), "<b>").expect("a file");
+    fs::write(broken.join("log.txt"), "it began").expect("a file");
+    Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["runs", "--store", folder])
+        .output()
+        .expect("eddy is built");
+    for (width, height) in [(1440, 900), (390, 844)] {
+        browser.resize(width, height);
+        open(&mut browser, &format!("{store}/index.html"));
+        let shown = "return [...document.querySelectorAll('#run-list tr')]
+                       .filter((row) => row.offsetHeight > 0).map((row) => row.innerText).join('\\n')";
+        let all = browser.run(shown);
+        let all = all.as_str().expect("a text");
+        assert!(
+            all.contains("is not of this version of eddy") && all.contains("a#b%20 c"),
+            "{all}"
+        );
+        browser.run(
+            "const filter = document.getElementById('filter');
+             filter.value = 'INVALID echo';
+             filter.dispatchEvent(new Event('input'));",
+        );
+        let left = browser.run(shown);
+        let left = left.as_str().expect("a text");
+        assert!(left.contains("seed 1"), "{left}");
+        assert!(!left.contains("a#b%20 c"), "{left}");
+        let count = browser.run("return document.getElementById('run-count').innerText");
+        assert_eq!(count, "1 of 2 runs");
+        let overflow = browser.run("return document.documentElement.scrollWidth <= innerWidth");
+        assert_eq!(overflow, true, "it is wider than {width} pixels");
+    }
+    browser.click("#run-list tr:not([hidden]) a");
+    wait_for(
+        &mut browser,
+        "return document.title === '✗ Invalid · echo' || null",
+    );
+    open(&mut browser, &format!("{store}/index.html"));
+    browser.click("#run-list tr:last-child a");
+    let log = "return document.body.innerText.includes('it began') || null";
+    wait_for(&mut browser, log);
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}

@@ -4,13 +4,14 @@
 mod program;
 mod python_node;
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::{fs, mem};
 
 use program::program;
 use python_node::echo_node;
+use serde_json::Value;
 
 /// A store with a valid run, and an invalid one after it.
 fn store(name: &str) -> PathBuf {
@@ -113,6 +114,83 @@ fn the_newest_runs_are_kept() {
     assert_eq!(said("runs --keep 0", &store), "");
 }
 
+/// The rows of the page of a store.
+fn index(store: &Path) -> Vec<Value> {
+    let page = fs::read_to_string(store.join("index.html")).expect("there is a page");
+    let (_, data) = page.split_once("id=\"data\">").expect("it has data");
+    let (data, _) = data.split_once("</script>").expect("they end");
+    let mut data: Value = serde_json::from_str(data).expect("JSON");
+    mem::take(data["runs"].as_array_mut().expect("a list"))
+}
+
+#[test]
+fn the_page_of_the_store_has_each_run_once_it_is_stored_and_the_newest_first() {
+    let store = store("index");
+    let rows = index(&store);
+    let verdicts: Vec<&Value> = rows.iter().map(|row| &row["verdict"]).collect();
+    assert_eq!(verdicts, ["invalid", "valid"]);
+    for row in &rows {
+        assert_eq!(row["workload"], "echo");
+        assert_eq!(row["seed"], "77");
+        let [name, file] = ["name", "file"].map(|field| row[field].as_str().expect("text"));
+        assert!(store.join(name).join(file).is_file(), "{row}");
+        assert_eq!(file, "report.html");
+    }
+    let finding = rows[0]["finding"].as_str().expect("text");
+    assert!(finding.starts_with("Client "), "{finding}");
+    let history = store.join("latest/history.jsonl");
+    let checked = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["check", "-w", "echo", "--store"])
+        .args([&store, &history])
+        .output();
+    checked.expect("eddy is built");
+    let rows = index(&store);
+    assert_eq!((rows.len(), &rows[0]["seed"]), (3, &Value::Null));
+}
+
+#[test]
+fn the_page_of_the_store_is_written_anew_when_runs_are_listed_or_removed() {
+    let store = store("index-anew");
+    fs::remove_file(store.join("index.html")).expect("there is a page");
+    let older = store.join("echo/20200101T000000.000Z");
+    fs::create_dir(&older).expect("a folder");
+    fs::write(older.join("results.json"), "</script><b>").expect("a file");
+    said("runs", &store);
+    let rows = index(&store);
+    assert_eq!(rows.len(), 3);
+    assert_eq!(
+        (&rows[2]["verdict"], &rows[2]["file"]),
+        (&Value::Null, &Value::from(""))
+    );
+    let why = rows[2]["finding"].as_str().expect("text");
+    assert!(why.contains("is not of this version of eddy"), "{why}");
+    said("runs --keep 1", &store);
+    assert_eq!(index(&store).len(), 1);
+    said("runs --keep 0", &store);
+    assert!(index(&store).is_empty());
+}
+
+#[test]
+fn a_store_that_can_not_be_written_to_is_listed_all_the_same() {
+    let store = store("index-unwritable");
+    fs::remove_file(store.join("index.html")).expect("there is a page");
+    fs::create_dir(store.join("index.html")).expect("a folder in its place");
+    let output = eddy("runs", &store);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("the list of runs is not up to date: can't write"),
+        "{said}"
+    );
+    let left: Vec<_> = fs::read_dir(&store)
+        .expect("a store")
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name.to_string_lossy().starts_with(".index"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn a_run_that_goes_on_is_listed_and_kept() {
     let store = store("goes-on");
@@ -164,7 +242,7 @@ fn the_latest_run_is_told_again_as_it_was_told_first_with_its_exit_status() {
     let name = list.lines().last().and_then(|line| line.split(' ').next());
     let name = name.expect("the name of the latest run");
     let again = fs::read_to_string(store.join("latest/results.json")).expect("results");
-    let results: serde_json::Value = serde_json::from_str(&again).expect("JSON");
+    let results: Value = serde_json::from_str(&again).expect("JSON");
     let latest = eddy("show", &store);
     assert_eq!(latest.status.code(), Some(1));
     let latest = String::from_utf8_lossy(&latest.stdout).into_owned();
@@ -182,7 +260,7 @@ fn an_operation_is_told_with_its_messages_and_what_its_node_printed_meanwhile() 
     let said = String::from_utf8_lossy(&output.stdout);
     let history = fs::read_to_string(store.join("latest/history.jsonl")).expect("a history");
     let line = history.lines().nth(3).expect("an operation");
-    let operation: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let operation: Value = serde_json::from_str(line).expect("JSON");
     let (client, node) = (&operation["client"], &operation["node"]);
     let [client, node] = [client, node].map(|name| name.as_str().expect("a name"));
     assert!(

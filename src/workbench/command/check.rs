@@ -14,6 +14,7 @@ use super::error::CommandError;
 use super::help::EXIT_STATUS;
 use super::options::RunOptions;
 use super::repeat::quoted;
+use super::runs;
 use super::workloads::{self, Task, WorkloadName};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Demands;
@@ -211,9 +212,11 @@ fn store<W: Workload>(
     let folder = Folder::create(parent, W::NAME)?;
     report.set_store(folder.path());
     let report = &*report;
-    folder.finish::<W>(report, &record.history, report.nodes(), |out| {
+    let stored = folder.finish::<W>(report, &record.history, report.nodes(), |out| {
         Page::new(record, report, None)?.write(out)
-    })
+    });
+    runs::renew_index(parent);
+    stored
 }
 
 /// A progress line, where stderr is a terminal.

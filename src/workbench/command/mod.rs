@@ -62,7 +62,7 @@ enum Command {
     Sim(Box<SimOptions>),
     /// Checks a history that was made elsewhere: by Jepsen, Maelstrom, or any program that writes its JSON.
     Check(CheckOptions),
-    /// Lists the runs in the store, and removes old ones.
+    /// Lists the runs in the store, here and in its page index.html, and removes old ones.
     Runs(RunsOptions),
     /// Tells the findings of a stored run again, or all about one of its operations.
     Show(ShowOptions),

@@ -1,7 +1,6 @@
 //! `eddy runs`.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,8 +8,9 @@ use clap::Args;
 use super::console::{harmless, say};
 use super::error::CommandError;
 use crate::workbench::check::Validity;
-use crate::workbench::report::Report;
-use crate::workbench::store::{StoredRun, remove_old_runs, runs};
+use crate::workbench::report::listing::{self, ListedRun, Summary};
+use crate::workbench::report::page;
+use crate::workbench::store::{StoreError, StoredRun, remove_old_runs, replace_index, runs};
 
 /// The flags of `eddy runs`.
 #[derive(Args)]
@@ -37,30 +37,47 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
             say(format_args!("{run} is left: {entry} in it is not eddy's"));
         }
     }
-    let runs = found(store)?;
-    let width = runs.iter().map(|run| run.name().len()).max();
+    let runs = listing::list(store)?;
+    write_index(store, &runs);
+    let width = runs.iter().map(|listed| listed.run.name().len()).max();
     let width = width.unwrap_or_default();
     let mut out = io::stdout().lock();
-    for run in runs {
+    for ListedRun { run, summary } in runs {
         let name = run.name();
-        let line = match report(run.path()) {
-            Err(_) if run.is_under_way() => format!("{name:width$}  goes on; see log.txt"),
+        let line = match summary {
             Err(why) => format!("{name:width$}  {why}"),
-            Ok(report) => {
-                let seed = report
-                    .seed()
-                    .map_or_else(String::new, |seed| format!("seed {seed}"));
-                let finding = report.first_finding();
-                let finding = finding.lines().next().unwrap_or_default();
-                format!(
-                    "{name:width$}  {:<7}  {seed:<15}  {finding}",
-                    report.validity()
-                )
+            Ok(Summary {
+                validity,
+                seed,
+                finding,
+            }) => {
+                let seed = seed.map_or_else(String::new, |seed| format!("seed {seed}"));
+                format!("{name:width$}  {validity:<7}  {seed:<15}  {finding}")
             }
         };
         writeln!(out, "{}", harmless(line.trim_end()))?;
     }
     Ok(Validity::Valid)
+}
+
+/// Writes the page of the runs in a store anew, after one was stored.
+pub(super) fn renew_index(store: &Path) {
+    match listing::list(store) {
+        Ok(runs) => write_index(store, &runs),
+        Err(error) => say_stale(&error),
+    }
+}
+
+fn write_index(store: &Path, runs: &[ListedRun]) {
+    if let Err(error) = replace_index(store, |out| page::write_index(runs, out)) {
+        say_stale(&error);
+    }
+}
+
+fn say_stale(error: &StoreError) {
+    say(format_args!(
+        "eddy: the list of runs is not up to date: {error}"
+    ));
 }
 
 /// The runs in a store, oldest first.
@@ -69,17 +86,4 @@ pub(super) fn found(store: &Path) -> Result<Vec<StoredRun>, CommandError> {
         return Err(CommandError::NoStore(store.to_path_buf()));
     }
     Ok(runs(store)?)
-}
-
-/// The report on the run in a folder, or why there is none, in words.
-pub(super) fn report(folder: &Path) -> Result<Report, String> {
-    let json = fs::read_to_string(folder.join("results.json"));
-    let json = json.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => String::from(
-            "no results.json: it goes on, did not begin, or was ended too soon; see log.txt",
-        ),
-        _ => format!("results.json can't be read: {error}"),
-    })?;
-    Report::read(&json)
-        .map_err(|error| format!("results.json is not of this version of eddy: {error}"))
 }

@@ -15,6 +15,7 @@ use super::runs;
 use crate::workbench::check::Validity;
 use crate::workbench::log;
 use crate::workbench::report::Report;
+use crate::workbench::report::listing;
 use crate::workbench::store::{ClientRequest, caused_by};
 
 /// The flags of `eddy show`.
@@ -37,7 +38,7 @@ pub(super) struct ShowOptions {
 /// Tells the evidence of a run again, and returns its verdict.
 pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
     let folder = folder(options)?;
-    let report = runs::report(&folder);
+    let report = listing::read(&folder);
     let mut report =
         report.map_err(|why| CommandError::Options(format!("{}: {why}", folder.display())))?;
     report.set_store(&folder);

@@ -13,6 +13,7 @@ use super::error::CommandError;
 use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
+use super::runs;
 use super::values::positive;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
@@ -271,6 +272,7 @@ fn simulate_one<W: Workload>(
         if let Err(error) = stored {
             say(format_args!("eddy: not all of the run is stored: {error}"));
         }
+        runs::renew_index(&keep.store);
         report.set_store(&folder);
     }
     Ok((report, log.into_sink().to_string()))

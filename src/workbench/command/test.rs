@@ -7,6 +7,7 @@ use super::console::{Console, say};
 use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
+use super::runs;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::stdio::random_seed;
@@ -121,6 +122,7 @@ impl Task for Run<'_> {
             if let Err(error) = stored {
                 say(format_args!("eddy: not all of the run is stored: {error}"));
             }
+            runs::renew_index(&keep.store);
         }
         Ok((report, record.is_interrupted))
     }

@@ -1,6 +1,7 @@
 //! What a run has shown, for a person and for a program.
 
 mod figures;
+pub mod listing;
 pub mod page;
 
 use std::borrow::Cow;
@@ -223,15 +224,6 @@ impl Report {
             .all_findings()
             .find(|finding| finding.valid == self.valid);
         worst.map_or_else(String::new, |finding| finding.what.clone())
-    }
-
-    /// Reads the report in a file that [`Serialize`] has written.
-    ///
-    /// # Errors
-    ///
-    /// When the file is not one, or is one of another version.
-    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
     }
 
     /// What clients asked for.

@@ -1,4 +1,5 @@
-//! What a run leaves on disk: `STORE/<workload>/<time>/`, and `latest` beside it and above it.
+//! What a run leaves on disk: `STORE/<workload>/<time>/`, and `latest` beside it and above it. `STORE/index.html` lists all
+//! runs.
 //!
 //! - `results.json`: the verdict and the figures, as `--json` prints them.
 //! - `history.jsonl`: what clients asked and were told.
@@ -42,7 +43,7 @@ pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::{LineCounts, LogFiles};
 pub use messages::{MessageLine, Messages};
-pub use runs::{Removal, StoredRun, remove_old_runs, runs};
+pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
 
 /// What was not stored, and why.
 #[derive(Debug, Error)]

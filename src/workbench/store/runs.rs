@@ -1,8 +1,9 @@
-//! The runs in a store: found, and removed.
+//! The runs in a store: found, listed on a page, and removed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::{StoreError, StoreErrors, link_latest};
@@ -31,6 +32,26 @@ impl StoredRun {
     pub fn name(&self) -> String {
         let folder = self.path.file_name().unwrap_or_default();
         format!("{}/{}", self.workload, folder.to_string_lossy())
+    }
+
+    /// When it began, in UTC: `2026-11-23 20:11:37`.
+    pub fn began_at(&self) -> String {
+        let time = &self.time.0;
+        let part = |digits: Range<usize>| &time[digits];
+        format!(
+            "{}-{}-{} {}:{}:{}",
+            part(0..4),
+            part(4..6),
+            part(6..8),
+            part(9..11),
+            part(11..13),
+            part(13..15)
+        )
+    }
+
+    /// Its workload.
+    pub fn workload(&self) -> &str {
+        &self.workload
     }
 
     /// Its folder.
@@ -85,6 +106,29 @@ pub fn runs(store: &Path) -> Result<Vec<StoredRun>, StoreError> {
     }
     runs.sort();
     Ok(runs)
+}
+
+/// Writes the page `index.html` in a store anew. There is a whole one at any time, whoever else writes one.
+///
+/// # Errors
+///
+/// When it can't be written.
+pub fn replace_index(
+    store: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let index = store.join("index.html");
+    let new = store.join(format!(".index-{}", std::process::id()));
+    let written = File::create(&new).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        write(&mut out)?;
+        out.flush()?;
+        fs::rename(&new, &index)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written.map_err(StoreError::writing(&index))
 }
 
 /// The folders in a folder, without links to folders.

@@ -8,6 +8,7 @@
 //! What nodes print can't become part of the page's own text: data is JSON in which no `<` occurs, and the scripts
 //! make nothing of it but text.
 
+mod index;
 mod logs;
 mod matrix;
 mod messages;
@@ -23,6 +24,7 @@ use super::Report;
 use crate::workbench::store::Recorded;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::Record;
+pub use index::write_index;
 use logs::LogColumns;
 pub use matrix::write_matrix;
 use messages::MessageColumns;

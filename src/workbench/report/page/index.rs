@@ -1,0 +1,75 @@
+//! `index.html`: the runs in a store, to click through.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::write_page;
+use crate::workbench::report::listing::ListedRun;
+
+const TEMPLATE: &str = include_str!("index.html");
+const SCRIPTS: [&str; 2] = [include_str!("js/page.js"), include_str!("js/index.js")];
+
+#[derive(Serialize)]
+struct Index {
+    /// The newest first.
+    runs: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    /// The path of its folder in the store.
+    name: String,
+    /// The file in it that says most; empty for the folder itself.
+    file: &'static str,
+    began_at: String,
+    workload: String,
+    /// `None` where there is none.
+    verdict: Option<String>,
+    /// As text: JavaScript would round it.
+    seed: Option<String>,
+    /// The first finding, or why the results can't be read.
+    finding: String,
+}
+
+/// Writes the page of the runs in a store, which are given with the oldest first. Its links lead from the folder of the
+/// store to the pages of the runs.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_index(runs: &[ListedRun], out: impl Write) -> io::Result<()> {
+    let index = Index {
+        runs: runs.iter().rev().map(Row::new).collect(),
+    };
+    write_page(TEMPLATE, &index, &SCRIPTS, out)
+}
+
+impl Row {
+    fn new(ListedRun { run, summary }: &ListedRun) -> Self {
+        let mut files = ["report.html", "log.txt"].into_iter();
+        let row = Row {
+            name: run.name(),
+            file: files
+                .find(|file| run.path().join(file).is_file())
+                .unwrap_or_default(),
+            began_at: run.began_at(),
+            workload: String::from(run.workload()),
+            verdict: None,
+            seed: None,
+            finding: String::new(),
+        };
+        match summary {
+            Ok(summary) => Row {
+                verdict: Some(summary.validity.to_string()),
+                seed: summary.seed.map(|seed| seed.to_string()),
+                finding: summary.finding.clone(),
+                ..row
+            },
+            Err(why) => Row {
+                finding: why.to_string(),
+                ..row
+            },
+        }
+    }
+}
