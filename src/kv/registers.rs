@@ -169,6 +169,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.operations.capacity_left()
     }
 
+    /// How long the store takes to reply, smoothed; before it has replied, the RPC timeout.
+    pub fn round_trip(&self) -> Duration {
+        self.retry_policy.round_trip()
+    }
+
     /// The newest value that is known, and a time at which it, or a newer one, stood.
     pub fn known(&self, register: RegisterId) -> Option<(&R, Duration)> {
         let copy = &self.copies[register.0];

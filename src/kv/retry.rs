@@ -6,12 +6,14 @@ use crate::node::{Limits, Random};
 ///
 /// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. By Karn's rule only a
 /// request that was sent once gives a measurement, as the reply to one that was sent again may be to any of its copies.
+///
+/// Times are in nanoseconds: whole numbers make this a small part of what an operation costs.
 #[derive(Clone, Debug)]
 pub(super) struct RetryPolicy {
     /// The wait before anything was measured, and the longest.
-    rpc_timeout: Duration,
+    rpc_timeout: u64,
     /// The smoothed round trip and its variation.
-    estimate: Option<(Duration, Duration)>,
+    estimate: Option<(u64, u64)>,
     /// How often to double the wait of a new request: requests had no reply in time, and nothing was measured since.
     doublings: u32,
     random: Random,
@@ -19,16 +21,19 @@ pub(super) struct RetryPolicy {
 
 /// A wait is longer than the smoothed round trip by at least this time, however steady round trips are: now and then a
 /// store that shares its machine with other programs does not run for some milliseconds.
-const MARGIN_MIN: Duration = Duration::from_millis(20);
+const MARGIN_MIN: u64 = 20_000_000;
 
 /// A wait doubles at most this often: 20 ms become 20 s.
 const DOUBLINGS_MAX: u32 = 10;
+
+/// No time counts for more than a year, so that sums of a few cannot overflow.
+const NANOSECONDS_MAX: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
 impl RetryPolicy {
     /// Nothing is measured yet. `rpc_timeout` counts as a millisecond at least.
     pub(super) fn new(limits: &Limits, random: Random) -> Self {
         RetryPolicy {
-            rpc_timeout: limits.rpc_timeout.max(Duration::from_millis(1)),
+            rpc_timeout: nanoseconds(limits.rpc_timeout).max(1_000_000),
             estimate: None,
             doublings: 0,
             random,
@@ -37,6 +42,7 @@ impl RetryPolicy {
 
     /// Takes in the time from a request that was sent once to its reply.
     pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
+        let round_trip = nanoseconds(round_trip);
         self.doublings = 0;
         self.estimate = Some(match self.estimate {
             None => (round_trip, round_trip / 2),
@@ -45,6 +51,12 @@ impl RetryPolicy {
                 variation - variation / 4 + smoothed.abs_diff(round_trip) / 4,
             ),
         });
+    }
+
+    /// The smoothed round trip; before anything was measured, the longest wait.
+    pub(super) fn round_trip(&self) -> Duration {
+        let smoothed = self.estimate.map(|(smoothed, _)| smoothed);
+        Duration::from_nanos(smoothed.unwrap_or(self.rpc_timeout))
     }
 
     /// Takes note that a request had no reply in time.
@@ -58,7 +70,7 @@ impl RetryPolicy {
         let wait = self
             .estimate
             .map_or(self.rpc_timeout, |(smoothed, variation)| {
-                smoothed.saturating_add(variation.saturating_mul(4).max(MARGIN_MIN))
+                smoothed + (4 * variation).max(MARGIN_MIN)
             });
         let doublings = attempts.min(DOUBLINGS_MAX).max(self.doublings);
         self.with_jitter(wait.saturating_mul(1 << doublings).min(self.rpc_timeout))
@@ -69,9 +81,13 @@ impl RetryPolicy {
         self.with_jitter(self.rpc_timeout / 10)
     }
 
-    fn with_jitter(&mut self, wait: Duration) -> Duration {
-        wait.saturating_add(wait / 1024 * self.random.below(256) as u32)
+    fn with_jitter(&mut self, wait: u64) -> Duration {
+        Duration::from_nanos(wait + wait / 1024 * self.random.below(256))
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_nanos().min(NANOSECONDS_MAX.into()) as u64
 }
 
 #[cfg(test)]

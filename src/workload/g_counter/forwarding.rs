@@ -46,6 +46,9 @@ const AVOID_RPC_TIMEOUTS: u32 = 5;
 /// seldom gets in with one read and one compare-and-swap.
 const BACKOFF_ROUND_TRIPS: u32 = 5;
 
+/// There is no backoff shorter than this: timers wait for whole milliseconds, and a store that fast lets everybody in.
+const BACKOFF_MIN: Duration = Duration::from_millis(1);
+
 /// A node backs off after at least this many wins in a row, and at least two for each other node.
 const WINS_MIN: u32 = 4;
 
@@ -63,11 +66,8 @@ pub(super) struct Forwarding {
     forwarder: Option<usize>,
     /// The proposal that was forwarded and has not been answered.
     sent: Option<Sent>,
-    /// When the last change was sent, and whether the proposals of several nodes went with it.
-    changed_at: Duration,
+    /// Whether the proposals of several nodes went with the last change.
     is_shared: bool,
-    /// How long the store takes for a change, smoothed, once it is known.
-    round_trip: Option<Duration>,
     /// How many changes of this node were applied in a row.
     wins: u32,
     /// After this many it backs off.
@@ -127,14 +127,19 @@ impl Forwarding {
     }
 
     /// Forwards this node's proposal, if there is a forwarder. Whether that is now to be waited for.
-    pub(super) fn forward(&mut self, proposal: &Proposal, context: &mut Context<'_>) -> bool {
+    /// `round_trip` is how long the store takes to reply.
+    pub(super) fn forward(
+        &mut self,
+        proposal: &Proposal,
+        round_trip: Duration,
+        context: &mut Context<'_>,
+    ) -> bool {
         if let (None, Some(peer)) = (&self.sent, self.forwarder) {
             context
                 .outbox
                 .send(&self.peers[peer].name, "forward")
                 .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
-            let round_trip = self.round_trip.unwrap_or(self.rpc_timeout);
             let wait = round_trip.saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
             let wait = wait.clamp(self.rpc_timeout / 10, wait_max);
@@ -232,16 +237,16 @@ impl Forwarding {
     }
 
     /// This node sends a change with all those proposals, and, if `has_own`, with one of its own.
-    pub(super) fn on_change(&mut self, has_own: bool, now: Duration) {
-        self.changed_at = now;
+    pub(super) fn on_change(&mut self, has_own: bool) {
         self.is_shared = usize::from(has_own) + self.proposals().count() > 1;
     }
 
-    /// The change was applied; now the register is `known`.
+    /// The change was applied; now the register is `known`. `round_trip` is how long the store takes to reply.
     pub(super) fn on_applied(
         &mut self,
         node: &Name,
         known: &SharedRegister,
+        round_trip: Duration,
         context: &mut Context<'_>,
     ) {
         self.forwarder = None;
@@ -254,22 +259,18 @@ impl Forwarding {
                 answer(peer, &proposal, &view, next, context.outbox);
             }
         }
-        let time = context.now.saturating_sub(self.changed_at);
-        let time = time.min(self.rpc_timeout);
-        let smoothed = |before| before / 8 * 7 + time / 8;
-        self.round_trip = Some(self.round_trip.map_or(time, smoothed));
         self.wins += 1;
         if self.wins == 1 {
             for peer in &mut self.peers {
                 peer.last_applied = known.view(peer.name.as_str()).last_applied;
             }
         } else if self.wins >= self.wins_to_backoff {
-            self.back_off(known, context.now);
+            self.back_off(known, round_trip, context.now);
         }
     }
 
     /// Leaves the register to others for a while, unless all of them have had a turn since this was last called.
-    fn back_off(&mut self, known: &SharedRegister, now: Duration) {
+    fn back_off(&mut self, known: &SharedRegister, round_trip: Duration, now: Duration) {
         let had_a_turn =
             |peer: &Peer| known.view(peer.name.as_str()).last_applied != peer.last_applied;
         self.wins = 0;
@@ -279,9 +280,8 @@ impl Forwarding {
             self.wins_to_backoff = (2 * self.wins_to_backoff)
                 .min(WINS_MAX)
                 .max(self.wins_min());
-            let round_trip = self.round_trip.unwrap_or_default();
             let backoff = round_trip.saturating_mul(BACKOFF_ROUND_TRIPS);
-            self.backoff_until = Some(now.saturating_add(backoff));
+            self.backoff_until = (backoff >= BACKOFF_MIN).then(|| now.saturating_add(backoff));
         }
     }
 
@@ -365,6 +365,8 @@ fn answer(peer: &Peer, proposal: &Proposal, view: &View, next: Option<&Name>, ou
 mod tests {
     use super::*;
 
+    const ROUND_TRIP: Duration = Duration::from_millis(10);
+
     /// What a node of three knows after winning a hundred times in a row.
     struct Winner {
         forwarding: Forwarding,
@@ -386,10 +388,10 @@ mod tests {
             }
         }
 
-        /// A change is applied, which takes 10 ms, with a proposal of each of these nodes. Whether the node backs off then.
+        /// A change is applied, with a proposal of each of these nodes. Whether the node backs off then.
         fn win(&mut self, nodes: &[&str]) -> bool {
-            self.forwarding.on_change(true, self.now);
-            self.now += Duration::from_millis(10);
+            self.forwarding.on_change(true);
+            self.now += ROUND_TRIP;
             self.register.advance(&self.node);
             for node in nodes {
                 let proposal = Proposal {
@@ -404,7 +406,7 @@ mod tests {
                 outbox: &mut self.outbox,
             };
             self.forwarding
-                .on_applied(&self.node, &self.register, &mut context);
+                .on_applied(&self.node, &self.register, ROUND_TRIP, &mut context);
             let backs_off = self.forwarding.backs_off(self.now);
             self.forwarding.wake(Duration::MAX);
             backs_off

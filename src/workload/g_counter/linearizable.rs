@@ -119,7 +119,9 @@ impl Linearizable {
         }
         self.propose(context.outbox);
         if let Some(proposal) = &self.proposal
-            && self.forwarding.forward(proposal, context)
+            && self
+                .forwarding
+                .forward(proposal, self.registers.round_trip(), context)
         {
             return;
         }
@@ -174,8 +176,7 @@ impl Linearizable {
             }
         };
         self.registers.change(self.register, apply, context);
-        self.forwarding
-            .on_change(self.proposal.is_some(), context.now);
+        self.forwarding.on_change(self.proposal.is_some());
     }
 
     pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
@@ -200,7 +201,11 @@ impl Linearizable {
         }
         let (known, _) = self.registers.known(self.register).expect("it was read");
         match outcome {
-            Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
+            Outcome::Applied => {
+                let round_trip = self.registers.round_trip();
+                self.forwarding
+                    .on_applied(&self.node, known, round_trip, context);
+            }
             Outcome::Lost => self.forwarding.on_lost(known, context),
             _ => {}
         }
