@@ -298,7 +298,7 @@ impl<R: Replica> Gossip<R> {
             return Err(Error::malformed(text));
         };
         let head = Head::decode(head)?;
-        let in_reply_to = body.in_reply_to.as_ref().and_then(MessageId::number);
+        let in_reply_to = body.in_reply_to.and_then(MessageId::number);
         let link = &mut self.links[peer];
         let received = link.on_message(&head, in_reply_to, self.replica.end(), now);
         if let Some(entries) = entries {

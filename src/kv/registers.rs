@@ -327,7 +327,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         value: Option<&RawValue>,
         context: &mut Context<'_>,
     ) -> Option<Done<T>> {
-        let id = reply.body.in_reply_to.as_ref()?.number()?;
+        let id = reply.body.in_reply_to?.number()?;
         let answer = self.service.answer(reply, value)?;
         let operation = self.operations.get_mut(id)?;
         if operation.attempts == 0 {

@@ -52,7 +52,7 @@ impl Outbox {
     /// nobody waits.
     #[inline(always)]
     pub fn reply<F>(&mut self, request: &Message<'_, F>, kind: &'static str) -> MessageWriter<'_> {
-        self.answer(&request.src, request.body.msg_id.as_ref(), kind)
+        self.answer(&request.src, request.body.msg_id, kind)
     }
 
     /// The same for a request of which no more is left than who sent it under which id.
@@ -60,7 +60,7 @@ impl Outbox {
     pub(super) fn answer(
         &mut self,
         dest: &(impl Id + ?Sized),
-        msg_id: Option<&MessageId>,
+        msg_id: Option<MessageId<'_>>,
         kind: &'static str,
     ) -> MessageWriter<'_> {
         match msg_id {
@@ -70,7 +70,7 @@ impl Outbox {
     }
 
     /// Answers a request with an error, if it has a `msg_id`. A text beyond 500 bytes is cut off.
-    pub(super) fn error(&mut self, dest: &str, msg_id: Option<&MessageId>, error: &Error) {
+    pub(super) fn error(&mut self, dest: &str, msg_id: Option<MessageId<'_>>, error: &Error) {
         let text_bytes = error.text.floor_char_boundary(ERROR_TEXT_BYTES_MAX);
         self.answer(dest, msg_id, "error")
             .field("code", error.code.0)
@@ -86,7 +86,7 @@ impl Outbox {
             }
             self.sender = Some(Sender::new(&request.dest));
         }
-        self.error(&request.src, request.body.msg_id.as_ref(), error);
+        self.error(&request.src, request.body.msg_id, error);
         if is_early {
             self.sender = None;
         }

@@ -1,6 +1,8 @@
 use alloc::{borrow::Cow, vec::Vec};
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::{Outbox, Pending, Random};
 use crate::protocol::{Error, ErrorCode, Message, MessageId, MessageWriter, Name};
 
@@ -48,7 +50,8 @@ pub struct Requests<T> {
 #[derive(Debug)]
 pub struct Request<T> {
     client: Name,
-    msg_id: Option<MessageId>,
+    /// As JSON; empty if the request had none.
+    msg_id: SmallVec<[u8; 16]>,
     /// What the workload knows of it.
     pub operation: T,
 }
@@ -103,9 +106,10 @@ impl<T> Requests<T> {
                 "too many operations wait already; nothing was done",
             ));
         }
+        let msg_id = request.body.msg_id.map(|id| id.0);
         let id = self.waiting.insert(Request {
             client: (&*request.src).into(),
-            msg_id: request.body.msg_id.clone(),
+            msg_id: SmallVec::from_slice(msg_id.unwrap_or_default()),
             operation,
         });
         let deadline = now.saturating_add(self.timeout);
@@ -166,14 +170,18 @@ impl<T> Requests<T> {
 }
 
 impl<T> Request<T> {
+    fn msg_id(&self) -> Option<MessageId<'_>> {
+        (!self.msg_id.is_empty()).then_some(MessageId(&self.msg_id))
+    }
+
     /// Begins the answer, a message of type `kind`.
     pub fn answer<'o>(&self, kind: &'static str, outbox: &'o mut Outbox) -> MessageWriter<'o> {
-        outbox.answer(&self.client, self.msg_id.as_ref(), kind)
+        outbox.answer(&self.client, self.msg_id(), kind)
     }
 
     /// Answers with an error, which must be true: no definite one if the operation may be applied.
     pub fn fail(&self, error: &Error, outbox: &mut Outbox) {
-        outbox.error(self.client.as_str(), self.msg_id.as_ref(), error);
+        outbox.error(self.client.as_str(), self.msg_id(), error);
     }
 
     /// Answers that no result came, for the reason `why`.

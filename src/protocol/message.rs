@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::message_id::required;
 use super::{MessageId, NAME_BYTES_MAX};
 
-use visitors::{MessageVisitor, Numbers};
+use visitors::MessageVisitor;
 
 /// One message, borrowed from its line. `F` holds the fields that only the workload knows.
 ///
@@ -31,9 +31,9 @@ pub struct Body<'a, F> {
     /// The field `type`; empty if there is none.
     pub kind: Cow<'a, str>,
     /// What a reply has to name, if one is wanted.
-    pub msg_id: Option<MessageId>,
+    pub msg_id: Option<MessageId<'a>>,
     /// The message that this one answers.
-    pub in_reply_to: Option<MessageId>,
+    pub in_reply_to: Option<MessageId<'a>>,
     /// The number of an error.
     pub code: Option<i64>,
     /// The workload's own fields.
@@ -51,7 +51,8 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     /// }
     /// let line = r#"{"id":7,"src":"c1","dest":"n0","body":{"msg_id":1,"delta":3,"type":"add"}}"#;
     /// let message = Message::<Add>::parse(line)?;
-    /// assert_eq!((&*message.body.kind, message.body.msg_id, message.body.fields.delta), ("add", Some(1.into()), Some(3)));
+    /// assert_eq!((&*message.body.kind, message.body.fields.delta), ("add", Some(3)));
+    /// assert_eq!(message.body.msg_id.and_then(|id| id.number()), Some(1));
     /// # Ok::<(), eddy::protocol::Malformed>(())
     /// ```
     ///
@@ -60,43 +61,42 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, a field has the wrong type, or `src` is
     /// empty or longer than [`NAME_BYTES_MAX`]. It holds what is needed to answer the sender, where the line says it.
     pub fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
-        Self::read(line, Numbers::Small).or_else(|_| Self::parse_unusual(line))
-    }
-
-    /// A message with a large id, or none at all.
-    #[cold]
-    fn parse_unusual(line: &'a str) -> Result<Self, Malformed<'a>> {
-        Self::read(line, Numbers::Any).map_err(|reason| Malformed {
-            reason,
-            unanswered: Message::unanswered(line).map(Box::new),
-        })
-    }
-
-    // Called twice, and large.
-    #[inline(never)]
-    fn read(line: &'a str, numbers: Numbers) -> Result<Self, serde_json::Error> {
         let mut header = Message::default();
+        match header.read(line) {
+            Ok(fields) => {
+                let Message { src, dest, body } = header;
+                Ok(Message {
+                    src,
+                    dest,
+                    body: Body {
+                        kind: body.kind,
+                        msg_id: body.msg_id,
+                        in_reply_to: body.in_reply_to,
+                        code: body.code,
+                        fields,
+                    },
+                })
+            }
+            Err(reason) => Err(Malformed {
+                reason,
+                unanswered: Message::unanswered(line).map(Box::new),
+            }),
+        }
+    }
+}
+
+impl<'a> Message<'a, ()> {
+    /// Reads all but the workload's own fields from a line, and gives those.
+    fn read<F: Deserialize<'a>>(&mut self, line: &'a str) -> Result<F, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(line);
         let fields = json.deserialize_map(MessageVisitor {
-            header: &mut header,
-            numbers,
+            header: self,
             fields: PhantomData,
         })?;
         json.end()?;
-        let Message { src, dest, body } = header;
-        match src.len() {
+        match self.src.len() {
             0 => Err(serde_json::Error::custom("src is missing or empty")),
-            1..=NAME_BYTES_MAX => Ok(Message {
-                src,
-                dest,
-                body: Body {
-                    kind: body.kind,
-                    msg_id: body.msg_id,
-                    in_reply_to: body.in_reply_to,
-                    code: body.code,
-                    fields,
-                },
-            }),
+            1..=NAME_BYTES_MAX => Ok(fields),
             bytes => Err(serde_json::Error::custom(format_args!(
                 "src has {bytes} bytes, and {NAME_BYTES_MAX} are allowed"
             ))),
@@ -136,8 +136,8 @@ impl<'a> Message<'a, ()> {
         }
         #[derive(Deserialize)]
         struct Ids<'a> {
-            #[serde(deserialize_with = "required")]
-            msg_id: MessageId,
+            #[serde(borrow, deserialize_with = "required")]
+            msg_id: MessageId<'a>,
             #[serde(borrow)]
             in_reply_to: Option<&'a RawValue>,
         }

@@ -1,61 +1,40 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
 use serde_json::value::RawValue;
 
 use super::Encode;
 
-/// The id of a message, as its sender wrote it.
+/// The id of a message, as its sender wrote it: the JSON of a number or a string.
 ///
 /// Maelstrom numbers requests from 1 up; other clients may use any number or string. A reply gives the id back
-/// unchanged, so what doesn't fit an `i64` is kept as the JSON that it was.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum MessageId {
-    /// A whole number of 64 bits. All ids that this crate's nodes give out are such.
-    Number(i64),
-    /// The JSON of any other number, or of a string.
-    Other(Box<str>),
-}
+/// unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MessageId<'a>(pub(crate) &'a [u8]);
 
-impl MessageId {
-    /// The id as a number of 64 bits, if it is one.
-    pub fn number(&self) -> Option<i64> {
-        match self {
-            MessageId::Number(number) => Some(*number),
-            MessageId::Other(_) => None,
-        }
+impl<'a> MessageId<'a> {
+    /// The id as a whole number of 64 bits, if it is one, as all ids are that this crate's nodes give out.
+    pub fn number(self) -> Option<i64> {
+        str::from_utf8(self.0).ok()?.parse().ok()
     }
 
     /// Reads an id from its JSON; `null` is none.
-    pub(super) fn from_json<E: Error>(json: &RawValue) -> Result<Option<Self>, E> {
-        let text = json.get();
-        match text.as_bytes()[0] {
+    pub(super) fn from_json<E: Error>(json: &'a RawValue) -> Result<Option<Self>, E> {
+        let text = json.get().as_bytes();
+        match text[0] {
             b'n' => Ok(None),
-            b'-' | b'"' | b'0'..=b'9' => Ok(Some(match text.parse() {
-                // -0 is the one whole number that would not be written again as it was.
-                Ok(number) if text != "-0" => MessageId::Number(number),
-                _ => MessageId::Other(text.into()),
-            })),
+            b'-' | b'"' | b'0'..=b'9' => Ok(Some(MessageId(text))),
             _ => Err(E::invalid_type(
-                Unexpected::Other(text),
+                Unexpected::Other(json.get()),
                 &"a number or a string",
             )),
         }
     }
 }
 
-impl From<i64> for MessageId {
-    fn from(number: i64) -> Self {
-        MessageId::Number(number)
-    }
-}
-
-impl Encode for MessageId {
+impl Encode for MessageId<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            MessageId::Number(number) => number.encode(out),
-            MessageId::Other(json) => out.extend_from_slice(json.as_bytes()),
-        }
+        out.extend_from_slice(self.0);
     }
 }
 
@@ -80,7 +59,9 @@ pub(super) fn code_from_json<E: Error>(json: &RawValue) -> Result<Option<i64>, E
 }
 
 /// Reads `msg_id` of a body that is otherwise not understood.
-pub(super) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+pub(super) fn required<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<MessageId<'de>, D::Error> {
     let json = <&RawValue>::deserialize(deserializer)?;
     MessageId::from_json(json)?.ok_or_else(|| D::Error::custom("it is null"))
 }

@@ -10,24 +10,13 @@ use core::{fmt, marker::PhantomData, mem};
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::{Body, Message};
 use crate::protocol::message_id::{MessageId, code_from_json};
 
-/// Which ids and error codes are read. Nearly all messages have [`Small`](Numbers::Small) ones, which cost less.
-#[derive(Clone, Copy)]
-pub(super) enum Numbers {
-    /// Numbers of 64 bits; a message with others is an error.
-    Small,
-    /// All that is allowed: see [`MessageId`].
-    Any,
-}
-
 /// Reads all of a message into `header` but the workload's own fields, which are the answer.
 pub(super) struct MessageVisitor<'h, 'de, F> {
     pub(super) header: &'h mut Message<'de, ()>,
-    pub(super) numbers: Numbers,
     pub(super) fields: PhantomData<F>,
 }
 
@@ -65,7 +54,6 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
                     once("body", fields.is_some())?;
                     let body = BodyVisitor {
                         header: &mut header.body,
-                        numbers: self.numbers,
                         fields: PhantomData,
                     };
                     fields = Some(map.next_value_seed(body)?);
@@ -89,7 +77,6 @@ fn once<E: Error>(name: &'static str, is_known: bool) -> Result<(), E> {
 /// The same for a body.
 struct BodyVisitor<'h, 'de, F> {
     header: &'h mut Body<'de, ()>,
-    numbers: Numbers,
     fields: PhantomData<F>,
 }
 
@@ -109,14 +96,8 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F, A::Error> {
-        let BodyVisitor {
-            header, numbers, ..
-        } = self;
-        F::deserialize(MapAccessDeserializer::new(OtherFields {
-            map,
-            header,
-            numbers,
-        }))
+        let header = self.header;
+        F::deserialize(MapAccessDeserializer::new(OtherFields { map, header }))
     }
 }
 
@@ -153,20 +134,6 @@ impl<'de> Visitor<'de> for TextInto<'_, 'de> {
 struct OtherFields<'h, 'de, A> {
     map: A,
     header: &'h mut Body<'de, ()>,
-    numbers: Numbers,
-}
-
-impl<'de, A: MapAccess<'de>> OtherFields<'_, 'de, A> {
-    /// The value of an id or a code. `any` reads one that need not be small.
-    fn number<T: From<i64>>(
-        &mut self,
-        any: fn(&RawValue) -> Result<Option<T>, A::Error>,
-    ) -> Result<Option<T>, A::Error> {
-        match self.numbers {
-            Numbers::Small => Ok(self.map.next_value::<Option<i64>>()?.map(T::from)),
-            Numbers::Any => any(self.map.next_value()?),
-        }
-    }
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
@@ -180,11 +147,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
         loop {
             match self.map.next_key_seed(KeySeed(&mut seed))? {
                 Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.header.kind))?,
-                Some(Key::MsgId) => self.header.msg_id = self.number(MessageId::from_json)?,
-                Some(Key::InReplyTo) => {
-                    self.header.in_reply_to = self.number(MessageId::from_json)?
+                Some(Key::MsgId) => {
+                    self.header.msg_id = MessageId::from_json(self.map.next_value()?)?;
                 }
-                Some(Key::Code) => self.header.code = self.number(code_from_json)?,
+                Some(Key::InReplyTo) => {
+                    self.header.in_reply_to = MessageId::from_json(self.map.next_value()?)?;
+                }
+                Some(Key::Code) => self.header.code = code_from_json(self.map.next_value()?)?,
                 Some(Key::Other(key)) => return Ok(Some(key)),
                 None => return Ok(None),
             }

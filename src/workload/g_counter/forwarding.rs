@@ -157,7 +157,7 @@ impl Forwarding {
         let peer = self.index(&reply.src)?;
         self.peers[peer].avoid_until = Duration::ZERO;
         let body = &reply.body;
-        let id = body.in_reply_to.as_ref()?.number()?;
+        let id = body.in_reply_to?.number()?;
         let sent = self.sent.take_if(|sent| sent.peer == peer && sent.id == id);
         if sent.is_some() {
             let next = body
@@ -210,7 +210,7 @@ impl Forwarding {
         let value = body.fields.value.ok_or_else(|| Error::missing("value"))?;
         let [previous, delta] = serde_json::from_str(value.get())
             .map_err(|error| Error::malformed(alloc::format!("malformed value: {error}")))?;
-        let id = body.msg_id.as_ref().and_then(MessageId::number);
+        let id = body.msg_id.and_then(MessageId::number);
         let id = id.ok_or_else(|| Error::missing("msg_id"))?;
         let proposal = Proposal {
             previous,
