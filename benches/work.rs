@@ -19,15 +19,15 @@ use eddy::workload::g_counter::Consistency;
 /// Counted with rustc 1.95 on x86-64 and valgrind 3.19. Another compiler may need a little more or less; if so much that
 /// this fails, and nothing else has changed, put what it prints here.
 const RECORDED: [(&str, u64); 9] = [
-    ("echo", 3338),
-    ("regular-add", 8587),
-    ("regular-read", 12_760),
-    ("linearizable-add", 10_844),
-    ("linearizable-read", 10_504),
-    ("sequential-add", 10_341),
-    ("sequential-read", 8083),
-    ("eventual-add", 3509),
-    ("eventual-read", 11_538),
+    ("echo", 3103),
+    ("regular-add", 8406),
+    ("regular-read", 12_659),
+    ("linearizable-add", 10_653),
+    ("linearizable-read", 10_340),
+    ("sequential-add", 10_156),
+    ("sequential-read", 7953),
+    ("eventual-add", 3261),
+    ("eventual-read", 11_511),
 ];
 
 /// How much more than recorded is a failure.
