@@ -1,4 +1,4 @@
-//! Every node learns every value, whatever happens to messages; and with how many messages, and how soon.
+//! Broadcast: every node gets every value through all faults, within limits on messages and latency.
 
 mod world;
 
@@ -136,8 +136,8 @@ fn values(operation: &Operation) -> Option<BTreeSet<u64>> {
     Some(seen)
 }
 
-/// Median and maximum stable latency in ms, and messages between servers an operation, with the challenge's
-/// parameters: 25 nodes, 100 ms, 100 operations a second.
+/// Median and maximum stable latency in ms, and messages between servers per operation, with the parameters of the
+/// challenge: 25 nodes, 100 ms, 100 operations a second.
 fn figures(options: Options) -> (u64, u64, f64) {
     let mut run = Run::on_grid(25, 1, options);
     run.world.latency_ms = 100;
@@ -179,7 +179,7 @@ fn the_other_topologies_keep_to_the_challenge_too() {
 }
 
 #[test]
-fn in_a_tree_no_value_is_told_to_who_has_it() {
+fn in_a_tree_no_value_is_sent_to_a_node_that_has_it() {
     for topology in [Topology::Star, Topology::Tree] {
         let mut run = Run::on_grid(25, 7, options(topology, 100));
         run.world.latency_ms = 100;
@@ -187,14 +187,16 @@ fn in_a_tree_no_value_is_told_to_who_has_it() {
         run.load(5_000);
         run.rest(5_000);
         run.assert_nothing_lost();
-        let mut told = BTreeMap::new();
+        let mut times_sent = BTreeMap::new();
         for (_, dest, body) in &run.world.trace {
             for value in body["entries"].as_array().into_iter().flatten() {
-                *told.entry((dest.clone(), value.to_string())).or_insert(0) += 1;
+                *times_sent
+                    .entry((dest.clone(), value.to_string()))
+                    .or_insert(0) += 1;
             }
         }
-        assert!(told.values().all(|times| *times == 1));
-        assert_eq!(told.len(), run.acknowledged_ms().len() * 24);
+        assert!(times_sent.values().all(|times| *times == 1));
+        assert_eq!(times_sent.len(), run.acknowledged_ms().len() * 24);
     }
 }
 
@@ -285,8 +287,8 @@ fn a_killed_node_catches_up_and_all_agree() {
     }
 }
 
-/// Maelstrom offers a topology once, and not again to a node that starts anew. Here some nodes get it before the values
-/// and some after, some get one that doesn't name them, and some none.
+/// Maelstrom sends a topology once, and not again to a node that restarts. Here some nodes get it before the values,
+/// some after them, some get one that does not name them, and some none.
 #[test]
 fn a_topology_that_comes_late_or_never_loses_nothing() {
     for seed in 0..100 {
@@ -314,7 +316,7 @@ fn a_topology_that_comes_late_or_never_loses_nothing() {
 }
 
 #[test]
-fn values_are_any_json_given_back_as_they_came_and_known_by_what_they_say() {
+fn values_are_any_json_returned_unchanged_and_compared_by_meaning() {
     let mut world = World::new(2, 1, |seed| Broadcast::g_set(Options::default(), seed));
     let elements = [
         json!(null),

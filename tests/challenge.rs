@@ -1,4 +1,4 @@
-//! `eddy challenge`, and limits of runs, from end to end.
+//! `eddy challenge` and the limits of runs, end to end.
 #![cfg(feature = "workbench")]
 
 mod command;
@@ -12,7 +12,7 @@ use serde_json::Value;
 const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
 const ECHO: &str = env!("CARGO_BIN_EXE_echo");
 
-/// Runs `eddy challenge` with these words; it stores nothing.
+/// Runs `eddy challenge` with these words, without storing anything.
 fn challenge(words: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_eddy"))
         .arg("challenge")
@@ -22,11 +22,11 @@ fn challenge(words: &str) -> Output {
         .expect("eddy is built")
 }
 
-/// As long as a test can wait.
+/// A limit so high that no run exceeds it.
 const SHORT: &str = "--time-limit 1 --recovery 1";
 
 #[test]
-fn a_challenge_that_is_met_is_passed_and_says_how_far_it_is_below_its_limits() {
+fn a_passed_challenge_reports_how_far_it_is_below_its_limits() {
     let output = challenge(&format!(
         "3d --bin {BROADCAST} --node-count 3 --latency 20 {SHORT}"
     ));
@@ -44,7 +44,7 @@ fn a_challenge_that_is_met_is_passed_and_says_how_far_it_is_below_its_limits() {
 }
 
 #[test]
-fn a_limit_that_is_given_and_not_kept_makes_a_run_invalid_and_says_by_how_much() {
+fn an_exceeded_limit_makes_a_run_invalid_and_is_reported_with_the_excess() {
     let flags = "--node-count 3 --rate 200 --latency 100 --max-stable-latency max=1";
     let output = command::eddy(
         "broadcast",
@@ -60,7 +60,7 @@ fn a_limit_that_is_given_and_not_kept_makes_a_run_invalid_and_says_by_how_much()
 }
 
 #[test]
-fn several_challenges_end_with_the_worst_verdict_and_tell_each_result_as_json() {
+fn several_challenges_end_with_the_worst_verdict_and_print_each_result_as_json() {
     let programs = format!("--bin echo={ECHO} --bin broadcast={BROADCAST}");
     let flags = "--max-messages-per-op 0 --json";
     let output = challenge(&format!("3b 1 {programs} {flags} --node-count 2 {SHORT}"));

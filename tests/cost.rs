@@ -1,4 +1,4 @@
-//! What an operation costs at each level when its node has nothing else to do, in round trips to the store or the peers.
+//! The cost of an operation on an idle node at each level, in round trips to the store or the peers.
 
 mod world;
 
@@ -7,7 +7,7 @@ use world::run::Run;
 
 const ROUND_TRIP_MS: u64 = 20;
 
-/// How many round trips the first client's add and read take, one after the other, on a node that has counted before.
+/// The round trips of the first client's add and read, one after the other, on a node that has counted before.
 fn round_trips(consistency: Consistency) -> (u64, u64) {
     let options = Options {
         consistency,

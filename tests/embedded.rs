@@ -1,5 +1,5 @@
-//! Nodes without I/O: lines and the time in, bytes and the next deadline out. In steady state no message costs an
-//! allocation, and what waits takes little memory.
+//! Nodes without I/O: lines and the time go in, bytes and the next deadline come out. In steady state no message
+//! allocates memory, and pending operations take little memory.
 
 mod conversation;
 
@@ -13,7 +13,7 @@ use eddy::workload::GCounter;
 use eddy::workload::g_counter::Consistency;
 use eddy::workload::g_counter::Options;
 
-/// How often a node allocates memory for a thousand requests, of each of these as many, after it has served as many
+/// The number of allocations for a thousand requests of these kinds in equal parts, after the node has served as many
 /// before.
 fn allocations<W: Workload>(
     node: impl Fn() -> Node<W>,
@@ -70,7 +70,7 @@ fn a_counter_is_driven_by_hand() {
     let mut node = Node::new(GCounter::new(options, 1));
     let mut reader = LineReader::new(4096);
 
-    // Bytes come from wherever they come from, cut anywhere.
+    // The bytes may come from anywhere, cut anywhere.
     let input = r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}
 {"src":"c1","dest":"n0","body":{"type":"add","delta":3,"msg_id":2}}
 {"src":"c1","des"#;
@@ -82,14 +82,14 @@ fn a_counter_is_driven_by_hand() {
         node.receive(line, now).expect("it is a message");
     }
 
-    // Bytes go wherever they go: to the client, and a question to the store.
+    // The bytes may go anywhere. Here: to the client, and a request to the store.
     let output = String::from_utf8(node.output().to_vec()).expect("messages are text");
     node.written(output.len());
     let lines: Vec<&str> = output.lines().collect();
     assert!(lines[0].contains(r#""dest":"c0","body":{"type":"init_ok""#));
     assert!(lines[1].contains(r#""dest":"seq-kv","body":{"type":"read""#));
 
-    // No answer from the store: the node wants to be woken, and asks once more.
+    // The store does not reply: the node sets a deadline, and sends the request again.
     let deadline = node.deadline().expect("it waits for an answer");
     assert!(deadline >= now + Duration::from_millis(500));
     node.wake(deadline);

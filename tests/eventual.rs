@@ -1,5 +1,5 @@
-//! The eventual level in whole clusters: it answers in every partition, converges to the exact sum, loses nothing that
-//! a living node has heard, and says little.
+//! Whole clusters of counters at the eventual level: they answer in every partition, converge to the exact sum, lose
+//! nothing that a running node has received, and send few messages.
 
 mod world;
 
@@ -25,7 +25,7 @@ fn eventual() -> Options {
     }
 }
 
-/// Parts the nodes at random, or brings them together again.
+/// Partitions the nodes at random, or ends the partition.
 fn part(run: &mut Counters) {
     for node in 0..run.nodes {
         run.world.sides[node] = run.world.random.below(2);
@@ -35,8 +35,8 @@ fn part(run: &mut Counters) {
     }
 }
 
-/// A run of five nodes with bad messages and partitions, clients that do now and then what `invoke` says, rest, and a
-/// read by every client at the end. The answer is the run and the value that all of those read.
+/// A run of five nodes with network faults and partitions, in which clients call `invoke` now and then. At the end all
+/// clients rest and read. Returns the run and the value of those reads.
 fn run(options: Options, seed: u64, invoke: impl Fn(&mut Counters, usize)) -> (Counters, i64) {
     println!("seed {seed}");
     let mut run = Run::counters(options, 5, 10, seed);
@@ -54,7 +54,7 @@ fn run(options: Options, seed: u64, invoke: impl Fn(&mut Counters, usize)) -> (C
     (run, value)
 }
 
-/// Every operation was answered in time, and well.
+/// Asserts that every operation succeeded in time.
 fn assert_available(run: &Counters) {
     for operation in &run.operations {
         assert!(operation.is_ok(), "not answered: {operation:?}");
@@ -83,7 +83,7 @@ fn all_nodes_converge_to_the_exact_sum_whatever_is_lost_doubled_late_or_cut() {
     }
 }
 
-/// Which adds a read has counted is plain from its value here, and a node never forgets one.
+/// The value of a read shows which adds it includes, and a node never loses one.
 #[test]
 fn counts_up_and_down_to_the_exact_sum_and_never_goes_back_to_an_older_state() {
     for seed in 0..1000 {
@@ -109,9 +109,9 @@ fn counts_up_and_down_to_the_exact_sum_and_never_goes_back_to_an_older_state() {
     }
 }
 
-/// One node dies, twice. Each message in which it told of adds told of all that the other node had not acknowledged. So an
-/// add that it acknowledged before it sent one that arrived has been heard, and must be in the final reads; so must all
-/// adds of the nodes that live.
+/// One node is killed, twice. Each of its gossip messages with adds held all adds that the other node had not
+/// acknowledged. So if it acknowledged an add before it sent a message that arrived, the final reads must include the
+/// add. They must also include all adds of the nodes that run.
 #[test]
 fn a_killed_node_loses_at_most_what_no_other_has_heard_and_learns_the_rest_again() {
     const VICTIM: usize = 2;
@@ -146,7 +146,7 @@ fn a_killed_node_loses_at_most_what_no_other_has_heard_and_learns_the_rest_again
     );
 }
 
-/// Clients take turns at random, one every so many milliseconds.
+/// Random clients send requests, one every so many milliseconds.
 fn count_steadily(run: &mut Counters, until_ms: u64, every_ms: u64) {
     while run.world.now_ms < until_ms {
         let client = run.world.random.below(run.clients() as u64) as usize;
@@ -163,18 +163,18 @@ fn a_node_cut_from_all_others_adds_and_reads_and_is_heard_within_two_seconds_aft
     run.world.sides = vec![0, 1, 2, 3, 4];
     count_steadily(&mut run, 20_000, 50);
     assert_available(&run);
-    // Once the others are known to be out of reach, nobody waits for them.
+    // When the other nodes are known to be unreachable, reads do not wait for them.
     let waited = run
         .reads()
         .filter(|(read, _)| read.invoked_ms > 4_000 && read.completed_ms > read.invoked_ms);
     assert_eq!(waited.count(), 0);
     run.world.sides.fill(0);
-    // A question is repeated every second; news then takes a round trip.
+    // A question is repeated every second; then the entries take one round trip.
     run.rest_until(22_000);
     assert_eq!(run.read_everywhere(), run.sum(|_| true));
 }
 
-/// 48 messages would be the price of one read of all peers among 25 nodes.
+/// A read that asks all peers among 25 nodes would cost 48 messages.
 #[test]
 fn twenty_five_nodes_converge_with_at_most_12_messages_an_operation() {
     let mut run = Run::counters(eventual(), 25, 25, 1);
@@ -196,7 +196,7 @@ fn a_busy_cluster_of_five_shares_its_messages_among_many_reads() {
     count_steadily(&mut run, 10_000, 2);
     let an_operation = run.world.messages_between_nodes as f64 / run.operations.len() as f64;
     println!("{an_operation:.2} messages between nodes an operation");
-    // Eight would be the price of one read of all peers.
+    // A read that asks all peers would cost eight.
     assert!(an_operation <= 1.5, "{an_operation} messages an operation");
 }
 
@@ -213,11 +213,11 @@ fn an_idle_cluster_falls_to_one_heartbeat_a_link_every_three_seconds() {
     assert!((50 * 19..=50 * 21).contains(&heartbeats), "{heartbeats}");
 }
 
-/// Of 25 nodes each has four neighbours, in the order of their names: these two are none of each other.
+/// Each of 25 nodes has four neighbours, in the order of their names: these two are not neighbours.
 #[test]
 fn two_nodes_that_are_cut_from_all_their_neighbours_hear_of_each_other() {
     let options = Options {
-        // Too short for any answer, so that reads tell only what gossip has brought.
+        // Too short for any reply of a peer, so that reads show only what gossip has brought.
         read_wait: Duration::from_millis(1),
         ..eventual()
     };
@@ -226,7 +226,7 @@ fn two_nodes_that_are_cut_from_all_their_neighbours_hear_of_each_other() {
     run.world.sides[0] = 1;
     run.world.sides[12] = 1;
     run.count(0, Some(7));
-    // One of the 20 others is told each second.
+    // Each second the node sends it to one of the 20 other nodes.
     run.rest_until(25_000);
     run.count(12, None);
     run.rest_until(25_010);

@@ -1,5 +1,5 @@
-//! Whatever happens to messages and nodes, every acknowledged add counts once and every read is as right as its level
-//! promises: whole clusters of the real state machines in virtual time, one seed a run.
+//! Every acknowledged add counts once, and every read is as right as its level promises, through all faults of
+//! messages and nodes: whole clusters of the real state machines in virtual time, one seed per run.
 
 mod world;
 
@@ -12,12 +12,12 @@ const NODES: usize = 3;
 const CLIENTS: usize = 6;
 const FAULTS_END_MS: u64 = 8_000;
 const LAST_ADD_MS: u64 = 10_000;
-/// Between the last add and the final reads: longer than an operation and a late message take.
+/// The time between the last add and the final reads: longer than an operation and a late message take.
 const REST_MS: u64 = 20_000;
 const KILLS: u64 = 4;
 
-/// A network that `network` makes bad, kills, clients that do now and then what `invoke` says, rest, and a read by every
-/// client at the end.
+/// A run in which `network` sets the faults, nodes are killed, and clients call `invoke` now and then. At the end all
+/// clients rest and read.
 fn run(
     options: Options,
     network: impl Fn(&mut World<GCounter>),
@@ -43,7 +43,7 @@ fn run(
     run.mix(LAST_ADD_MS - FAULTS_END_MS, 10, &invoke);
     run.rest_until(final_read_ms);
     if options.consistency == Consistency::Sequential {
-        // Its plain reads may be stale for ever, but a change brings its node up to date.
+        // Plain reads of this level may be stale for ever, but a change brings the node up to date.
         (0..CLIENTS).for_each(|client| run.count(client, Some(0)));
         run.rest(1_000);
     }
@@ -52,20 +52,21 @@ fn run(
     run
 }
 
-/// One message in ten is lost, one in ten doubled, one in ten up to two seconds late.
+/// One message in ten is lost, one in ten is repeated, one in ten is up to two seconds late.
 fn bad(world: &mut World<GCounter>) {
     world.faults = Faults::BAD;
     world.jitter_ms = 19;
 }
 
-/// Whether `later` must not show an older state than `read` did.
+/// Whether `later` must not return an older state than `read`.
 fn must_follow(consistency: Consistency, read: &Operation, later: &Operation) -> bool {
     later.invoked_ms > read.completed_ms
         && (consistency == Consistency::Linearizable || later.node == read.node)
 }
 
-/// Every read lies between what was acknowledged before it began and what was asked for before it ended, no node goes
-/// back, and the final reads agree on a total that some of the indeterminate adds explain.
+/// Every read returns at least the adds acknowledged before it began and at most those invoked before it ended, the
+/// values of one node never decrease, and the final reads agree on a total that some of the indeterminate adds
+/// explain.
 fn counts_every_add_once(
     consistency: Consistency,
     network: impl Fn(&mut World<GCounter>),
@@ -96,21 +97,21 @@ fn counts_every_add_once(
     }
 }
 
-/// Whether a read may have counted an add.
+/// Whether a read may include an add.
 fn may_be_in(add: &Operation, read: &Operation) -> bool {
     !matches!(add.outcome, Outcome::Failed(_)) && add.invoked_ms <= read.completed_ms
 }
 
-/// Whether a read must have counted an add.
+/// Whether a read must include an add.
 fn must_be_in(consistency: Consistency, add: &Operation, read: &Operation) -> bool {
     let is_shared = consistency != Consistency::Sequential || add.node == read.node;
     is_shared && add.is_ok() && add.completed_ms < read.invoked_ms
 }
 
-/// With decrements a value says nothing of the age of the state, so here every read tells which adds are in it: all
-/// that were acknowledged before it began (at the sequential level, by its node), none that failed or came later, and
-/// no node goes back to fewer.
-fn counts_every_add_and_taking_away_once(consistency: Consistency, seed: u64) {
+/// With decrements a value does not show the age of the state, so here every read shows which adds it includes. It
+/// must include all that were acknowledged before it began (at the sequential level, by its node), and none that
+/// failed or were invoked later. Later reads of a node must not include fewer.
+fn counts_every_add_and_subtraction_once(consistency: Consistency, seed: u64) {
     let options = Options {
         consistency,
         decrements: true,
@@ -182,16 +183,16 @@ fn questions_and_answers_may_overtake_each_other() {
 
 #[test]
 fn regular_counts_up_and_down_once_and_never_goes_back_to_an_older_state() {
-    (0..300).for_each(|seed| counts_every_add_and_taking_away_once(Consistency::Regular, seed));
+    (0..300).for_each(|seed| counts_every_add_and_subtraction_once(Consistency::Regular, seed));
 }
 
 #[test]
 fn linearizable_counts_up_and_down_once_and_never_goes_back_to_an_older_state() {
     (0..300)
-        .for_each(|seed| counts_every_add_and_taking_away_once(Consistency::Linearizable, seed));
+        .for_each(|seed| counts_every_add_and_subtraction_once(Consistency::Linearizable, seed));
 }
 
 #[test]
 fn sequential_counts_up_and_down_once_and_never_goes_back_to_an_older_state() {
-    (0..300).for_each(|seed| counts_every_add_and_taking_away_once(Consistency::Sequential, seed));
+    (0..300).for_each(|seed| counts_every_add_and_subtraction_once(Consistency::Sequential, seed));
 }

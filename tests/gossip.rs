@@ -20,14 +20,14 @@ impl Driver<GCounter> {
         Driver::start(id, GCounter::new(options, seed), Duration::ZERO)
     }
 
-    /// Adds; the type of the answer, or the code if it is an error.
+    /// Adds. Returns the type of the reply, or the code if it is an error.
     fn add(&mut self, delta: i64) -> Value {
         let said = self.send(0, "c1", json!({"type": "add", "delta": delta, "msg_id": 7}));
         let body = &said[0]["body"];
         body.get("code").unwrap_or(&body["type"]).clone()
     }
 
-    /// The value by all that is known: what a read is answered with when its time is up.
+    /// The value by all that the node knows: the reply to a read after its wait.
     fn value(&mut self, now_ms: u64) -> Value {
         let mut said = self.send(now_ms, "c1", json!({"type": "read", "msg_id": 8}));
         said.extend(self.wake(now_ms + 200));
@@ -37,7 +37,7 @@ impl Driver<GCounter> {
 }
 
 impl Driver<Broadcast> {
-    /// The first of three in a star, so that the others are its neighbours.
+    /// The first of three nodes in a star, whose neighbours are the two others.
     fn broadcast() -> Self {
         let workload = Broadcast::new(gossip::Options::default(), 1);
         Driver::start("n0", workload, Duration::ZERO)
@@ -63,7 +63,7 @@ fn with_decrements() -> Options {
     }
 }
 
-/// What is said to `dest`, which is one message.
+/// The body of the only message to `dest`.
 #[track_caller]
 fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
     let mut to_dest = said.iter().filter(|message| message["dest"] == dest);
@@ -72,7 +72,7 @@ fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
     &message["body"]
 }
 
-fn says_nothing_to(dest: &str, said: &[Value]) -> bool {
+fn is_nothing_for(dest: &str, said: &[Value]) -> bool {
     said.iter().all(|message| message["dest"] != dest)
 }
 
@@ -80,24 +80,24 @@ fn read(client_msg_id: u64) -> Value {
     json!({"type": "read", "msg_id": client_msg_id})
 }
 
-/// What a node tells with this head and these entries.
-fn told(head: Value, entries: Value) -> Value {
+/// A gossip message with this head and these entries.
+fn gossip(head: Value, entries: Value) -> Value {
     json!({"type": "gossip", "gossip": head, "entries": entries})
 }
 
 fn asked(head: Value, entries: Value) -> Value {
-    let mut question = told(head, entries);
+    let mut question = gossip(head, entries);
     question["msg_id"] = json!(5);
     question
 }
 
-/// A question of a node in incarnation 1 that has these entries and knows nobody.
+/// A question of a node in incarnation 1 that has these entries and does not know any other node.
 fn question(entries: Value) -> Value {
     asked(json!({"incarnation": 1, "after": 0, "end": 1}), entries)
 }
 
 #[test]
-fn an_exchange_tells_both_sides_what_either_knew() {
+fn an_exchange_brings_both_sides_what_either_knew() {
     let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
@@ -105,19 +105,19 @@ fn an_exchange_tells_both_sides_what_either_knew() {
     let answer = to("n0", &n1.send(10, "n0", question)).clone();
     n0.send(20, "n1", answer);
     let said = n0.wake(300);
-    assert!(says_nothing_to("n1", &said), "there is nothing left");
+    assert!(is_nothing_for("n1", &said), "there is nothing left");
     assert_eq!((n0.value(1_000), n1.value(1_000)), (json!(7), json!(7)));
 }
 
 #[test]
-fn what_a_node_has_acknowledged_or_told_itself_is_not_sent_to_it() {
+fn a_node_is_not_sent_what_it_acknowledged_or_sent_itself() {
     let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     for round in 0..3 {
         let now_ms = round * 1000;
         let asked = n0.send(now_ms, "c1", read(1));
         let answer = to("n0", &n1.send(now_ms, "n0", to("n1", &asked).clone())).clone();
         n0.send(now_ms, "n1", answer);
-        // The read waits for n2, in vain.
+        // The read waits for n2, which does not answer.
         n0.wake(now_ms + 200);
         n1.wake(now_ms + 200);
         n0.add(3);
@@ -131,11 +131,11 @@ fn what_a_node_has_acknowledged_or_told_itself_is_not_sent_to_it() {
     assert_eq!(answer["entries"], Value::Null, "an echo");
     n0.send(3000, "n1", answer);
     let asked = n0.send(3100, "c1", read(9));
-    assert_eq!(to("n1", &asked)["entries"], Value::Null, "told twice");
+    assert_eq!(to("n1", &asked)["entries"], Value::Null, "sent twice");
 }
 
 #[test]
-fn what_is_on_its_way_is_not_told_with_what_is_new() {
+fn entries_in_flight_are_not_sent_again_with_new_ones() {
     let mut n0 = Driver::broadcast();
     let mut heads = Vec::new();
     for value in 0..3 {
@@ -168,9 +168,9 @@ fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_
         let entries = again["entries"].as_array().expect("a list");
         assert_eq!(entries[..2], [json!("a"), json!("b")]);
         assert_eq!(again["gossip"]["after"], 0);
-        assert!(says_nothing_to("n1", &n0.wake(now_ms + 1_999)), "silent");
+        assert!(is_nothing_for("n1", &n0.wake(now_ms + 1_999)), "silent");
     }
-    n0.send(5_000, "n1", told(json!({"incarnation": 1}), json!([])));
+    n0.send(5_000, "n1", gossip(json!({"incarnation": 1}), json!([])));
     let said = n0.wake(5_000);
     assert_eq!(to("n1", &said)["msg_id"], Value::Null);
     let entries = &to("n1", &said)["entries"];
@@ -183,13 +183,13 @@ fn an_acknowledgement_goes_with_news_or_alone_when_none_comes() {
     n0.add(0, json!("a"));
     let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
     let head = |end: u64, heard: u64| json!({"incarnation": 1, "after": 0, "end": end, "peer": own, "received": heard});
-    n0.send(200, "n1", told(head(1, 1), json!(["b"])));
+    n0.send(200, "n1", gossip(head(1, 1), json!(["b"])));
     n0.add(300, json!("c"));
     let with_news = n0.wake(300);
     assert_eq!(to("n1", &with_news)["gossip"]["received"], 1);
-    assert!(says_nothing_to("n1", &n0.wake(1_200)));
-    n0.send(1_300, "n1", told(head(2, 3), json!(["d"])));
-    assert!(says_nothing_to("n1", &n0.wake(2_299)));
+    assert!(is_nothing_for("n1", &n0.wake(1_200)));
+    n0.send(1_300, "n1", gossip(head(2, 3), json!(["d"])));
+    assert!(is_nothing_for("n1", &n0.wake(2_299)));
     let alone = n0.wake(2_300);
     let alone = to("n1", &alone);
     assert_eq!(alone["gossip"]["received"], 2);
@@ -197,7 +197,7 @@ fn an_acknowledgement_goes_with_news_or_alone_when_none_comes() {
 }
 
 #[test]
-fn a_large_replica_is_told_in_messages_of_limited_size() {
+fn a_large_replica_is_sent_in_messages_of_limited_size() {
     let mut n0 = Driver::broadcast();
     let values: Vec<Value> = (0..100)
         .map(|number| json!(format!("{number:02}").repeat(1_000)))
@@ -205,11 +205,11 @@ fn a_large_replica_is_told_in_messages_of_limited_size() {
     for value in &values {
         n0.add(0, value.clone());
     }
-    let mut told = Vec::new();
+    let mut sent = Vec::new();
     let mut after = 0;
     for now_ms in (0..1_000).step_by(100) {
         let said = n0.wake(now_ms);
-        if says_nothing_to("n1", &said) {
+        if is_nothing_for("n1", &said) {
             continue;
         }
         let body = to("n1", &said);
@@ -218,16 +218,16 @@ fn a_large_replica_is_told_in_messages_of_limited_size() {
         assert_eq!(body["gossip"]["after"], after);
         after += entries.len();
         assert_eq!(body["gossip"]["end"], after);
-        told.extend(entries.clone());
+        sent.extend(entries.clone());
     }
-    assert_eq!(told, values);
+    assert_eq!(sent, values);
 }
 
 #[test]
 fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
     let mut n0 = Driver::broadcast();
     let heartbeat = json!({"incarnation": 7, "peer": 12345, "received": 3});
-    let mut message = told(heartbeat, json!([]));
+    let mut message = gossip(heartbeat, json!([]));
     message.as_object_mut().expect("a body").remove("entries");
     n0.send(500, "n1", message);
     let said = n0.wake(500);
@@ -239,18 +239,18 @@ fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
 #[test]
 fn a_neighbour_with_nothing_to_say_sends_a_heartbeat() {
     let mut n0 = Driver::broadcast();
-    n0.send(0, "n1", told(json!({"incarnation": 1}), json!([])));
+    n0.send(0, "n1", gossip(json!({"incarnation": 1}), json!([])));
     let heard = n0.wake(1_000);
     let own = to("n1", &heard)["gossip"]["incarnation"].clone();
     let head = json!({"incarnation": 1, "peer": own});
-    assert!(says_nothing_to("n1", &n0.wake(3_999)));
+    assert!(is_nothing_for("n1", &n0.wake(3_999)));
     let said = n0.wake(4_000);
     assert_eq!(to("n1", &said)["entries"], Value::Null);
-    // The other one speaks, and so will be the one to send the next.
-    let mut heartbeat = told(head, json!([]));
+    // The other node sends heartbeats, and so is the one to send the next.
+    let mut heartbeat = gossip(head, json!([]));
     heartbeat.as_object_mut().expect("a body").remove("entries");
     n0.send(6_000, "n1", heartbeat);
-    assert!(says_nothing_to("n1", &n0.wake(10_499)));
+    assert!(is_nothing_for("n1", &n0.wake(10_499)));
     to("n1", &n0.wake(10_500));
 }
 
@@ -269,7 +269,7 @@ fn a_read_waits_for_a_poll_that_is_sent_after_it_arrived() {
     let mut said = n0.send(40, "n1", from_n1);
     said.extend(n0.send(40, "n2", from_n2));
     assert_eq!(to("c1", &said)["value"], 0);
-    assert!(says_nothing_to("c2", &said), "answered from before");
+    assert!(is_nothing_for("c2", &said), "answered from before");
     let late = [
         to("n0", &n1.send(50, "n0", to("n1", &said).clone())).clone(),
         to("n0", &n2.send(50, "n0", to("n2", &said).clone())).clone(),
@@ -285,8 +285,8 @@ fn a_read_is_answered_at_its_bound_and_one_that_no_peer_can_answer_in_time_at_on
     let mut n0 = Driver::eventual("n0", 1);
     n0.add(3);
     for now_ms in [1000, 1200] {
-        assert!(says_nothing_to("c1", &n0.send(now_ms, "c1", read(1))));
-        assert!(says_nothing_to("c1", &n0.wake(now_ms + 199)));
+        assert!(is_nothing_for("c1", &n0.send(now_ms, "c1", read(1))));
+        assert!(is_nothing_for("c1", &n0.wake(now_ms + 199)));
         assert_eq!(to("c1", &n0.wake(now_ms + 200))["value"], 3);
     }
     let said = n0.send(1400, "c1", read(2));
@@ -303,7 +303,7 @@ fn a_peer_that_answers_in_time_again_is_asked_by_reads_again() {
     n0.send(2420, "n1", answer);
     let said = n0.send(2430, "c1", read(1));
     assert_eq!(to("n1", &said)["type"], "gossip");
-    assert!(says_nothing_to("n2", &said), "it is silent");
+    assert!(is_nothing_for("n2", &said), "it is silent");
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn a_peer_whose_answers_come_too_late_is_left_out_for_ten_seconds() {
     let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     let mut is_asked = |now_ms: u64| {
         let said = n0.send(now_ms, "c1", read(1));
-        let is_asked = !says_nothing_to("n1", &said);
+        let is_asked = !is_nothing_for("n1", &said);
         if is_asked {
             let answer = n1.send(now_ms, "n0", to("n1", &said).clone());
             n0.wake(now_ms + 200);
@@ -336,13 +336,13 @@ fn a_silent_peer_gets_one_message_a_second() {
             n0.add(1);
         }
         let said = n0.wake(now_ms);
-        to_n1 += u32::from(now_ms >= 2_000 && !says_nothing_to("n1", &said));
+        to_n1 += u32::from(now_ms >= 2_000 && !is_nothing_for("n1", &said));
     }
     assert_eq!(to_n1, 10);
 }
 
 #[test]
-fn a_node_that_restarts_counts_as_another_incarnation_and_is_told_its_past_by_its_peers() {
+fn a_node_that_restarts_counts_as_another_incarnation_and_learns_its_past_from_its_peers() {
     let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     n0.add(3);
     n1.add(4);
@@ -432,7 +432,7 @@ fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
 }
 
 #[test]
-fn an_acknowledgement_of_what_was_never_said_or_of_another_incarnation_is_ignored() {
+fn an_acknowledgement_of_entries_never_sent_or_of_another_incarnation_is_ignored() {
     let mut n0 = Driver::eventual("n0", 1);
     n0.add(1);
     let own = to("n1", &n0.wake(0))["gossip"]["incarnation"].clone();
@@ -509,7 +509,7 @@ fn reads_above_the_limit_are_refused_and_adds_never_wait() {
 }
 
 #[test]
-fn when_the_input_ends_reads_are_answered_with_what_is_known_and_news_is_told() {
+fn at_the_end_of_input_reads_get_the_known_value_and_new_entries_are_sent() {
     let mut n0 = Driver::eventual("n0", 1);
     n0.send(0, "c1", read(1));
     n0.send(0, "c2", read(1));

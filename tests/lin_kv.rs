@@ -1,4 +1,4 @@
-//! The proxy is linearizable, and its errors are true.
+//! `lin-kv`: the proxy is linearizable, and its errors are true.
 
 mod world;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use world::run::{Operation, Outcome, Run};
 use world::{Faults, World};
 
-/// The value of a key after an operation, if the operation can have had its outcome with this value before it; null is
-/// a key that is not there.
+/// The value of a key after an operation, if the operation can have had its outcome on this value. Null stands for a
+/// key that does not exist.
 fn apply(operation: &Operation, value: &Value) -> Option<Value> {
     let is_missing = value.is_null();
     let is_refused = operation.outcome == Outcome::Failed(if is_missing { 20 } else { 22 });
@@ -28,8 +28,8 @@ fn apply(operation: &Operation, value: &Value) -> Option<Value> {
     }
 }
 
-/// Whether the operations on one key can have happened one after the other, each between its request and its answer:
-/// the search of Wing and Gong ("Testing and verifying concurrent objects", 1993), with Lowe's memory.
+/// Whether the operations on one key can have happened one after the other, each between its request and its reply:
+/// the search of Wing and Gong ("Testing and verifying concurrent objects", 1993), with Lowe's memo.
 fn is_linearizable(operations: &[Operation]) -> bool {
     assert!(operations.len() <= 128);
     let is_needed = |index: &usize| operations[*index].outcome != Outcome::Indefinite;
@@ -59,7 +59,7 @@ fn is_linearizable(operations: &[Operation]) -> bool {
 }
 
 fn invoke_any(run: &mut Run<LinKv>, client: usize) {
-    // Keys that are easily taken for each other.
+    // Keys that are easily confused.
     let keys = [json!(0), json!("0"), json!([0]), json!({"a": 1, "b": 2})];
     let key = &keys[run.world.random.below(4) as usize];
     let mut any = || run.world.random.below(3);
@@ -76,7 +76,7 @@ fn check(run: &Run<LinKv>) {
     for operation in &run.operations {
         let is_in_question = match operation.outcome {
             Outcome::Failed(code) => code == 20 || code == 22,
-            // A read says something by its answer alone.
+            // A read without a reply has no effect.
             Outcome::Indefinite => operation.kind() != "read",
             _ => true,
         };

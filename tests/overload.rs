@@ -1,5 +1,5 @@
-//! A counter that is asked ten times what it can serve goes on serving what it can, on time, and refuses the rest at
-//! once. In virtual time, with a store that takes a while for each answer.
+//! A counter with ten times the load that it can serve goes on serving as much as it can, in time, and refuses the
+//! rest at once. In virtual time, with a store that takes a while for each reply.
 
 mod world;
 
@@ -23,16 +23,16 @@ struct Overload {
     node: Driver<GCounter>,
     now_us: u64,
     store: Store,
-    /// Answers of the store and when they come; the oldest first, since each takes as long as any other.
+    /// Replies of the store and the times of their arrival, in order, because each takes the same time.
     answers: VecDeque<(u64, Value)>,
-    /// When each accepted operation was asked for.
+    /// When each accepted operation was requested.
     waiting: BTreeMap<u64, u64>,
     asked: u64,
     answered: u64,
     refused: u64,
     longest_wait_us: u64,
     most_waiting: usize,
-    /// By how much the memory that the node holds has grown.
+    /// The growth of the node's memory.
     grown_bytes: i64,
 }
 
@@ -69,7 +69,7 @@ impl Overload {
         self.grown_bytes += memory.bytes_current;
     }
 
-    /// Every other operation is an add.
+    /// Sends a request; every other one is an add.
     fn ask(&mut self) {
         self.asked += 1;
         let msg_id = self.asked;
@@ -111,7 +111,7 @@ impl Overload {
         }
     }
 
-    /// Asks so often for some time.
+    /// Sends `asked_a_second` requests per second for some time.
     fn run(&mut self, asked_a_second: u64, seconds: u64) {
         let until_us = self.now_us + seconds * 1_000_000;
         let mut ask_us = self.now_us;
@@ -143,7 +143,7 @@ impl Overload {
     }
 }
 
-/// How much a level answers in so many seconds when it is asked so much.
+/// How many requests a level answers in [`SECONDS`] seconds under this load.
 fn answered(consistency: Consistency, asked_a_second: u64) -> u64 {
     let mut overload = Overload::new(consistency);
     overload.run(asked_a_second, SECONDS);

@@ -1,5 +1,5 @@
-//! Nodes that are started. None speaks to one that has not joined the network: on Maelstrom that would make it mute. And
-//! one that is started again after a crash learns what it has forgotten, even if nobody asks it anything.
+//! Nodes at their start. None sends to a node that has not joined the network, which on Maelstrom would silence it. A
+//! node that restarts after a crash recovers its contents even if it gets no request.
 
 mod world;
 
@@ -14,21 +14,21 @@ use eddy::workload::{Broadcast, GCounter, TxnRwRegister};
 use serde_json::{Value, json};
 use world::World;
 
-/// How many numbers are added, from 0 on. Their powers of two fit into a counter.
+/// The number of numbers to add, from 0 on. Their powers of two fit into a counter.
 const NUMBERS: u64 = 50;
 
-/// How long after its start a node that nobody asks anything knows everything again. Without a word from the others it
+/// The time from its start in which a node without requests recovers everything. Without a message from the others it
 /// would begin to send after 10 s.
 const CATCH_UP_MS: u64 = 6_000;
 
-/// A workload as a set of numbers.
+/// A workload in which nodes hold a set of numbers.
 struct Kind<W> {
     make: Rc<dyn Fn(u64) -> W>,
     /// The body of a request that adds a number.
     add: fn(u64) -> Value,
-    /// The body of a request that asks for all numbers.
+    /// The body of a request that reads all numbers.
     read: fn() -> Value,
-    /// The numbers in the answer to that.
+    /// The numbers in the reply to that.
     numbers: fn(&Value) -> BTreeSet<u64>,
 }
 
@@ -83,7 +83,7 @@ fn counter(consistency: Consistency) -> Kind<GCounter> {
     let options = g_counter::Options {
         consistency,
         service: "lin-kv".into(),
-        // Too short for an answer of a peer, so that reads show what the node has been told without asking.
+        // Too short for a reply of a peer, so that reads show what the node received without asking.
         read_wait: Duration::from_millis(1),
         ..g_counter::Options::default()
     };
@@ -138,7 +138,7 @@ impl<W: Workload + 'static> Run<W> {
         }
     }
 
-    /// Adds the numbers here and there, several at a time, and waits until all are everywhere.
+    /// Adds the numbers on all nodes, several at a time, and waits until every node has all of them.
     fn add_all(&mut self) {
         for number in 0..NUMBERS {
             let node = self.world.random.below(self.nodes as u64) as usize;
@@ -167,7 +167,7 @@ fn nodes_that_join_one_after_the_other_speak_to_none_too_early<W: Workload + 'st
     for seed in 0..20 {
         println!("seed {seed}");
         let mut run = Run::start(kind(), 5, seed);
-        // Now all have answered their `init`, and only now clients begin.
+        // All nodes have answered their `init`; only now clients begin.
         run.add_all();
         (0..5).for_each(|node| run.assert_complete(node));
         assert!(!run.world.trace.is_empty(), "no node speaks to another");
@@ -201,7 +201,7 @@ fn linearizable_counters_speak_to_none_that_has_not_joined() {
     nodes_that_join_one_after_the_other_speak_to_none_too_early(linearizable);
 }
 
-/// One node is killed, or two at once so that one that knows nothing is all that another hears of.
+/// Kills one node, or two at once, so that the first message to one of them comes from one that knows nothing.
 fn a_node_that_is_started_again_and_asked_nothing_learns_everything<W: Workload + 'static>(
     kind: fn() -> Kind<W>,
 ) {

@@ -1,5 +1,5 @@
-//! Transactions happen once, one after the other, in an order that agrees with time, whatever happens to messages and
-//! nodes.
+//! Transactions take effect once, one after the other, in an order that agrees with real time, through all faults of
+//! messages and nodes.
 
 mod world;
 
@@ -18,7 +18,7 @@ fn run(nodes: usize, clients: usize, seed: u64) -> Run<TxnListAppend> {
     Run::new(nodes, clients, seed, make)
 }
 
-/// No two appended elements are the same.
+/// No two appended elements are equal.
 fn invoke_any(run: &mut Run<TxnListAppend>, client: usize) {
     let steps = 1 + run.world.random.below(4);
     let first_element = 10 * run.operations.len() as u64;
@@ -33,7 +33,7 @@ fn invoke_any(run: &mut Run<TxnListAppend>, client: usize) {
     run.invoke(client, json!({"type": "txn", "txn": txn}));
 }
 
-/// All lists, as a node reads them that has just started.
+/// All lists, as read by a node that has just started.
 fn finals(run: &mut Run<TxnListAppend>) -> BTreeMap<u64, Vec<u64>> {
     run.kill(0);
     let read_all: Vec<Value> = (0..KEYS).map(|key| json!(["r", key, null])).collect();
@@ -44,8 +44,8 @@ fn finals(run: &mut Run<TxnListAppend>) -> BTreeMap<u64, Vec<u64>> {
         .collect()
 }
 
-/// The transactions that can be explained fit into one order that agrees with time: the graph of who must come
-/// before whom has no cycle (Adya, "Weak consistency", 1999).
+/// Asserts that the transactions fit into one order that agrees with real time: the graph of their dependencies has no
+/// cycle (Adya, "Weak consistency", 1999).
 fn check(run: &mut Run<TxnListAppend>) {
     let finals = finals(run);
     let mut appended_by = BTreeMap::new();
@@ -95,7 +95,7 @@ fn check(run: &mut Run<TxnListAppend>) {
     assert_acyclic(&before, run.operations.len());
 }
 
-/// The steps of a transaction, as it was asked for or done.
+/// The steps of a transaction, as requested or as answered.
 fn steps(body: &Value) -> &[Value] {
     body["txn"].as_array().expect("steps")
 }
@@ -107,7 +107,7 @@ fn list(value: &Value) -> Vec<u64> {
         .collect()
 }
 
-/// Who must come before whom by what transaction `id` has read.
+/// The dependencies that follow from what transaction `id` has read.
 fn order_by_reads(
     id: usize,
     done: &[Value],

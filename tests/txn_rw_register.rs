@@ -1,4 +1,4 @@
-//! Transactions are answered at once whatever is cut off, read only what was committed, and all nodes converge.
+//! Transactions are answered at once in every partition, read only committed values, and all nodes converge.
 
 mod world;
 
@@ -13,7 +13,7 @@ use world::{Faults, World};
 
 const KEYS: u64 = 6;
 
-/// What a transaction did: for each step whether it wrote, the key, and the value.
+/// The steps of a transaction: for each whether it wrote, the key, and the value.
 type Steps = Vec<(bool, u64, Option<u64>)>;
 
 struct Run {
@@ -39,7 +39,7 @@ impl Run {
         }
     }
 
-    /// Does a transaction, which must be answered at once.
+    /// Runs a transaction, which must be answered at once.
     fn transact(&mut self, node: usize, steps: Value) -> Steps {
         self.world.send(
             "c1",
@@ -110,7 +110,7 @@ impl Run {
         }
     }
 
-    /// What all nodes have in the end, which must be the same.
+    /// The final contents of all nodes, which must be equal.
     fn finals(&mut self) -> Steps {
         let read_all = json!(
             (0..KEYS)
@@ -127,7 +127,8 @@ impl Run {
         finals[0].clone()
     }
 
-    /// No aborted, intermediate or half reads, and no two transactions that have both read from each other.
+    /// Asserts that there are no aborted, intermediate or partial reads, and that no two transactions have read from
+    /// each other.
     fn check(&self) {
         let mut writers = BTreeMap::new();
         for (id, steps) in self.transactions.iter().enumerate() {
@@ -166,13 +167,13 @@ impl Run {
             }
             reads_from.push(from);
         }
-        // Transactions are in the order of their answers: to read from a later one is to be on a cycle with it.
+        // Transactions are in the order of their replies, so to read from a later one is to be on a cycle with it.
         for (id, from) in reads_from.iter().enumerate() {
             assert!(from.iter().all(|writer| *writer < id));
         }
     }
 
-    /// Nobody who read a value and wrote another in its place has been overruled by the one that was read.
+    /// Asserts that a transaction that read a value and replaced it was not overruled by the writer of that value.
     fn check_last_writer_wins(&self, finals: &Steps) {
         for (_, final_key, final_value) in finals {
             for steps in &self.transactions {
@@ -247,7 +248,7 @@ fn two_lives_of_a_node_never_share_a_stamp() {
     let mut run = Run::new(2, 1);
     run.transact(0, json!([["w", 0, 1]]));
     run.rest(1_000);
-    // Cut off from what it told the other node, the new life starts to count anew.
+    // Without what it sent to the other node, the new incarnation begins to count anew.
     run.world.sides = vec![0, 1];
     run.world.kill(0);
     run.transact(0, json!([["w", 0, 2]]));
@@ -270,7 +271,7 @@ fn everyone_cut_off_from_everyone_goes_on() {
 }
 
 #[test]
-fn what_no_register_holds_any_more_is_not_told_and_a_newcomer_gets_the_rest() {
+fn overwritten_values_are_not_sent_and_a_newcomer_gets_the_rest() {
     let mut run = Run::new(2, 1);
     for value in 0..2_000 {
         run.transact(0, json!([["w", value % 3, value]]));

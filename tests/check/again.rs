@@ -1,4 +1,4 @@
-//! A run is judged by its history as it was when it ran.
+//! `eddy check` on the history of a run gives the verdict that the run got.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::check;
 
-/// Runs a node, asserts that its history gets the same verdict and findings again, and gives the verdict.
+/// Runs a node, asserts that its history gets the same verdict and findings again, and returns the verdict.
 #[track_caller]
 fn verdict_twice(name: &str, workload: &str, node: &str, flags: &str, models: &str) -> Value {
     let name = format!("again-{name}-{workload}");
@@ -77,7 +77,7 @@ fn a_run_of_each_workload_gets_its_verdict_again() {
     });
 }
 
-/// With real processes a run shows what is wrong with them nearly always.
+/// With real processes nearly every run shows the fault.
 const TRIES: usize = 10;
 
 #[test]

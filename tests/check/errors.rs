@@ -1,4 +1,4 @@
-//! Files that are no history: each is refused with what is wrong, where, and what to do.
+//! `eddy check` refuses a file that is not a history, and reports what is wrong, where, and what to do.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ const INVOKE: &str = "{:process 0, :type :invoke, :f :read, :value nil}\n";
 const OK: &str = "{:process 0, :type :ok, :f :read, :value [7]}\n";
 
 #[test]
-fn a_file_that_is_no_history_is_told_by_name_and_place() {
+fn a_file_that_is_no_history_is_reported_with_name_and_place() {
     let swap = |from: &str, to: &str| format!("{INVOKE}{}", OK.replace(from, to));
     for (name, content, expected) in [
         (
@@ -138,7 +138,7 @@ fn a_file_that_is_no_history_is_told_by_name_and_place() {
 }
 
 #[test]
-fn what_is_no_text_is_told() {
+fn a_file_that_is_not_text_is_refused() {
     let path = file("binary.edn", b"{:type \xff\xfe}");
     let (code, said) = code_and_words(&check("g-set", &path, ""));
     assert_eq!(code, Some(3), "{said}");
@@ -170,7 +170,7 @@ fn the_history_in_a_folder_is_checked() {
 }
 
 #[test]
-fn a_file_that_is_not_there_and_flags_that_do_not_fit_are_told() {
+fn a_missing_file_and_unsuitable_flags_are_reported() {
     let (code, said) = code_and_words(&check("g-set", Path::new("no-such-file.edn"), ""));
     assert_eq!(code, Some(3));
     assert!(

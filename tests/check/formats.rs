@@ -1,4 +1,4 @@
-//! The same history in every form in which it may come.
+//! The same history in every supported format.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ const LINES: &str = r#"{:index 0, :time 11611, :type :invoke, :process 1, :f :tx
 {:index 4, :time 41819, :type :ok, :process 0, :f :txn, :value [[:r 1 [1 7]]]}
 "#;
 
-/// The same in JSON.
+/// The same history in JSON.
 const JSON: &str = r#"[
 {"index":0,"time":11611,"type":"invoke","process":1,"f":"txn","value":[["append",1,1]]},
 {"index":1,"time":15695,"type":"ok","process":1,"f":"txn","value":[["append",1,1]]},
@@ -25,7 +25,7 @@ const JSON: &str = r#"[
 ]"#;
 
 #[test]
-fn all_forms_of_a_history_are_judged_alike() {
+fn all_formats_of_a_history_get_the_same_verdict() {
     let tagged = LINES.replace("{:index", "#jepsen.history.Op{:index");
     let one_line = format!("({})", LINES.replace('\n', " "));
     let commented = format!("; made by hand\n[{LINES} #_ {{:type :nothing}}]\n; the end");
@@ -39,7 +39,7 @@ fn all_forms_of_a_history_are_judged_alike() {
         ("lines.json", &json_lines),
         ("byte-order-mark.json", &format!("\u{feff}{JSON}")),
         ("carriage-returns.edn", &LINES.replace('\n', "\r\n")),
-        // What is in the file decides, whatever it is called.
+        // The content decides, not the name of the file.
         ("json.edn", JSON),
     ] {
         let output = check(
@@ -118,7 +118,7 @@ fn a_check_leaves_what_a_run_leaves_but_for_messages_and_logs() {
     assert!(said.contains(&format!("txn-list-append/{name}")), "{said}");
     assert!(said.contains("\nagain       "), "{said}");
 
-    // What it leaves can be checked again.
+    // The stored history can be checked again.
     let output = check("txn-list-append", &folder.join("history.jsonl"), "--json");
     let again: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let results = fs::read(folder.join("results.json")).expect("it is there");

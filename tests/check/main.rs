@@ -1,4 +1,4 @@
-//! `eddy check` on histories from elsewhere, small ones that were written for this.
+//! `eddy check` on small imported histories.
 #![cfg(feature = "workbench")]
 
 mod again;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Writes a file where `eddy check` finds it.
+/// Writes a file for `eddy check`.
 fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check");
     fs::create_dir_all(&folder).expect("the test's folder can be written to");
@@ -19,7 +19,7 @@ fn file(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
-/// `eddy check` of a file. It stores nothing.
+/// `eddy check` of a file, without storing anything.
 fn check(workload: &str, path: &Path, more: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_eddy"))
         .args(["check", "--no-store", "-w", workload])
@@ -29,7 +29,7 @@ fn check(workload: &str, path: &Path, more: &str) -> Output {
         .expect("eddy is built")
 }
 
-/// The exit code, and all that was said.
+/// The exit code and the output.
 fn code_and_words(output: &Output) -> (Option<i32>, String) {
     let said = [&output.stdout, &output.stderr];
     let said = said.map(|bytes| String::from_utf8_lossy(bytes).into_owned());

@@ -1,10 +1,10 @@
-//! Each workload's histories in Jepsen's form: one that is right, and one that is not.
+//! A right and a wrong history of each workload in Jepsen's format.
 
 use std::thread;
 
 use crate::{check, code_and_words, file};
 
-/// Events as `process type f value`, one a line.
+/// Events as `process type f value`, one per line.
 fn edn(events: &str) -> String {
     let event = |line: &str| {
         let mut words = line.trim().splitn(4, ' ');
@@ -19,10 +19,11 @@ fn edn(events: &str) -> String {
     events.trim().lines().map(event).collect()
 }
 
-/// Asserts that a history is valid, and with `from` replaced by `to` invalid for a reason that has `words` in it.
+/// Asserts that a history is valid, and that with `from` replaced by `to` it is invalid for a reason that contains
+/// `words`.
 #[track_caller]
 fn assert_tells(workload: &str, more: &str, events: &str, [from, to]: [&str; 2], words: &str) {
-    // Each test runs in a thread of its name.
+    // Each test runs in a thread that has its name.
     let test = thread::current();
     let test = test.name().expect("a test has a name").replace(':', "-");
     let right = edn(events);

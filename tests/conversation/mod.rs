@@ -1,4 +1,5 @@
-//! A node and those that it talks to, without I/O: what they tell it is written down, to be told to a node like it.
+//! Records the messages that a node receives from its clients, its store and its peer, to replay them to an equal
+//! node.
 
 #[path = "../world/store.rs"]
 mod store;
@@ -11,7 +12,7 @@ use eddy::workload::{Echo, GCounter};
 use serde_json::Value;
 use store::Store;
 
-/// What a client asks again and again.
+/// A request that clients repeat.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Request {
     Echo,
@@ -31,12 +32,12 @@ impl Request {
     }
 }
 
-/// A node that echoes.
+/// An echo node.
 pub fn echo() -> Node<Echo> {
     Node::new(Echo)
 }
 
-/// A counter of this level, the same at each call.
+/// A counter of this level, equal at each call.
 pub fn counter(consistency: Consistency) -> Node<GCounter> {
     let options = Options {
         consistency,
@@ -45,11 +46,11 @@ pub fn counter(consistency: Consistency) -> Node<GCounter> {
     Node::new(GCounter::new(options, 1))
 }
 
-/// Lines for a node, batch by batch: before each it has said its say.
+/// Lines for a node in batches. Between two batches the node's output is taken.
 pub struct Script(Vec<Vec<String>>);
 
 impl Script {
-    /// Tells them to a node. What it says is thrown away.
+    /// Passes the lines to a node, and drops the node's output.
     pub fn play<W: Workload>(&self, node: &mut Node<W>) {
         for batch in &self.0 {
             for line in batch {
@@ -61,7 +62,7 @@ impl Script {
     }
 }
 
-/// Node `n0`, and what it talks to: a store with no other client, and `n1`, a counter of the eventual level.
+/// Node `n0` with a store that has no other client, and with the peer `n1`, a counter at the eventual level.
 pub struct Company<W> {
     node: Node<W>,
     store: Store,
@@ -77,7 +78,7 @@ impl<W: Workload> Company<W> {
         }
     }
 
-    /// What the node is told first.
+    /// The lines that the node receives at its start.
     pub fn init(&mut self) -> Script {
         let init = |node: &str| {
             format!(
@@ -88,7 +89,7 @@ impl<W: Workload> Company<W> {
         self.converse(&[init("n0")], 1)
     }
 
-    /// What the node is told when these requests are made, so many at once, until all are answered.
+    /// The lines that the node receives while it serves these requests, `at_once` at a time, until all are answered.
     pub fn converse(&mut self, requests: &[String], at_once: usize) -> Script {
         let mut batches = Vec::new();
         let mut answered = 0;
@@ -129,7 +130,7 @@ fn said<W: Workload>(node: &mut Node<W>) -> String {
 fn answer(store: &mut Store, line: &str) -> String {
     let request: Value = serde_json::from_str(line).expect("nodes write JSON");
     let answer = store.handle(&request["body"]);
-    // The fields are always in this order, on which the cost of reading them depends.
+    // The order of the fields is fixed, because the cost of reading them depends on it.
     let fields = ["type", "in_reply_to", "value", "code"].into_iter();
     let fields = fields.filter_map(|name| Some(format!(r#""{name}":{}"#, answer.get(name)?)));
     let fields = fields.collect::<Vec<_>>().join(",");

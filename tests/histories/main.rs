@@ -1,7 +1,7 @@
-//! Histories of which is known what upstream makes of them: the verdict under each model has to be the same.
+//! Histories with upstream's verdicts: the verdict under each model must be the same here.
 //!
-//! The `.jsonl` files beside this one hold a history a line, in the form of `history.jsonl`. `expected` has the verdict
-//! under each model on which upstream is right; `anomalies` are the names that Elle and Knossos give.
+//! The `.jsonl` files beside this one hold one history per line, in the format of `history.jsonl`. `expected` has the
+//! verdict under each model on which upstream is right; `anomalies` are the names that Elle and Knossos report.
 #![cfg(feature = "workbench")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Line {
-    /// Which of several workloads, in a file of several.
+    /// The workload, in a file of several.
     workload: Option<String>,
     expected: BTreeMap<String, String>,
     history: Vec<Value>,
@@ -34,7 +34,7 @@ fn lines(file: &str) -> Vec<Line> {
     lines.collect()
 }
 
-/// A history of which `call` reads requests, and `answer` the answers to them.
+/// A history: `call` reads its requests, and `answer` the replies to them.
 fn history<C, R>(
     line: &Line,
     call: impl Fn(&Value) -> C,
@@ -100,13 +100,13 @@ fn answer(body: &Value) -> lin_kv::Answer {
     }
 }
 
-/// Histories, by their lines, that upstream calls valid and that are not: the words that prove it.
+/// Histories, by their lines, that upstream calls valid in error: the words of the findings that prove it.
 type Missed = [(usize, &'static str)];
 
-/// Upstream does not look at the order in which a register's values were seen in time.
+/// Upstream does not check the real-time order in which the values of a register were seen.
 const BACK_IN_TIME: &str = "was asked for)";
 
-/// Upstream does not look for these in registers.
+/// Upstream does not search for these in registers.
 const FUTURE: &str = "Future read";
 const NOT_WRITTEN: &str = "which nobody wrote";
 
@@ -121,7 +121,7 @@ const MISSED_IN_REGISTERS: &Missed = &[
     (285, FUTURE),
 ];
 
-/// Asserts that each history of a file gets the verdict that is expected under each model, but for those that upstream
+/// Asserts that each history of a file gets the expected verdict under each model, except for those that upstream
 /// calls valid in error.
 #[track_caller]
 fn assert_as_expected(file: &str, missed: &Missed, check: impl Fn(&Line, &str) -> Verdict) {
@@ -157,7 +157,7 @@ fn assert_as_expected(file: &str, missed: &Missed, check: impl Fn(&Line, &str) -
     );
 }
 
-/// Whether nothing but what holds these words was found.
+/// Whether every finding contains these words.
 fn is_all_about(verdict: &Verdict, words: &str) -> bool {
     let mut findings = verdict.findings.iter();
     findings.all(|finding| finding.what.contains(words))

@@ -1,4 +1,4 @@
-//! What a request may ask, and what it costs when there is much of everything.
+//! The limits of requests, and the cost of large ones.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ fn a_thousand_logs_can_be_polled_at_once() {
     }
 }
 
-/// Maelstrom's clients have 1900 after a minute at 1000 operations a second, and in the end poll all of them.
+/// Maelstrom's clients have 1900 logs after a minute at 1000 operations a second, and poll all of them in the end.
 #[test]
 fn of_more_logs_than_a_poll_reads_all_are_read_by_a_client_that_polls_on() {
     const KEYS: usize = 2_500;

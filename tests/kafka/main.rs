@@ -1,4 +1,4 @@
-//! Whatever happens to messages and nodes, every acknowledged send is in its log, once, at its offset.
+//! Every acknowledged send is in its log exactly once, at its offset, through all faults of messages and nodes.
 
 mod limits;
 mod run;

@@ -1,4 +1,4 @@
-//! What clients of the log ask, and what has to be true of the answers.
+//! The requests of clients of logs, and the properties of the replies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub fn run(nodes: usize, clients: usize, seed: u64) -> Run {
     })
 }
 
-/// A client does anything with one of so many keys.
+/// A client sends a random request on one of `keys` keys.
 pub fn invoke_any(keys: u64) -> impl Fn(&mut Run, usize) + Copy {
     move |run, client| {
         let mut any_key = || format!("k{}", run.world.random.below(keys));
@@ -38,7 +38,7 @@ pub fn invoke_any(keys: u64) -> impl Fn(&mut Run, usize) + Copy {
     }
 }
 
-/// The offset behind the last message of a key that the client polled.
+/// The offset after the last message of a key that the client polled.
 fn next_offset(run: &Run, client: usize, key: &str) -> u64 {
     let own = run.operations.iter().rev();
     let mut own = own.filter(|operation| operation.client == client);
@@ -50,7 +50,7 @@ fn next_offset(run: &Run, client: usize, key: &str) -> u64 {
     last.map_or(0, |last| last + 1)
 }
 
-/// Each key's whole log, as a client reads it at a node that has just started.
+/// The whole log of each key, as a client reads it at a node that has just started.
 fn read_logs(run: &mut Run, keys: u64) -> BTreeMap<String, Vec<u64>> {
     run.kill(0);
     let mut logs = BTreeMap::new();
@@ -110,7 +110,7 @@ pub fn check(run: &mut Run, keys: u64) {
     }
 }
 
-/// Whether an operation had been acknowledged for so long that `later` must show it.
+/// Whether an operation was acknowledged early enough that `later` must show it.
 fn is_old(operation: &Operation, later: &Operation) -> bool {
     operation.is_ok() && operation.completed_ms + STALENESS_MS < later.invoked_ms
 }

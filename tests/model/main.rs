@@ -1,25 +1,25 @@
-//! The linearizable counter, model-checked: not a model of it, but the state machine that the binaries run, given
-//! every order of messages and every answer of a sequentially consistent store, within bounds.
+//! Model checks the linearizable counter: not a model of it, but the state machine that the binaries run, with every
+//! order of messages and every reply of a sequentially consistent store, within bounds.
 //!
 //! | what can happen | how much of it |
 //! |---|---|
-//! | clients ask | each once, at any time; two or more of each node, so one after the other and at the same time |
-//! | messages between nodes and the store, and between nodes | come in any order, late, or never: so losing one needs no step of its own |
-//! | a message comes twice | [`Bounds::duplicates`] times in all |
-//! | a node's time-out passes, whether or not an answer is on its way | [`Bounds::silences`] times in all |
-//! | a node dies and starts again under another seed; what it said before may still come | [`Bounds::kills`] times in all |
-//! | the store answers | whatever a sequentially consistent one may, see `store` |
+//! | clients send requests | each client one, at any time; each node has two or more clients, so requests come one after the other and at the same time |
+//! | messages between nodes and the store, and between nodes | arrive in any order, late, or never, so that the loss of a message needs no step of its own |
+//! | a message arrives twice | [`Bounds::duplicates`] times in all |
+//! | a node's timeout passes, even if a reply is in flight | [`Bounds::silences`] times in all |
+//! | a node dies and starts again with another seed; its earlier messages may still arrive | [`Bounds::kills`] times in all |
+//! | the store replies | every reply of a sequentially consistent store, see `store` |
 //!
-//! Only the last three bounds make it finite; retries and depth are not bounded by anything else. In every state that
-//! can be reached: the store's total holds each acknowledged add once and no refused one; what clients were answered
-//! is linearizable, by the tester of `stateright`; nobody is answered twice; and if all that is under way were lost,
-//! but nothing after that, everybody would still be answered, by the laziest store too.
+//! Only the last three bounds make the state space finite; retries and depth have no other bound. In every reachable
+//! state: the store's total includes each acknowledged add once and no refused one; the replies to clients are
+//! linearizable, by the tester of `stateright`; no client gets two replies; and if all messages in flight were lost
+//! and no later ones, all clients would still get replies, even with the laziest store.
 //!
-//! A state holds the nodes by their [`Debug`](std::fmt::Debug) pictures and their clocks, see `nodes`, and everything
-//! else by value; the checker remembers states by 64 bits of their hash.
+//! A state holds the nodes by their [`Debug`](std::fmt::Debug) output and their clocks, see `nodes`, and everything
+//! else by value. The checker remembers states by 64 bits of their hash.
 //!
-//! That the checks can fail is seen from nodes with one line broken, see `shim`: each is found out, by the shortest
-//! story there is.
+//! Nodes with one broken line, see `shim`, show that the checks can fail: each flaw is found, with the shortest trace
+//! that shows it.
 
 mod model;
 mod nodes;
@@ -36,10 +36,10 @@ use model::{Bounds, COUNTED_ONCE, Counters, LINEARIZABLE};
 use shim::Flaw;
 use world::Call::{self, Add, Read};
 
-/// Longer than anything here takes.
+/// Longer than any step takes.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Nodes of which that is asked, without any fault.
+/// The requests in the checks without faults.
 fn without_faults<const N: usize>(calls: [&[Call]; N]) -> Bounds {
     Bounds {
         consistency: Consistency::Linearizable,
@@ -51,7 +51,7 @@ fn without_faults<const N: usize>(calls: [&[Call]; N]) -> Bounds {
     }
 }
 
-/// Goes through all states within the bounds, and sees to it that nothing is wrong in any.
+/// Explores all states within the bounds, and asserts that each is right.
 fn check(bounds: Bounds) {
     let started_at = Instant::now();
     let model = Counters::new(bounds.clone(), None);
@@ -66,7 +66,8 @@ fn check(bounds: Bounds) {
     checker.assert_properties();
 }
 
-/// Asserts that nodes with a flaw, or of another level, violate that, and prints the shortest story that shows it.
+/// Asserts that nodes with a flaw, or of another level, violate the property, and prints the shortest trace that shows
+/// it.
 fn assert_found(bounds: Bounds, flaw: Option<Flaw>, violated: &'static str) {
     let model = Counters::new(bounds.clone(), flaw);
     let until = HasDiscoveries::AnyOf([violated].into());
@@ -157,7 +158,7 @@ fn with_an_answer_that_is_lost_and_a_message_that_comes_twice_three_operations_a
     });
 }
 
-/// What `check` finds to be unreachable at the linearizable level.
+/// The states that `check` finds unreachable at the linearizable level.
 #[test]
 fn at_the_sequential_level_a_last_read_can_miss_an_acknowledged_add() {
     let bounds = Bounds {

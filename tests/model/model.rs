@@ -1,4 +1,4 @@
-//! What can happen, and what must hold: the world as the model checker sees it.
+//! The state space as the model checker sees it: the possible steps, and the properties of every state.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use super::nodes::{Input, Nodes};
 use super::shim::Flaw;
 use super::world::{Call, Client, Message, Outcome, Progress, Scene, World};
 
-/// How much may happen.
+/// The bounds on what can happen.
 #[derive(Clone, Debug)]
 pub struct Bounds {
     /// The level of the counters.
     pub consistency: Consistency,
-    /// For each node what is asked of it, by a client each, at any time and in any order.
+    /// For each node, the requests of its clients, one client each, at any time and in any order.
     pub calls: Vec<Vec<Call>>,
-    /// How long a node takes at most over an operation.
+    /// The maximum time that a node takes for an operation.
     pub op_timeout: Duration,
-    /// How often a node waits in vain for what it has asked for.
+    /// How often a node waits without a reply until its timeout.
     pub silences: u8,
-    /// How many messages come twice.
+    /// How many messages arrive twice.
     pub duplicates: u8,
     /// How often a node dies and starts again.
     pub kills: u8,
@@ -34,7 +34,7 @@ pub struct Bounds {
 pub struct Counters {
     world: World,
     bounds: Bounds,
-    /// Scenes without a message under way from which every operation finishes.
+    /// States without messages in flight from which every operation completes.
     finishing: Mutex<HashSet<Scene>>,
 }
 
@@ -47,7 +47,7 @@ pub struct State {
     kills: u8,
 }
 
-/// What clients have lived through.
+/// The history of the clients.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Past {
     history: LinearizabilityTester<usize, Counter>,
@@ -56,19 +56,19 @@ struct Past {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
-    /// A client asks.
+    /// A client sends its request.
     Invoke(usize),
-    /// A message comes. If it is for the store, that gives one of the answers that it may give.
+    /// A message arrives. The store sends one of the replies that it may send.
     Deliver(Message, usize),
-    /// A message comes, and another copy stays under way.
+    /// A message arrives, and a copy of it stays in flight.
     DeliverCopy(Message, usize),
-    /// A node waits in vain until a time-out of its own passes.
+    /// A node waits without a reply until its next timeout.
     Silence(usize),
     /// A node dies and starts again.
     Kill(usize),
 }
 
-/// The counter as the tester wants it: `Some` delta is added, `None` reads.
+/// The counter as the tester defines one: `Some` delta is added, `None` reads.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Counter(i64);
 
@@ -91,7 +91,7 @@ impl SequentialSpec for Counter {
     }
 }
 
-/// How many steps a world without faults may take to answer everybody.
+/// The maximum number of steps until all clients have replies in a world without faults.
 const STEPS_MAX: usize = 1000;
 
 impl Counters {
@@ -119,7 +119,7 @@ impl Counters {
         }
     }
 
-    /// Whether every operation is answered in the end if all that is under way is lost, but nothing after that, and the
+    /// Whether every operation completes in the end if all messages in flight are lost, but no later ones, and the
     /// store is as lazy as it may be.
     fn finishes(&self, scene: &Scene) -> bool {
         let mut scene = scene.clone();
@@ -151,7 +151,7 @@ impl Counters {
         false
     }
 
-    /// What clients have lived through, after what happened since `before`.
+    /// The history of the clients, extended by the step since `before`.
     fn record(&self, past: &mut Arc<Past>, before: &[Progress], after: &[Progress]) {
         let changes = || {
             before

@@ -1,10 +1,11 @@
-//! Nodes, known by what they have been given.
+//! Nodes, identified by their inputs.
 //!
-//! A node reads no clock and draws nothing, so what it does next follows from what it is. What it is, its `Debug` says:
-//! every field of every type, derived, and what is in its slabs, but not in which order free slots of those will be
-//! taken. (Only the ids of operations on the store are told to others, and at this level there is one such operation at
-//! a time, always in the first slot.) That is how the model tells nodes apart: of two with the same picture and the same
-//! clock it keeps one. Each input is tried once in each state, on a real node that is brought there by its inputs.
+//! A node reads no clock and draws no random numbers, so its behaviour follows from its state. Its state is what
+//! `Debug` shows: every field of every type, derived, and the contents of its slabs, but not the order in which free
+//! slots will be used. (Only the ids of store operations are visible to others. At this level there is one such
+//! operation at a time, always in the first slot.) So the model treats two nodes with the same `Debug` output and the
+//! same clock as one. Each input is tried once in each state, on a real node that is brought into that state by its
+//! inputs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,21 +25,21 @@ pub type Line = Arc<str>;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct NodeState(u32);
 
-/// What happens to a node.
+/// An input of a node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Input {
-    /// An incarnation begins, with its `init`.
+    /// An incarnation starts, with its `init`.
     Start { node: usize, incarnation: u64 },
-    /// A line comes. It takes no time.
+    /// A line arrives. It takes no time.
     Line(Line),
-    /// No line comes until the time at which the node next does something by itself.
+    /// No line arrives until the node's next deadline.
     Silence,
 }
 
-/// What happened to a node in that state; to none before its start.
+/// An input to a node in the given state; in none before its start.
 type Step = (Option<NodeState>, Input);
 
-/// All nodes that have been seen.
+/// All states of nodes that were reached.
 pub struct Nodes {
     node_count: usize,
     options: Options,
@@ -48,16 +49,16 @@ pub struct Nodes {
 
 #[derive(Default)]
 struct Seen {
-    /// For each state how it first came about.
+    /// For each state, the inputs that first led to it.
     steps: Vec<Step>,
-    /// The state that looks like that.
+    /// The state with this `Debug` output.
     pictures: HashMap<String, NodeState>,
-    /// The state after an input, and what the node said.
+    /// The state after an input, and the output of the node.
     next: HashMap<Step, (NodeState, Arc<[Line]>)>,
 }
 
 impl Nodes {
-    /// So many nodes, which may have a flaw.
+    /// A number of nodes, which may have a flaw.
     pub fn new(node_count: usize, options: Options, flaw: Option<Flaw>) -> Self {
         Nodes {
             node_count,
@@ -67,17 +68,17 @@ impl Nodes {
         }
     }
 
-    /// How many there are at any time.
+    /// The number of nodes.
     pub fn count(&self) -> usize {
         self.node_count
     }
 
-    /// A node that has just been told its name.
+    /// A node that has just got its `init`.
     pub fn start(&self, node: usize, incarnation: u64) -> NodeState {
         self.after(None, Input::Start { node, incarnation }).0
     }
 
-    /// The node after one more input, and what it says to that.
+    /// The node after one more input, and its output.
     pub fn give(&self, state: NodeState, input: Input) -> (NodeState, Arc<[Line]>) {
         self.after(Some(state), input)
     }
@@ -100,7 +101,7 @@ impl Nodes {
         while let Some(input) = inputs.pop() {
             said = node.give(input);
         }
-        // Without `#` a slab shows only how much is in it.
+        // Without `#`, the `Debug` of a slab shows only the number of its entries.
         let picture = format!("{:#?} {:?} {:?}", node.node, node.shim, node.now);
         let state = match seen.pictures.get(&picture) {
             Some(state) => *state,
@@ -117,7 +118,7 @@ impl Nodes {
     }
 }
 
-/// The real thing.
+/// The real node.
 struct LiveNode {
     node: Node<GCounter>,
     shim: Shim,
@@ -178,7 +179,7 @@ impl LiveNode {
     }
 }
 
-/// What a node is called.
+/// The name of a node.
 pub fn name(node: usize) -> String {
     format!("n{node}")
 }

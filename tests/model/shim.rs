@@ -1,35 +1,34 @@
-//! What a broken node would be like: a shim that rewrites what a right one hears and says, as if one line of its code
-//! were another.
+//! Broken nodes: a shim rewrites the input and output of a correct node, as if one line of its code were wrong.
 
 use serde_json::{Value, json};
 
 use super::nodes::Line;
 
-/// What is wrong with a node.
+/// The flaw of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flaw {
-    /// An add is acknowledged when it comes.
+    /// It acknowledges an add when it arrives.
     EarlyAcknowledgement,
-    /// A read is answered with the newest state that the node knows.
+    /// It answers a read with the newest state that it knows.
     ReadsFromCache,
-    /// A proposal of reads alone has the id of the proposal before.
+    /// A proposal of reads alone has the id of the previous proposal.
     ReadsKeepProposalId,
-    /// Proposals are counted from one in each incarnation.
+    /// It counts proposals from one in each incarnation.
     ProposalIdsStartAgain,
 }
 
-/// Stands between a node and everybody else. Without a flaw it passes everything on.
+/// The shim between a node and all others. Without a flaw it passes everything on.
 #[derive(Debug)]
 pub struct Shim {
     flaw: Option<Flaw>,
     node: String,
     said: Vec<Line>,
-    /// The clients whose adds have been acknowledged early.
+    /// The clients whose adds were acknowledged early.
     acknowledged: Vec<Value>,
-    /// The register as the node knows it, and as its last cas makes it.
+    /// The register as the node knows it, and as its last cas sets it.
     known: Option<Value>,
     wanted: Value,
-    /// Each proposal id of the node, and the one that the store has in its place; oldest first.
+    /// The proposal ids of the node, each with the one that the store has instead; oldest first.
     ids: Vec<(Value, Value)>,
 }
 
@@ -46,7 +45,7 @@ impl Shim {
         }
     }
 
-    /// What the node gets to hear in place of this line, if anything.
+    /// The line that the node gets instead of this one, if any.
     pub fn hears(&mut self, line: &Line) -> Option<Line> {
         let Some(flaw) = self.flaw else {
             return Some(line.clone());
@@ -83,7 +82,7 @@ impl Shim {
         Some(message.to_string().into())
     }
 
-    /// Takes a line that the node says.
+    /// Rewrites a line that the node writes.
     pub fn says(&mut self, line: Line) {
         let Some(flaw) = self.flaw else {
             return self.said.push(line);
@@ -99,7 +98,7 @@ impl Shim {
         self.said.push(message.to_string().into());
     }
 
-    /// All that has been said since it was last asked.
+    /// Takes the lines written since the last call.
     pub fn said(&mut self) -> Vec<Line> {
         std::mem::take(&mut self.said)
     }
@@ -135,7 +134,7 @@ impl Shim {
     }
 }
 
-/// The id of a node's last proposal in a register: total, version, writer, and then node and id of each.
+/// The id of a node's last proposal in a register, which holds total, version, writer, and then node and id of each.
 fn last_applied<'a>(register: &'a mut Value, node: &str) -> Option<&'a mut Value> {
     let table = register.as_array_mut()?.get_mut(3..)?;
     let own = table.chunks_mut(2).find(|entry| entry[0] == *node)?;

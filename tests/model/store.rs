@@ -1,24 +1,24 @@
-//! A sequentially consistent store that may give every answer that such a store may give.
+//! A sequentially consistent store that may give every reply that such a store may give.
 //!
-//! A store is sequentially consistent (Lamport 1979) if one row of all operations explains all answers and keeps each
-//! client's order. Here everything is about one key, and every cas that changes it puts a version there that nobody
-//! has put before. So the changes stand in one order, each on top of the one that it names, and a row is told by the
-//! states of the key, oldest first, and by where among them each client's last operation stands:
+//! A store is sequentially consistent (Lamport 1979) if one sequence of all operations explains all replies and keeps
+//! each client's order. Here all operations are on one key, and every cas that changes it writes a version that was
+//! never written before. So the changes have one order, each based on the one that it names. A sequence is then
+//! defined by the states of the key, oldest first, and by the position of each client's last operation among them:
 //!
-//! - A read may stand behind any state from there on, and tells which.
-//! - A cas is made only on top of the newest state: between two states it would make the later change fail, which has
-//!   been answered already.
-//! - A cas fails behind any state that it does not name. The answer does not tell which, so it is put at the first: a
-//!   client that is further ahead may be answered less, never more.
+//! - A read may come after any state from there on, and its reply shows which.
+//! - A cas succeeds only on the newest state: between two states it would make the later change fail, which was
+//!   answered already.
+//! - A cas fails after any state that it does not name. The reply does not show which, so it is placed after the first
+//!   one: a client that is further ahead may get fewer replies, never more.
 //!
-//! `answers_are_those_of_a_sequentially_consistent_store` holds this against an independent tester.
+//! `answers_are_those_of_a_sequentially_consistent_store` compares this with an independent tester.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use stateright::semantics::{ConsistencyTester, SequentialConsistencyTester, SequentialSpec};
 
-/// What a node asks about the counter's key.
+/// A request of a node on the counter's key.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Request {
     Read,
@@ -30,7 +30,7 @@ pub enum Request {
     },
 }
 
-/// What the store answers.
+/// A reply of the store.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Answer {
     Value(Arc<str>),
@@ -43,16 +43,16 @@ pub enum Answer {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Store {
-    /// What the key has held, one after the other; before that it was not there.
+    /// The values of the key, oldest first; before them the key did not exist.
     values: Vec<Arc<str>>,
-    /// For each client, behind how many values its last operation stands.
+    /// For each client, the number of values that precede its last operation.
     seen: Vec<usize>,
     /// The total in the newest value.
     total: i64,
 }
 
 impl Request {
-    /// Takes the body of a message to the store.
+    /// Reads the body of a message to the store.
     pub fn new(body: &Value) -> Self {
         match body["type"].as_str() {
             Some("read") => Request::Read,
@@ -68,7 +68,7 @@ impl Request {
 }
 
 impl Answer {
-    /// The body of the message that says so.
+    /// The body of the message with this reply.
     pub fn body(&self, in_reply_to: i64) -> Value {
         let mut body = match self {
             Answer::Value(value) => {
@@ -85,7 +85,7 @@ impl Answer {
 }
 
 impl Store {
-    /// Without the key, and nobody has seen anything.
+    /// A store without the key, which no client has seen.
     pub fn new(clients: usize) -> Self {
         Store {
             values: Vec::new(),
@@ -94,12 +94,12 @@ impl Store {
         }
     }
 
-    /// The counter's total, as the newest change left it.
+    /// The counter's total after the newest change.
     pub fn total(&self) -> i64 {
         self.total
     }
 
-    /// Everything that may be answered, and what the store is then; the laziest comes first.
+    /// All possible replies, each with the store after it; the laziest first.
     pub fn answers(&self, client: usize, request: &Request) -> Vec<(Answer, Self)> {
         let places = self.seen[client]..=self.values.len();
         let Request::Cas {
@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-/// A store with one state, as the tester wants it: absent, or a version.
+/// A store with one state, as the tester defines one: absent, or a version.
 #[derive(Clone, Debug, Default)]
 struct Specification(Option<Arc<str>>);
 
@@ -167,8 +167,9 @@ impl SequentialSpec for Specification {
     }
 }
 
-/// After every run of so many requests by two clients, of reads and of changes from what the client has seen: the store
-/// offers an answer exactly if an independent tester finds the history with that answer sequentially consistent.
+/// Runs all sequences of a number of requests by two clients, reads and changes based on what the client has seen. The
+/// store offers a reply if and only if an independent tester finds the history with that reply sequentially
+/// consistent.
 fn offers_what_is_consistent(
     requests_left: usize,
     store: &Store,
@@ -180,7 +181,7 @@ fn offers_what_is_consistent(
     }
     let mut compared = 0;
     for client in 0..2 {
-        // No two changes are the same.
+        // No two changes are equal.
         let to: Arc<str> = format!("{client}-{requests_left}").into();
         let from = known[client].clone();
         let create = from.is_none();

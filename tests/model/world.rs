@@ -1,4 +1,4 @@
-//! Clients, nodes, the messages between them, and the store.
+//! Clients, nodes, the messages between them, and the store, at one moment.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::nodes::{Input, Line, NodeState, Nodes, name};
 use super::store::{Request, Store};
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Call {
     Add,
     Read,
 }
 
-/// What it is answered.
+/// The reply to it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
     Added,
@@ -23,22 +23,22 @@ pub enum Outcome {
     Refused,
 }
 
-/// How far a client is.
+/// The progress of a client.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Progress {
     Idle,
     Waiting,
     Done(Outcome),
-    /// It can't know: the node said so, or died.
+    /// The outcome is unknown, because the node replied so or died.
     InTheDark,
     AnsweredTwice,
 }
 
-/// One that asks one node one thing.
+/// A client that sends one request to one node.
 pub struct Client {
     pub node: usize,
     pub call: Call,
-    /// A digit of its own in base 4, so that a total tells how often each client's was added.
+    /// A digit of its own in base 4, so that a total shows how often each client's delta was added.
     digit: i64,
 }
 
@@ -55,17 +55,17 @@ pub enum Message {
     },
 }
 
-/// Everything at one moment.
+/// The state of everything.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Scene {
     pub nodes: Vec<NodeState>,
     pub store: Store,
     pub clients: Vec<Progress>,
-    /// In the order of their kinds, not of time: any may come next.
+    /// Sorted by kind, not by time: any of them may arrive next.
     pub under_way: Vec<Message>,
 }
 
-/// Who takes part.
+/// The participants.
 pub struct World {
     pub clients: Vec<Client>,
     pub nodes: Nodes,
@@ -78,7 +78,7 @@ impl Client {
         Client { node, call, digit }
     }
 
-    /// What it adds, if it adds.
+    /// The delta of its add, if it adds.
     pub fn delta(&self) -> Option<i64> {
         (self.call == Call::Add).then_some(self.digit)
     }
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// A client asks. Its message takes no time: if it took some, the client would have less to object to.
+    /// A client sends its request, which arrives at once. A later arrival could only weaken the check.
     pub fn invoke(&self, scene: &mut Scene, client: usize) {
         scene.clients[client] = Progress::Waiting;
         let src = format!("c{client}");
@@ -118,7 +118,7 @@ impl World {
         self.give(scene, node, Input::Line(line.to_string().into()));
     }
 
-    /// A message that was under way comes. The store gives one of its answers.
+    /// A message arrives. The store sends one of its replies.
     pub fn deliver(&self, scene: &mut Scene, message: &Message, answer: usize) {
         match message {
             Message::ToNode { node, line } => self.give(scene, *node, Input::Line(line.clone())),
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// A node dies and starts again; who waited for it waits no more.
+    /// A node dies and starts again. Its clients wait no longer.
     pub fn kill(&self, scene: &mut Scene, node: usize, incarnation: u64) {
         scene.nodes[node] = self.nodes.start(node, incarnation);
         for (client, progress) in self.clients.iter().zip(&mut scene.clients) {
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// Something happens to a node, and what it says is on its way.
+    /// Passes an input to a node, and puts its output in flight.
     pub fn give(&self, scene: &mut Scene, node: usize, input: Input) {
         let (after, said) = self.nodes.give(scene.nodes[node], input);
         scene.nodes[node] = after;
@@ -184,7 +184,7 @@ impl World {
         }
     }
 
-    /// Whether each add that was acknowledged is in the counter once, and each that was refused is not.
+    /// Whether the counter includes each acknowledged add once, and no refused one.
     pub fn counts_each_add_once(&self, scene: &Scene) -> bool {
         let mut rest = scene.store.total();
         for (client, progress) in self.clients.iter().zip(&scene.clients) {

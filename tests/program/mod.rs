@@ -1,4 +1,4 @@
-//! Programs that a test writes.
+//! Writes executable programs for tests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! The counter under a clock that jumps, forwards and (though it must not) backwards: each operation is answered once,
-//! nothing is lost, and once the clock goes on as it should, nothing stays pending.
+//! A counter whose clock jumps forwards and (against the contract) backwards: each operation is answered exactly once,
+//! nothing is lost, and nothing stays pending when the clock is correct again.
 
 use std::time::Duration;
 
@@ -26,14 +26,14 @@ fn answers_once_whatever_the_clock_does(consistency: Consistency, seed: u64) {
             2 => lone.wake(Duration::from_millis(random.below(2_000_000))),
             3 => lone.wake(lone.now + Duration::from_millis(random.below(500))),
             _ if lone.questions.is_empty() => {}
-            // Perhaps it was asked long ago, perhaps it is answered for the second time.
+            // The request may be old, or answered already.
             _ => {
                 let question = random.below(lone.questions.len() as u64);
                 lone.answer(question as usize);
             }
         }
     }
-    // The clock is past all that it has shown, and goes on; the store answers nothing more.
+    // From here the clock is ahead of all its past values and correct; the store does not reply any more.
     lone.wake(Duration::from_secs(3000));
     lone.wake(Duration::from_secs(3005));
     for request in &lone.requests {

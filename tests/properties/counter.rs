@@ -1,4 +1,4 @@
-//! The counter, fed arbitrary sequences of messages with time passing.
+//! The counter under arbitrary sequences of messages and of time passing.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 use crate::world::lone::{Lone, Request};
 use crate::world::store::error;
 
-/// Something that happens to a node.
+/// An input of the node.
 #[derive(Clone, Debug)]
 enum Step {
     Add(i64),
     Read,
-    /// A line that means nothing.
+    /// A line that is no useful message.
     Noise(String),
-    /// Someone who isn't the store answers for it.
+    /// A reply in the name of the store from another sender.
     Forgery(prop::sample::Index),
-    /// The store answers one of the questions that it has had so far, perhaps one that it has answered before.
+    /// The store replies to one of the requests so far, even to one that it has answered already.
     Answer(prop::sample::Index, How),
     Time(u64),
 }
@@ -29,11 +29,11 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 enum How {
     Truly,
-    /// It does what it is asked, and says that it failed.
+    /// It performs the request and replies with an error.
     DoneWithError(i64),
-    /// It does nothing, and says that it failed.
+    /// It does not perform the request and replies with an error.
     Error(i64),
-    /// It says that it has read a value that no counter wrote.
+    /// It replies with a value that no counter wrote.
     Unexpected,
 }
 
@@ -136,7 +136,7 @@ fn take(lone: &mut Lone<GCounter>, step: Step) {
     }
 }
 
-/// Each answer fits its request, and is no definite error for what may have happened.
+/// Each reply fits its request, and no operation that may have taken effect gets a definite error.
 fn assert_answers_fit(requests: &[Request]) {
     for Request { body, answer, .. } in requests {
         let Some(answer) = answer else {
@@ -151,8 +151,8 @@ fn assert_answers_fit(requests: &[Request]) {
     }
 }
 
-/// From now on the store answers everything at once. Nothing stays pending, and the total is right.
-fn settle(lone: &mut Lone<GCounter>, consistency: Consistency) {
+/// From now on the store performs every request at once. Nothing stays pending, and the total is right.
+fn finish_all(lone: &mut Lone<GCounter>, consistency: Consistency) {
     let mut answered = 0;
     let mut turns = 0;
     while lone.deadline().is_some() || answered < lone.questions.len() {
@@ -196,7 +196,7 @@ proptest! {
     ) {
         let mut lone = lone(&options, seed);
         steps.into_iter().for_each(|step| take(&mut lone, step));
-        settle(&mut lone, options.consistency);
+        finish_all(&mut lone, options.consistency);
         assert_answers_fit(&lone.requests);
     }
 
@@ -247,17 +247,17 @@ fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_ques
         lone.answer(question);
     };
     lone.ask(json!({"type": "read"}));
-    // The store is slow, so that it has 1.3 s from now on to reply.
+    // The store is slow, so it has 1.3 s from now on to reply.
     lone.pass(Duration::from_millis(400));
     answer(&mut lone, 0, "read");
     answer(&mut lone, 1, "cas");
-    // The peers' registers are read for it, by questions 2 and 3, and the store does not answer. The next read waits
-    // until they can be read again.
+    // For this read the peers' registers are read, by requests 2 and 3, and the store does not reply. The next read
+    // waits until they can be read again.
     lone.pass(Duration::from_millis(500));
     lone.ask(json!({"type": "read"}));
     answer(&mut lone, 4, "cas");
     assert_eq!(lone.questions.len(), 5);
-    // The first read is given up.
+    // The node gives up the first read.
     lone.pass(Duration::from_millis(500));
     answer(&mut lone, 5, "read");
     answer(&mut lone, 6, "read");

@@ -1,4 +1,4 @@
-//! The eventual counter, told anything in any order.
+//! The eventual counter under arbitrary gossip in any order.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn value(mut node: Driver<GCounter>) -> Value {
     read_ok.expect("every read is answered")["body"]["value"].clone()
 }
 
-/// States that one incarnation of a node went through: each has a total of its own, decided by incarnation and epoch.
+/// States of incarnations of nodes. The total of a state follows from its node, incarnation and epoch.
 fn states() -> impl Strategy<Value = Vec<(usize, u64, u64)>> {
     vec((0..3usize, 2..4u64, 1..20u64), 0..40)
 }
@@ -76,7 +76,7 @@ fn odd_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// In any order and as often as one likes: what counts is the newest state of each incarnation.
+    /// The newest state of each incarnation counts, in any order and with any number of repetitions.
     #[test]
     fn merging_keeps_the_newest_state_of_each_incarnation(states in states(), again in states()) {
         let mut newest = std::collections::BTreeMap::new();
@@ -85,7 +85,7 @@ proptest! {
             *epoch_so_far = (*epoch_so_far).max(*epoch);
         }
         let sum: i64 = newest.iter().map(|((node, incarnation), epoch)| total(*node, *incarnation, *epoch)).sum();
-        // Repeats, and older states than are known, change nothing.
+        // Repeated states, and states older than the known ones, change nothing.
         let mut told = states.clone();
         told.extend(again.into_iter().filter(|(node, incarnation, epoch)| {
             newest.get(&(*node, *incarnation)).is_some_and(|newest| epoch <= newest)
@@ -95,7 +95,7 @@ proptest! {
         prop_assert_eq!(hear(&told), sum);
     }
 
-    /// Whatever a peer says, it is answered once, and what was counted here stays.
+    /// Any gossip is answered exactly once, and no own count is lost.
     #[test]
     fn any_news_is_answered_once_and_takes_nothing_away(
         whole in odd_json(),

@@ -1,4 +1,4 @@
-//! What holds for all input: for any bytes in any pieces, and for any sequence of messages with time passing.
+//! Properties that hold for all inputs: for any bytes in any pieces, and for any sequence of messages and times.
 
 mod clock;
 mod counter;

@@ -10,17 +10,17 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// A line, or all that is told of one that can't be given out.
+/// A line, or the reason why there is none.
 type Line = Result<String, String>;
 
 fn owned(line: Result<&str, LineError<'_>>) -> Line {
     line.map(String::from).map_err(|error| format!("{error:?}"))
 }
 
-/// The lines as one sees them who has all the bytes at once.
+/// The lines as a reader would see them that has all bytes at once.
 fn lines_of(bytes: &[u8], line_bytes_max: usize) -> Vec<Line> {
     let mut pieces: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
-    // What follows the last newline is only a line if there is something.
+    // The bytes after the last newline are a line only if there are any.
     if pieces.last().is_some_and(|last| last.is_empty()) {
         pieces.pop();
     }
@@ -56,7 +56,7 @@ fn lines_read(bytes: &[u8], line_bytes_max: usize, reads: &[usize]) -> Vec<Line>
     lines
 }
 
-/// Bytes with many newlines, much that is no UTF-8, and lines on both sides of a limit of 20.
+/// Bytes with many newlines, much invalid UTF-8, and lines on both sides of a limit of 20 bytes.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => vec(prop_oneof![Just(b'x'), Just(b'\r'), Just(0xff), any::<u8>()], 0..30),
@@ -126,14 +126,14 @@ fn messages() -> impl Strategy<Value = String> {
     })
 }
 
-/// Every line that a node says is one JSON object with who, to whom and what.
+/// Every line that a node writes is one JSON object with sender, destination and body.
 fn assert_says_messages<W: eddy::node::Workload>(node: &mut Node<W>) -> Result<(), TestCaseError> {
     let output = node.output().to_vec();
     node.written(output.len());
     let output = String::from_utf8(output).expect("nodes write UTF-8");
     prop_assert!(output.is_empty() || output.ends_with('\n'));
     for line in output.lines() {
-        // An echo may hold what is JSON by the grammar and yet no text, such as half a surrogate pair.
+        // The payload of an echo may be valid JSON and yet no Unicode text, such as a lone surrogate.
         let message = Message::<IgnoredAny>::parse(line);
         let message = message.map_err(|error| TestCaseError::fail(format!("{error}: {line}")))?;
         prop_assert!(!message.body.kind.is_empty(), "{line}");
@@ -159,7 +159,7 @@ proptest! {
         let mut unique_ids = Node::new(UniqueIds::new(1));
         let mut counter = Node::new(GCounter::new(Options::default(), 1));
         for (index, line) in lines.iter().enumerate() {
-            // Whether a line is understood is not the question here.
+            // This property does not require that the node accepts the line.
             let _ = echo.receive(line, Duration::ZERO);
             let _ = unique_ids.receive(line, Duration::ZERO);
             let _ = counter.receive(line, Duration::ZERO);
@@ -175,12 +175,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_malformed_and_answered_says_whom_to_answer(line in messages()) {
+    fn a_malformed_line_that_is_answered_has_a_sender(line in messages()) {
         if let Err(malformed) = Message::<IgnoredAny>::parse(&line)
             && let Some(unanswered) = malformed.unanswered
         {
             let value: Value = serde_json::from_str(&line).unwrap_or_default();
-            // Where even a general parser finds no message, half a surrogate pair or a number too large is in the way.
+            // If a general parser finds no message either, the reason is a lone surrogate or a number that is too
+            // large.
             if !value.is_null() {
                 prop_assert_eq!(&value["src"], &*unanswered.src);
                 let msg_id = to_json(&unanswered.body.msg_id.expect("it can be answered"));
@@ -240,7 +241,7 @@ proptest! {
 }
 
 #[test]
-fn a_mebibyte_that_comes_a_byte_at_a_time_is_looked_through_once() {
+fn a_mebibyte_that_arrives_byte_by_byte_is_scanned_once() {
     let mut line = vec![b'x'; 1 << 20];
     line.push(b'\n');
     let lines = lines_read(&line, 1 << 20, &[1]);

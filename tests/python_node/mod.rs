@@ -1,6 +1,7 @@
-//! Nodes that are a few lines of Python each.
+//! Nodes of a few lines of Python each.
 
-/// An echo node in Python. `wrong` is done before each answer; it may see and change `message` and its `body`.
+/// An echo node in Python. It runs the statement `wrong` before each reply, which may read and change `message` and
+/// its `body`.
 pub fn echo_node(wrong: &str) -> String {
     format!(
         r#"#!/usr/bin/env python3

@@ -1,4 +1,4 @@
-//! Every kind of bad input, and the answer that it gets.
+//! Every kind of bad input, and the reply to it.
 
 use serde_json::{Value, json};
 
@@ -7,14 +7,14 @@ use crate::process::{
     TXN_LIST_APPEND, TXN_RW_REGISTER, request,
 };
 
-/// What a bad line leads to.
+/// The reaction to a bad line.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// An error with this code, in reply to this message id.
     Error(i64, i64),
-    /// No answer, because nobody can be told, and one line on standard error.
+    /// No reply, because there is nobody to reply to, and one line on standard error.
     Complaint,
-    /// No answer and no complaint: there is nothing wrong with it.
+    /// No reply and no line on standard error, because the line is not wrong.
     Silence,
 }
 
@@ -24,7 +24,7 @@ const MALFORMED: i64 = 12;
 const UNKNOWN: i64 = 10;
 const TOO_EARLY: i64 = 11;
 
-/// Lines as they arrive, with what each leads to on a node of any kind that has had its `init`.
+/// Lines, with the reaction of any kind of node after its `init`.
 const LINES: &[(&[u8], Outcome)] = &[
     // Not JSON, or not a JSON object.
     (b"hello", Complaint),
@@ -45,10 +45,10 @@ const LINES: &[(&[u8], Outcome)] = &[
     (b"\xef\xbb\xbf{\"src\":\"c1\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
     (b"{\"src\":\"c\x001\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
     (b"{\"src\":\"c\xff1\",\"dest\":\"n0\",\"body\":{\"type\":\"x\",\"msg_id\":1}}", Complaint),
-    // Nothing at all.
+    // Empty lines.
     (b"", Silence),
     (b" \t\r", Silence),
-    // No one to answer.
+    // Without a sender.
     (b"{}", Complaint),
     (br#"{"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":null,"dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
@@ -59,7 +59,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":"","src":"c1","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","dest":"n1","body":{"type":"x","msg_id":1}}"#, Complaint),
     (br#"{"src":"","dest":"n0","body":{"type":"x","msg_id":1}}"#, Complaint),
-    // No body, or none that says what to reply to.
+    // Without a body, or with one that has no message id.
     (br#"{"src":"c1","dest":"n0"}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":null}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":"add"}"#, Complaint),
@@ -67,7 +67,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1},"body":{"type":"x","msg_id":2}}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":[{"type":"x","msg_id":1}]}"#, Complaint),
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":[1]}}"#, Complaint),
-    // Nothing is wanted in reply.
+    // Without a message id, so no reply is requested.
     (br#"{"src":"c1","dest":"n0","body":{"type":"x"}}"#, Silence),
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":null}}"#, Silence),
     (br#"{"src":"c1","dest":"n0","body":{}}"#, Silence),
@@ -77,7 +77,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":"seq-kv","dest":"n0","body":{"type":"error","in_reply_to":-1,"code":13}}"#, Silence),
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1,"in_reply_to":"x"}}"#, Silence),
     (br#"{"src":"c1","dest":"n0","body":{"type":5,"msg_id":1,"in_reply_to":1}}"#, Complaint),
-    // Wrong, with someone to tell.
+    // Wrong, with a sender and a message id.
     (br#"{"src":"c1","dest":"n0","body":{"msg_id":1}}"#, Error(MALFORMED, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":"","msg_id":1}}"#, Error(MALFORMED, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":5,"msg_id":1}}"#, Error(MALFORMED, 1)),
@@ -90,7 +90,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":"","node_ids":[],"msg_id":1}}"#, Error(MALFORMED, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":0,"node_ids":[],"msg_id":1}}"#, Error(MALFORMED, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":[0],"msg_id":1}}"#, Error(MALFORMED, 1)),
-    // Of no known type, and odd in ways that do no harm.
+    // Of an unknown type, and odd in harmless ways.
     (br#"{"src":"c1","dest":"n0","body":{"type":"x","msg_id":1}}"#, Error(UNKNOWN, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":"ADD","msg_id":1}}"#, Error(UNKNOWN, 1)),
     (br#"{"src":"c1","dest":"n0","body":{"type":"error","code":13,"msg_id":1}}"#, Error(UNKNOWN, 1)),
@@ -107,7 +107,7 @@ const LINES: &[(&[u8], Outcome)] = &[
     (b" \t{ \"src\" : \"c1\" , \"body\" : { \"type\" : \"x\" , \"msg_id\" : 1 } } \t", Error(UNKNOWN, 1)),
 ];
 
-/// Sends one line to a new program and says what it led to. The program must answer what comes next, and end well.
+/// Sends one line to a new program and returns its reaction. The program must answer the next request, and end well.
 fn outcome(program: &str, arguments: &[&str], is_initialised: bool, line: &[u8]) -> Outcome {
     let mut process = match is_initialised {
         true => Process::initialised(program, arguments),
@@ -187,7 +187,7 @@ fn a_request_whose_id_is_any_number_or_string_is_answered_with_it() {
     }
 }
 
-/// What nodes tell each other and the store is not what this is about.
+/// The messages between nodes and to the store are ignored here.
 fn is_to_a_client(message: &Value) -> bool {
     message["dest"]
         .as_str()
@@ -250,7 +250,7 @@ fn before_init_requests_are_refused_for_now_under_the_name_that_was_called() {
 }
 
 #[test]
-fn before_init_a_counter_says_of_a_malformed_add_that_it_is_malformed() {
+fn before_init_a_counter_refuses_a_malformed_add_as_malformed() {
     let line = request("c1", json!({"type": "add", "delta": "1", "msg_id": 1}));
     for level in ALL_LEVELS {
         let outcome = outcome(G_COUNTER, &["--consistency", level], false, line.as_bytes());
@@ -290,7 +290,7 @@ fn a_delta_that_is_no_count_is_refused_at_every_level() {
     }
 }
 
-/// Requests that lack something, or have something else in its place.
+/// Requests that lack a field, or have a field of another type.
 const REQUESTS: &[(&str, &[&str])] = &[
     (ECHO, &[r#""type":"echo""#]),
     (
@@ -366,7 +366,7 @@ fn a_request_that_lacks_something_is_malformed_and_without_a_message_id_not_answ
             let [asked_led_to, unasked_led_to] =
                 [&asked, &unasked].map(|line| outcome(program, &[], true, line.as_bytes()));
             assert_eq!(asked_led_to, Error(MALFORMED, 1), "{program}: {asked}");
-            // Nobody can be told; a field of the wrong type makes a line on standard error.
+            // There is no message id; a field of the wrong type gives a line on standard error.
             assert!(
                 matches!(unasked_led_to, Silence | Complaint),
                 "{program}: {unasked}: {unasked_led_to:?}"
@@ -375,7 +375,7 @@ fn a_request_that_lacks_something_is_malformed_and_without_a_message_id_not_answ
     }
 }
 
-/// What a node has no use for when another node says it, or someone who calls himself a node.
+/// Messages of other nodes, or of a sender that has a node's name, for which a node has no use.
 const GOSSIP: &[&str] = &[
     r#""type":"gossip""#,
     r#""type":"gossip","gossip":null"#,
@@ -396,7 +396,7 @@ fn what_other_nodes_say_amiss_is_harmless_before_init_and_after_it() {
             for body in GOSSIP {
                 for src in ["n1", "n0", "n7"] {
                     let line = format!(r#"{{"src":"{src}","dest":"n0","body":{{{body}}}}}"#);
-                    // Asked for no answer, a node may complain, but there is nobody to be told.
+                    // No reply was requested, so the node may write to standard error but must not reply.
                     let outcome = outcome(program, arguments, is_initialised, line.as_bytes());
                     assert!(
                         matches!(outcome, Silence | Complaint),

@@ -1,4 +1,4 @@
-//! Flags: right ones, wrong ones, and what is said about them.
+//! Right and wrong flags, and the messages about them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -45,7 +45,7 @@ fn help_and_version_are_printed_and_nothing_is_read() {
     }
 }
 
-/// Wrong flags end the program at once with exit code 2, one line that says what is wrong, and the usage.
+/// Wrong flags end the program at once with exit code 2, one line with the reason, and the usage.
 fn assert_refused(program: &str, name: &str, arguments: &[&OsStr], about: &str) {
     let mut command = Command::new(program);
     let ended = Process::spawn(command.args(arguments)).wait();

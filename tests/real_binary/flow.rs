@@ -1,4 +1,4 @@
-//! More input than is read, more operations than are allowed, and outputs that nobody reads.
+//! More input than the node reads, more operations than its limit, and output that nobody reads.
 
 use std::collections::BTreeMap;
 use std::io::{Write, pipe};
@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use crate::process::{ECHO, G_COUNTER, G_SET, LEVELS, Process, request};
 use crate::store::{Store, answer, assert_counts};
 
-/// What nodes take at most, in KiB: the program itself, its buffers, and room to spare. A flood is many times as much.
+/// The maximum memory of a node, in KiB: the program itself, its buffers, and some more. A flood is many times as
+/// large.
 const MEMORY_MAX_KIB: u64 = 16 * 1024;
 
-/// Writes lines in the order in which they are sent, so that whoever sends never waits for the node. The number is of
-/// those that the node has room for so far.
+/// Writes lines in the order of sending, in a thread, so that the sender never waits for the node. The number counts
+/// the lines that the node has accepted so far.
 fn feed(mut input: ChildStdin) -> (Sender<String>, Arc<AtomicUsize>) {
     let (sender, lines) = channel::<String>();
     let fed = Arc::new(AtomicUsize::new(0));
@@ -34,7 +35,7 @@ fn feed(mut input: ChildStdin) -> (Sender<String>, Arc<AtomicUsize>) {
     (sender, fed)
 }
 
-/// Waits until the node takes no more input.
+/// Waits until the node accepts no more input.
 fn wait_until_full(node: &Process, fed: &AtomicUsize) {
     let mut same = 0;
     let mut last = 0;
@@ -77,7 +78,7 @@ fn while_nobody_reads_the_output_no_input_is_read_and_nothing_is_lost_or_reorder
 
 #[test]
 fn requests_at_hand_when_the_output_is_full_are_answered_once_it_drains_though_no_more_come() {
-    // Alone, it waits for nothing but input: no timer of its own has it look again.
+    // Without pending operations the node waits only for input: no timer wakes it.
     let mut node = Process::start(G_SET, &[]);
     let init = json!({"type": "init", "node_id": "n0", "node_ids": ["n0"], "msg_id": 1});
     node.send(&request("c0", init));
@@ -185,7 +186,7 @@ fn one_operation_more_than_may_wait_is_refused_at_once() {
                 );
                 assert_eq!(message["body"]["code"], 11, "{level}: {message}");
             }
-            // As soon as the store answers, those that wait are done, and there is room.
+            // When the store replies, the pending operations complete, and there is capacity.
             for question in questions {
                 let line = answer(&question, store.handle(&question["body"]));
                 node.send(&line);
@@ -233,7 +234,7 @@ fn a_store_that_never_answers_costs_every_operation_its_time_and_nothing_else() 
             unanswered.swap_remove(at.expect("each is answered once"));
         }
         assert!(questions.len() < 100, "{} questions", questions.len());
-        // All its answers come at last, twice: they are to nothing, or help.
+        // All replies come in the end, twice: the second ones answer nothing, or help.
         let mut store = Store::default();
         for question in questions.iter().chain(&questions) {
             let line = answer(question, store.handle(&question["body"]));
@@ -268,7 +269,7 @@ fn a_flood_costs_a_read_and_a_write_for_each_pipe_full_of_messages() {
     const MESSAGES: usize = 500;
     let echo = json!({"type": "echo", "echo": "x", "msg_id": 7});
     let add = json!({"type": "add", "delta": 1, "msg_id": 7});
-    // The counter sends its store one question for them all.
+    // The counter sends its store one request for all of them.
     for (program, body, lines_written) in [(ECHO, echo, MESSAGES), (G_COUNTER, add, 1)] {
         let mut node = Process::initialised(program, &[]);
         let calls_before = node.reads_and_writes();

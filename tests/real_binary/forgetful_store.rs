@@ -1,7 +1,7 @@
-//! A store that has lost its keys, as one that keeps them in memory does when it is started anew.
+//! A store that has lost its keys, as a store in memory does when it restarts.
 //!
-//! What it had is lost, and no node can bring it back: a node that still knows of it counts nothing on top, and never
-//! says less than it has said. Once the nodes are started anew, too, they count from nothing.
+//! No node can bring the contents back: a node that still knows of them counts nothing on top of them, and never
+//! returns less than before. After a restart of the nodes, too, they count from zero.
 
 use crate::process::LEVELS;
 use crate::store::{Store, add, assert_counts, impatient_counter, read};
@@ -39,7 +39,7 @@ fn a_store_that_has_forgotten_everything_is_not_asked_in_a_hurry_and_no_add_is_a
 }
 
 #[test]
-fn a_node_never_says_less_than_it_said_before_its_store_forgot() {
+fn a_node_never_returns_less_than_before_its_store_lost_its_keys() {
     for level in LEVELS {
         let mut store = Store::default();
         let mut node = impatient_counter(level);
@@ -51,7 +51,7 @@ fn a_node_never_says_less_than_it_said_before_its_store_forgot() {
             node.send(&read(msg_id));
             let message = node.serve(|body| store.handle(body));
             match level {
-                // Its reads may be of the past.
+                // Its reads may be stale.
                 "sequential" => assert_eq!(message["body"]["value"], 5, "{message}"),
                 _ => assert_eq!(message["body"]["code"], 11, "{level}: {message}"),
             }

@@ -1,10 +1,10 @@
-//! Exactly as much as is allowed, and one more.
+//! Input at each limit, and one above it.
 
 use serde_json::{Value, json};
 
 use crate::process::{ECHO, KAFKA, NODES, Process, TXN_LIST_APPEND, request};
 
-/// The code of the error that a request gets; none if it is done, or waits for the store.
+/// The code of the error that a request gets; `None` if it succeeds, or waits for the store.
 fn code(program: &str, client: &str, mut body: Value) -> Option<i64> {
     let mut node = Process::initialised(program, &[]);
     body["msg_id"] = json!(1);
@@ -16,7 +16,7 @@ fn code(program: &str, client: &str, mut body: Value) -> Option<i64> {
     let answer = messages
         .find(|message: &Value| message["dest"] == client)
         .expect("it is answered");
-    // What waits for the store at the end of the input can't be done now.
+    // Operations that wait for the store at the end of the input can't complete.
     answer["body"]["code"].as_i64().filter(|code| *code != 11)
 }
 
@@ -44,7 +44,7 @@ fn a_request_to_a_log_may_name_1024_keys_of_128_bytes() {
 
 #[test]
 fn an_entry_of_a_log_may_have_8_kibibytes() {
-    // With its quotation marks.
+    // The limit includes the quotation marks.
     let text = |bytes: usize| "x".repeat(bytes - 2);
     let send = |bytes| json!({"type": "send", "key": "k", "msg": text(bytes)});
     assert_eq!(code(KAFKA, "c1", send(8 << 10)), None);

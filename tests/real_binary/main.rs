@@ -1,5 +1,5 @@
-//! The node binaries, end to end, fed what no one should send them: every answer is true, nothing is lost, and the
-//! node goes on serving.
+//! The node binaries, end to end, with input that no correct program sends: every reply is true, nothing is lost, and
+//! the node goes on serving.
 #![cfg(feature = "stdio")]
 
 mod bad_input;

@@ -1,4 +1,4 @@
-//! Operations at the edges of what can be asked, and what comes back.
+//! Operations at the edges of the protocol, and their replies.
 
 use serde_json::{Value, json};
 
@@ -151,7 +151,7 @@ fn a_total_that_would_overflow_is_refused_for_good_and_what_fits_still_counts() 
                 json!({"type": "add", "delta": delta, "msg_id": msg_id}),
             )
         };
-        // All but the first wait for it and ride together, or one by one.
+        // All but the first wait for it and join one batch, or run one by one.
         let deltas = [1, i64::MAX, i64::MAX - 1, i64::MAX, 0, 1];
         let lines: Vec<String> = (1i64..)
             .zip(deltas)

@@ -1,4 +1,4 @@
-//! A program under test, its pipes, and what it says.
+//! A program under test, its pipes, and its output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -41,24 +41,24 @@ pub const NODES: &[(&str, &[&str])] = &[
 pub const LEVELS: [&str; 3] = ["regular", "linearizable", "sequential"];
 pub const ALL_LEVELS: [&str; 4] = ["regular", "linearizable", "sequential", "eventual"];
 
-/// Longer than anything here takes on a busy machine; only a test that fails waits for it.
+/// Longer than anything here takes on a busy machine. Only a test that fails waits so long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Process {
     child: Child,
     input: Option<ChildStdin>,
     output: Option<ChildStdout>,
-    /// Standard output, line by line, once someone has begun to read it.
+    /// Standard output, line by line, if it is read.
     lines: Option<Receiver<String>>,
-    /// Who reads standard error, if it is a pipe.
+    /// The thread that reads standard error, if it is a pipe.
     errors: Option<JoinHandle<String>>,
 }
 
-/// What a program left behind.
+/// The end of a program.
 pub struct Ended {
-    /// Nothing if a signal ended it.
+    /// `None` if a signal ended it.
     pub exit_code: Option<i32>,
-    /// What stood on standard output and had not been read.
+    /// The rest of standard output that was not read.
     pub lines: Vec<String>,
     /// Standard error.
     pub errors: String,
@@ -69,14 +69,14 @@ impl Process {
         Self::spawn(Command::new(program).args(arguments))
     }
 
-    /// A program that has had its `init` as `n0` of `n0`, `n1` and has answered it.
+    /// A program that has answered its `init` as `n0` of `n0`, `n1`.
     pub fn initialised(program: &str, arguments: &[&str]) -> Self {
         let mut process = Self::initialised_unread(program, arguments);
         assert_eq!(process.message()["body"]["type"], "init_ok");
         process
     }
 
-    /// The same, with the answer still to be read.
+    /// The same, with the reply still to be read.
     pub fn initialised_unread(program: &str, arguments: &[&str]) -> Self {
         let mut process = Self::start(program, arguments);
         let init = json!({"type": "init", "node_id": "n0", "node_ids": ["n0", "n1"], "msg_id": 1});
@@ -84,13 +84,13 @@ impl Process {
         process
     }
 
-    /// Starts a command whose streams are pipes, but for those that are set already.
+    /// Starts a command. Its streams are pipes unless they are set already.
     pub fn spawn(command: &mut Command) -> Self {
         command.stderr(Stdio::piped());
         Self::adopt(command.stdin(Stdio::piped()).stdout(Stdio::piped()))
     }
 
-    /// Starts a command with the streams that it has been given.
+    /// Starts a command with the streams that are set.
     pub fn adopt(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the program has been built");
         let errors = child.stderr.take().map(|mut errors| {
@@ -114,7 +114,7 @@ impl Process {
         kill_process(id, signal).expect("it is our child");
     }
 
-    /// Stops the program where it is, and waits until it stands.
+    /// Stops the program, and waits until it has stopped.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
         while self.state() != 'T' {
@@ -122,7 +122,7 @@ impl Process {
         }
     }
 
-    /// The most memory that the program has ever had resident, in KiB.
+    /// The maximum resident memory of the program so far, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("Linux tells of every process");
@@ -132,7 +132,7 @@ impl Process {
         peak_kib.parse().expect("it is a number")
     }
 
-    /// How many times the program has called read or write so far, or their like.
+    /// The number of its read and write system calls so far, and of similar ones.
     pub fn reads_and_writes(&self) -> u64 {
         let io = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()));
         let io = io.expect("Linux tells of every child");
@@ -149,7 +149,7 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
-    /// The state of the process as /proc names it: `R` runs, `S` sleeps, `T` is stopped.
+    /// The state of the process as in /proc: `R` runs, `S` sleeps, `T` is stopped.
     pub fn state(&self) -> char {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         let stat = stat.expect("Linux tells of every process");
@@ -185,7 +185,7 @@ impl Process {
             let (sender, lines) = channel();
             thread::spawn(move || {
                 for line in output.lines() {
-                    // A test that has seen enough no longer listens.
+                    // The test no longer reads.
                     let _ = sender.send(line.expect("the output is UTF-8"));
                 }
             });
@@ -224,7 +224,7 @@ impl Process {
                 lines.push(line);
             }
         }
-        // Its pipes are closed, so it has nothing left to do but to go.
+        // Its pipes are closed, so it ends.
         let status = self.child.wait().expect("it is our child");
         let errors = self.errors.take().map(JoinHandle::join);
         Ended {
@@ -239,7 +239,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended already unless a test has failed or doesn't care how it ends.
+        // It has ended already, unless a test has failed or ignores how it ends.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Signals: a node that is told to go, and one that wakes up long after.
+//! Signals: a node that gets SIGTERM, and a node that is stopped for a long time.
 
 use std::thread;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::process::{ECHO, G_COUNTER, LEVELS, Process, request};
 use crate::store::{Store, assert_counts, impatient_counter};
 
 #[test]
-fn a_node_that_is_told_to_go_goes_even_if_nobody_reads_its_output() {
+fn a_node_ends_at_sigterm_even_if_nobody_reads_its_output() {
     for is_flooded in [false, true] {
         let mut node = Process::initialised(G_COUNTER, &[]);
         let mut input = node.take_input();
         let feeder = thread::spawn(move || {
             use std::io::Write;
             let read = request("c1", json!({"type": "x", "msg_id": 1})) + "\n";
-            // Until the node is gone.
+            // Until the node has ended.
             while is_flooded && input.write_all(read.as_bytes()).is_ok() {}
             input
         });
@@ -39,7 +39,7 @@ fn a_node_that_slept_through_its_deadlines_answers_each_operation_once_and_truly
                 json!({"type": "add", "delta": 1, "msg_id": msg_id}),
             ));
         }
-        // What it asks the store first is known before it stops, but not answered.
+        // Its first request to the store is sent before it is stopped, but not answered.
         let mut unanswered = vec![node.message()];
         node.stop();
         // Longer than its operations may take.
@@ -72,7 +72,7 @@ fn a_node_that_slept_through_its_deadlines_answers_each_operation_once_and_truly
         assert_eq!(ids, [1, 2, 3, 4, 5, 6], "{level}");
         let is = |kind: &'static str| answered.iter().filter(move |body| body["type"] == kind);
         let added = is("add_ok").count() as i64;
-        // Nothing had been sent that could have added the others.
+        // No request was sent that could have added the others.
         assert!(
             is("error").all(|body| body["code"] == 11),
             "{level}: {answered:?}"

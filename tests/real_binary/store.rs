@@ -1,4 +1,4 @@
-//! A store that does as it is told, and what counters make of one that misbehaves.
+//! The counters with a store under the control of the test, which may misbehave.
 
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ pub fn answer(message: &Value, mut body: Value) -> String {
 }
 
 impl Process {
-    /// Lets `handle` answer what the node asks its store, until the node says something to a client: that message. Other
-    /// nodes are silent.
+    /// Replies with `handle` to the node's requests to its store, until the node sends a client a message. Returns
+    /// that message. Other nodes send nothing.
     pub fn serve(&mut self, mut handle: impl FnMut(&Value) -> Value) -> Value {
         loop {
             let message = self.message();
@@ -29,7 +29,7 @@ impl Process {
     }
 }
 
-/// A counter of this level that gives up on an operation soon.
+/// A counter of this level whose operations time out soon.
 pub fn impatient_counter(level: &str) -> Process {
     Process::initialised(
         G_COUNTER,
@@ -52,10 +52,10 @@ pub fn read(msg_id: i64) -> String {
     request("c1", json!({"type": "read", "msg_id": msg_id}))
 }
 
-/// The counter works: what has been added is read.
+/// Asserts that the counter works: a read includes what was added.
 pub fn assert_counts(node: &mut Process, store: &mut Store, value: i64) {
     node.send(&read(1_000));
-    // Answers to older operations may come first.
+    // Replies to older operations may come first.
     loop {
         let message = node.serve(|body| store.handle(body));
         if message["body"]["in_reply_to"] == 1_000 {
@@ -65,7 +65,7 @@ pub fn assert_counts(node: &mut Process, store: &mut Store, value: i64) {
     }
 }
 
-/// Errors that a store may give: of the protocol, of the store's own, and of nobody's.
+/// Errors from a store: of the protocol, of the store's own, and of no known meaning.
 const CODES: [i64; 15] = [
     0,
     1,
@@ -134,7 +134,7 @@ fn while_a_store_gives_nothing_but_errors_operations_fail_in_time_and_afterwards
                 matches!(answered, Some(0 | 11)),
                 "{level}, code {code}: {message}"
             );
-            // A refused cas is no more than refused, but the node can't know that no other copy is under way.
+            // A refused cas has no effect, but the node can't know whether another copy is in flight.
             node.send(&add(2));
             let message = node.serve(|body| store.handle(body));
             assert_eq!(message["body"], json!({"type": "add_ok", "in_reply_to": 2}));
@@ -149,7 +149,7 @@ fn while_a_store_gives_nothing_but_errors_operations_fail_in_time_and_afterwards
     }
 }
 
-/// What the registers in the store add up to.
+/// The total of the registers in the store.
 fn store_value(store: &Store) -> i64 {
     let registers = store.values();
     registers.filter_map(|register| register[0].as_i64()).sum()
@@ -208,7 +208,7 @@ fn a_value_that_no_counter_wrote_is_an_error_and_is_left_alone() {
                     let text = body["text"].as_str().expect("errors have a text");
                     assert!(text.contains(key), "{level}, {key} {value}: {message}");
                     assert_eq!(store.get(key), Some(&value));
-                    // Once whoever wrote it has gone, the counter works.
+                    // When the foreign writer has gone, the counter works.
                     store.remove(key);
                     assert_counts(&mut node, &mut store, 0);
                 } else {
@@ -260,7 +260,7 @@ fn answers_of_the_wrong_form_are_no_answers() {
             let mut wrong_left = 2;
             node.send(&add(1));
             let message = node.serve(|request| {
-                // A value that is null is a value, and one that no counter wrote.
+                // Null is a value, and one that no counter wrote.
                 let is_answer = body["type"] == "read_ok" && request["type"] == "read";
                 if wrong_left > 0 && !is_answer {
                     wrong_left -= 1;
@@ -284,7 +284,7 @@ fn only_the_store_answers_for_the_store() {
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         node.send(&add(1));
         let mut forged = 0;
-        // For every question the node first hears three lies from others.
+        // Before each reply of the store, the node gets three wrong ones from other senders.
         let message = loop {
             let message = node.message();
             if message["dest"] != "seq-kv" {
@@ -314,7 +314,7 @@ fn only_the_store_answers_for_the_store() {
 }
 
 #[test]
-fn whatever_a_store_says_its_other_nodes_answer_once_and_go_on_serving() {
+fn whatever_a_store_replies_its_other_nodes_answer_once_and_go_on_serving() {
     let requests = [
         (KAFKA, json!({"type": "send", "key": "k", "msg": 1})),
         (KAFKA, json!({"type": "poll", "offsets": {"k": 0}})),

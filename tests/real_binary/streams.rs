@@ -1,4 +1,4 @@
-//! Files, pipes and terminals on either side of a node, and how it ends.
+//! Files, pipes and terminals as input and output of a node, and how the node ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write, pipe};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::process::{ECHO, G_COUNTER, NODES, Process, request};
 
-/// A file of its own for each test, in the folder that cargo keeps for tests.
+/// A file of its own for each test, in cargo's folder for tests.
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
@@ -29,12 +29,12 @@ fn echo(msg_id: usize, payload: &str) -> String {
     )
 }
 
-/// Input for `echo`, and how many answers it wants, `init` included.
+/// Input for `echo`, and the number of replies to it, including that to `init`.
 fn many_echoes(count: usize) -> String {
     (1..count).fold(init(), |lines, msg_id| lines + &echo(msg_id, "x") + "\n")
 }
 
-/// Every request was answered, in the order in which they came.
+/// Asserts that every request was answered, in order.
 fn assert_answered<'a>(lines: impl Iterator<Item = &'a str>, count: usize) {
     let ids: Vec<u64> = lines
         .map(|line| {
@@ -146,7 +146,7 @@ fn a_reader_that_goes_away_after_one_line_ends_the_node_in_good_order() {
     let mut node = Process::start(ECHO, &[]);
     let mut input = node.take_input();
     let feeder = std::thread::spawn(move || {
-        // Until the node is gone.
+        // Until the node has ended.
         while input.write_all(many_echoes(100).as_bytes()).is_ok() {}
     });
     let mut output = BufReader::new(node.take_output());
@@ -202,7 +202,7 @@ fn at_the_end_of_input_what_waits_for_the_store_is_answered_truly() {
             json!({"type": "read", "msg_id": 10 + msg_id}),
         ));
     }
-    // The first question to the store is never answered: nothing has been sent that could add anything.
+    // The first request to the store is never answered: no request that could add anything was sent.
     let ended = node.end();
     assert_eq!((ended.exit_code, ended.errors.as_str()), (Some(0), ""));
     let mut answered: Vec<(i64, i64)> = ended
@@ -226,7 +226,7 @@ fn at_the_end_of_input_what_waits_for_the_store_is_answered_truly() {
 fn the_end_of_input_is_seen_together_with_the_last_bytes() {
     for _ in 0..20 {
         let mut node = Process::initialised(ECHO, &[]);
-        // While it is stopped, data and end become one event.
+        // While the node is stopped, data and end of input become one event.
         node.stop();
         node.send(&echo(1, "x"));
         drop(node.take_input());
@@ -263,7 +263,7 @@ fn every_node_takes_its_input_a_byte_at_a_time() {
         for byte in (init() + &request).bytes() {
             node.send_bytes(&[byte]);
         }
-        // The last line has no newline and ends with the input.
+        // The last line has no newline: it ends with the input.
         let ended = node.end();
         assert_eq!(ended.exit_code, Some(0), "{program}");
         let lines: Vec<Value> = ended
@@ -318,7 +318,7 @@ fn pipes_that_others_share_are_blocking_again_when_the_node_has_ended() {
             .expect("it is open")
             .contains(OFlags::NONBLOCK)
     };
-    // Whoever is killed can't put anything back, so nothing is changed that need not be.
+    // A killed process can't restore anything, so it must change nothing that it need not.
     assert!(!is_nonblocking(&shared_input) && is_nonblocking(&shared_output));
     drop(feeder);
     assert_eq!(node.wait().exit_code, Some(0));
@@ -343,7 +343,7 @@ fn an_input_that_someone_has_made_nonblocking_is_waited_for_all_the_same() {
         feeder.write_all(line.as_bytes()).expect("the node reads");
         assert_eq!(node.message()["body"]["in_reply_to"], msg_id);
     }
-    // For each a read and a write, and perhaps a read in vain.
+    // A read and a write for each, and perhaps an empty read.
     let calls = node.reads_and_writes() - calls_before;
     assert!(calls <= 3 * 100 + 1, "{calls} reads and writes");
     drop(feeder);

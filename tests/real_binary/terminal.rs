@@ -1,4 +1,4 @@
-//! A node that someone types to.
+//! A node on a terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::process::{ECHO, Process, request};
 
-/// Both ends of a new terminal that doesn't repeat what is typed: the person's and the program's.
+/// Both ends of a new terminal without echo: the person's and the program's.
 fn terminal() -> (File, File) {
     let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
     grantpt(&person).expect("the terminal is ours");
@@ -51,7 +51,7 @@ fn typed_lines_are_answered_and_the_terminal_is_left_as_it_was() {
         .expect("the terminal takes it");
     assert!(answer().contains("init_ok"));
 
-    // Pasted all at once, each line is read for itself.
+    // Pasted lines are read one by one.
     node.stop();
     for msg_id in 1..=3 {
         let echo = json!({"type": "echo", "echo": "x", "msg_id": msg_id});
@@ -64,7 +64,7 @@ fn typed_lines_are_answered_and_the_terminal_is_left_as_it_was() {
         assert!(answer().contains(&format!("\"in_reply_to\":{msg_id}")));
     }
 
-    // Ctrl-C would leave it in this mode.
+    // Ctrl-C would leave the terminal in this mode.
     assert!(
         !fcntl_getfl(&program)
             .expect("it is open")

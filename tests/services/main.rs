@@ -1,10 +1,10 @@
-//! The services answer as upstream's.
+//! The services reply as upstream's.
 //!
-//! `upstream.json` holds what Maelstrom's own services (0.2.5-SNAPSHOT, master of 2025-11-28) answered to short scripts:
-//! each script was given 20,000 times to a fresh service, one operation after the other, and each sequence of answers was
-//! counted. The same is done here, and both must show the same sequences. How often each occurred is compared by a
-//! chi-square test at a significance level of 0.1%: of services that are alike it rejects one script in a thousand. Seeds
-//! are fixed, so the result is the same each time.
+//! `upstream.json` holds what Maelstrom's own services (0.2.5-SNAPSHOT, master of 2025-11-28) replied to short
+//! scripts: each script was run 20,000 times on a fresh service, one operation after the other, and each sequence of
+//! replies was counted. The test does the same here, and both must show the same sequences. The frequencies are
+//! compared by a chi-square test at a significance level of 0.1%: for equal services it rejects one script in a
+//! thousand. Seeds are fixed, so the result is the same each time.
 #![cfg(feature = "workbench")]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use eddy::workbench::service::{SequentialStore, Services};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// A script and how often upstream's service gave each sequence of answers.
+/// A script, and how often upstream's service gave each sequence of replies.
 struct Script {
     service: String,
     what: String,
@@ -26,7 +26,7 @@ struct Script {
     second_read_older: Option<u64>,
 }
 
-/// What a client asks.
+/// A request of a client.
 struct Step {
     client: usize,
     body: String,
@@ -72,7 +72,7 @@ fn steps(script: &RawValue) -> Vec<Step> {
             r#""cas""# => &["key", "from", "to", "create_if_not_exists"],
             _ => &["key", "value"],
         };
-        // Values stay text: a whole number may be larger than any of Rust's.
+        // Values stay text: a whole number may be larger than any integer type of Rust.
         let fields = names.iter().zip(&recorded.op[1..]);
         let fields: String = fields
             .map(|(name, value)| format!(r#","{name}":{value}"#))
@@ -99,7 +99,7 @@ fn forty_writes_and_two_reads() -> Vec<Step> {
 }
 
 impl Script {
-    /// What a fresh service answers to each step.
+    /// The replies of a fresh service to each step.
     fn run(&self, store: SequentialStore, seed: u64) -> Vec<Value> {
         let mut services = Services::new(store, Stream::Services.seeded(seed));
         let index = services.addresses().position(|name| name == self.service);
@@ -116,9 +116,9 @@ impl Script {
         answers
     }
 
-    /// The answers as they are recorded.
-    fn told(&self, answers: &[Value]) -> String {
-        let told = |answer: &Value| {
+    /// The replies in the form in which they are recorded.
+    fn recorded(&self, answers: &[Value]) -> String {
+        let label = |answer: &Value| {
             let kind = answer["type"].as_str().expect("a type");
             let details = ["code", "value", "ts"];
             match details.iter().find_map(|&name| answer.get(name)) {
@@ -127,19 +127,19 @@ impl Script {
             }
         };
         match self.second_read_older {
-            Some(_) => format!("first read: {}", told(&answers[40])),
-            None => answers.iter().map(told).collect::<Vec<_>>().join(" | "),
+            Some(_) => format!("first read: {}", label(&answers[40])),
+            None => answers.iter().map(label).collect::<Vec<_>>().join(" | "),
         }
     }
 
-    /// Holds a store to what is recorded.
+    /// Compares a store with the recorded frequencies.
     #[track_caller]
     fn compare(&self, store: SequentialStore) {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut second_read_older = 0;
         for seed in 0..self.runs {
             let answers = self.run(store, seed);
-            *counts.entry(self.told(&answers)).or_default() += 1;
+            *counts.entry(self.recorded(&answers)).or_default() += 1;
             if let [.., first, second] = &*answers {
                 second_read_older += u64::from(second["value"].as_u64() < first["value"].as_u64());
             }

@@ -1,5 +1,5 @@
-//! A small campaign of simulated clusters: what should hold does, through every fault and on every store, and what is
-//! wrong is caught. `make soak` runs a large one.
+//! A small campaign of simulated clusters: correct nodes are valid through every fault and on every store, and wrong
+//! ones are found. `make soak` runs a large one.
 #![cfg(feature = "workbench")]
 
 mod matrix;
@@ -12,21 +12,21 @@ use std::process::{Command, Output};
 const SIZE: &str = "--strict --node-count 3 --concurrency 10n --rate 50 --time-limit 10 --latency 2 \
                     --latency-dist exponential --nemesis-interval 0.5";
 
-/// All that can happen to messages between nodes, for nodes that have nothing but each other.
+/// All faults of messages between nodes, for nodes without a store.
 const BETWEEN_NODES: &str = "--nemesis partition,one-way,pause,loss,duplicate,reorder,ghost";
 
-/// What can happen to messages between nodes and to those of the store, and to nodes.
+/// All faults of messages between nodes and to the store, and of nodes.
 const EVERYWHERE: &str =
     "--nemesis partition,one-way,kill,pause,loss,duplicate,reorder,ghost --nemesis-services";
 
-/// Enough that some are free while others wait for an answer that never comes.
+/// So many clients that some are free while others wait for a reply that never comes.
 const MANY_CLIENTS: &str = "--concurrency 40n";
 
-/// Faults that come and go, so that enough happens in between for a level that is not kept to show.
+/// Short faults, so that enough happens between them for a broken level to show.
 const UNHURRIED: &str =
     "--concurrency 20n --rate 100 --time-limit 20 --latency 10 --nemesis-interval 3";
 
-/// So few clients that the order that explains all answers can be found, even if only clients and not time restrict it.
+/// So few clients that an order of all operations can be found, even if only the clients' own orders restrict it.
 const FEWER_CLIENTS: &str = "--concurrency 10n";
 
 fn eddy_sim(more: &str) -> Output {
@@ -38,7 +38,7 @@ fn eddy_sim(more: &str) -> Output {
         .expect("eddy is built")
 }
 
-/// Does a run again by the command that a report tells, without the name of the program.
+/// Repeats a run by the command in a report, which is given without the name of the program.
 fn repeat(again: &str) -> Output {
     let (sim, flags) = again.split_once(' ').expect("flags");
     Command::new(env!("CARGO_BIN_EXE_eddy"))
@@ -48,7 +48,7 @@ fn repeat(again: &str) -> Output {
         .expect("eddy is built")
 }
 
-/// Twenty seeds of what is described.
+/// Twenty seeds of the described run.
 #[track_caller]
 fn holds(more: &str) {
     let output = eddy_sim(&format!("--seeds 20 {more}"));
@@ -56,7 +56,7 @@ fn holds(more: &str) {
     assert_eq!(output.status.code(), Some(0), "{more}: {said}");
 }
 
-/// The same for grow-only counters of a level whose histories are held to what the level promises, whatever happens.
+/// The same for grow-only counters: histories must satisfy their level under all faults.
 #[track_caller]
 fn counter_keeps(level: &str, store: &str) {
     let clients = if level == "sequential" {
@@ -94,7 +94,7 @@ fn sequential_counters_are_sequentially_consistent_on_every_store_whatever_happe
     }
 }
 
-/// Twenty seeds of nodes that fight over one register, in which no operation may be answered with an error.
+/// Twenty seeds of nodes that contend for one register. No operation may get an error.
 #[track_caller]
 fn nobody_is_kept_out(flags: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
@@ -157,7 +157,7 @@ fn what_is_broadcast_or_added_reaches_everyone_whatever_happens_between_nodes() 
 
 #[test]
 fn logs_lose_nothing_whatever_happens() {
-    // Long enough that lists, which are few, succeed between the faults, too.
+    // So long that lists, of which few succeed, also succeed between the faults.
     let long = "--rate 200 --time-limit 20";
     holds(&format!("-w kafka {EVERYWHERE} {MANY_CLIENTS} {long}"));
 }
@@ -199,7 +199,7 @@ fn runs_that_can_not_be_decided_say_why_and_can_be_had_again() {
 }
 
 #[test]
-fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_and_told_and_can_be_had_again() {
+fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_reported_and_repeatable() {
     let output = eddy_sim(&format!(
         "-w g-counter {EVERYWHERE} --seeds 10 --seq-kv lazy --availability 0.01 -- --consistency sequential \
          --op-timeout=4s"

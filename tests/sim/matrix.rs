@@ -1,4 +1,4 @@
-//! Which guarantee each level of the counter keeps on each store: as the levels' own documentation argues.
+//! The guarantees that each level of the counter keeps on each store are those in the documentation of the levels.
 
 use std::fs;
 use std::path::Path;
@@ -96,7 +96,8 @@ fn sequential_is_just_that_and_its_final_reads_are_right_on_lin_kv_only() {
     );
 }
 
-/// Whether a history of counters of this level is found not to be linearizable within so many seeds, under every fault.
+/// Whether a history of counters of this level is found not to be linearizable, within this many seeds of runs with
+/// every fault.
 fn is_found_out(consistency: Consistency, seeds: u64) -> bool {
     let start = start(move |seed| {
         let options = Options {

@@ -1,5 +1,5 @@
-//! The same seed gives the same run to the byte: every message, its time and its fate, and every operation, in another
-//! process as in this one.
+//! The same seed gives the same run to the byte: every message, its time and its fate, and every operation, also in
+//! another process.
 
 use std::env;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ use eddy::workbench::workload::{
 };
 use eddy::workbench::world::{INIT_TIMEOUT, Loss, MessageEvent, Observer, Settings};
 
-/// All that was seen of a run.
+/// Everything observable of a run.
 #[derive(Default)]
 struct Transcript(String);
 
@@ -71,7 +71,7 @@ fn settings() -> Settings {
     }
 }
 
-/// One line that tells the run of this workload from any other.
+/// One line that identifies the run of this workload.
 fn digest<O, N, W>(program: &Program<O, N>, workload: W) -> String
 where
     O: Clone + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What `eddy sim` leaves on disk.
+//! The files that `eddy sim` stores.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,15 +7,15 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Faults of every kind, so that whatever could differ has happened.
+/// Faults of every kind, to exercise everything that could differ.
 const RUN: &str = "-w g-counter --node-count 3 --concurrency 2n --rate 50 --time-limit 5 --latency 10 --latency-dist \
                    exponential --nemesis partition,kill,loss,ghost --nemesis-interval 1 --nemesis-services";
 
-/// A level that the store does not keep: some seed fails.
+/// A level that the store breaks: some seed fails.
 const FAILING: &str = "-w g-counter --node-count 2 --rate 50 --time-limit 5 --seeds 10 --seq-kv lazy \
                        --consistency-models linearizable -- --consistency sequential";
 
-/// An empty place for runs.
+/// An empty folder for runs.
 fn store(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&path);
@@ -31,7 +31,7 @@ fn sim(store: &Path, flags: &str) -> Output {
         .expect("eddy is built")
 }
 
-/// The files of a folder and of those in it, by name.
+/// The files in a folder and its subfolders, by name.
 fn files(folder: &Path, files_of: &mut BTreeMap<PathBuf, String>, root: &Path) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -1,6 +1,6 @@
-//! Nodes that are wrong on purpose, in the simulator: each is caught, and what it did is named.
+//! Simulated nodes with a planted fault: each is caught, and the finding names its fault.
 //!
-//! A wrong node is a right one whose lines are tampered with on their way in and out.
+//! A wrong node is a correct one whose input or output lines are changed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,8 @@ use eddy::workbench::workload::{
 use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use serde_json::{Value, json};
 
-/// Changes the lines of one incarnation of a node. Each method may change the line, hold it back by `false`, or add to
+/// Changes the lines of one incarnation of a node. Each method may change the line, drop it by returning `false`, or
+/// add lines to the output.
 /// those that the node says.
 trait Tamper {
     fn input(&mut self, _message: &mut Value, _said: &mut Vec<Value>) -> bool {
@@ -96,7 +97,7 @@ impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
     }
 }
 
-/// Nodes of that program, tampered with.
+/// Nodes of a program, with a planted fault.
 fn wrong<O, W, T>(program: &Program<O, W>, tamper: fn() -> T) -> Start
 where
     O: Clone + Send + Sync + 'static,
@@ -117,7 +118,7 @@ fn kind(message: &Value) -> &str {
     message["body"]["type"].as_str().expect("bodies have types")
 }
 
-/// An answer to a request, by the node that was asked.
+/// A reply to a request, from the node that got it.
 fn answer(request: &Value, mut body: Value) -> Value {
     body["in_reply_to"] = request["body"]["msg_id"].clone();
     json!({"src": request["dest"], "dest": request["src"], "body": body})
@@ -153,7 +154,7 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
     Report::new(&record, settings, demands, String::new())
 }
 
-/// Within ten seeds the wrong nodes are caught in those words, and right ones are not.
+/// Asserts that within ten seeds the wrong nodes are found with these words, and correct ones have no finding.
 #[track_caller]
 fn assert_caught<O, N, W>(
     program: &Program<O, N>,
@@ -181,7 +182,7 @@ fn assert_caught<O, N, W>(
     assert!(said.contains(words), "{said}");
 }
 
-/// Speaks to all other nodes as soon as it has answered its init.
+/// Sends to all other nodes as soon as it has answered its init.
 #[derive(Default)]
 struct GreetsAtOnce {
     node_ids: Vec<Value>,
@@ -252,7 +253,7 @@ fn an_add_acknowledged_before_the_store_agrees_is_caught_where_reads_are_held_to
     let wrong = wrong(&program::G_COUNTER, AcknowledgesEarly::default);
     let regular = || GCounter::new(vec![Level::Regular]);
     assert_caught(&program::G_COUNTER, regular, &wrong, &[], "regular");
-    // Without a kill the store agrees in time for the final reads.
+    // Without a kill the store is up to date in time for the final reads.
     assert_caught(
         &program::G_COUNTER,
         GCounter::default,
@@ -287,7 +288,7 @@ fn an_add_that_is_counted_twice_is_caught() {
     assert_caught(&program::G_COUNTER, GCounter::default, &wrong, &[], "twice");
 }
 
-/// Answers reads of a key that it has read before from memory.
+/// Answers repeated reads of a key from memory.
 #[derive(Default)]
 struct ReadsFromMemory {
     keys: BTreeMap<String, Value>,
@@ -342,7 +343,7 @@ fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
     );
 }
 
-/// Calls every fifth transaction off after it has happened.
+/// Reports every fifth transaction as aborted after it took effect.
 #[derive(Default)]
 struct CallsOffLate {
     txn_count: u64,

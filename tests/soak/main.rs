@@ -1,9 +1,9 @@
-//! A counter serves millions of messages while its store fails and it is killed again and again, and takes no more memory
-//! for it.
+//! A counter serves millions of messages while its store fails and it is killed repeatedly, and its memory does not
+//! grow.
 //!
-//! In virtual time, on the real core with its framing: closed-loop clients, a store whose messages are lost, doubled,
-//! late and refused, lines that mean nothing, and kills. `cargo test --release --test soak -- --ignored` is the long
-//! form.
+//! In virtual time, on the real core with its framing: each client sends its next request when the last is answered,
+//! the store's messages are lost, repeated, delayed and refused, useless lines arrive, and nodes are killed. `cargo
+//! test --release --test soak -- --ignored` is the long form.
 
 #[path = "../world/mod.rs"]
 mod world;
@@ -23,21 +23,21 @@ use world::run::{self, Run};
 use world::store::{Store, error, reply_to};
 
 const CLIENTS: usize = 40;
-/// After so many messages the node is killed.
+/// The number of messages after which the node is killed.
 const MESSAGES_AN_INCARNATION: u64 = 100_000;
 
-/// After so many operations at the eventual level the test checks them and forgets them, lest it take more and more memory
-/// itself.
+/// The number of operations at the eventual level that the test keeps before it checks and drops them, so that the
+/// test's own memory does not grow.
 const OPERATIONS_KEPT: usize = 900;
 
-/// Longer than a late message takes, and all that follows from it.
+/// Longer than a late message takes, and everything that follows from it.
 const REST_MS: u64 = 10_000;
 
-/// One operation under way.
+/// An operation under way.
 struct Operation {
     client: usize,
     delta: Option<i64>,
-    /// What had been acknowledged when it began: a read shows no less.
+    /// What was acknowledged when it began: a read must not return less.
     acknowledged: i64,
     deadline_us: u64,
 }
@@ -50,7 +50,7 @@ struct Soak {
     now_us: u64,
     messages: u64,
     sent: u64,
-    /// Lines on their way to the node, and requests on their way to the store.
+    /// Lines in flight to the node, and requests in flight to the store.
     under_way: BinaryHeap<Reverse<(u64, u64, bool, String)>>,
     store: Store,
     next_msg_id: u64,
@@ -112,7 +112,7 @@ impl Soak {
         )));
     }
 
-    /// Loses one message in twenty, doubles one, and delays one by up to two seconds.
+    /// Loses one message in twenty, repeats one, and delays one by up to two seconds.
     fn post_with_faults(&mut self, is_to_store: bool, line: String) {
         let copies = match self.random.below(20) {
             0 => 0,
@@ -138,7 +138,7 @@ impl Soak {
             Some(delta) => json!({"type": "add", "delta": delta, "msg_id": msg_id}),
             None => json!({"type": "read", "msg_id": msg_id}),
         };
-        // Its time begins when the node has it.
+        // The deadline counts from the arrival at the node.
         let delay_us = self.random.below(1_000);
         let operation = Operation {
             client,
@@ -151,7 +151,7 @@ impl Soak {
         self.post(false, delay_us, line);
     }
 
-    /// Brings a line to the node through its framing, and what means nothing with it now and then.
+    /// Passes a line to the node through its framing, sometimes with a useless line before it.
     fn receive(&mut self, line: &str) {
         let noise = match self.random.below(100) {
             0 => "hello\n",
@@ -166,7 +166,7 @@ impl Soak {
             self.reader.space()[..part.len()].copy_from_slice(part.as_bytes());
             self.reader.filled(part.len());
             while let Some(line) = self.reader.next_line() {
-                // What means nothing is refused.
+                // A useless line is refused.
                 let _ = self
                     .node
                     .0
@@ -176,7 +176,7 @@ impl Soak {
         self.messages += 1;
     }
 
-    /// The store refuses now and then, or does what it is asked and says that it may not have.
+    /// The store sometimes refuses a request, or performs it and replies that the outcome is unknown.
     fn handle(&mut self, request: &str) {
         let request: Value = serde_json::from_str(request).expect("nodes write JSON");
         let body = &request["body"];
@@ -195,7 +195,7 @@ impl Soak {
     fn complete(&mut self, body: &Value) {
         let msg_id = body["in_reply_to"].as_u64().expect("replies say to what");
         let Some(operation) = self.operations.remove(&msg_id) else {
-            // It was asked of an earlier incarnation of the node, and has been counted as unsure.
+            // The request was sent to an earlier incarnation of the node, and is counted in `unsure`.
             assert!(msg_id <= self.next_msg_id);
             return;
         };
@@ -293,14 +293,14 @@ impl Soak {
 
 fn resident_kib() -> u64 {
     let status =
-        std::fs::read_to_string("/proc/self/status").expect("Linux tells of every process");
+        std::fs::read_to_string("/proc/self/status").expect("Linux shows this for every process");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.expect("it is told for every process").trim();
-    let (kib, _) = resident.split_once(" kB").expect("it is told in kB");
+    let resident = resident.expect("it is shown for every process").trim();
+    let (kib, _) = resident.split_once(" kB").expect("it is shown in kB");
     kib.parse().expect("it is a number")
 }
 
-/// Half as many messages and kills warm up; after the rest, no more memory is taken than 5% above that.
+/// The first half of the messages and kills warms up. After the rest, resident memory must be at most 5% higher.
 fn soak(messages_a_level: u64) {
     for consistency in [
         Consistency::Regular,
@@ -327,7 +327,8 @@ fn soak(messages_a_level: u64) {
             "{warm_kib} KiB grew to {resident_kib} KiB"
         );
         soak.check();
-        // The end: what waits is answered, and what is in doubt is resolved by the store. Nothing stays.
+        // At the end of input the node answers all pending operations, and resolves those in doubt by the store.
+        // Nothing stays pending.
         soak.node.0.finish();
         soak.node.output();
         let mut turns = 0;
@@ -350,8 +351,7 @@ fn soak(messages_a_level: u64) {
     }
 }
 
-/// The same for three counters without a store. They gossip their totals, while messages between them are lost, doubled
-/// and late.
+/// The same for three counters at the eventual level, while messages between them are lost, repeated and delayed.
 fn soak_eventual(messages: u64) {
     let options = Options {
         consistency: Consistency::Eventual,
@@ -376,7 +376,7 @@ fn soak_eventual(messages: u64) {
     run.rest(REST_MS);
     let before = run.world.messages;
     run.rest(REST_MS);
-    // At most both nodes of each of three links send one every three seconds.
+    // At most, both nodes of each of three links send one every three seconds.
     let heartbeats_max = 2 * 3 * (REST_MS / 3000 + 1);
     assert!(
         run.world.messages - before <= heartbeats_max,
@@ -385,7 +385,7 @@ fn soak_eventual(messages: u64) {
     assert_eq!(run.read_everywhere(), acknowledged);
 }
 
-/// All clients add and read until so many messages were sent between the nodes. Returns the resident memory.
+/// All clients add and read until this many messages were sent between the nodes. Returns the resident memory.
 fn serve(run: &mut Run<GCounter>, messages: u64, acknowledged: &mut i64) -> u64 {
     let until = run.world.messages + messages;
     while run.world.messages < until {

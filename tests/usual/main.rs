@@ -1,5 +1,5 @@
-//! The usual solutions: a textbook node for each challenge, in Python and from the protocol alone. `eddy` calls them
-//! valid, as Maelstrom does, and what is wrong on purpose invalid.
+//! The usual solutions: a textbook node for each challenge, in Python and written from the protocol alone. `eddy`
+//! calls them valid, as Maelstrom does, and nodes with a planted fault invalid.
 #![cfg(feature = "workbench")]
 
 #[path = "../command/mod.rs"]
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use command::{assert_ends_with, eddy};
 
-/// Runs the node of that name in this folder, which has to end with that exit code.
+/// Runs the node of that name in this folder, and asserts the exit code.
 #[track_caller]
 fn assert_node_ends_with(code: i32, name: &str, workload: &str, flags: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/usual");
@@ -18,10 +18,10 @@ fn assert_node_ends_with(code: i32, name: &str, workload: &str, flags: &str) {
     assert_ends_with(code, &output.expect("eddy is built"));
 }
 
-/// Little load and short: the nodes are slow, and all tests share a few cores.
+/// Short runs with little load: the nodes are slow, and all tests share a few cores.
 const LOAD: &str = "--rate 50 --time-limit 2 --recovery 2 --latency 5";
 
-/// For each workload its flags, its solutions, and a node that is wrong.
+/// For each workload its flags, its solutions, and a wrong node.
 macro_rules! usual_solutions {
     ($($workload:ident: $name:literal, $flags:literal, $solutions:expr, $wrong:literal;)*) => {$(
         mod $workload {

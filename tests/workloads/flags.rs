@@ -1,4 +1,4 @@
-//! Flags that are about more than one workload.
+//! Flags that concern several workloads.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ fn several_runs_have_seeds_of_their_own_and_the_first_wrong_one_is_the_last() {
 }
 
 #[test]
-fn a_model_that_does_not_exist_or_fit_is_told() {
+fn a_model_that_does_not_exist_or_fit_is_refused() {
     let path = program("never-run.py", "#!/usr/bin/env python3\n");
     for (workload, flags, words) in [
         (

@@ -40,13 +40,13 @@ fn right_logs_are_valid_and_every_message_is_polled_in_the_end() {
 }
 
 #[test]
-fn a_message_that_no_poll_tells_is_caught() {
+fn a_message_that_no_poll_returns_is_caught() {
     let wrong = "if kind == 'send' and body['msg'] == 3:\n    logs.setdefault(body['key'], []).append(None)\n    reply(type='send_ok', offset=len(logs[body['key']]) - 1)\n    continue\nif kind == 'poll':\n    msgs = {key: [[o, m] for o, m in enumerate(logs.get(key, [])) if o >= first and m] for key, first in body['offsets'].items()}\n    reply(type='poll_ok', msgs=msgs)\n    continue";
     KAFKA.assert_caught("loses", wrong, "was lost: offset");
 }
 
 #[test]
-fn a_message_that_is_acknowledged_and_never_told_to_anyone_is_caught() {
+fn a_message_that_is_acknowledged_and_never_returned_to_anyone_is_caught() {
     let wrong = "if kind == 'poll': reply(type='poll_ok', msgs={}); continue";
     KAFKA.assert_caught(
         "hides",

@@ -1,5 +1,5 @@
-//! Every workload from end to end: a node that does as it should is valid, and each that is wrong on purpose is caught
-//! and named.
+//! Every workload end to end: a correct node is valid, and each node with a planted fault is caught, with its fault
+//! named.
 #![cfg(feature = "workbench")]
 
 #[path = "../command/mod.rs"]
@@ -16,8 +16,8 @@ mod stores;
 use command::{eddy, stderr, stdout};
 use program::program;
 
-/// A node in Python. It begins with `state`; for each message, `kind` and `body` say what was asked, and what it does
-/// first is `wrong`, which may `continue`, then `right`.
+/// A node in Python. It begins with `state`. For each message, with `kind` and `body` of the request, it runs `wrong`,
+/// which may `continue`, and then `right`.
 fn node(state: &str, wrong: &str, right: &str) -> String {
     let indented = |text: &str| text.replace('\n', "\n    ");
     format!(
@@ -51,7 +51,7 @@ for line in sys.stdin:
     )
 }
 
-/// A kind of node to be tested.
+/// A kind of node.
 struct Kind {
     workload: &'static str,
     state: &'static str,
@@ -60,7 +60,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// Runs a node that is wrong in that way, and gives its exit code and what was said.
+    /// Runs a node with this fault, and returns its exit code and output.
     fn run(&self, name: &str, wrong: &str, more: &str) -> (i32, String) {
         let name = format!("{}-{name}.py", self.workload);
         let path = program(&name, &node(self.state, wrong, self.right));

@@ -31,12 +31,12 @@ fn broadcast_on_every_topology_is_valid() {
 }
 
 #[test]
-fn broadcast_tells_how_long_messages_took_to_reach_all() {
+fn broadcast_reports_how_long_messages_took_to_reach_all() {
     let (_, said) = BROADCAST.run("timed", "pass", "--json");
     let report: Value = serde_json::from_str(&said).expect("one JSON object");
     assert_eq!(report["facts"]["stable"], report["facts"]["attempts"]);
     assert!(report["facts"]["stable_latencies_ms"]["0.5"].is_number());
-    // Each message goes to two others.
+    // Each message goes to two other nodes.
     let messages = &report["messages"];
     let broadcasts = &report["operations_by_type"]["broadcast"]["ok"];
     assert_eq!(
@@ -71,7 +71,7 @@ fn a_message_that_one_node_dropped_is_caught_and_the_node_is_named() {
 }
 
 #[test]
-fn a_message_that_is_told_twice_is_caught() {
+fn a_message_that_is_returned_twice_is_caught() {
     let wrong =
         "if kind == 'read' and seen: reply(type='read_ok', messages=seen + seen[:1]); continue";
     BROADCAST.assert_caught("doubles", wrong, "more than once");
@@ -84,7 +84,7 @@ fn a_message_out_of_nowhere_is_caught() {
 }
 
 #[test]
-fn a_node_that_refuses_its_topology_is_told_what_is_right() {
+fn the_error_for_a_refused_topology_names_the_right_reply() {
     let refuses = node(BROADCAST.state, "refuse(10)\ncontinue", "");
     let path = program("refuses-topology.py", &refuses);
     let output = eddy("broadcast", &path, "--node-count 1").output();

@@ -1,4 +1,4 @@
-//! Clients of a counter, and what its values say.
+//! Clients of a counter, and helpers that evaluate their reads.
 
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::Options;
@@ -6,16 +6,16 @@ use serde_json::json;
 
 use super::run::{Operation, Outcome, Run};
 
-/// So many adds can be told apart in the value of a counter, see [`Run::add_apart`].
+/// The maximum number of adds that a counter's value can distinguish, see [`Run::count_apart`].
 const ADDS_APART_MAX: usize = 60;
 
 impl Operation {
-    /// What it adds, if it is an add.
+    /// The delta of an add; `None` for other operations.
     pub fn delta(&self) -> Option<i64> {
         self.body["delta"].as_i64()
     }
 
-    /// What it has read, if it is a read that was answered.
+    /// The value that a read returned; `None` for other operations and reads without a successful reply.
     pub fn value(&self) -> Option<i64> {
         self.ok("read")?["value"].as_i64()
     }
@@ -27,7 +27,7 @@ impl Run<GCounter> {
         Run::new(nodes, clients, seed, make)
     }
 
-    /// A client adds, or reads if there is no delta.
+    /// A client adds `delta`, or reads if there is none.
     pub fn count(&mut self, client: usize, delta: Option<i64>) {
         let body = match delta {
             Some(delta) => json!({"type": "add", "delta": delta}),
@@ -36,15 +36,16 @@ impl Run<GCounter> {
         self.invoke(client, body);
     }
 
-    /// A client reads, or adds something below 5.
+    /// A client reads, or adds a number below 5.
     pub fn count_any(&mut self, client: usize) {
         let random = &mut self.world.random;
         let delta = (random.below(2) == 0).then(|| random.below(5) as i64);
         self.count(client, delta);
     }
 
-    /// A client reads, or now and then adds a power of two that no other add does, or takes it away if it may, so that a
-    /// value shows exactly which of the adds are in it: [`counted`](Self::counted).
+    /// A client reads. Once in `once_in` times on average it instead adds a power of two that no other add uses, or
+    /// subtracts it if `may_take_away`. So a value shows exactly which adds it includes, see
+    /// [`counted`](Self::counted).
     pub fn count_apart(&mut self, client: usize, once_in: u64, may_take_away: bool) {
         if self.world.random.below(once_in) > 0 {
             return self.count(client, None);
@@ -57,19 +58,19 @@ impl Run<GCounter> {
         }
     }
 
-    /// Whether each operation is an add that is in `value`, when all adds were made by
+    /// For each operation, whether it is an add that `value` includes. All adds must come from
     /// [`count_apart`](Self::count_apart).
     pub fn counted(&self, value: i64) -> Vec<bool> {
         let deltas = || self.operations.iter().map(|it| it.delta().unwrap_or(0));
         let taken_away: i64 = deltas().filter(|delta| *delta < 0).sum();
-        // Now an add has its bit set if it is counted, and a taking away if it is not.
+        // In `bits`, an add has its bit set if it is included, and a subtraction if it is not.
         let bits = value - taken_away;
         deltas()
             .map(|delta| delta != 0 && (bits & delta.abs() != 0) == (delta > 0))
             .collect()
     }
 
-    /// Every client reads; the value that all of them read.
+    /// Every client reads. Returns the value, which must be the same for all.
     pub fn read_everywhere(&mut self) -> i64 {
         let first = self.operations.len();
         (0..self.clients()).for_each(|client| self.count(client, None));
@@ -93,7 +94,7 @@ impl Run<GCounter> {
             .filter_map(|operation| Some((operation, operation.value()?)))
     }
 
-    /// The same, each with which operations are [counted](Self::counted) in it.
+    /// The reads that were answered, each with the operations that are [counted](Self::counted) in it.
     pub fn reads_apart(&self) -> Vec<(&Operation, Vec<bool>)> {
         let reads = self.reads();
         reads
@@ -101,14 +102,14 @@ impl Run<GCounter> {
             .collect()
     }
 
-    /// The adds, with what they add.
+    /// The adds, with their deltas.
     pub fn adds(&self) -> impl Iterator<Item = (&Operation, i64)> + Clone {
         self.operations
             .iter()
             .filter_map(|operation| Some((operation, operation.delta()?)))
     }
 
-    /// The sum of the adds that `is` says so of.
+    /// The sum of the adds for which `is` returns true.
     pub fn sum(&self, is: impl Fn(&Operation) -> bool) -> i64 {
         let adds = self.adds().filter(|(add, _)| is(add));
         adds.map(|(_, delta)| delta).sum()

@@ -1,4 +1,4 @@
-//! One node in the hands of a test, which is its clients, its store and its peers, and lets time pass.
+//! One node and a test that plays its clients, its store and its peers, in virtual time.
 #![allow(dead_code, reason = "every program uses what it needs of the node")]
 
 use std::time::Duration;
@@ -12,19 +12,20 @@ use super::store::Store;
 /// A request of client `c1`.
 pub struct Request {
     pub body: Value,
-    /// By then it has to be answered.
+    /// The time by which it must be answered.
     pub deadline: Duration,
-    /// The body of its answer.
+    /// The body of the reply.
     pub answer: Option<Value>,
 }
 
-/// Node `n0` of three. It answers each request once and in time, and never asks to be woken in the past.
+/// Node `n0` of three. Asserts that the node answers each request exactly once and in time, and never asks to be woken
+/// in the past.
 pub struct Lone<W> {
     node: Driver<W>,
     op_timeout: Duration,
     pub now: Duration,
     pub store: Store,
-    /// All messages to the store, under whatever name.
+    /// All requests of the node to stores, under any address.
     pub questions: Vec<Value>,
     pub requests: Vec<Request>,
 }
@@ -42,18 +43,18 @@ impl<W: Workload> Lone<W> {
         }
     }
 
-    /// The node gets a message.
+    /// Passes a message to the node.
     pub fn tell(&mut self, src: &str, body: Value) {
         self.receive(&json!({"src": src, "dest": "n0", "body": body}).to_string());
     }
 
-    /// The node gets a line, which may be no message at all.
+    /// Passes a line to the node, which need not be a message.
     pub fn receive(&mut self, line: &str) {
         let _ = self.node.0.receive(line, self.now);
         self.listen();
     }
 
-    /// A client asks something.
+    /// A client sends a request.
     pub fn ask(&mut self, mut body: Value) {
         body["msg_id"] = json!(self.requests.len());
         self.requests.push(Request {
@@ -64,13 +65,13 @@ impl<W: Workload> Lone<W> {
         self.tell("c1", body);
     }
 
-    /// The store does what it is asked, and answers it.
+    /// The store performs a request of the node and replies.
     pub fn answer(&mut self, question: usize) {
         let answer = self.store.handle(&self.questions[question]["body"]);
         self.answer_with(question, answer);
     }
 
-    /// The store, or whoever was asked, answers this.
+    /// The store, or whichever service the request went to, replies with `answer`.
     pub fn answer_with(&mut self, question: usize, mut answer: Value) {
         let question = &self.questions[question];
         answer["in_reply_to"] = question["body"]["msg_id"].clone();
@@ -89,7 +90,7 @@ impl<W: Workload> Lone<W> {
         );
     }
 
-    /// When the node wants to be woken.
+    /// The node's next deadline.
     pub fn deadline(&self) -> Option<Duration> {
         self.node.0.deadline()
     }
@@ -111,7 +112,7 @@ impl<W: Workload> Lone<W> {
         }
     }
 
-    /// Time passes, and the node is woken whenever it wants.
+    /// Lets time pass and wakes the node at each deadline.
     pub fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(deadline) = self.deadline().filter(|deadline| *deadline <= until) {
@@ -126,7 +127,7 @@ impl<W: Workload> Lone<W> {
         }
     }
 
-    /// The node is woken at this time.
+    /// Wakes the node at this time.
     pub fn wake(&mut self, now: Duration) {
         self.now = now;
         self.node.0.wake(now);

@@ -1,5 +1,5 @@
-//! A cluster of real state machines in virtual time, from a seed: nodes, stores, and a network that loses, doubles,
-//! delays and cuts off.
+//! A cluster of the real state machines in virtual time, from a seed: nodes, stores, and a network that loses,
+//! repeats, delays and partitions.
 #![allow(
     dead_code,
     reason = "every test program uses what it needs of the world"
@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 
 use store::{SeqKv, Store};
 
-/// What the network does to messages between servers, in percent.
+/// The faults of messages between servers, in percent.
 #[derive(Clone, Copy, Default)]
 pub struct Faults {
     pub lost: u64,
     pub doubled: u64,
-    /// Up to two seconds late.
+    /// Delayed by up to two seconds.
     pub late: u64,
 }
 
@@ -37,7 +37,7 @@ impl Faults {
     };
 }
 
-/// A message that a client got.
+/// A message to a client.
 pub struct Answer {
     pub client: String,
     pub body: Value,
@@ -47,25 +47,25 @@ pub struct World<W> {
     pub now_ms: u64,
     pub random: Random,
     pub faults: Faults,
-    /// What a message to a server takes, and up to how much more.
+    /// The minimum latency of messages to servers, and the maximum that is randomly added to it.
     pub latency_ms: u64,
     pub jitter_ms: u64,
-    /// Nodes on different sides don't hear each other.
+    /// Nodes with different values can't reach each other.
     pub sides: Vec<u64>,
-    /// Messages between servers, services included, and those between nodes alone.
+    /// The number of messages between servers, services included, and of those between nodes only.
     pub messages: u64,
     pub messages_between_nodes: u64,
-    /// Those that nodes sent to nodes, as they were sent.
+    /// The messages between nodes, in the order in which they were sent.
     pub trace: Vec<(String, String, Value)>,
     pub is_tracing: bool,
-    /// For each message in which a node told another of entries, and which that got: which node, and when it was sent.
+    /// For each gossip message with entries that arrived: the sender and the time at which it was sent.
     pub heard: Vec<(usize, u64)>,
-    /// Whether requests to the store may be doubled, too.
+    /// Whether requests to the store may be repeated, too.
     pub doubles_requests: bool,
-    /// `lin-kv`.
+    /// The service `lin-kv`.
     pub store: Store,
     seq_kv: SeqKv,
-    /// Which nodes have joined the network. It is a mistake to send anything to others.
+    /// Which nodes have joined the network. Sending to other nodes is a fault.
     has_joined: Vec<bool>,
     make: Box<dyn Fn(u64) -> W>,
     nodes: Vec<Node<W>>,
@@ -74,7 +74,7 @@ pub struct World<W> {
     answers: Vec<Answer>,
 }
 
-/// A message in flight. The first to arrive comes first, and of several the first that was sent.
+/// A message in flight, ordered by arrival, then by the order of sending.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Envelope {
     arrives_ms: u64,
@@ -89,7 +89,7 @@ pub fn name(node: usize) -> String {
     format!("n{node}")
 }
 
-/// The number of a node, if it has this name.
+/// The number of a node, if `id` is the name of one.
 fn node_index(id: &str) -> Option<usize> {
     id.strip_prefix('n')?.parse().ok()
 }
@@ -101,7 +101,7 @@ impl<W: Workload> World<W> {
         world
     }
 
-    /// Nobody has joined the network yet.
+    /// A cluster in which no node has joined the network yet.
     pub fn before_start(nodes: usize, seed: u64, make: impl Fn(u64) -> W + 'static) -> Self {
         let mut world = World {
             now_ms: 0,
@@ -136,7 +136,7 @@ impl<W: Workload> World<W> {
         Node::new((self.make)(self.random.next_u64()))
     }
 
-    /// A node is there for others and gets its `init`.
+    /// A node joins the network and gets its `init`.
     pub fn join(&mut self, node: usize) {
         self.has_joined[node] = true;
         let node_ids: Vec<String> = (0..self.nodes.len()).map(name).collect();
@@ -150,18 +150,18 @@ impl<W: Workload> World<W> {
         self.nodes[node].written(init_ok_bytes);
     }
 
-    /// The node forgets everything and starts again.
+    /// A node loses its memory and starts again.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node] = self.make_node();
         self.join(node);
     }
 
-    /// A client says something to a node.
+    /// A client sends a message to a node.
     pub fn send(&mut self, client: &str, node: usize, body: Value) {
         self.send_text(client, node, &body.to_string());
     }
 
-    /// The same with a body that is written in its own way.
+    /// The same, with the body as text.
     pub fn send_text(&mut self, client: &str, node: usize, body: &str) {
         let line = format!(
             r#"{{"src":{},"dest":{},"body":{body}}}"#,
@@ -183,7 +183,7 @@ impl<W: Workload> World<W> {
         }));
     }
 
-    /// A message between servers.
+    /// Sends a message between servers, with the faults of the network.
     fn post_with_faults(&mut self, src: &str, dest: &str, line: String) {
         self.messages += 1;
         let to = node_index(dest);
@@ -219,7 +219,7 @@ impl<W: Workload> World<W> {
             ..
         } = envelope;
         if let Some(node) = node_index(&dest) {
-            // Some lines are wrong on purpose, and some nodes do not exist.
+            // Some tests send lines that are wrong on purpose, or to nodes that do not exist.
             let Some(receiver) = self.nodes.get_mut(node) else {
                 return;
             };
@@ -265,7 +265,7 @@ impl<W: Workload> World<W> {
         }
     }
 
-    /// Lets a millisecond pass. The answers are what clients got.
+    /// Lets a millisecond pass. Returns the messages to clients.
     pub fn step(&mut self) -> Vec<Answer> {
         let now = Duration::from_millis(self.now_ms);
         for node in 0..self.nodes.len() {

@@ -1,21 +1,21 @@
-//! Clients of a cluster, what they ask, and what they are answered.
+//! The clients of a cluster, their operations and the outcomes.
 
 use eddy::node::Workload;
 use serde_json::{Value, json};
 
 use super::World;
 
-/// By then every request has been answered.
+/// The time by which every request must be answered.
 const OP_TIMEOUT_MS: u64 = 4_500;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     UnderWay,
-    /// The body of the answer.
+    /// The body of the reply.
     Ok(Value),
-    /// A definite error with this code.
+    /// The code of a definite error.
     Failed(i64),
-    /// It may have happened, or may yet.
+    /// The operation may have taken effect or may still.
     Indefinite,
 }
 
@@ -25,7 +25,7 @@ pub struct Operation {
     pub node: usize,
     pub body: Value,
     pub invoked_ms: u64,
-    /// `u64::MAX` until it is answered.
+    /// `u64::MAX` until the reply arrives.
     pub completed_ms: u64,
     pub outcome: Outcome,
 }
@@ -35,7 +35,7 @@ impl Operation {
         self.body["type"].as_str().expect("requests have a type")
     }
 
-    /// The answer to an operation of this kind that went well.
+    /// The reply to a successful operation of this kind; `None` for all others.
     pub fn ok(&self, kind: &str) -> Option<&Value> {
         match &self.outcome {
             Outcome::Ok(answer) if self.kind() == kind => Some(answer),
@@ -47,7 +47,7 @@ impl Operation {
         matches!(self.outcome, Outcome::Ok(_))
     }
 
-    /// By when it has happened, if it happens at all.
+    /// The latest time at which it can take effect.
     pub fn ends_ms(&self) -> u64 {
         match self.outcome {
             Outcome::Indefinite => u64::MAX,
@@ -56,15 +56,15 @@ impl Operation {
     }
 }
 
-/// A cluster and its clients. Client `c7` of three nodes asks `n1`, one thing after the other. Each operation is answered
-/// once, and in time.
+/// A cluster and its clients. Client `c7` of three nodes sends its requests to `n1`, one after the other. Asserts that
+/// each operation is answered exactly once and in time.
 pub struct Run<W> {
     pub world: World<W>,
     pub nodes: usize,
     pub operations: Vec<Operation>,
-    /// The operation that each client waits for.
+    /// The operation for which each client waits.
     waiting: Vec<Option<usize>>,
-    /// Which node was killed, and when.
+    /// The killed nodes, with the time of each kill.
     pub kills: Vec<(usize, u64)>,
 }
 
@@ -87,7 +87,7 @@ impl<W: Workload> Run<W> {
         self.waiting[client].is_some()
     }
 
-    /// A client asks its node something, unless it waits for an answer.
+    /// A client sends a request to its node, unless it waits for a reply.
     pub fn invoke(&mut self, client: usize, mut body: Value) {
         if self.is_waiting(client) {
             return;
@@ -107,7 +107,7 @@ impl<W: Workload> Run<W> {
         });
     }
 
-    /// A client asks something and gets the answer, within this time.
+    /// A client sends a request, which is answered within `time_ms`.
     pub fn ask(&mut self, client: usize, body: Value, time_ms: u64) -> &Operation {
         let id = self.operations.len();
         self.invoke(client, body);
@@ -129,7 +129,7 @@ impl<W: Workload> Run<W> {
                 "not asked: {operation:?}"
             );
             if self.waiting[client] != Some(id) {
-                // Its node was killed after it had answered.
+                // The node was killed after it had sent this reply.
                 assert_eq!(operation.outcome, Outcome::Indefinite, "answered twice");
                 continue;
             }
@@ -145,7 +145,7 @@ impl<W: Workload> Run<W> {
         }
     }
 
-    /// Nobody asks anything for this time.
+    /// Lets time pass without further requests.
     pub fn rest(&mut self, time_ms: u64) {
         for _ in 0..time_ms {
             self.step();
@@ -156,7 +156,7 @@ impl<W: Workload> Run<W> {
         self.rest(then_ms.saturating_sub(self.world.now_ms));
     }
 
-    /// For this time, one of the clients does what `invoke` says, once in so many milliseconds on average.
+    /// For `time_ms`, calls `invoke` for a random client, once in `once_in_ms` on average.
     pub fn mix(&mut self, time_ms: u64, once_in_ms: u64, mut invoke: impl FnMut(&mut Self, usize)) {
         for _ in 0..time_ms {
             if self.world.random.below(once_in_ms) == 0 {
@@ -167,7 +167,7 @@ impl<W: Workload> Run<W> {
         }
     }
 
-    /// The node is killed and starts again. Its clients never learn what became of their requests.
+    /// Kills a node, which starts again. Its clients never learn the outcomes of their requests.
     pub fn kill(&mut self, node: usize) {
         self.world.kill(node);
         self.kills.push((node, self.world.now_ms));

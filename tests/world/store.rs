@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use eddy::node::Random;
 use serde_json::{Value, json};
 
-/// A linearizable store, such as `lin-kv`: one state.
+/// A linearizable store with one state, such as `lin-kv`.
 #[derive(Clone, Default, PartialEq)]
 pub struct Store {
-    /// By their keys, as JSON.
+    /// By key, as JSON.
     values: BTreeMap<String, Value>,
 }
 
@@ -45,7 +45,7 @@ impl Store {
         self.values.values()
     }
 
-    /// Does what the body of a request asks for, and answers it.
+    /// Performs the request in a body and returns the body of the reply.
     pub fn handle(&mut self, request: &Value) -> Value {
         let held = self.get(request["key"].clone());
         let (value, answer) = match (request["type"].as_str(), held) {
@@ -68,7 +68,7 @@ impl Store {
     }
 }
 
-/// `seq-kv` to the letter: the last 32 states, and for each client the newest that it has seen.
+/// `seq-kv` as upstream defines it: the last 32 states, and for each client the newest state that it has seen.
 pub struct SeqKv {
     states: Vec<Store>,
     clients: BTreeMap<String, usize>,
@@ -86,13 +86,13 @@ impl Default for SeqKv {
 impl SeqKv {
     const STATES_MAX: usize = 32;
 
-    /// An operation is tried on any state from the client's on. If it changes nothing, it is answered from there; else it
-    /// is done on the newest.
+    /// Tries the request on a random state from the client's to the newest. If it changes nothing there, the reply
+    /// comes from that state. Otherwise it runs on the newest state.
     pub fn handle(&mut self, client: &str, request: &Value, random: &mut Random) -> Value {
         let newest = self.states.len() - 1;
         let seen = self.clients.entry(client.into()).or_default();
         let index = *seen + random.below((newest - *seen + 1) as u64) as usize;
-        // More than 32 states behind, the ring wraps.
+        // The ring wraps for a client that is more than 32 states behind.
         let ring = self.states.len().min(Self::STATES_MAX);
         let old = &self.states[newest - (newest - index) % ring];
         let mut state = old.clone();

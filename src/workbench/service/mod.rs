@@ -2,8 +2,7 @@
 //!
 //! | address | what | consistency |
 //! |---|---|---|
-//! | `seq-kv` | key-value store | sequential: upstream's ([`Sequential`]), the same without its wrap, or the laziest
-//! legal one ([`Lazy`]) |
+//! | `seq-kv` | key-value store | sequential: upstream's ([`Sequential`]), with or without its wrap, or the laziest legal one ([`Lazy`]) |
 //! | `lin-kv` | key-value store | linearizable ([`Linearizable`]) |
 //! | `lww-kv` | key-value store | none: two replicas that never merge ([`LastWriteWins`]) |
 //! | `lin-tso` | timestamps | linearizable ([`TimestampOracle`]) |

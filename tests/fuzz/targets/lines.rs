@@ -1,5 +1,5 @@
-//! Framing and parsing: any bytes, in any pieces, give the same lines, and no line makes a node panic or say what is no
-//! message.
+//! Framing and parsing: any bytes, in any pieces, give the same lines, and no line makes a node panic or write a line
+//! that is not a message.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 
 const LINE_BYTES_MAX: usize = 300;
 
-/// A line, or all that is told of one that can't be given out.
+/// A line, or the reason why there is none.
 type Line = Result<String, String>;
 
 fn owned(line: Result<&str, LineError<'_>>) -> Line {
@@ -42,7 +42,7 @@ fn feed<W: Workload>(mut node: Node<W>, lines: &[Line]) {
     node.receive(init, Duration::ZERO)
         .expect("init is a message");
     for line in lines.iter().flatten() {
-        // Whether it is understood is not the question here.
+        // This does not require that the node accepts the line.
         let _ = node.receive(line, Duration::ZERO);
     }
     node.finish();

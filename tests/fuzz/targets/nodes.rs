@@ -1,5 +1,5 @@
-//! Every node, fed arbitrary sequences of requests, store answers, gossip and lines with time passing: each operation is
-//! answered once and in time, and no node asks to be woken in the past.
+//! Every node under arbitrary sequences of requests, store replies, gossip and lines, and of time passing: each
+//! operation is answered once and in time, and no node asks to be woken in the past.
 
 #![no_main]
 
@@ -35,21 +35,21 @@ struct Input<'a> {
 
 #[derive(Arbitrary, Debug)]
 enum Step<'a> {
-    /// A request of that form, of that key and with that value.
+    /// A request of that form, on that key and with that value.
     Ask(u8, u8, i64),
     Time(u16),
-    /// The store does what the question with this number asks.
+    /// The store performs the request with this number.
     Answer(u8),
-    /// The store says something else about it.
+    /// The store gives another reply to it.
     Error(u8, i64),
-    /// The store says that it has read this.
+    /// The store replies that it has read this value.
     Value(u8, &'a str),
-    /// Another node says this.
+    /// Another node sends this.
     Gossip(&'a str),
     Line(&'a str),
 }
 
-/// What clients ask of any of the nodes. Each has no use for what is another's.
+/// The requests of the clients of all nodes. Each node refuses those of the others.
 fn request(form: u8, key: u8, value: i64) -> Value {
     let key = key % 4;
     let name = format!("k{key}");
@@ -107,7 +107,7 @@ fn take<W: Workload>(lone: &mut Lone<W>, step: Step) {
                 lone.tell("n1", body);
             }
         }
-        // Not in the name of the one whose answers are counted.
+        // Not in the name of the client whose replies are counted.
         Step::Line(line) if !line.contains("c1") && !line.contains('\\') => lone.receive(line),
         Step::Line(_) => {}
     }

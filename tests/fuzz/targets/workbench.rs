@@ -1,6 +1,7 @@
-//! The workbench's reading of what nodes print: whatever a node answers, the run ends and is checked without a panic.
+//! How the workbench reads the output of nodes: whatever a node prints, the run ends and is checked without a panic.
 //!
-//! A line of input is what the node prints next. In it `@` stands for the id of the message that the node has got
+//! A line of input is the next line that the node prints. In it `@` stands for the id of the last message to the node,
+//! and `#` for its sender, so that a reply can reach a client or a service.
 //! last, and `#` for who sent that, so that an answer can reach a client or a service.
 
 #![no_main]
@@ -67,7 +68,7 @@ fn run<W: Workload>(workload: W, mut printed: std::str::Lines<'_>) {
     }
 }
 
-/// Few keys, so that answers often are of the same one.
+/// Few keys, so that replies often concern the same one.
 const KEYS: KeyLimits = KeyLimits {
     key_count: 2,
     max_writes_per_key: 4,
