@@ -28,6 +28,13 @@ SHORT_g-counter = --time-limit 4 --nemesis-interval 2 --recovery 1 --latency 10 
 # What the workloads are run with that are no challenge.
 OTHER = --node-count 3 --rate 100 --time-limit 10 --concurrency 2n --latency 10 --nemesis partition --nemesis-interval 5
 
+# With STORE=etcd the store is a cluster of three members, which are killed and paused instead.
+STORE_etcd = --etcd-local 3 --time-limit 8 --recovery 5 --latency 0 --nemesis member-kill,member-pause
+ifneq ($(STORE),)
+override MAELSTROM =
+$(if $(STORE_$(STORE)),,$(error There is no STORE=$(STORE), only etcd))
+endif
+
 # A flag of the test, if its variable is given.
 given = $(if $($(1)),$(2) $($(1)))
 GIVEN = $(call given,NODES,--node-count) $(call given,RATE,--rate) $(call given,TIME,--time-limit) \
@@ -42,10 +49,11 @@ NODE = target/release/$(WORKLOAD)
 
 maelstrom:
 ifeq ($(MAELSTROM),)
+	@$(if $(STORE),command -v etcd >/dev/null || { echo 'STORE=etcd needs etcd: apt-get install etcd-server'; exit 1; },:)
 	@$(MAKE) --no-print-directory -j2 node-release eddy-quick
-	@echo 'Running on eddy; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom.'
+	@echo 'Running on eddy$(if $(STORE), with $(STORE),; for real Maelstrom put it on the PATH or give MAELSTROM=path/to/maelstrom).'
 	target/quick/eddy $(if $(CHALLENGE_$(WORKLOAD)),challenge $(CHALLENGE_$(WORKLOAD)),test -w $(WORKLOAD) $(OTHER)) \
-	  --bin $(NODE) --strict $(SHORT_$(WORKLOAD)) $(GIVEN)
+	  --bin $(NODE) --strict $(SHORT_$(WORKLOAD)) $(STORE_$(STORE)) $(GIVEN)
 else
 	@$(MAKE) --no-print-directory node-release
 	@echo 'Running on $(MAELSTROM); for eddy give MAELSTROM= (nothing).'
@@ -148,6 +156,7 @@ help:
 	@echo 'make maelstrom   build release and run the main job: on real Maelstrom if it is on the PATH'
 	@echo '                 or MAELSTROM=path/to/maelstrom is given, else on eddy; these may be set:'
 	@echo '    WORKLOAD=$(WORKLOAD) CONSISTENCY=$(CONSISTENCY) NODES= RATE= TIME= CONCURRENCY= LATENCY= NEMESIS='
+	@echo '    STORE=etcd (three members that are started for the run, killed and paused; eddy only)'
 	@echo "    FLAGS='more flags of eddy test or maelstrom test'"
 	@echo 'make test        formatting, lints for every feature set, documentation, the core without std, all tests'
 	@echo 'make work        what an operation costs in instructions, against the recorded figures'

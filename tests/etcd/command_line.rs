@@ -7,7 +7,7 @@ use super::command::{assert_ends_with, eddy, stderr, stdout};
 use super::fake::member_from_the_start;
 use super::real::etcd;
 
-const SHORT: &str = "--node-count 2 --rate 100 --time-limit 1 --recovery 1";
+const SHORT: &str = "--node-count 2 --rate 100 --time-limit 1 --recovery 0.3";
 
 /// Runs the counter for a second.
 fn test(more: &str) -> Output {
@@ -21,8 +21,9 @@ fn the_counter_keeps_its_level_on_etcd() {
     let Some(etcd) = etcd("counter") else { return };
     let url = &etcd.url;
     for flags in [
-        format!("--seq-kv etcd={url} --consistency-models regular"),
-        format!("--seq-kv etcd={url} --nemesis loss,duplicate --nemesis-services --latency 5"),
+        format!(
+            "--seq-kv etcd={url} --nemesis loss,duplicate --nemesis-services --latency 5 --consistency-models regular"
+        ),
         format!(
             "--seq-kv etcd={url} --consistency-models linearizable -- --consistency linearizable"
         ),
@@ -68,21 +69,29 @@ fn what_is_no_cluster_is_refused() {
 }
 
 #[test]
-fn a_simulation_has_no_cluster() {
-    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args([
-            "sim",
-            "--no-store",
-            "--seq-kv",
-            "etcd=http://127.0.0.1:2379",
-        ])
-        .output()
-        .expect("eddy is built");
+fn members_that_are_not_eddys_are_not_killed() {
+    let output = test("--nemesis member-kill");
     assert_ends_with(3, &output);
-    assert!(
-        stderr(&output).contains("Use eddy test"),
-        "{}",
-        stderr(&output)
-    );
-    assert_eq!(stdout(&output), "");
+    assert!(stderr(&output).contains("need --etcd-local"));
+}
+
+#[test]
+fn a_simulation_has_no_cluster() {
+    for flags in [
+        "--seq-kv etcd=http://127.0.0.1:2379",
+        "--nemesis member-pause",
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+            .args(["sim", "--no-store"])
+            .args(flags.split(' '))
+            .output()
+            .expect("eddy is built");
+        assert_ends_with(3, &output);
+        assert!(
+            stderr(&output).contains("Use eddy test"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(stdout(&output), "");
+    }
 }

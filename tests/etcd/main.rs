@@ -7,5 +7,6 @@ mod bad_members;
 mod command;
 mod command_line;
 mod fake;
+mod local;
 mod real;
 mod service;

@@ -14,6 +14,7 @@ use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
 use super::runs;
+use super::stores::refuse_clusters;
 use super::values::positive;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
@@ -60,7 +61,7 @@ pub(super) struct SimOptions {
 
 /// Simulates, prints what came of it and gives the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
-    options.run.seq_kv.only_own()?;
+    refuse_clusters(&options.run.seq_kv, &options.run.nemesis)?;
     workloads::perform(options.run.workload, &options.run.load, options)
 }
 

@@ -1,12 +1,18 @@
 //! The flags that say which stores answer the nodes.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, Args, Command};
 
 use super::error::CommandError;
+use super::options::RunOptions;
+use super::values::positive;
+use crate::stdio::random_seed;
+use crate::workbench::nemesis::Fault;
+use crate::workbench::process::{Clusters, LocalCluster, RunError};
 use crate::workbench::service::SequentialStore;
 use crate::workbench::service::etcd::{EtcdOptions, MemberUrl};
 use crate::workbench::world::Settings;
@@ -35,20 +41,22 @@ impl SequentialKv {
             SequentialKv::Etcd(_) => SequentialStore::default(),
         }
     }
+}
 
-    /// The store, where there can be no other than one of this crate.
-    ///
-    /// # Errors
-    ///
-    /// When it is another.
-    pub(super) fn only_own(&self) -> Result<(), CommandError> {
-        match self {
-            SequentialKv::Own(_) => Ok(()),
-            SequentialKv::Etcd(_) => Err(CommandError::Options(String::from(
-                "--seq-kv etcd=...: a simulation has its own time, which no cluster can follow. Use eddy test",
-            ))),
-        }
-    }
+/// Refuses what asks for a cluster, where there can be none.
+///
+/// # Errors
+///
+/// Which flag does.
+pub(super) fn refuse_clusters(seq_kv: &SequentialKv, faults: &[Fault]) -> Result<(), CommandError> {
+    let wrong = match seq_kv {
+        SequentialKv::Etcd(_) => "--seq-kv etcd=...",
+        _ if faults.iter().any(|fault| fault.is_of_members()) => "--nemesis with faults of members",
+        SequentialKv::Own(_) => return Ok(()),
+    };
+    Err(CommandError::Options(format!(
+        "{wrong}: a simulation has its own time, which no cluster can follow. Use eddy test"
+    )))
 }
 
 /// The flags that only a run in real time has.
@@ -57,20 +65,52 @@ pub(super) struct StoreOptions {
     /// Let a cluster of etcd answer as lin-kv: etcd=URL,URL,... with the address of each member, as for --seq-kv.
     #[arg(long, value_name = "STORE", value_parser = cluster)]
     lin_kv: Option<Cluster>,
+
+    /// Start a cluster of etcd with N members for the run, on loopback, and let it answer as seq-kv and lin-kv. The program
+    /// etcd has to be on the PATH. The members' logs are kept in the run's folder.
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "lin_kv")]
+    etcd_local: Option<usize>,
 }
 
 impl StoreOptions {
-    /// The clusters that answer for services in a run.
-    pub(super) fn clusters(&self, seq_kv: &SequentialKv, settings: &Settings) -> Vec<EtcdOptions> {
-        let sequential = match seq_kv {
+    /// Refuses flags that contradict each other.
+    ///
+    /// # Errors
+    ///
+    /// Which do.
+    pub(super) fn check(&self, run: &RunOptions) -> Result<(), CommandError> {
+        let is_given = matches!(run.seq_kv, SequentialKv::Etcd(_));
+        let wrong = match self.etcd_local {
+            Some(_) if is_given => "--etcd-local can't be used with --seq-kv etcd=...",
+            None if run.nemesis.iter().any(|fault| fault.is_of_members()) => {
+                "--nemesis member-kill and member-pause need --etcd-local"
+            }
+            _ => return Ok(()),
+        };
+        Err(CommandError::Options(String::from(wrong)))
+    }
+
+    /// The clusters that answer for services in a run, which is stored in that folder.
+    ///
+    /// # Errors
+    ///
+    /// When there is no place for a cluster of the run's own.
+    pub(super) fn clusters(
+        &self,
+        seq_kv: &SequentialKv,
+        settings: &Settings,
+        folder: Option<&Path>,
+    ) -> Result<Clusters, CommandError> {
+        let local = (self.etcd_local).map(|count| local(count, folder));
+        let local = local.transpose()?;
+        let given = match seq_kv {
             SequentialKv::Etcd(cluster) => Some(cluster),
             SequentialKv::Own(_) => None,
         };
-        let lin_kv = self.lin_kv.as_ref();
-        let named = [("seq-kv", true, sequential), ("lin-kv", false, lin_kv)];
+        let own = local.as_ref().map(|local| Cluster(local.urls().collect()));
         let lease_ttl = lasts_at_most(settings);
-        let options = |(service, reads_are_serializable, cluster): (_, _, Option<&Cluster>)| {
-            let Cluster(members) = cluster?.clone();
+        let options = |service, reads_are_serializable, cluster: Option<&Cluster>| {
+            let Cluster(members) = own.as_ref().or(cluster)?.clone();
             Some(EtcdOptions {
                 service,
                 reads_are_serializable,
@@ -78,8 +118,21 @@ impl StoreOptions {
                 lease_ttl,
             })
         };
-        named.into_iter().filter_map(options).collect()
+        let seq_kv = options("seq-kv", true, given);
+        let lin_kv = options("lin-kv", false, self.lin_kv.as_ref());
+        Ok(Clusters {
+            services: seq_kv.into_iter().chain(lin_kv).collect(),
+            local,
+        })
     }
+}
+
+/// A cluster in the folder of the run, or in a temporary one if the run has none.
+fn local(count: usize, folder: Option<&Path>) -> Result<LocalCluster, CommandError> {
+    let temporary = || std::env::temp_dir().join(format!("eddy-{:016x}", random_seed()));
+    let path = folder.map_or_else(temporary, |folder| folder.join("etcd"));
+    let cluster = LocalCluster::new(count, path, folder.is_some(), random_seed());
+    Ok(cluster.map_err(RunError::Local)?)
 }
 
 /// The time after which a run is over for certain.

@@ -18,6 +18,7 @@ use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
+use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, World};
 
@@ -90,17 +91,21 @@ impl Task for Run<'_> {
             settings,
             args,
         } = self;
+        options.stores.check(&options.run)?;
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
         let shown = options.output.topics();
         let keep = &options.output.keep;
         let mut store = keep.new_store(W::NAME, &settings.nodes, shown);
+        let folder = store.as_ref().map(Store::path);
+        let clusters = options
+            .stores
+            .clusters(&options.run.seq_kv, settings, folder)?;
         let mut console = Log::new(shown, Console::new(settings.time_limit));
         let files = store
             .as_mut()
             .map(|store| (&mut store.messages, &mut store.log));
         let world = World::new(workload(settings), settings.clone(), (&mut console, files));
-        let clusters = options.stores.clusters(&options.run.seq_kv, settings);
         let record = process::run(world, &settings.nodes, &program, &clusters);
         console.sink().clear();
         let record = match record {

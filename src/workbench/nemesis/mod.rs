@@ -38,6 +38,17 @@ pub enum Fault {
     Reorder,
     /// One in twenty messages arrives again, 1 to 8 s later.
     Ghost,
+    /// Members of --etcd-local are killed, and started again later with what they have on disk.
+    MemberKill,
+    /// Members of --etcd-local are stopped, and continued later.
+    MemberPause,
+}
+
+impl Fault {
+    /// Whether it hits members of a cluster.
+    pub fn is_of_members(self) -> bool {
+        matches!(self, Fault::MemberKill | Fault::MemberPause)
+    }
 }
 
 /// When a fault lasted.
@@ -58,6 +69,8 @@ pub struct Targets {
     pub nodes: Vec<String>,
     /// Whether services are affected; a partition treats them as one more node, the last.
     pub includes_services: bool,
+    /// How many members of etcd there are.
+    pub etcd_members: usize,
 }
 
 impl Targets {
@@ -118,7 +131,7 @@ pub enum Step {
 pub enum Damage {
     /// Messages between some members.
     Cut(Partition),
-    /// These nodes.
+    /// These nodes, or these members of etcd.
     Hit(Vec<usize>),
     /// Single messages, drawn at random by the network.
     Disturb,
@@ -147,6 +160,11 @@ impl Nemesis {
             windows: Vec::new(),
             has_ended: false,
         }
+    }
+
+    /// From now on there are so many members of etcd.
+    pub fn set_etcd_members(&mut self, count: usize) {
+        self.targets.etcd_members = count;
     }
 
     /// Takes the next step that is due by now, if there is one, and returns it with the fault that begins or ends.
@@ -226,13 +244,15 @@ impl Track {
             }
             Fault::Kill | Fault::Pause => {
                 let nodes = target::draw(targets.nodes.len(), random);
-                let verb = if self.fault == Fault::Kill {
-                    "killed"
-                } else {
-                    "paused"
-                };
-                let what = format!("{verb}: {}", named(&nodes));
+                let what = format!("{}: {}", verb(self.fault), named(&nodes));
                 (Damage::Hit(nodes), what)
+            }
+            Fault::MemberKill | Fault::MemberPause if targets.etcd_members == 0 => return None,
+            Fault::MemberKill | Fault::MemberPause => {
+                let members = target::draw(targets.etcd_members, random);
+                let names: Vec<_> = members.iter().map(|member| format!("m{member}")).collect();
+                let what = format!("{}: etcd's {}", verb(self.fault), names.join(", "));
+                (Damage::Hit(members), what)
             }
             Fault::Loss => (Damage::Disturb, String::from("messages lost")),
             Fault::Duplicate => (Damage::Disturb, String::from("messages doubled")),
@@ -242,5 +262,13 @@ impl Track {
                 String::from("copies of messages seconds late"),
             ),
         })
+    }
+}
+
+/// What happens to a process.
+fn verb(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Kill | Fault::MemberKill => "killed",
+        _ => "paused",
     }
 }

@@ -9,6 +9,7 @@ fn targets(nodes: &[&str]) -> Targets {
     Targets {
         nodes: nodes.iter().map(|&node| String::from(node)).collect(),
         includes_services: false,
+        etcd_members: 3,
     }
 }
 
@@ -134,4 +135,13 @@ fn who_is_hit_is_named_unless_they_are_many() {
     assert_eq!(targets.named(&[0, 1, 2, 3, 4, 5, 6]), "all 7 nodes");
     targets.nodes.truncate(1);
     assert_eq!(targets.named(&[0]), "a");
+}
+
+#[test]
+fn without_members_there_are_none_to_kill_or_pause() {
+    for fault in [Fault::MemberKill, Fault::MemberPause] {
+        let mut nemesis = nemesis(&[fault]);
+        nemesis.set_etcd_members(0);
+        assert_eq!(nemesis.step(Duration::from_secs(100)), None);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod executable;
 mod guard;
+mod members;
 mod node;
 mod program;
 
@@ -24,8 +25,10 @@ use super::stdout;
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use guard::Guard;
+use members::Members;
 use node::NodeProcess;
 
+pub use members::{LocalCluster, LocalError};
 pub use program::{Program, ProgramError};
 
 /// How long nodes may take to end by themselves when their input has ended, or when they have closed their output.
@@ -51,6 +54,9 @@ pub enum RunError {
     /// A cluster that is to answer for a service does not serve.
     #[error("{0}. All members have to serve when a run begins")]
     Etcd(#[from] GatewayError),
+    /// The cluster of the run can't be started.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// The nodes did not get ready.
     #[error("{error}{last_words}")]
     Start {
@@ -74,6 +80,15 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |error| RunError::System { what, error }
 }
 
+/// The clusters that answer for services in a run.
+#[derive(Debug, Default)]
+pub struct Clusters {
+    /// Which service each answers for.
+    pub services: Vec<EtcdOptions>,
+    /// The cluster that is started for the run, if one is. All services are its.
+    pub local: Option<LocalCluster>,
+}
+
 /// Runs a world with real processes, one for each name in `names`, and with these clusters for services. All processes
 /// have ended when it returns. A signal ends the run early, and so does a stdout that can't be written to any longer.
 ///
@@ -84,7 +99,7 @@ pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     names: &[String],
     program: &Program,
-    clusters: &[EtcdOptions],
+    clusters: &Clusters,
 ) -> Result<Record<W>, RunError> {
     let mut driver = Driver::start(world, names, program.clone(), clusters)?;
     driver.run()?;
@@ -106,7 +121,8 @@ struct Driver<W: Workload, O> {
     world: World<W, O>,
     program: Program,
     nodes: Vec<NodeProcess>,
-    /// Dropped after the nodes, which it guards.
+    members: Option<Members>,
+    /// Dropped after the nodes and members, which it guards.
     guard: Guard,
     poll: Poll,
     signals: Signals,
@@ -120,7 +136,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         mut world: World<W, O>,
         names: &[String],
         program: Program,
-        clusters: &[EtcdOptions],
+        clusters: &Clusters,
     ) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
         // Before the first node starts, so that no SIGCHLD is missed.
@@ -137,29 +153,39 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 waker.wake().expect("a waker can be written to");
             }
         });
-        for options in clusters {
-            let service = Etcd::connect(options, Arc::clone(&deliver))?;
+        let mut guard = Guard::start().map_err(refused("start a shell that ends nodes in need"))?;
+        let members = clusters.local.as_ref().map(Members::start).transpose()?;
+        guard.watch(members.iter().flat_map(Members::groups));
+        for options in &clusters.services {
+            let service = match &members {
+                Some(members) => members.connect(options, &deliver)?,
+                None => Etcd::connect(options, Arc::clone(&deliver))?,
+            };
             world.replace_service(options.service, Box::new(service));
         }
-        let mut guard = Guard::start().map_err(refused("start a shell that ends nodes in need"))?;
+        if let Some(members) = &members {
+            world.set_etcd_members(members.count());
+        }
         let mut nodes = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             let child = program.spawn()?;
             let node = NodeProcess::new(name, index, child, poll.registry());
             nodes.push(node.map_err(refused(WATCH_PIPES))?);
         }
-        guard.watch(nodes.iter().filter_map(NodeProcess::group));
-        Ok(Driver {
+        let mut driver = Driver {
             world,
             program,
             nodes,
+            members,
             guard,
             poll,
             signals,
             late_answers,
             began: Instant::now(),
             is_interrupted: false,
-        })
+        };
+        driver.watch_groups();
+        Ok(driver)
     }
 
     fn run(&mut self) -> Result<(), RunError> {
@@ -208,11 +234,23 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 NodeCommand::Continue(index) => self.nodes[index].resume(),
             }
         }
+        while let Some(command) = self.world.next_member_command() {
+            has_run = true;
+            let members = self.members.as_mut();
+            let members = members.expect("the nemesis knows of no members unless there are some");
+            members.carry_out(command)?;
+        }
         if has_run {
-            let groups = self.nodes.iter().filter_map(NodeProcess::group);
-            self.guard.watch(groups);
+            self.watch_groups();
         }
         Ok(())
+    }
+
+    /// Has the guard end all processes that run now, and no others.
+    fn watch_groups(&mut self) {
+        let nodes = self.nodes.iter().filter_map(NodeProcess::group);
+        let members = self.members.iter().flat_map(Members::groups);
+        self.guard.watch(nodes.chain(members));
     }
 
     /// Sleeps until an event or until this time. Does not sleep while there is more to read from a node.
@@ -277,7 +315,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         Ok(())
     }
 
-    /// Ends the input of all nodes, gives them [`GRACE`] to exit, and kills those that don't.
+    /// Ends the input of all nodes, gives them [`GRACE`] to exit, and kills those that don't. Ends the members.
     fn end_nodes(&mut self) -> Result<(), RunError> {
         for node in &mut self.nodes {
             node.close_stdin();
@@ -290,6 +328,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
         for node in &mut self.nodes {
             node.kill();
+        }
+        // None may be paused when the session with them ends.
+        if let Some(members) = &mut self.members {
+            members.kill();
         }
         Ok(())
     }

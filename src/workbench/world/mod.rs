@@ -22,7 +22,7 @@ mod start_error;
 mod tests;
 mod violations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::check::Finding;
@@ -80,6 +80,19 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// What the driver has to do with members of etcd, given by their index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemberCommand {
+    /// End it at once.
+    Kill(usize),
+    /// Start those that have been killed.
+    StartAll,
+    /// Stop it until it is continued.
+    Pause(usize),
+    /// Continue those that are paused.
+    ContinueAll,
+}
+
 /// A run. `O` observes it.
 pub struct World<W: Workload, O = ()> {
     workload: W,
@@ -104,6 +117,7 @@ pub struct World<W: Workload, O = ()> {
     /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
+    member_commands: VecDeque<MemberCommand>,
     /// The lines that each node has not been given yet.
     inboxes: Vec<Vec<u8>>,
     /// The body that is being written; kept to save an allocation a message.
@@ -174,6 +188,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 Targets {
                     nodes: settings.nodes.clone(),
                     includes_services: settings.services_suffer,
+                    etcd_members: 0,
                 },
                 &Stream::Nemesis.seeded(seed),
             ),
@@ -191,6 +206,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 settings.init_timeout,
                 &mut Stream::Joins.seeded(seed),
             ),
+            member_commands: VecDeque::new(),
             inboxes: vec![Vec::new(); node_count],
             scratch: Vec::new(),
             settings,
@@ -202,6 +218,16 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// The next command for the driver, which carries out all of them before it looks at the inboxes.
     pub fn next_command(&mut self) -> Option<NodeCommand> {
         self.node_states.next_command()
+    }
+
+    /// From now on there are so many members of etcd that faults can hit.
+    pub fn set_etcd_members(&mut self, count: usize) {
+        self.nemesis.set_etcd_members(count);
+    }
+
+    /// The next command for the driver that is about members of etcd.
+    pub fn next_member_command(&mut self) -> Option<MemberCommand> {
+        self.member_commands.pop_front()
     }
 
     /// The lines that a node has not been given yet. The driver takes bytes from the front.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::start_error::StartError;
 use super::violations::ProtocolViolation;
-use super::{Event, Observer, UNREAD_BYTES_MAX, World};
+use super::{Event, MemberCommand, Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
@@ -306,8 +306,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             Step::Begin(fault, Damage::Cut(partition)) => self.network.cut(fault, partition),
             Step::Begin(fault, Damage::Disturb) => self.network.disturb(fault),
             Step::Begin(fault, Damage::Hit(nodes)) => {
-                for node in nodes {
-                    self.hit(fault, node);
+                for index in nodes {
+                    self.hit(fault, index);
                 }
             }
             Step::End(Fault::Kill) => {
@@ -316,17 +316,24 @@ impl<W: Workload, O: Observer> World<W, O> {
                 }
             }
             Step::End(Fault::Pause) => self.node_states.continue_all(),
+            Step::End(Fault::MemberKill) => self.member_commands.push_back(MemberCommand::StartAll),
+            Step::End(Fault::MemberPause) => {
+                self.member_commands.push_back(MemberCommand::ContinueAll);
+            }
             Step::End(fault) => self.network.mend(fault),
         }
     }
 
-    fn hit(&mut self, fault: Fault, node: usize) {
-        if fault == Fault::Kill {
-            // Messages that it has not read are lost with it.
-            self.inboxes[node].clear();
-            self.node_states.kill(node);
-        } else {
-            self.node_states.pause(node);
+    fn hit(&mut self, fault: Fault, index: usize) {
+        match fault {
+            Fault::MemberKill => self.member_commands.push_back(MemberCommand::Kill(index)),
+            Fault::MemberPause => self.member_commands.push_back(MemberCommand::Pause(index)),
+            Fault::Kill => {
+                // Messages that it has not read are lost with it.
+                self.inboxes[index].clear();
+                self.node_states.kill(index);
+            }
+            _ => self.node_states.pause(index),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whole runs in virtual time, with nodes that are a few lines each.
 
+mod clusters;
 mod faults;
 mod start;
 mod violations;

@@ -1,0 +1,142 @@
+//! A cluster that is started for a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::command::{assert_ends_with, stderr};
+use super::real::is_installed;
+
+/// `eddy test` of the counter on three members, stored in the folder of that name.
+struct Run {
+    store: PathBuf,
+    command: Command,
+}
+
+fn run(name: &str, flags: &str) -> Run {
+    let store = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("local-{name}"));
+    let _ = fs::remove_dir_all(&store);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command.args([
+        "test",
+        "-w",
+        "g-counter",
+        "--etcd-local",
+        "3",
+        "--seed",
+        "1",
+    ]);
+    command.args([
+        "--bin",
+        env!("CARGO_BIN_EXE_g-counter"),
+        "--node-count",
+        "3",
+    ]);
+    command
+        .arg("--store")
+        .arg(&store)
+        .args(flags.split_whitespace());
+    Run { store, command }
+}
+
+/// How many members run that have their data in a folder.
+fn members_in(folder: &Path) -> usize {
+    let folder = folder.to_str().expect("a path in UTF-8");
+    let processes = fs::read_dir("/proc").expect("this is Linux");
+    let lines = processes
+        .flatten()
+        .map(|process| fs::read(process.path().join("cmdline")));
+    let lines = lines
+        .flatten()
+        .map(|line| String::from_utf8_lossy(&line).into_owned());
+    lines
+        .filter(|line| line.starts_with("etcd\0") && line.contains(folder))
+        .count()
+}
+
+/// Waits until that many members run in a folder.
+#[track_caller]
+fn wait_for_members(count: usize, folder: &Path) {
+    for _ in 0..300 {
+        if members_in(folder) == count {
+            return;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{} members run, not {count}", members_in(folder));
+}
+
+fn start(run: &mut Run) -> Child {
+    let command = run.command.stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().expect("eddy is built");
+    wait_for_members(3, &run.store);
+    child
+}
+
+#[test]
+fn members_are_killed_and_paused_and_the_counter_keeps_its_level() {
+    if !is_installed("killed members") {
+        return;
+    }
+    let flags = "--rate 50 --time-limit 3 --recovery 3 --nemesis member-kill,member-pause --nemesis-interval 1";
+    let mut run = run("faults", flags);
+    let output = run.command.output().expect("eddy is built");
+    assert_ends_with(0, &output);
+    assert_eq!(members_in(&run.store), 0);
+    let folder = run.store.join("latest");
+    let log = fs::read_to_string(folder.join("log.txt")).expect("a log");
+    for fault in ["killed: etcd's m", "paused: etcd's m"] {
+        assert!(log.contains(fault), "{log}");
+    }
+    let files = fs::read_dir(folder.join("etcd")).expect("the folder of the members");
+    let files = files.map(|file| file.expect("a file").file_name());
+    let mut names: Vec<_> = files.collect();
+    names.sort();
+    assert_eq!(names, ["m0.log", "m1.log", "m2.log"]);
+}
+
+#[test]
+fn members_end_with_eddy_however_it_ends() {
+    if !is_installed("the end of members") {
+        return;
+    }
+    for (signal, name) in [("-INT", "interrupted"), ("-KILL", "killed")] {
+        let mut run = run(name, "--time-limit 60");
+        let mut child = start(&mut run);
+        let killed = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(killed.expect("there is kill").success());
+        child.wait().expect("it was started here");
+        wait_for_members(0, &run.store);
+    }
+}
+
+#[test]
+fn without_the_program_it_says_how_to_get_it() {
+    let mut run = run("none", "");
+    let output = run.command.env("PATH", "/nowhere").output();
+    let output = output.expect("eddy is built");
+    assert_ends_with(3, &output);
+    let said = stderr(&output);
+    assert!(said.contains("apt-get install etcd-server"), "{said}");
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_refused() {
+    for (flags, why) in [
+        (
+            "--seq-kv etcd=http://127.0.0.1:1",
+            "--etcd-local can't be used with --seq-kv",
+        ),
+        ("--lin-kv etcd=http://127.0.0.1:1", "cannot be used with"),
+        ("--etcd-local 0", "from 1 up"),
+    ] {
+        let output = run("flags", flags).command.output();
+        let output = output.expect("eddy is built");
+        assert_ends_with(3, &output);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
+}
