@@ -28,7 +28,7 @@
 //! | [`kv`] | the store's client: registers, and the slab of pending operations on them; exactly once is argued and done here |
 //! | [`gossip`] | what spreads from node to node without a store |
 //! | [`workload`] | one file or room per challenge; the counter's levels are in [`workload::g_counter`] |
-//! | `stdio` | the mio loop: the only room with file descriptors (feature `stdio`, on by default) |
+//! | `stdio` | the mio loop over a node's stdin and stdout: the only room of a node with file descriptors (feature `stdio`, on by default) |
 //! | `program` | the nodes as programs: names, flags, help (feature `stdio`) |
 //! | `workbench` | the `eddy` command: network, services, faults, checkers, reports (feature `workbench`) |
 //!
@@ -126,7 +126,8 @@
 //! use serde_json::value::RawValue;
 //!
 //! /// What the store holds. Only one node changes this register, so a value shows a change if it is equal to what
-//! /// the change wanted.
+//! /// the change wanted. A register that several nodes change has to hold who made the last change as well: two nodes may
+//! /// want the same value, and each must see whether it was its own change that was applied.
 //! #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 //! struct Visits {
 //!     count: u64,
@@ -142,6 +143,7 @@
 //! impl Register for Visits {
 //!     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
 //!         *self = serde_json::from_str(json)?;
+//!         // Whatever else writes to the store: versions that can still be counted up.
 //!         check_version(self.version)?;
 //!         Ok(())
 //!     }
@@ -185,7 +187,8 @@
 //!         if self.registers.known(register).is_none() {
 //!             return self.registers.read(register, context);
 //!         }
-//!         self.queue.send(usize::MAX, |_, ()| true);
+//!         // All that wait, however many, and whatever they are.
+//!         self.queue.send(usize::MAX, |_request, ()| true);
 //!         let more = self.queue.requests_in_flight().count() as u64;
 //!         let count = |visits: &mut Visits| {
 //!             visits.count += more;
@@ -232,8 +235,11 @@
 //!                     request.answer("visit_ok", context.outbox).field("count", visits.count);
 //!                 }
 //!             }
+//!             // Certainly not applied: these visits go into the next change.
 //!             Outcome::Lost => self.queue.on_lost(),
+//!             // There is a value now to start a change from.
 //!             Outcome::Read => {}
+//!             // The register holds something else than visits. Only what is sent once is refused.
 //!             Outcome::Unexpected | Outcome::Refused(_) => {
 //!                 let why = self.registers.unexpected_value(register);
 //!                 for (id, error) in self.queue.fail(&why) {
@@ -250,6 +256,7 @@
 //!     }
 //!
 //!     fn wake(&mut self, context: &mut Context<'_>) {
+//!         // Their time is up: error 11 if they were in no change, else 0, with `LATE` as the reason.
 //!         while let Some((id, request)) = self.requests.expired(context.now) {
 //!             let applied = self.queue.withdraw(id);
 //!             request.give_up(applied, LATE, context.outbox);

@@ -83,27 +83,44 @@ fn add_or_read(number: usize) -> String {
     )
 }
 
-/// The best time counts: noise only ever adds to it.
 fn flood(name: &str, request: fn(usize) -> String, ceiling: Program, program: Program) {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("flood.jsonl");
     let messages: String = (1..=FLOOD_MESSAGES).map(request).collect();
     std::fs::write(&path, init().to_string() + &messages)
         .expect("the target folder can be written");
-    let mut best = [Duration::MAX; 2];
-    for _ in 0..ROUNDS {
-        for (best, program) in best.iter_mut().zip([ceiling, program]) {
+    let rounds = [(); ROUNDS].map(|()| {
+        [ceiling, program].map(|program| {
             let input = File::open(&path).expect("it was just written");
             let start = Instant::now();
             let status = program().stdin(input).stdout(Stdio::null()).status();
             assert!(status.expect("it starts").success());
-            *best = start.elapsed().min(*best);
-        }
-    }
-    let [ceiling, rate] = best.map(|best| FLOOD_MESSAGES as f64 / best.as_secs_f64());
+            start.elapsed()
+        })
+    });
+    print_rates(&format!("flood {name}"), FLOOD_MESSAGES, &rounds);
+}
+
+/// Prints the rates of the straight loop and of a program, which took turns. The best times count, as noise only ever adds
+/// to them; the spread is that of the ratios of single rounds.
+fn print_rates(name: &str, messages: usize, rounds: &[[Duration; 2]; ROUNDS]) {
+    let best = |of: usize| rounds.iter().map(|round| round[of]).min();
+    let [ceiling, rate] = [0, 1].map(|of| {
+        let best = best(of).expect("there are rounds");
+        messages as f64 / best.as_secs_f64()
+    });
+    let ratios = rounds.map(|[ceiling, time]| ceiling.as_secs_f64() / time.as_secs_f64());
     println!(
-        "flood {name:12} {rate:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
-        rate / ceiling
+        "{name:18} {rate:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}{}",
+        rate / ceiling,
+        spread(ratios)
     );
+}
+
+/// Between which ratios the middle half of the rounds were.
+fn spread(mut ratios: [f64; ROUNDS]) -> String {
+    ratios.sort_by(f64::total_cmp);
+    let [low, high] = [ROUNDS / 4, ROUNDS - 1 - ROUNDS / 4].map(|at| ratios[at]);
+    format!(" ({low:.2} to {high:.2})")
 }
 
 /// A program, its pipes, and the request that comes next.
@@ -176,11 +193,11 @@ fn on_one_core(measure: impl FnOnce()) {
 /// `cat` and echo answer the `init`, too; the straight loop doesn't.
 fn latency(programs: [Program; 3]) {
     let mut peers = programs.map(|program| Peer::start(program()));
-    let mut times = [(); 3].map(|()| Histogram::<u64>::new(3).expect("3 digits are allowed"));
     peers[0].answers();
     peers[2].answers();
-    for _ in 0..ROUNDS {
-        for (peer, times) in peers.iter_mut().zip(&mut times) {
+    let rounds = [(); ROUNDS].map(|()| {
+        peers.each_mut().map(|peer| {
+            let mut times = Histogram::<u64>::new(3).expect("3 digits are allowed");
             for _ in 0..EXCHANGES_A_ROUND {
                 let start = Instant::now();
                 peer.ask(1);
@@ -188,29 +205,41 @@ fn latency(programs: [Program; 3]) {
                 let time_ns = start.elapsed().as_nanos() as u64;
                 times.record(time_ns).expect("the histogram grows");
             }
-        }
-    }
+            times
+        })
+    });
     peers.into_iter().for_each(Peer::end);
     for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
-        let [cat, ceiling, echo] = times
+        let in_rounds = rounds
             .each_ref()
-            .map(|times| times.value_at_quantile(quantile) as f64 / 1e3);
+            .map(|round| round.each_ref().map(|times| microseconds(times, quantile)));
+        let [cat, ceiling, echo] = [0, 1, 2].map(|of| {
+            let all = rounds.iter().map(|round| &round[of]);
+            let sum = all.fold(
+                Histogram::new(3).expect("3 digits are allowed"),
+                |sum, times| sum + times,
+            );
+            microseconds(&sum, quantile)
+        });
         println!(
-            "latency {name:6}     echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}, of the ceiling {:.2}",
+            "latency {name:10} echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}{}, of the ceiling {:.2}{}",
             echo / cat,
-            ceiling / cat
+            spread(in_rounds.map(|[cat, _, echo]| echo / cat)),
+            ceiling / cat,
+            spread(in_rounds.map(|[cat, ceiling, _]| ceiling / cat)),
         );
     }
 }
 
+fn microseconds(times: &Histogram<u64>, quantile: f64) -> f64 {
+    times.value_at_quantile(quantile) as f64 / 1e3
+}
+
 fn in_flight(ceiling: Program, echo: Program) {
-    let mut best = [Duration::MAX; 2];
-    for _ in 0..ROUNDS {
-        for ((best, program), says_init_ok) in
-            best.iter_mut().zip([ceiling, echo]).zip([false, true])
-        {
+    let rounds = [(); ROUNDS].map(|()| {
+        // The straight loop doesn't answer an init.
+        [(ceiling, false), (echo, true)].map(|(program, says_init_ok)| {
             let mut peer = Peer::start(program());
-            // The straight loop doesn't answer an init.
             if says_init_ok {
                 peer.answers();
             }
@@ -222,14 +251,15 @@ fn in_flight(ceiling: Program, echo: Program) {
                 asked += room;
                 answered += peer.answers();
             }
-            *best = start.elapsed().min(*best);
+            let time = start.elapsed();
             peer.end();
-        }
-    }
-    let [ceiling, echo] = best.map(|best| EXCHANGES_IN_FLIGHT as f64 / best.as_secs_f64());
-    println!(
-        "{IN_FLIGHT} in flight       echo {echo:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}",
-        echo / ceiling
+            time
+        })
+    });
+    print_rates(
+        &format!("{IN_FLIGHT} in flight, echo"),
+        EXCHANGES_IN_FLIGHT,
+        &rounds,
     );
 }
 
@@ -250,7 +280,7 @@ fn start(nothing: Program, echo: Program) {
             times.record(time_ns).expect("the histogram grows");
         }
     }
-    let [nothing, echo] = times.map(|times| times.value_at_quantile(0.5) as f64 / 1e3);
+    let [nothing, echo] = times.map(|times| microseconds(&times, 0.5));
     println!(
         "start to init_ok   echo {echo:7.1} us    true    {nothing:7.1} us    {:.1} us more",
         echo - nothing

@@ -1,4 +1,4 @@
-//! The loop between a node and its standard input and output: the only room with file descriptors.
+//! The loop between a node and its standard input and output: the only room of a node with file descriptors.
 //!
 //! One thread. A turn of the loop takes the lines at hand, writes what the node says to them, and then reads more or
 //! sleeps until there is input, space for output, or the time for which the node wants to be woken.
