@@ -44,7 +44,7 @@ fn a_model_that_does_not_exist_or_fit_is_refused() {
         (
             "echo",
             "--consistency-models dragons",
-            "nobody knows \"dragons\"",
+            "the model \"dragons\" is unknown",
         ),
         ("echo", "--username admin", "nobody logs in"),
     ] {

@@ -1,4 +1,4 @@
-//! `eddy challenge`: the Gossip Glomers challenges with their own parameters, held to their own limits.
+//! `eddy challenge` runs the Gossip Glomers challenges with their own parameters and limits.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,9 +21,9 @@ use crate::workbench::report::Report;
 #[derive(Args)]
 #[command(after_help = format!("{}\n\n{}", help::challenges(), help::EXIT_STATUS))]
 pub(super) struct ChallengeOptions {
-    /// Which challenges, such as 3d, several of them, or all; then the program of the nodes; then flags of eddy test that
-    /// are to differ from the challenge's; then, after --, what the nodes are given. Where challenges of several workloads
-    /// are run, each has its program: --bin echo=./echo --bin broadcast=./broadcast.
+    /// The challenges, such as 3d or all; then the program of the nodes; then flags of eddy test that override the
+    /// challenge's; then, after --, the arguments of the nodes. For challenges of several workloads, each workload can
+    /// have its own program: --bin echo=./echo --bin broadcast=./broadcast.
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -33,12 +33,12 @@ pub(super) struct ChallengeOptions {
     words: Vec<OsString>,
 }
 
-/// What was asked for.
+/// The parsed command line.
 struct Request {
     challenges: Vec<&'static Challenge>,
-    /// The programs by workload; the one that serves every other workload has an empty name.
+    /// The programs by workload. The program for all other workloads has an empty name.
     programs: BTreeMap<String, OsString>,
-    /// What else `eddy test` is given.
+    /// The other arguments for `eddy test`.
     rest: Vec<OsString>,
 }
 
@@ -124,7 +124,7 @@ impl Request {
     }
 }
 
-/// What reads the command line of `eddy test`.
+/// The parser of the command line of `eddy test`.
 #[derive(Parser)]
 #[command(name = "eddy challenge", bin_name = "eddy test", no_binary_name = true)]
 struct TestLine {
@@ -132,7 +132,7 @@ struct TestLine {
     options: TestOptions,
 }
 
-/// How a challenge went.
+/// The result of a challenge.
 #[derive(Serialize)]
 struct Outcome<'a> {
     challenge: &'static str,
@@ -161,7 +161,7 @@ impl fmt::Display for Outcome<'_> {
     }
 }
 
-/// Runs the challenges one after the other, tells how each went, and gives the worst verdict.
+/// Runs the challenges one after the other, prints the result of each, and returns the worst verdict.
 pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandError> {
     let request = Request::read(&options.words).map_err(CommandError::Options)?;
     let mut lines = Vec::new();

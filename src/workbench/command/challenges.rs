@@ -1,10 +1,10 @@
-//! The Gossip Glomers challenges, with the parameters and limits that Fly.io gives.
+//! The Gossip Glomers challenges, with Fly.io's parameters and limits.
 
-/// A challenge, as <https://fly.io/dist-sys> gives it.
+/// A challenge of <https://fly.io/dist-sys>.
 pub(super) struct Challenge {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What is tested.
+    /// The workload.
     pub workload: &'static str,
     /// The other flags of `eddy test`.
     flags: &'static str,

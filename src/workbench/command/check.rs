@@ -1,4 +1,4 @@
-//! `eddy check`.
+//! `eddy check` checks a history from a file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -55,11 +55,11 @@ fn after_help() -> String {
 #[derive(Args)]
 #[command(args_override_self = true, after_help = after_help())]
 pub(super) struct CheckOptions {
-    /// The history, or the folder of the run that left it.
+    /// The history, or the folder of the run that stored it.
     #[arg(value_name = "FILE")]
     history: PathBuf,
 
-    /// The workload that the history is of.
+    /// The workload of the history.
     #[arg(short, long, value_enum)]
     workload: WorkloadName,
 
@@ -68,7 +68,8 @@ pub(super) struct CheckOptions {
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     consistency_models: Vec<String>,
 
-    /// Let warnings make a history invalid. A warning is what Maelstrom lets pass and most would call a fault.
+    /// Let warnings make a history invalid. A warning is about something that Maelstrom accepts but that most would
+    /// call a fault.
     #[arg(long)]
     strict: bool,
 
@@ -77,7 +78,7 @@ pub(super) struct CheckOptions {
     #[arg(long, value_name = "DIR", default_value = "store")]
     store: PathBuf,
 
-    /// Leave nothing on disk.
+    /// Store nothing.
     #[arg(long)]
     no_store: bool,
 
@@ -108,7 +109,7 @@ pub(super) fn check(options: &CheckOptions, args: &[OsString]) -> Result<Validit
     Ok(report.validity())
 }
 
-/// The options of a run without flags. A workload is made with those of a run.
+/// The options of a run without flags, with which the workload is made.
 fn default_run() -> RunOptions {
     #[derive(Parser)]
     struct Line {
@@ -120,7 +121,7 @@ fn default_run() -> RunOptions {
 
 struct Check<'a> {
     options: &'a CheckOptions,
-    /// A workload is made with these. They only decide what clients would ask.
+    /// The workload is made with these. They only decide what clients would request.
     settings: Settings,
     args: &'a [OsString],
 }

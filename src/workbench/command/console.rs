@@ -1,4 +1,4 @@
-//! What is shown while a run goes on, and how what nodes say comes to a terminal.
+//! The terminal: the progress of a run, and how the output of nodes is made safe to print.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,14 +18,14 @@ pub(super) struct Console {
 
 impl Console {
     pub(super) fn new(time_limit: Duration) -> Self {
-        // It hides itself where stderr is no terminal.
+        // The bar hides itself if stderr is not a terminal.
         let line = ProgressBar::new_spinner();
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         Console { line, time_limit }
     }
 
-    /// Takes the progress line away.
+    /// Removes the progress line.
     pub(super) fn clear(&self) {
         self.line.finish_and_clear();
     }
@@ -57,12 +57,13 @@ impl Sink for Console {
     }
 }
 
-/// Prints a line on stderr. Where nobody reads it any longer, as after `| head`, the run goes on.
+/// Prints a line on stderr. If nobody reads stderr any longer, as after `| head`, the run continues.
 pub(super) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
-/// Text as a terminal may have it, whoever wrote it: control characters are escaped, but for ends of lines and tabs.
+/// A text that is safe to print on a terminal, whoever wrote it: control characters are escaped, except for ends of
+/// lines and tabs.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |char: char| char.is_control() && char != '\n' && char != '\t';
     if !text.contains(is_harmful) {

@@ -8,7 +8,7 @@ use crate::workbench::process::RunError;
 use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
-/// Why a command has no verdict.
+/// The reason why a command has no verdict.
 #[derive(Debug, Error)]
 pub(super) enum CommandError {
     #[error("{0}")]

@@ -1,8 +1,8 @@
-//! What `--help` says beside the flags.
+//! The parts of `--help` beside the flags.
 
 use super::challenges::CHALLENGES;
 
-/// What `--help` says of the challenges: how each is run by `eddy test`.
+/// The help on the challenges: how `eddy test` runs each.
 pub(super) fn challenges() -> String {
     let mut help = String::from(
         "The Gossip Glomers challenges (https://fly.io/dist-sys), run by eddy challenge NAME:",
@@ -23,7 +23,7 @@ pub(super) fn challenges() -> String {
     help + "\n\n  What stands after -- is given to the node, such as -- --consistency linearizable"
 }
 
-/// What the exit status of a run means.
+/// The help on the exit status of a run.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:
   0  valid, with warnings or without

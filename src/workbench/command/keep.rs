@@ -1,4 +1,4 @@
-//! What a run leaves, and how its report is printed.
+//! Where a run is stored, and how its report is printed.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -14,12 +14,12 @@ use crate::workbench::store::Store;
 /// The flags that say where a run is stored and how its result is printed.
 #[derive(Args)]
 pub(super) struct KeepOptions {
-    /// The folder in which each run leaves what is known of it, in a folder of its own: the page report.html to look at,
-    /// results, history, messages, the log log.txt, and what nodes logged.
+    /// The folder in which each run makes a folder for its page report.html, its results, history, messages, the log
+    /// log.txt, and the logs of its nodes.
     #[arg(long, value_name = "DIR", default_value = "store")]
     pub store: PathBuf,
 
-    /// Leave nothing on disk.
+    /// Store nothing.
     #[arg(long)]
     pub no_store: bool,
 
@@ -29,8 +29,8 @@ pub(super) struct KeepOptions {
 }
 
 impl KeepOptions {
-    /// The folder of a run, if there is to be one and can be one. Its log has these topics, and operations, faults and
-    /// stderr of nodes.
+    /// The folder of a run, unless it is not to be stored or can't be created. Its log has these topics, and
+    /// operations, faults and the stderr of nodes.
     pub(super) fn new_store(
         &self,
         workload: &str,
@@ -57,7 +57,7 @@ impl KeepOptions {
         }
     }
 
-    /// Prints a result, as JSON if that is asked for.
+    /// Prints a report, as JSON if requested.
     pub(super) fn print(&self, result: &(impl Display + Serialize)) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {

@@ -1,4 +1,4 @@
-//! The flags of `eddy test` that say what clients ask for, and what the answers are held to.
+//! The flags that decide what clients request, and which guarantees the replies must keep.
 
 use clap::Args;
 
@@ -28,15 +28,15 @@ pub(super) struct LoadOptions {
     #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
     pub max_writes_per_key: usize,
 
-    /// What to hold answers to. Transactions: read-uncommitted, read-committed, serializable, and so on, if nothing is
-    /// said strict-serializable. Counters: eventual, regular, sequential or linearizable, if nothing is said eventual. Other
-    /// workloads are held to what they always promise, whatever is said.
+    /// The guarantees that replies must keep. Transactions: read-uncommitted, read-committed, serializable and others
+    /// (default: strict-serializable). Counters: eventual, regular, sequential or linearizable (default: eventual).
+    /// Other workloads have fixed guarantees and ignore this.
     #[arg(long, value_name = "MODELS", value_delimiter = ',')]
     pub consistency_models: Vec<String>,
 }
 
 impl LoadOptions {
-    /// The flags that say the same, without those that say what holds anyway.
+    /// The flags with these values, without those that are defaults.
     pub(super) fn words(&self) -> Vec<String> {
         let LoadOptions {
             topology,
@@ -65,7 +65,7 @@ impl LoadOptions {
         words
     }
 
-    /// How keys are used.
+    /// The parameters of the keys.
     pub(super) fn keys(&self) -> KeyLimits {
         KeyLimits {
             key_count: self.key_count,
@@ -73,11 +73,11 @@ impl LoadOptions {
         }
     }
 
-    /// Makes counters that are held to those of the levels that were asked for that counters have.
+    /// Makes counters that must satisfy the named levels. Names of transactional models are ignored.
     ///
     /// # Errors
     ///
-    /// When nobody knows a name.
+    /// When a name is unknown.
     pub(super) fn counter<W>(
         &self,
         new: impl Fn(Vec<Level>) -> W,
@@ -88,11 +88,11 @@ impl LoadOptions {
         Ok(move |_: &Settings| new(levels.clone()))
     }
 
-    /// Makes transactions that are held to what was asked for.
+    /// Makes transactions that must satisfy the named models.
     ///
     /// # Errors
     ///
-    /// When transactions know no such model.
+    /// When a name is not that of a transactional model.
     pub(super) fn transactions<W>(
         &self,
         new: impl Fn(TxnLimits, Vec<Model>) -> W,
@@ -112,11 +112,11 @@ impl LoadOptions {
         Ok(move |_: &Settings| new(limits, models.clone()))
     }
 
-    /// Makes a workload that is held to what it always promises.
+    /// Makes a workload with fixed guarantees.
     ///
     /// # Errors
     ///
-    /// When nobody knows the name of a model.
+    /// When the name of a model is unknown.
     pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(
         &self,
         new: F,
@@ -129,20 +129,20 @@ impl LoadOptions {
         self.consistency_models.iter().map(|name| name.trim())
     }
 
-    /// Whether somebody knows each model: as upstream, any may be named with any workload.
+    /// Checks that each name is known. As upstream, any known model may be named with any workload.
     fn check_models(&self) -> Result<(), CommandError> {
         let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
         match self.model_names().find(|name| !is_known(name)) {
             None => Ok(()),
             Some(name) => Err(CommandError::Options(format!(
-                "--consistency-models: nobody knows {name:?}. Transactions know read-committed, serializable, \
-                 strict-serializable and others, counters eventual, regular, sequential and linearizable"
+                "--consistency-models: the model {name:?} is unknown. Those of transactions are read-committed, serializable, \
+                 strict-serializable and others, those of counters eventual, regular, sequential and linearizable"
             ))),
         }
     }
 }
 
-/// The level of a counter that has that name.
+/// The level of a counter with that name.
 fn counter_level(name: &str) -> Option<Level> {
     Some(match name {
         "eventual" => Level::EventuallyRight,

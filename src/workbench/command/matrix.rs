@@ -1,4 +1,4 @@
-//! `eddy matrix`.
+//! `eddy matrix` simulates the counter at each level on each store, and prints which guarantees hold.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -39,15 +39,15 @@ pub(super) struct MatrixOptions {
     #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
     node_count: usize,
 
-    /// How many operations a second to ask for, about, all clients together.
+    /// The approximate number of operations per second, of all clients together.
     #[arg(long, value_name = "RATE", default_value = "50", value_parser = not_negative)]
     rate: f64,
 
-    /// For how many seconds to ask.
+    /// How many seconds clients send requests.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     time_limit: Duration,
 
-    /// What a message takes on average, in milliseconds; some take much longer.
+    /// The mean latency of a message, in milliseconds. Some messages take much longer.
     #[arg(long, value_name = "MILLISECONDS", default_value = "10")]
     latency: u64,
 
@@ -59,11 +59,11 @@ pub(super) struct MatrixOptions {
     #[arg(long)]
     nemesis_services: bool,
 
-    /// How many seconds there are between the beginning and the end of faults, on average.
+    /// The mean time between the beginning and the end of faults, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_seconds)]
     nemesis_interval: Duration,
 
-    /// Write the table as a page to look at, too.
+    /// Also write the table as an HTML page.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! The command `eddy`.
+//! The command `eddy`: parses the command line and runs a subcommand.
 
 mod challenge;
 mod challenges;
@@ -41,7 +41,7 @@ use runs::RunsOptions;
 use show::ShowOptions;
 use sim::SimOptions;
 
-/// What the command ends with when there is nothing to check. Upstream and the checkers have the codes below it.
+/// The exit code if there is nothing to check. Lower codes are those of upstream and of the checkers.
 const COULD_NOT_RUN: u8 = 3;
 
 /// A workbench for Maelstrom nodes: their network, services, clients, faults and checkers in one native program.
@@ -54,28 +54,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tests a node: runs it as real processes, and checks what clients saw.
+    /// Tests a node: runs it as real processes, and checks the replies to clients.
     Test(Box<TestOptions>),
-    /// Runs Gossip Glomers challenges with their own parameters, and holds them to their own limits.
+    /// Runs Gossip Glomers challenges with their own parameters and limits.
     Challenge(ChallengeOptions),
-    /// Simulates this crate's own nodes: in virtual time, from a seed, hundreds of runs a second.
+    /// Simulates this crate's own nodes in virtual time from a seed, hundreds of runs per second.
     Sim(Box<SimOptions>),
-    /// Checks a history that was made elsewhere: by Jepsen, Maelstrom, or any program that writes its JSON.
+    /// Checks a history from a file of Jepsen, Maelstrom, or any program that writes its JSON.
     Check(CheckOptions),
     /// Lists the runs in the store, here and in its page index.html, and removes old ones.
     Runs(RunsOptions),
-    /// Tells the findings of a stored run again, or all about one of its operations.
+    /// Shows the findings of a stored run, or one of its operations with its messages.
     Show(ShowOptions),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),
-    /// Prints what a shell needs to complete these commands: for bash, `source <(eddy completions bash)`.
+    /// Prints a completion script for a shell. For bash: `source <(eddy completions bash)`.
     Completions {
         /// The shell.
         shell: Shell,
     },
 }
 
-/// Runs the command line in `args`, and gives what the process is to end with.
+/// Runs the command line in `args`, and returns the exit code of the process.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(instead) = unsupported::instead(&args) {
@@ -85,7 +85,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Where it can't be printed, the exit code still tells.
+            // If it can't be printed, the exit code still shows the error.
             let _ = error.print();
             if may_be_the_nodes_own(&error, &args) {
                 say(format_args!(
@@ -123,7 +123,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Whether the command line holds what may be meant for the node: upstream gives it all that is no flag.
+/// Whether the command line has an argument that may be meant for the node: upstream passes the node every argument
+/// that is not a flag.
 fn may_be_the_nodes_own(error: &clap::Error, args: &[OsString]) -> bool {
     let has_node_args = args
         .get(1)

@@ -1,4 +1,4 @@
-//! The flags of `eddy test`: names, defaults and meaning are Maelstrom's where it has them.
+//! The flags of `eddy test`, with Maelstrom's names, defaults and meanings where Maelstrom has them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,11 +25,11 @@ use crate::workbench::world::Settings;
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{}\n\n{EXIT_STATUS}", help::challenges()))]
 pub(super) struct TestOptions {
-    /// The program that a node runs.
+    /// The program of the nodes.
     #[arg(long, value_name = "FILE")]
     pub bin: PathBuf,
 
-    /// How many runs to do one after the other, each with a seed of its own. The first that is not valid is the last.
+    /// How many runs to do one after the other, each with its own seed. The first run that is not valid is the last.
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub test_count: usize,
 
@@ -43,28 +43,28 @@ pub(super) struct TestOptions {
     pub output: OutputOptions,
 }
 
-/// The flags that say what is shown and kept of a run.
+/// The flags that decide what is printed and stored of a run.
 #[derive(Args)]
 #[command(next_help_heading = "What is shown and kept")]
 pub(super) struct OutputOptions {
-    /// Show what nodes print on stderr, with its time in the run.
+    /// Print the nodes' stderr, with the time in the run.
     #[arg(long)]
     pub log_stderr: bool,
 
     #[command(flatten)]
     pub keep: KeepOptions,
 
-    /// Show messages as they are sent, and write them to log.txt.
+    /// Print messages when they are sent, and write them to log.txt.
     #[arg(long)]
     pub log_net_send: bool,
 
-    /// Show messages as they arrive or are lost, and write them to log.txt.
+    /// Print messages when they arrive or are lost, and write them to log.txt.
     #[arg(long)]
     pub log_net_recv: bool,
 }
 
 impl OutputOptions {
-    /// What is shown of a run.
+    /// The topics to print.
     pub(super) fn topics(&self) -> Topics {
         Topics {
             run: false,
@@ -75,14 +75,14 @@ impl OutputOptions {
     }
 }
 
-/// The flags of every run, whoever runs the nodes.
+/// The flags of every run, with real processes or simulated nodes.
 #[derive(Args)]
 pub(super) struct RunOptions {
-    /// What each node is given as its own arguments. Those that begin with a dash go last, after --.
+    /// The arguments of each node. Arguments that begin with a dash go last, after --.
     #[arg(value_name = "NODE ARGS")]
     pub node_args: Vec<String>,
 
-    /// What to test.
+    /// The workload to test.
     #[arg(short, long, value_enum, default_value = "lin-kv")]
     pub workload: WorkloadName,
 
@@ -100,23 +100,23 @@ pub(super) struct RunOptions {
     )]
     pub nodes: Vec<String>,
 
-    /// How many seconds a node may take to answer init, and what it is told once before clients begin.
+    /// How many seconds a node may take to answer init, and messages that it gets once before clients begin.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
     pub init_timeout: Duration,
 
-    /// How many operations a second to ask for, about, all clients together.
+    /// The approximate number of operations per second, of all clients together.
     #[arg(long, value_name = "RATE", default_value = "5", value_parser = not_negative, allow_negative_numbers = true)]
     pub rate: f64,
 
-    /// For how many seconds to ask, before faults end and clients ask their last.
+    /// How many seconds clients send requests, before faults end and the last requests are sent.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
     pub time_limit: Duration,
 
-    /// How many clients there are: a number, or a number for each node, such as 4n.
+    /// The number of clients, in all or for each node, such as 4n.
     #[arg(long, value_name = "C|Cn", default_value = "1n", value_parser = concurrency)]
     pub concurrency: Concurrency,
 
-    /// What a message between nodes, or to and from a service, takes on average, in milliseconds.
+    /// The mean latency of a message between nodes, or to and from a service, in milliseconds.
     #[arg(
         long,
         value_name = "MILLISECONDS",
@@ -126,12 +126,12 @@ pub(super) struct RunOptions {
     )]
     pub latency: u64,
 
-    /// How latencies spread.
+    /// The distribution of latencies.
     #[arg(long, value_name = "TYPE", value_enum, default_value = "constant")]
     pub latency_dist: Distribution,
 
-    /// Which faults to inject, separated by commas. A killed node that is started again gets init and nothing else: what
-    /// it was told once before the run, such as topology, it has lost, as upstream.
+    /// Which faults to inject, separated by commas. As upstream, a killed node gets init again after its restart, but
+    /// not messages that were sent once before the run, such as topology.
     #[arg(
         long,
         value_name = "FAULTS",
@@ -144,7 +144,7 @@ pub(super) struct RunOptions {
     #[arg(long)]
     pub nemesis_services: bool,
 
-    /// How many seconds there are between the beginning and the end of faults, on average.
+    /// The mean time between the beginning and the end of faults, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
     pub nemesis_interval: Duration,
 
@@ -152,28 +152,29 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "STORE", value_parser = SequentialKvParser, default_value = "maelstrom")]
     pub seq_kv: SequentialKv,
 
-    /// How many operations must succeed: total, or a fraction such as 0.9.
+    /// The share of operations that must succeed: total, or a fraction such as 0.9.
     #[arg(long, value_name = "total|FRACTION")]
     pub availability: Option<Availability>,
 
-    /// How many messages between servers there may be for each operation.
+    /// The maximum number of messages between servers per operation.
     #[arg(long, value_name = "N", value_parser = not_negative, allow_negative_numbers = true)]
     pub max_messages_per_op: Option<f64>,
 
-    /// How long values may take from their acknowledgement until every node has them, in milliseconds, in the median and
-    /// at most: median=400,max=600, or one of them. Broadcast and g-set.
+    /// The maximum time from the acknowledgement of a value until every node has it, in milliseconds, for the median
+    /// and the maximum: median=400,max=600, or one of them. Broadcast and g-set.
     #[arg(long, value_name = "LIMITS")]
     pub max_stable_latency: Option<StableLatency>,
 
-    /// Let warnings make a run invalid: what Maelstrom lets pass, and most would call a fault.
+    /// Let warnings make a run invalid. A warning is about something that Maelstrom accepts but that most would call a
+    /// fault.
     #[arg(long)]
     pub strict: bool,
 
-    /// Where all chance comes from. With real processes it repeats what is asked and what breaks, not the timing.
+    /// The seed of all random choices. With real processes it repeats the requests and the faults, not the timing.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// How many seconds the network rests before clients ask their last.
+    /// How many seconds the network rests before the last requests.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
     pub recovery: Duration,
 
@@ -181,7 +182,7 @@ pub(super) struct RunOptions {
     pub load: LoadOptions,
 }
 
-/// How many clients there are.
+/// The number of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Concurrency {
     InAll(usize),
@@ -189,7 +190,7 @@ pub(super) enum Concurrency {
 }
 
 impl RunOptions {
-    /// What a run is held to besides what its workload promises.
+    /// The limits on a run besides the guarantees of its workload.
     pub(super) fn demands(&self) -> Demands {
         Demands {
             availability: self.availability,
@@ -201,11 +202,11 @@ impl RunOptions {
         }
     }
 
-    /// What the run with that seed is like.
+    /// The settings of the run with that seed.
     ///
     /// # Errors
     ///
-    /// When names of nodes can't be told from each other or from what else has a name.
+    /// When two nodes have the same name, or a node has the name of a client or service.
     pub(super) fn settings(&self, seed: u64) -> Result<Settings, String> {
         let nodes = match self.node_count {
             Some(count) => (0..count).map(|index| format!("n{index}")).collect(),
@@ -273,7 +274,7 @@ mod tests {
         options: TestOptions,
     }
 
-    /// Those of upstream's `core.clj`, and of the command line of Jepsen below it.
+    /// The defaults are those of upstream's `core.clj`, and of Jepsen's command line below it.
     #[test]
     fn what_is_left_out_is_as_upstream() {
         let Ok(line) = Line::try_parse_from(["test", "--bin", "node"]) else {

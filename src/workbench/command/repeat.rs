@@ -1,4 +1,4 @@
-//! The command that does a run again.
+//! The command that repeats a run.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use super::values::flag_value;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
-/// The command that simulates exactly that run.
+/// The command that simulates exactly this run.
 pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> String {
     let Settings {
         nodes,
@@ -68,7 +68,7 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     words.join(" ")
 }
 
-/// The command line that was given, for that seed and one run, ready for a shell.
+/// The given command line, changed to do one run with this seed, ready for a shell.
 pub(super) fn command(args: &[OsString], seed: u64) -> String {
     let mut words = Vec::new();
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
@@ -89,7 +89,7 @@ pub(super) fn command(args: &[OsString], seed: u64) -> String {
     words.join(" ")
 }
 
-/// A word as a shell takes it unchanged.
+/// A word, quoted if a shell would change it.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./=,:+@%".contains(char);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -1,4 +1,4 @@
-//! `eddy show`.
+//! `eddy show` shows a stored run or one of its operations.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -35,7 +35,7 @@ pub(super) struct ShowOptions {
     store: PathBuf,
 }
 
-/// Tells the evidence of a run again, and returns its verdict.
+/// Shows the findings of a run, and returns its verdict.
 pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
     let folder = folder(options)?;
     let report = listing::read(&folder);

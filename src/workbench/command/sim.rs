@@ -1,4 +1,4 @@
-//! `eddy sim`.
+//! `eddy sim` simulates this crate's own nodes.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -37,18 +37,18 @@ Examples:
       --nemesis partition,kill,loss,duplicate,ghost --nemesis-interval 2 --nemesis-services \\
       --seq-kv lazy -- --consistency linearizable";
 
-/// So many failing seeds are listed.
+/// The maximum number of failing seeds to list.
 const FAILING_SHOWN_MAX: usize = 10;
 
-/// So many seeds that could not be decided.
+/// The maximum number of undecided seeds to list.
 const UNKNOWN_SHOWN_MAX: usize = 3;
 
 /// The flags of `eddy sim`.
 #[derive(Args)]
 #[command(args_override_self = true, after_help = format!("{EXAMPLES}\n\n{}", super::EXIT_STATUS))]
 pub(super) struct SimOptions {
-    /// How many seeds to run, from --seed up, or from 1 if there is none. Of more than one, only the smallest run found that
-    /// still fails is stored, if one is invalid.
+    /// How many seeds to run, from --seed up, or from 1. Of several runs, only one is stored: the smallest failing run
+    /// that was found.
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub seeds: usize,
 
@@ -59,31 +59,31 @@ pub(super) struct SimOptions {
     pub keep: KeepOptions,
 }
 
-/// Simulates, prints what came of it and gives the worst verdict.
+/// Simulates, prints the result and returns the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
     refuse_clusters(&options.run.seq_kv, &options.run.nemesis)?;
     workloads::perform(options.run.workload, &options.run.load, options)
 }
 
-/// What many runs have shown.
+/// The results of many runs.
 #[derive(Serialize)]
 struct Campaign {
     valid: Validity,
     runs: usize,
-    /// How many runs were invalid.
+    /// The number of invalid runs.
     invalid: usize,
-    /// How many runs could not be decided.
+    /// The number of undecided runs.
     unknown: usize,
     operations: Counts,
     operations_per_s: f64,
     latency_ms: Option<Quantiles>,
     messages_per_operation: f64,
     server_messages_per_operation: f64,
-    /// Runs that were not valid, the invalid ones first, each kind by seed.
+    /// Runs that were not valid: first the invalid ones, then the undecided ones, each by seed.
     shown: Vec<NotValid>,
-    /// The smallest run found that still fails.
+    /// The report of the smallest failing run that was found.
     smallest: Option<Report>,
-    /// What happened in it.
+    /// The log of that run.
     #[serde(skip)]
     smallest_log: String,
     #[serde(skip)]
@@ -95,19 +95,19 @@ struct Campaign {
 struct NotValid {
     seed: u64,
     valid: Validity,
-    /// The first thing that was wrong or undecided.
+    /// The first finding.
     what: String,
-    /// The command that does it again.
+    /// The command that repeats it.
     repeat: String,
 }
 
-/// What the runs of a campaign add up to.
+/// The sums of a campaign.
 struct Summary {
     validity: Validity,
     figures: Figures,
-    /// What failed, by seed, with the first thing that was wrong.
+    /// The failing runs: the seed, and the first finding.
     failing: Vec<(u64, String)>,
-    /// What could not be decided, by seed, with the first reason.
+    /// The undecided runs: the seed, and the first reason.
     unknown: Vec<(u64, String)>,
 }
 
@@ -319,7 +319,7 @@ fn campaign<W: Workload>(
     summary
 }
 
-/// A bar with an estimate, where stderr is a terminal.
+/// A progress bar, if stderr is a terminal.
 pub(super) fn progress_bar(count: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -330,7 +330,7 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Says that something goes on whose end nobody knows, where stderr is a terminal.
+/// A spinner for a step of unknown length, if stderr is a terminal.
 fn spinner() -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -342,7 +342,7 @@ fn spinner() -> ProgressBar {
     ProgressBar::new_spinner().with_style(style)
 }
 
-/// The verdict on a run, its figures, and the first thing that was wrong.
+/// The verdict on a run, its figures, and the first finding.
 fn verdict<W: Workload>(
     record: Result<Record<W>, StartError>,
     settings: &Settings,
@@ -358,7 +358,7 @@ fn verdict<W: Workload>(
     }
 }
 
-/// Shrinks a failing run, stores what is left of it, and returns its report and log.
+/// Shrinks a failing run, stores the smallest one, and returns its report and log.
 fn smallest<W: Workload>(
     workload: &impl Fn(&Settings) -> W,
     start: &Start,
@@ -366,7 +366,7 @@ fn smallest<W: Workload>(
     options: &SimOptions,
 ) -> Result<Option<(Report, String)>, CommandError> {
     let demands = options.run.demands();
-    // That nothing succeeds is no wonder in a run that is short enough, and so no failure here.
+    // A run that is short enough may well have no successful operation, so that is no failure here.
     let fails = |settings: &Settings| match run(workload(settings), settings.clone(), start, ()) {
         Err(_) => true,
         Ok((record, ())) => {

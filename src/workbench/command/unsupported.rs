@@ -1,10 +1,9 @@
-//! Commands and flags of Maelstrom's and elle-cli's that mean nothing here, and flags with the wrong dash, and what to do
+//! Commands and flags of Maelstrom and elle-cli that `eddy` does not have, flags with a wrong dash, and what to do
 //! instead.
 
 use std::ffi::OsString;
 
-const NO_LOGIN: &str =
-    "nodes are processes of this machine, and nobody logs in anywhere. Leave it out";
+const NO_LOGIN: &str = "nodes are processes on this machine, so there is no login. Leave it out";
 
 const NAMES: &str = "give all names at once: --nodes a,b,c";
 
@@ -45,8 +44,8 @@ const COMMANDS: [(&str, &str); 3] = [
     ),
 ];
 
-/// Says what to do instead of a command, or of the first flag among `args`, that is not ours but Maelstrom's or
-/// elle-cli's. What stands after `--` is the node's own.
+/// What to do instead of the command, or of the first flag among `args`, that is Maelstrom's or elle-cli's and not
+/// supported. Arguments after `--` are the node's.
 pub(super) fn instead(args: &[OsString]) -> Option<String> {
     let command = args.get(1).and_then(|arg| arg.to_str());
     if let Some((name, instead)) = COMMANDS.iter().find(|(name, _)| Some(*name) == command) {
@@ -67,7 +66,7 @@ pub(super) fn instead(args: &[OsString]) -> Option<String> {
     })
 }
 
-/// What to do about a flag that begins with another dash than the hyphen: web pages and word processors put them there.
+/// What to do about a flag that begins with a dash other than the hyphen. Web pages and word processors insert those.
 fn wrong_dash(arg: &str) -> Option<String> {
     let is_dash = |char| matches!(char, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}');
     let flag = arg.trim_start_matches(is_dash);
@@ -98,9 +97,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_jepsens_is_told_apart_with_what_to_do() {
+    fn flags_and_commands_of_jepsen_are_refused_with_what_to_do() {
         for (line, expected) in [
-            ("eddy test --username admin", "nobody logs in"),
+            ("eddy test --username admin", "there is no login"),
             ("eddy test --nodes-file=hosts", "--nodes a,b,c"),
             ("eddy test -n a -n b", "--nodes a,b,c"),
             ("eddy test --leave-db-running", "--log-stderr"),
@@ -110,13 +109,13 @@ mod tests {
             ),
             ("eddy serve", "report.html"),
         ] {
-            let said = instead(&words(line)).expect("it is not supported");
-            assert!(said.contains(expected), "{said}");
+            let message = instead(&words(line)).expect("it is not supported");
+            assert!(message.contains(expected), "{message}");
         }
     }
 
     #[test]
-    fn a_flag_with_a_dash_that_is_no_hyphen_is_told_apart() {
+    fn a_flag_with_a_dash_that_is_no_hyphen_is_refused_with_what_to_type() {
         for (line, expected) in [
             (
                 "eddy test --bin x \u{2013}-nemesis partition",
@@ -129,13 +128,13 @@ mod tests {
             ("eddy test -\u{2013}rate 5", "type --rate with"),
             ("eddy sim \u{2212}w echo", "type -w with"),
         ] {
-            let said = instead(&words(line)).expect("it is not supported");
-            assert!(said.contains(expected), "{said}");
+            let message = instead(&words(line)).expect("it is not supported");
+            assert!(message.contains(expected), "{message}");
         }
     }
 
     #[test]
-    fn what_is_the_nodes_own_is_left_alone() {
+    fn arguments_of_the_node_are_not_examined() {
         assert_eq!(
             instead(&words("eddy test --bin x -- --username admin")),
             None

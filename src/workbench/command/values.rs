@@ -1,4 +1,4 @@
-//! How values stand on the command line.
+//! Parsers of values on the command line.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) fn some_seconds(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// Takes a value with spaces around it: upstream lets them stand beside the commas of a list.
+/// Removes spaces around a value: upstream permits them beside the commas of a list.
 #[derive(Clone)]
 pub(super) struct Trimmed<P>(pub(super) P);
 
@@ -60,7 +60,7 @@ impl<P: TypedValueParser> TypedValueParser for Trimmed<P> {
     }
 }
 
-/// What a value is called on the command line.
+/// The name of a value on the command line.
 pub(super) fn flag_value(value: impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| String::from(value.get_name()))

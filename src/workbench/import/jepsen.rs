@@ -1,9 +1,10 @@
-//! Jepsen's histories, in which an operation is two events: an invocation, and a completion unless there was no reply.
+//! Reads Jepsen's histories, in which an operation is two events: an invocation, and a completion unless there was no
+//! reply.
 //!
-//! A process has at most one operation under way. The order of the file is the order of the events. Their times only say
-//! how far they are apart; events without times are taken to be a millisecond apart.
+//! A process has at most one operation under way. The order of the events is that of the file; their times only show
+//! the distances. Events without times are taken to be a millisecond apart.
 //!
-//! Processes without a number, such as `:nemesis`, are no clients. What they do are faults.
+//! Processes without a number, such as `:nemesis`, are not clients. Their events are faults.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use crate::workbench::workload::{Event, Workload, json_error};
 /// The time between events that have no times.
 const STEP: Duration = Duration::from_millis(1);
 
-/// What the events so far say about the next.
+/// The state of the history after the events so far.
 #[derive(Default)]
 pub(super) struct Events {
     clock: Clock,
@@ -31,7 +32,7 @@ pub(super) struct Events {
 
 struct UnderWay {
     function: String,
-    /// Its index in the history; `None` if it asks nothing of a node.
+    /// Its index in the history; `None` if it sends no request to a node.
     operation: Option<usize>,
 }
 
@@ -109,12 +110,13 @@ impl Map<'_> {
         whole.map(Some).ok_or_else(wrong)
     }
 
-    /// Why an operation failed or has no known outcome.
+    /// The reason why an operation failed or has an unknown outcome.
     fn why(&self, otherwise: &str) -> String {
         String::from(self.error.map_or(otherwise, RawValue::get))
     }
 
-    /// The code of an error that says what the nodes hold, by the name that Maelstrom gives it in `:error [:name text]`.
+    /// The code of an error that shows something about the nodes' contents, by Maelstrom's name for it in `:error
+    /// [:name text]`.
     fn error_code(&self) -> Option<i64> {
         let error = self.error?.get();
         let (name, _): (&str, &RawValue) = serde_json::from_str(error).ok()?;
@@ -259,7 +261,7 @@ impl Events {
         Ok(())
     }
 
-    /// Ends the history. Operations that are under way have no reply.
+    /// Ends the history. Operations under way get no reply.
     pub(super) fn finish<W: Workload>(self, history: &mut Builder<W>) {
         for operation in self
             .under_way
@@ -299,7 +301,7 @@ impl Clock {
     }
 }
 
-/// Begins or ends a fault, by the names in Jepsen's nemesis packages. A fault with another name does not end.
+/// Begins or ends a fault, by the names in Jepsen's nemesis packages. A fault with an unknown name does not end.
 fn note_fault(function: &str, at: Duration, windows: &mut Vec<FaultWindow>) {
     let open = |what: &str, windows: &[FaultWindow]| {
         windows
@@ -307,7 +309,8 @@ fn note_fault(function: &str, at: Duration, windows: &mut Vec<FaultWindow>) {
             .rposition(|window| window.what == what && window.ended_at.is_none())
     };
     let (what, begins) = match function {
-        // Of Jepsen's package for databases, which kills nodes with :kill. Elsewhere :start begins a fault.
+        // These names are those of Jepsen's package for databases, which kills nodes with :kill. Elsewhere :start
+        // begins a fault.
         "start" if open("kill", windows).is_some() => ("kill", false),
         "start" => ("fault", true),
         "stop" => ("fault", false),

@@ -1,8 +1,8 @@
-//! Histories that were made elsewhere: by Jepsen and Maelstrom, as the JSON that elle-cli takes, or by `eddy test`.
+//! Reads histories from files: of Jepsen and Maelstrom, in the JSON of elle-cli, or of `eddy test`.
 //!
-//! A file has maps in EDN or JSON, one after the other or in one list. `forms` splits it into these maps. If the first has a
-//! `request`, each map is an operation of `history.jsonl`, which `store` reads. Else each is an event of Jepsen's, which
-//! `jepsen` reads. The workload reads the requests and replies in them.
+//! A file has maps in EDN or JSON, one after the other or in one list. `forms` splits it into these maps. If the first
+//! map has a `request`, each map is an operation of `history.jsonl`, which `store` reads. Otherwise each is an event
+//! of Jepsen's, which `jepsen` reads. The workload reads the requests and replies in them.
 
 mod forms;
 mod jepsen;
@@ -54,16 +54,16 @@ pub enum ImportError {
         line: usize,
         /// The character in the line, counted from 1.
         column: usize,
-        /// What is wrong there, and what to do.
+        /// What is wrong at this position, and what to do.
         what: String,
     },
 }
 
-/// What is wrong with a map.
+/// The reason why a map can't be read.
 enum Wrong {
-    /// It is not an operation or event, or does not fit those before it.
+    /// It is not an operation or event, or contradicts those before it.
     Form(String),
-    /// It is none of the workload's.
+    /// It is not an operation of this workload.
     Workload(String),
 }
 
@@ -136,7 +136,7 @@ pub fn read<W: Workload>(
     }
 }
 
-/// Finds lines and columns. Lines are counted on from the last place that was asked for.
+/// Finds lines and columns. Lines are counted from the last position on.
 struct Places<'a> {
     text: &'a str,
     at: usize,
@@ -167,7 +167,7 @@ impl Places<'_> {
 struct Builder<W: Workload> {
     operations: Vec<Operation<W::Call, W::Answer>>,
     lines: Vec<usize>,
-    /// Numbered in the order in which they were first named.
+    /// The nodes, numbered in the order of their first use.
     nodes: HashMap<String, Node>,
     fault_windows: Vec<FaultWindow>,
 }
@@ -199,7 +199,7 @@ impl<W: Workload> Builder<W> {
         node
     }
 
-    /// Numbers the nodes by name, as those of a run are, so that the findings have the same order.
+    /// Numbers the nodes by name, as in a run, so that the findings have the same order.
     fn finish(mut self) -> Import<W> {
         let mut nodes: Vec<(String, Node)> = self.nodes.into_iter().collect();
         nodes.sort_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));

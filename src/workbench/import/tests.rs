@@ -15,7 +15,7 @@ fn import<W: Workload>(mut workload: W, text: &str) -> Result<Import<W>, ImportE
     read(text.as_bytes(), &mut workload, |_| {})
 }
 
-/// What was asked, and what came of it.
+/// The operations and their outcomes.
 type Asked<W> = Vec<(<W as Workload>::Call, Outcome<<W as Workload>::Answer>)>;
 
 #[track_caller]
@@ -27,7 +27,7 @@ fn asked<W: Workload>(workload: W, text: &str) -> Asked<W> {
         .collect()
 }
 
-/// Each line of `events` is `:type :f value`, and one process asks all of it.
+/// Reads events of one process, one per line, as `:type :f value`.
 fn history(events: &str) -> String {
     let event = |line: &str| {
         let mut words = line.trim().splitn(3, ' ');
@@ -187,7 +187,7 @@ fn registers_are_known_by_keys_or_there_is_but_one() {
 }
 
 #[test]
-fn what_maelstrom_refuses_tells_what_a_register_holds() {
+fn an_error_of_maelstrom_shows_what_a_register_holds() {
     use lin_kv::{Answer, Call};
     let text = r#"
         {:process 0, :type :invoke, :f :cas, :value [0 [1 2]]}
@@ -240,7 +240,7 @@ fn transactions_are_read_with_or_without_a_function() {
     assert_eq!(steps(answer, "w"), json!([["r", "x", 7], ["w", "x", 9]]));
 }
 
-/// Steps as they stand in a message.
+/// Steps in the form of a message.
 fn steps(steps: &[txn::Step], write: &str) -> serde_json::Value {
     let step = |step: &txn::Step| match step {
         txn::Step::Read { key, value } => json!(["r", key, value]),
@@ -285,7 +285,7 @@ fn a_process_goes_on_polling_where_it_was_in_the_logs_that_it_keeps() {
             other => panic!("no poll: {other:?}"),
         });
     let polls: Vec<Vec<(&str, i64)>> = polls.collect();
-    // After a poll that failed nobody knows.
+    // After a failed poll the offset is unknown.
     assert_eq!(polls, [vec![], vec![("9", 5)], vec![("9", 5)], vec![]]);
     let Some(Answer::Messages(messages)) = import.operations[1].outcome.answer() else {
         panic!("no messages");
@@ -349,7 +349,8 @@ fn operations_stand_in_the_order_of_their_invocations_each_with_its_line_and_its
         )
     });
     let told: Vec<_> = told.collect();
-    // Time does not go back, and no two events are at the same. What has no completion is under way to the end.
+    // Time does not go back, and no two events are at the same time. An operation without a completion is under way to
+    // the end.
     let expected = [
         (4, String::from("p4"), [0, 2001], false),
         (3, String::from("p3"), [1000, 2000], true),
@@ -459,7 +460,7 @@ fn nodes_of_a_stored_history_are_numbered_by_name() {
 }
 
 #[test]
-fn what_is_no_history_is_told_with_its_place_and_what_to_do() {
+fn a_file_that_is_no_history_is_reported_with_its_place_and_what_to_do() {
     let invoke = "{:process 0, :type :invoke, :f :add, :value 1}\n";
     for (text, expected) in [
         (String::new(), "there is no operation in it"),

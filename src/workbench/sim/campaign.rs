@@ -1,11 +1,11 @@
-//! Many seeds, on all cores.
+//! Runs many seeds on all cores.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-/// Does `work` for every seed on several workers, and passes each result to `collect` when it is there, in no certain
+/// Calls `work` for every seed on several threads, and passes each result to `collect` when it is ready, in no certain
 /// order. Stops early when `collect` returns `false`.
 pub fn each_seed<R: Send>(
     seeds: Range<u64>,
@@ -39,7 +39,7 @@ pub fn each_seed<R: Send>(
     });
 }
 
-/// One worker for each core.
+/// One thread for each core.
 pub fn worker_count() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,35 +1,35 @@
-//! A node in the simulator.
+//! The nodes of the simulator.
 
 use std::time::Duration;
 
 use crate::node::{Node, Workload};
 
-/// A node as the simulator sees it, whatever its workload.
+/// A node as the simulator sees it, with any workload.
 pub trait Machine {
     /// Takes one line of input.
     ///
     /// # Errors
     ///
-    /// Why the line is no message, if there is nobody to answer. A real node prints this on stderr.
+    /// When the line is not a message and there is nobody to reply to. A real node prints the reason on stderr.
     fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error>;
 
-    /// When it has to be woken at the latest.
+    /// When the node must be woken at the latest.
     fn deadline(&self) -> Option<Duration>;
 
-    /// Does what is due by now.
+    /// Performs what is due by `now`.
     fn wake(&mut self, now: Duration);
 
-    /// The lines that it has printed.
+    /// The lines that the node has written.
     fn output(&self) -> &[u8];
 
     /// Removes `count` bytes from the output.
     fn written(&mut self, count: usize);
 }
 
-/// Starts a new incarnation of a node, which draws all its random numbers from the seed.
+/// Starts a new incarnation of a node. All its random numbers come from the seed.
 pub type Start = Box<dyn Fn(u64) -> Box<dyn Machine> + Send + Sync>;
 
-/// Starts nodes that run these workloads, each made from a seed.
+/// Starts nodes with these workloads, each made from a seed.
 pub fn start<W: Workload + 'static>(workload: impl Fn(u64) -> W + Send + Sync + 'static) -> Start {
     Box::new(move |seed| Box::new(Node::new(workload(seed))))
 }

@@ -1,4 +1,4 @@
-//! Which guarantee each level of the counter keeps on each store.
+//! Runs every level of the counter on every store, to find which guarantees hold.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use crate::workbench::world::Settings;
 use crate::workload as node;
 use crate::workload::g_counter::{Consistency, Options};
 
-/// A store that a counter is kept in.
+/// A store for the registers of a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Store {
-    /// This variant of `seq-kv`.
+    /// A variant of `seq-kv`.
     Sequential(SequentialStore),
     /// `lin-kv`.
     Linearizable,
@@ -29,19 +29,19 @@ pub const STORES: [Store; 4] = [
     Store::Linearizable,
 ];
 
-/// All levels that keep the counter in a store.
+/// All levels that use a store.
 pub const LEVELS: [Consistency; 3] = [
     Consistency::Regular,
     Consistency::Linearizable,
     Consistency::Sequential,
 ];
 
-/// In how many runs a guarantee was kept.
+/// How many runs kept a guarantee.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Cell {
-    /// Runs in which it was kept.
+    /// Runs that kept it.
     pub held: u64,
-    /// Runs in which it was broken.
+    /// Runs that broke it.
     pub broken: u64,
     /// Runs that could not be decided.
     pub unknown: u64,
@@ -66,13 +66,13 @@ pub struct Row {
 }
 
 impl Row {
-    /// The runs that kept or broke this guarantee.
+    /// The counts for this guarantee.
     pub fn cell(&self, level: Level) -> Cell {
         let index = Level::ALL.iter().position(|&other| other == level);
         self.cells[index.expect("all levels have a cell")]
     }
 
-    /// What the level is called.
+    /// The name of the level.
     pub fn level_name(&self) -> &'static str {
         match self.level {
             Consistency::Regular => "regular",
@@ -145,7 +145,7 @@ impl fmt::Display for Store {
     }
 }
 
-/// All rows. As text it is a table.
+/// All rows. Displays as a table.
 pub struct Matrix(pub Vec<Row>);
 
 impl fmt::Display for Matrix {

@@ -1,12 +1,12 @@
 //! The simulator: this crate's own nodes in virtual time, in one process, from a seed.
 //!
-//! The world, its network, services, faults and checkers are those that test real processes, and the nodes are the state
-//! machines that the binaries run. Only time is simulated: it jumps to the next moment at which something is due. A node
-//! needs no time to react. Nothing reads a clock, and all random numbers come from the seed, so the same settings give the
-//! same run to the byte, on any machine.
+//! The world with its network, services, faults and checkers is the same as for real processes, and the nodes are the
+//! state machines that the binaries run. Only time is simulated: it jumps to the next moment at which something is
+//! due. A node takes no time to react. Nothing reads a clock, and all random numbers come from the seed, so the same
+//! settings give the same run to the byte, on any machine.
 //!
 //! - [`run`]: one run. A [`Start`] makes its nodes.
-//! - [`matrix`]: which guarantee each level of the counter keeps on each store.
+//! - [`matrix`]: which guarantees each level of the counter keeps on each store.
 //! - [`campaign`]: many seeds, on all cores.
 //! - [`shrink`](shrink::shrink) makes a failing run small.
 
@@ -28,7 +28,7 @@ use rand::RngCore;
 
 pub use machine::{Machine, Start, start};
 
-/// How many rounds of messages there may be at one instant: with messages that have no latency they could go on for ever.
+/// The maximum number of rounds of messages at one instant. Messages without latency could go on for ever.
 const ROUNDS_AT_ONCE_MAX: u32 = 1_000_000;
 
 /// Simulates a run from its beginning to its end.
@@ -70,14 +70,14 @@ struct Simulation<'a, W: Workload, O> {
     random: Random,
     nodes: Vec<Member>,
     now: Duration,
-    /// The lines that a node is being given; kept to save allocations.
+    /// The lines for a node; kept to save allocations.
     lines: Vec<u8>,
 }
 
 struct Member {
     machine: Box<dyn Machine>,
     is_running: bool,
-    /// When it has to be woken. It changes only when the node is given something.
+    /// When the node must be woken. It changes only when the node gets input.
     deadline: Option<Duration>,
 }
 
@@ -92,7 +92,7 @@ impl Member {
 }
 
 impl<W: Workload, O: Observer> Simulation<'_, W, O> {
-    /// Does all that is due now, and all that follows from it at the same instant.
+    /// Performs all that is due now, and all that follows from it at the same instant.
     fn do_what_is_due(&mut self) {
         for _ in 0..ROUNDS_AT_ONCE_MAX {
             self.world.advance(self.now);
@@ -124,7 +124,7 @@ impl<W: Workload, O: Observer> Simulation<'_, W, O> {
         }
     }
 
-    /// Wakes a node that is due and gives it the lines of its inbox. Returns whether there was anything to do.
+    /// Wakes a node that is due and passes it the lines of its inbox. Returns whether there was anything to do.
     fn give(&mut self, node: usize) -> bool {
         let member = &mut self.nodes[node];
         if !member.is_running {

@@ -1,14 +1,16 @@
-//! Makes a failing run small.
+//! Shrinks a failing run: searches for smaller settings that still fail.
 
 use std::time::Duration;
 
 use crate::workbench::world::Settings;
 
-/// How many seeds are tried with smaller settings. Other settings make another run, which may fail with another seed.
+/// The number of seeds to try with smaller settings. Other settings make a different run, which may fail with another
+/// seed.
 const SEEDS_PER_STEP: u64 = 200;
 
-/// Looks for the smallest settings for which `fails` is still true, from `failing` on: with fewer nodes, clients,
-/// operations and faults, and a shorter time. Each step takes something away, and is kept if some seed still fails.
+/// Searches for the smallest settings for which `fails` is still true, starting from `failing`: fewer nodes, clients,
+/// operations and faults, and a shorter time. Each step makes one setting smaller, and is kept if some seed still
+/// fails.
 pub fn shrink(failing: Settings, mut fails: impl FnMut(&Settings) -> bool) -> Settings {
     let mut smallest = failing;
     loop {
@@ -51,7 +53,7 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
         }
     }
     let client_count = settings.client_count;
-    // Every node keeps a client: a node without one is not tested.
+    // Every node keeps a client, because a node without one is not tested.
     for count in [client_count / 2, client_count - 1] {
         if (node_count..client_count).contains(&count) {
             let mut step = settings.clone();
@@ -59,13 +61,13 @@ fn smaller(settings: &Settings) -> Vec<Settings> {
             steps.push(step);
         }
     }
-    // In whole milliseconds and operations a second, as someone will type the result.
+    // In whole milliseconds and operations per second, because the user will type the result.
     let time_limit_ms = settings.time_limit.as_millis() as u64;
     for limit_ms in [time_limit_ms / 4, time_limit_ms / 2, time_limit_ms * 4 / 5] {
         if (1..time_limit_ms).contains(&limit_ms) {
             let mut step = settings.clone();
             step.time_limit = Duration::from_millis(limit_ms);
-            // Faults have to begin and end within the run.
+            // Faults must begin and end within the run.
             step.fault_interval = settings.fault_interval.min(step.time_limit);
             steps.push(step);
         }

@@ -51,7 +51,7 @@ fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     assert_ne!(told(1), told(2));
 }
 
-/// A node that takes every request for no message, and answers it all the same.
+/// A node that rejects every request as no message, and answers it all the same.
 struct Complaining(Box<dyn Machine>);
 
 impl Machine for Complaining {
@@ -94,7 +94,7 @@ fn what_a_node_would_print_on_stderr_is_in_the_log_with_its_virtual_time() {
     };
     let (_, log) = run(GCounter::default(), settings, &start, log).expect("a run");
     let log = log.into_sink().to_string();
-    // A request arrives at once, and so the complaint about it has its time.
+    // A request arrives at once, so its time is also that of the line on stderr.
     let request = log
         .lines()
         .find(|line| line.ends_with("→ n1: read"))

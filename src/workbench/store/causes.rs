@@ -1,8 +1,8 @@
-//! The messages that an operation caused, found again in `messages.jsonl`.
+//! Finds the messages that an operation caused in `messages.jsonl`.
 //!
-//! Ids tell for certain which message is the request and which is a reply to a request. What a node asks of others between
-//! a request and its reply may be for that request or for another that the node works on at the same time: the protocol
-//! does not say for which. All of it is taken.
+//! Ids show for certain which message is the request and which are replies to it. Requests of a node to others between
+//! a client's request and its reply may be for that request or for another one at the same time: the protocol does not
+//! show which. All of them are included.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::messages::MessageLine;
 
-/// How many messages are taken at most.
+/// The maximum number of messages.
 const CAUSED_MAX: usize = 2000;
 
 /// A message in `messages.jsonl`, or a copy of one.
@@ -25,11 +25,11 @@ pub struct StoredMessage {
     pub sent_us: i64,
     /// When it arrived or was lost, in microseconds since the start of the run.
     pub ended_us: i64,
-    /// What became of it, in words.
+    /// What happened to it, in words.
     pub fate: String,
-    /// Who sent it.
+    /// The sender.
     pub src: String,
-    /// Who was to receive it.
+    /// The destination.
     pub dest: String,
     /// Its body.
     pub body: String,
@@ -38,7 +38,7 @@ pub struct StoredMessage {
 }
 
 impl StoredMessage {
-    /// Reads a line. `None` if it is no message, such as a last line that was cut off.
+    /// Reads a line. `None` if it is not a message, such as a last line that was cut off.
     fn read(line: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Ids<'a> {
@@ -79,7 +79,7 @@ pub struct ClientRequest<'a> {
     pub node: &'a str,
     /// Its message id.
     pub msg_id: i64,
-    /// From when to when the operation lasted, in microseconds since the start of the run.
+    /// The time from the invocation to the completion, in microseconds since the start of the run.
     pub time_us: RangeInclusive<i64>,
 }
 
@@ -102,7 +102,7 @@ pub fn caused_by(
     Ok(select(messages, nodes, request))
 }
 
-/// Those of `messages`, which are in the order in which they were sent, that a request caused.
+/// The messages of `messages`, which are in the order in which they were sent, that a request caused.
 fn select(
     messages: Vec<StoredMessage>,
     nodes: &[String],

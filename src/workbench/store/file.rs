@@ -1,4 +1,4 @@
-//! A file that is written as the run goes on.
+//! A file that is written while a run goes on.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
-/// So much is collected before it is written.
+/// The size of the buffer.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// A file being written.
+/// A file that is being written.
 ///
-/// It can be given more at any time: after an error, or above its limit, it takes nothing more, and
-/// [`finish`](Self::finish) says so. A full disk is no reason to lose a run.
+/// Appending never fails: after an error, or above its limit, the file ignores what is appended, and
+/// [`finish`](Self::finish) returns the error. A full disk must not end a run.
 pub(super) struct OutFile {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
-    /// How much has left the buffer.
+    /// The number of bytes that have left the buffer.
     written_bytes: u64,
     bytes_max: u64,
     has_last_line: bool,
@@ -26,7 +26,7 @@ pub(super) struct OutFile {
 }
 
 impl OutFile {
-    /// A new file. What would make it longer than `bytes_max` is left out.
+    /// A new file. Lines that would make it longer than `bytes_max` are left out.
     pub(super) fn create(path: PathBuf, bytes_max: u64) -> Result<Self, StoreError> {
         let file = File::create_new(&path).map_err(StoreError::creating(&path))?;
         Ok(OutFile {
@@ -40,17 +40,17 @@ impl OutFile {
         })
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How long it is, or will be once all of it is on disk.
+    /// Its length, once all of it is on disk.
     pub(super) fn len(&self) -> u64 {
         self.written_bytes + self.buffer.len() as u64
     }
 
-    /// Appends what `write` appends. It says whether there was room for it.
+    /// Appends what `write` appends. Returns whether it fitted.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         if self.error.is_some() || self.len() >= self.bytes_max {
             return false;
@@ -59,7 +59,7 @@ impl OutFile {
         write(&mut self.buffer);
         if self.len() > self.bytes_max {
             self.buffer.truncate(length);
-            // A shorter line that would still fit would make a gap that nobody could see.
+            // A shorter line that would still fit would leave an invisible gap.
             self.bytes_max = self.len();
             return false;
         }
@@ -69,7 +69,7 @@ impl OutFile {
         true
     }
 
-    /// Ends the file with a line about itself, for which there is always room. Only the first one counts.
+    /// Ends the file with a line about itself, which is exempt from the limit. Only the first such line counts.
     pub(super) fn end_with(&mut self, line: &str) {
         if !mem::replace(&mut self.has_last_line, true) {
             self.buffer.extend_from_slice(line.as_bytes());
@@ -78,7 +78,7 @@ impl OutFile {
         }
     }
 
-    /// Hands what is there to the operating system.
+    /// Passes the buffer to the operating system.
     pub(super) fn flush_buffer(&mut self) {
         if self.error.is_some() {
             return;
@@ -106,7 +106,7 @@ impl Drop for OutFile {
     }
 }
 
-/// For what is written by serializers. Errors come out of [`finish`](OutFile::finish).
+/// For serializers. Errors are returned by [`finish`](OutFile::finish).
 impl Write for OutFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(|buffer| buffer.extend_from_slice(bytes));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_at_the_end_and_once() {
+    fn a_full_disk_is_reported_once_at_the_end() {
         let full = Path::new("/dev/full");
         let mut file = OutFile {
             path: full.into(),

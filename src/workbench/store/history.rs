@@ -1,4 +1,4 @@
-//! `history.jsonl`: one operation a line, written and read.
+//! Writes and reads `history.jsonl`, which has one operation per line.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ pub(super) fn write<W: Workload>(
     nodes: &[String],
     mut out: impl io::Write,
 ) -> io::Result<()> {
-    // As the clients themselves do, each numbers what it asks from 1 up.
+    // Like the clients themselves, each client numbers its requests from 1 up.
     let mut last_msg_ids: HashMap<usize, i64> = HashMap::new();
     let mut line = Vec::new();
     for (index, operation) in history.iter().enumerate() {
@@ -117,7 +117,7 @@ impl<'a> StoredOperation<'a> {
         })
     }
 
-    /// The operation of `workload`. `node` is the node of that name.
+    /// The operation, as one of `workload`. `node` is the node with the operation's node name.
     ///
     /// # Errors
     ///
@@ -198,7 +198,7 @@ mod tests {
         max_txn_length: 1,
     };
 
-    /// Reads operations that had such requests and answers, and asserts that they are written as they were.
+    /// Reads operations with these requests and answers, and asserts that they are written as they were.
     #[track_caller]
     fn assert_kept<W: Workload>(mut workload: W, asked: &[(&str, &str)]) {
         let outcomes = asked
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_told() {
+    fn a_wrong_line_is_reported_with_what_is_wrong() {
         let good = r#"{"client":"c0","node":"n0","request":{"type":"read"},"invoked_us":1,"completed_us":2,"is_final":true,"outcome":"ok","answer":{"type":"read_ok","value":[]}}"#;
         let read = |line: &str| {
             let stored = StoredOperation::read(line)?;

@@ -1,4 +1,4 @@
-//! `log.txt`: the log of a run; and `node-logs/`: its lines that nodes printed on stderr, one file for each node.
+//! Writes `log.txt`, the log of a run, and `node-logs/`, its lines from the nodes' stderr, one file for each node.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,14 +11,14 @@ use super::file::OutFile;
 use crate::workbench::log::{self, Sink};
 use crate::workbench::world::Progress;
 
-/// How long a log gets at most, but for a line that says so.
+/// The maximum length of a log, not counting a last line that reports the cut.
 const LOG_BYTES_MAX: u64 = 256 << 20;
 
-/// The last line of a log that is too long.
+/// The last line of a log that was cut.
 const CUT_OFF: &str =
     "(eddy: this log has reached its limit of 256 MiB; what happened from here on is left out)";
 
-/// The log of a run and those of its nodes. A node that logs nothing has an empty one.
+/// The log of a run and those of its nodes. The log of a node that prints nothing is empty.
 pub struct LogFiles {
     whole: OutFile,
     of_nodes: BTreeMap<String, NodeLog>,
@@ -32,14 +32,14 @@ struct NodeLog {
 /// The lines that a node printed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct LineCounts {
-    /// How many its log has.
+    /// The number of lines in its log.
     pub written: u64,
-    /// How many its log had no room for.
+    /// The number of lines that did not fit into its log.
     pub omitted: u64,
 }
 
 impl LogFiles {
-    /// Empty logs in the folder of a run with these nodes.
+    /// Empty logs of these nodes in the folder of a run.
     pub(super) fn create(folder: &Path, nodes: &[String]) -> Result<Self, StoreError> {
         Self::limited(folder, nodes, LOG_BYTES_MAX)
     }
@@ -62,7 +62,7 @@ impl LogFiles {
         })
     }
 
-    /// What of it is not on disk.
+    /// The parts that are not on disk.
     pub(super) fn finish(&mut self) -> Vec<StoreError> {
         let files = self.files();
         files.filter_map(|file| file.finish().err()).collect()
@@ -73,14 +73,14 @@ impl LogFiles {
         std::iter::once(&mut self.whole).chain(of_nodes)
     }
 
-    /// How many lines a node printed.
+    /// The number of lines that a node printed.
     pub fn line_counts(&self, node: &str) -> LineCounts {
         let log = self.of_nodes.get(node);
         log.map(|log| log.counts).unwrap_or_default()
     }
 
-    /// Reads what a node printed: for each line, the time in microseconds since all nodes were ready, and the text.
-    /// `began_at` is when they were, by the driver's time. The log has to be on disk.
+    /// Reads the lines of a node: for each the time in microseconds since all nodes were ready, and the text.
+    /// `began_at` is that moment by the driver's time. The log must be on disk.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl LogFiles {
     }
 }
 
-/// A node's own name, or its number where that is no name for a file.
+/// The name of a node, or its number if the name can't be that of a file.
 fn file_name(index: usize, name: &str) -> PathBuf {
     let is_plain = |char: char| char.is_alphanumeric() || "-_.".contains(char);
     let is_file_name = !name.starts_with('.') && name.len() <= 100 && name.chars().all(is_plain);
@@ -120,7 +120,7 @@ fn file_name(index: usize, name: &str) -> PathBuf {
     })
 }
 
-/// Appends a line to a log. Returns whether there was room for it.
+/// Appends a line to a log. Returns whether it fitted.
 fn append(file: &mut OutFile, line: &str) -> bool {
     let has_room = file.append(|out| {
         out.extend_from_slice(line.as_bytes());
@@ -143,7 +143,7 @@ impl Sink for LogFiles {
         }
     }
 
-    /// Now and then all of it goes to disk, so that a log can be followed.
+    /// Regularly flushes everything to disk, so that a log can be followed.
     fn progress(&mut self, _: &Progress<'_>) {
         self.files().for_each(OutFile::flush_buffer);
     }
@@ -155,7 +155,7 @@ mod tests {
     use crate::workbench::store::testing::folder;
 
     #[test]
-    fn a_log_that_is_cut_off_says_so_in_its_last_line_and_once() {
+    fn a_log_that_is_cut_off_ends_with_one_line_that_reports_it() {
         let folder = folder("long_log");
         let names = [String::from("n0")];
         let mut logs = LogFiles::limited(&folder, &names, 20).expect("a new folder");

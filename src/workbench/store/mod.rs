@@ -1,16 +1,16 @@
-//! What a run leaves on disk: `STORE/<workload>/<time>/`, and `latest` beside it and above it. `STORE/index.html` lists all
-//! runs.
+//! Stores a run on disk: in `STORE/<workload>/<time>/`, with links `latest` beside and above it. `STORE/index.html`
+//! lists all runs.
 //!
 //! - `results.json`: the verdict and the figures, as `--json` prints them.
-//! - `history.jsonl`: what clients asked and were told.
+//! - `history.jsonl`: the operations of clients, with requests and replies.
 //! - `messages.jsonl`: every message, and what became of it. Written as the run goes on.
 //! - `log.txt`: operations, faults, nodes that join, and what nodes print on stderr, in the order in which it happened.
 //!   Written as the run goes on.
 //! - `node-logs/`: the lines of each node in it. Written as the run goes on.
-//! - `report.html`: all of it to look at.
+//! - `report.html`: the report as a page.
 //!
-//! Times in the files of JSON are microseconds (`_us`) since the nodes were ready; what happened before has a minus.
-//! Nothing that goes wrong here ends a run or changes its verdict.
+//! Times in the JSON files are microseconds (`_us`) since the nodes were ready, and negative before that.
+//! An error here never ends a run or changes its verdict.
 
 mod causes;
 mod file;
@@ -45,7 +45,7 @@ pub use logs::{LineCounts, LogFiles};
 pub use messages::{MessageLine, Messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
 
-/// What was not stored, and why.
+/// A file that was not stored, and the reason.
 #[derive(Debug, Error)]
 #[error("{what} {}: {error}", path.display())]
 pub struct StoreError {
@@ -69,7 +69,7 @@ impl StoreError {
     }
 }
 
-/// All that was not stored.
+/// All files that were not stored.
 #[derive(Debug)]
 pub struct StoreErrors(Vec<StoreError>);
 
@@ -101,32 +101,32 @@ impl fmt::Display for StoreErrors {
 
 impl std::error::Error for StoreErrors {}
 
-/// The folder of a run or of a history from elsewhere.
+/// The folder of a run or of an imported history.
 pub struct Folder {
     path: PathBuf,
     /// Locked, so that [`StoredRun::is_under_way`] knows. The lock ends with this process, however that ends; where the
     /// file system has no locks there is none.
     _lock: Option<File>,
-    /// For the results, which are small and tell most, when messages have filled the disk.
+    /// Reserved for the results, which are small and matter most, in case messages fill the disk.
     room: Option<Room>,
 }
 
 /// The folder of a run.
 pub struct Store {
     folder: Folder,
-    /// Watches messages.
+    /// Observes the messages.
     pub messages: Messages,
     /// Writes the log.
     pub log: Log<LogFiles>,
 }
 
-/// What was written as a run went on, and is on disk now.
+/// The files that were written during a run, now on disk.
 pub struct Recorded {
     /// The messages.
     pub messages: Messages,
-    /// What nodes printed.
+    /// The logs of the nodes.
     pub logs: LogFiles,
-    /// When all nodes were ready, by the driver's time.
+    /// The driver's time at which all nodes were ready.
     pub began_at: Option<Duration>,
 }
 
@@ -170,7 +170,7 @@ impl Folder {
         nodes: &[String],
         page: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreErrors> {
-        // Before anything else can take its room.
+        // It comes first, before other files can use the reserved space.
         drop(self.room.take());
         let path = &*self.path;
         let results = write(path, "results.json", |out| {
@@ -218,7 +218,7 @@ impl Store {
         self.folder.path()
     }
 
-    /// As [`Folder::finish`], with a page that may read what was written as the run went on.
+    /// As [`Folder::finish`], with a page that can read the files written during the run.
     ///
     /// # Errors
     ///
@@ -322,12 +322,15 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_can_not_be_is_told_in_one_line() {
+    fn a_folder_that_can_not_be_created_is_reported_in_one_line() {
         let error = Store::create(Path::new("/dev/null"), "echo", &[], Topics::default())
             .err()
             .expect("no folder");
-        let said = error.to_string();
-        assert!(said.starts_with("can't create /dev/null/echo: "), "{said}");
-        assert!(!said.contains('\n'), "{said}");
+        let message = error.to_string();
+        assert!(
+            message.starts_with("can't create /dev/null/echo: "),
+            "{message}"
+        );
+        assert!(!message.contains('\n'), "{message}");
     }
 }

@@ -1,19 +1,20 @@
-//! Room on a disk that fills up.
+//! Reserves disk space for the small files of a run, in case large ones fill the disk.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What a small file needs.
+/// The size that a small file needs.
 const ROOM_BYTES: u64 = 256 << 10;
 
-/// A file without a name, which is gone when this is dropped, however a run ends. Others can have its room then.
+/// A file without a name, which disappears when this is dropped, however a run ends. Other files can then use its
+/// space.
 pub(super) struct Room {
     _file: File,
 }
 
 impl Room {
-    /// Keeps room on the disk of that folder.
+    /// Reserves space on the disk of a folder.
     pub(super) fn keep(folder: &Path) -> io::Result<Self> {
         let path = folder.join(".room");
         let mut file = File::create_new(&path)?;

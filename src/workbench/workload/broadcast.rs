@@ -12,7 +12,7 @@ use crate::workbench::check::broadcast::{self, Answer, Call};
 use crate::workbench::history::Operation;
 use crate::workbench::json::list_or_null;
 
-/// Nodes tell each other what clients tell them. They are shown neighbours, to heed or not.
+/// Broadcast: nodes spread the messages of clients. They are sent a topology of neighbours, which they may ignore.
 pub struct Broadcast {
     next_message: u64,
     /// Each node's neighbours, by name.

@@ -10,7 +10,7 @@ use crate::workbench::check::echo::{self, Answer, Call};
 use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 
-/// Nodes send back what they were sent.
+/// Echo: nodes send back the payload of a request.
 pub struct Echo;
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ impl Workload for Echo {
     const FUNCTIONS: &'static [Function] = &[Function {
         name: "echo",
         request: ValueIn::Field("echo"),
-        // Maelstrom keeps the body of the reply.
+        // Maelstrom records the body of the reply.
         reply: ValueIn::Body,
     }];
 

@@ -1,4 +1,4 @@
-//! The events of Jepsen's histories, and how they become Maelstrom's requests and replies.
+//! The events of Jepsen's histories, and their conversion to Maelstrom's requests and replies.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use super::{Workload, json_error};
 pub struct Event<'a> {
     /// The number of the process.
     pub process: usize,
-    /// What is done: `:f`.
+    /// The operation: `:f`.
     pub function: &'a str,
-    /// The arguments, or in a completion the result: `:value`, as JSON.
+    /// The arguments of an invocation, or the result of a completion: `:value`, as JSON.
     pub value: &'a str,
     /// Whether it belongs to the last phase: `:final?`.
     pub is_final: bool,
@@ -24,13 +24,13 @@ pub struct Event<'a> {
 pub struct Function {
     /// Its name, which is also the type of the request. The type of the reply ends in `_ok`.
     pub name: &'static str,
-    /// Where the value of the invocation stands in the request.
+    /// Where the request has the value of the invocation.
     pub request: ValueIn,
-    /// Where the value of the completion stands in the reply.
+    /// Where the reply has the value of the completion.
     pub reply: ValueIn,
 }
 
-/// Where the value of an event stands in the body of a message.
+/// Where the body of a message has the value of an event.
 #[derive(Clone, Copy)]
 pub enum ValueIn {
     /// The body does not have it.
@@ -42,7 +42,7 @@ pub enum ValueIn {
 }
 
 impl Function {
-    /// The function of an event. A history may leave it out where `functions` has only one, as Elle's do.
+    /// The function of an event. A history may omit it if `functions` has only one, as Elle's do.
     pub(super) fn of<W: Workload>(event: &Event<'_>) -> Result<&'static Function, String> {
         match W::FUNCTIONS {
             [only] if event.function.is_empty() => Ok(only),
@@ -55,7 +55,7 @@ impl Function {
 }
 
 impl ValueIn {
-    /// The body of type `kind` that has `value` there.
+    /// The body of type `kind` that has `value` in this place.
     pub(super) fn body<'v>(self, kind: &str, value: &'v str) -> Cow<'v, str> {
         match self {
             ValueIn::Nowhere => format!(r#"{{"type":"{kind}"}}"#).into(),
@@ -85,18 +85,18 @@ pub(super) fn value<'a, T: Deserialize<'a>>(value: &'a str) -> Result<T, String>
     serde_json::from_str(value).map_err(|error| unexpected("value", value, &json_error(&error)))
 }
 
-/// Says what is wrong with a value or a request.
+/// The message that a value or a request is wrong.
 pub fn unexpected(what: &str, json: &str, why: &str) -> String {
     let (json, why) = (shortened(json, 60), shortened(why, 120));
     format!("its {what} is {json}: {why}")
 }
 
-/// Says that `W` has no request or function of that name.
+/// The message that `W` has no request or function of this name.
 pub(super) fn unknown<W: Workload>(name: &str) -> String {
     format!("{} has no operation {name:?}", W::NAME)
 }
 
-/// The beginning of a text, and a sign if there is more.
+/// The beginning of a text, with an ellipsis if it is longer.
 pub fn shortened(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),

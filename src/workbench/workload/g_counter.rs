@@ -10,14 +10,14 @@ use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::{Answer, Call};
 use crate::workbench::history::Operation;
 
-/// Nodes keep a sum together to which nothing negative is added.
+/// A grow-only counter: clients add numbers that are not negative.
 #[derive(Default)]
 pub struct GCounter {
     levels: Vec<Level>,
 }
 
 impl GCounter {
-    /// A counter to be held to these levels; to be right in the end if there are none.
+    /// A counter that must satisfy these levels, or only eventual consistency if there are none.
     pub fn new(levels: Vec<Level>) -> Self {
         GCounter { levels }
     }
@@ -32,7 +32,7 @@ impl Workload for GCounter {
 
     const FUNCTIONS: &'static [Function] = FUNCTIONS;
 
-    // Upstream draws adds of -5 to 4 and reads in equal parts and leaves out the negative half of the adds.
+    // Upstream draws adds of -5 to 4 and reads in equal parts, and leaves out the negative half of the adds.
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         if turn.random.random_range(0..3) == 0 {
             Call::Add(turn.random.random_range(0..5))

@@ -11,7 +11,7 @@ use crate::workbench::check::g_set::{self, Answer, Call};
 use crate::workbench::history::Operation;
 use crate::workbench::json::list_or_null;
 
-/// Nodes keep a set together that only grows.
+/// A grow-only set: clients add elements.
 #[derive(Default)]
 pub struct GSet {
     next_element: u64,

@@ -20,45 +20,46 @@ use crate::workbench::json::Json;
 use crate::workbench::random::Random;
 use processes::Processes;
 
-/// One in so many turns is spent on choosing logs to read.
+/// One in this many turns of a client chooses logs to read.
 const ASSIGN_EVERY: u32 = 64;
 
-/// One choice of logs in so many takes in all logs that hold messages nobody has polled.
+/// One in this many choices of logs includes all logs with messages that nobody has polled.
 const CATCH_UP_EVERY: u32 = 3;
 
-/// How long a consumer lives on average, in seconds.
+/// The mean lifetime of a consumer, in seconds.
 const LIFETIME_S: f64 = 30.0;
 
-/// How long a client waits in the last phase before it polls again where there was nothing to be had.
+/// The time that a client waits in the last phase before it polls again after an empty reply.
 const LAST_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Of so many logs at a time a client asks in the last phase for what an answer of all logs has left out. A node that
-/// tells a little at a time would else be sent the names of all logs each time, which grows with the square of them.
+/// The maximum number of logs in a repeated poll of the last phase. If a node returns a few messages at a time, polls
+/// of all logs would have a total size quadratic in the number of logs.
 const LAST_POLL_LOGS: usize = 256;
 
-/// Nodes keep logs, which are known by their keys.
+/// Kafka-style logs, named by their keys.
 ///
-/// Every client sends to logs and is a consumer of some, which it chooses anew now and then: it asks for their committed
-/// offsets, and polls from there. What it has polled it commits at once. A consumer dies now and then, and its client
-/// goes on as a new one that has chosen nothing. Last, every client polls all logs from their beginnings, and goes on with
-/// those of which it has not seen the highest offset that anyone has been told.
+/// Every client sends to logs and is a consumer of some. Now and then it chooses new ones: it requests their committed
+/// offsets, and polls from there. It commits polled messages at once. Consumers have a limited lifetime, after which
+/// the client continues as a new consumer without logs. In the last phase, every client polls all logs from their
+/// beginnings, and repeats the poll for logs of which it has not reached the highest offset in any reply.
 pub struct Kafka {
     keys: Keys,
     consumers: HashMap<usize, Consumer>,
-    /// The highest offset sent to each log that nobody has polled up to, and how far that log has been polled.
+    /// For logs with messages that nobody has polled, the highest sent offset; and the highest polled offset of each
+    /// log.
     unseen: BTreeMap<String, i64>,
     polled: BTreeMap<String, i64>,
-    /// The highest offset of each log that any client was told.
+    /// The highest offset of each log in any reply.
     highest: BTreeMap<String, i64>,
-    /// How far every log is to be polled in the last phase, once that has begun.
+    /// In the last phase, the offset up to which each log must be polled.
     goals: Option<BTreeMap<String, i64>>,
     entries: AllEntries,
-    /// Those of a history of Jepsen's.
+    /// The processes of an imported history.
     processes: Processes,
 }
 
 struct Consumer {
-    /// From where each log that it has chosen is polled next. In the last phase, those of which it has not seen all.
+    /// The next offset to poll of each chosen log. In the last phase, only logs that are not complete.
     offsets: BTreeMap<String, i64>,
     dies_at: Duration,
     /// The last log of its last poll in the last phase.
@@ -75,7 +76,7 @@ impl Consumer {
         }
     }
 
-    /// A consumer of the last phase, who has seen nothing of any of these logs.
+    /// A consumer of the last phase, which has polled nothing.
     fn of_all<'a>(keys: impl Iterator<Item = &'a String>) -> Self {
         Consumer {
             offsets: keys.map(|key| (key.clone(), 0)).collect(),
@@ -84,7 +85,7 @@ impl Consumer {
         }
     }
 
-    /// The next few of the logs of which it has not seen all, in turn.
+    /// The next few incomplete logs, in turn.
     fn next_logs(&mut self) -> BTreeMap<String, i64> {
         let turn = (Bound::Excluded(&*self.last_polled), Bound::Unbounded);
         let logs = self.offsets.range::<str, _>(turn).chain(&self.offsets);
@@ -98,7 +99,7 @@ impl Consumer {
 }
 
 impl Kafka {
-    /// Logs that nobody has sent to.
+    /// Logs without messages.
     pub fn new(limits: KeyLimits) -> Self {
         Kafka {
             keys: Keys::new(limits),
@@ -112,7 +113,7 @@ impl Kafka {
         }
     }
 
-    /// Which logs a client chooses to read.
+    /// The logs that a client chooses to read.
     fn choice(&mut self, random: &mut Random) -> Vec<String> {
         let key = self.keys.any(random).to_string();
         let mut keys = vec![key];
@@ -141,8 +142,8 @@ impl Kafka {
         }
     }
 
-    /// A client has learned committed offsets of the logs that it chose: it reads on where it was, else it begins at
-    /// those, as upstream's does.
+    /// A client has got the committed offsets of the logs that it chose. As upstream's, it continues at its own offset
+    /// if it has one, and else begins at the committed one.
     fn assign(&mut self, client: usize, keys: &[String], committed: &BTreeMap<String, i64>) {
         let Some(consumer) = self.consumers.get_mut(&client) else {
             return;
@@ -162,7 +163,7 @@ impl Kafka {
         for (key, &offset) in polled {
             let goal = self.goals.as_ref().map(|goals| goals.get(key));
             match goal {
-                // The last phase: it has seen all of this log, which is not among those to be polled if there is no goal.
+                // In the last phase, this log is complete. A log without a goal has no messages that must be polled.
                 Some(goal) if goal.is_none_or(|&goal| goal <= offset) => {
                     offsets.remove(key);
                 }
@@ -171,14 +172,14 @@ impl Kafka {
         }
     }
 
-    /// What a client in the last phase asks next; nothing if it has seen all.
+    /// The next request of a client in the last phase; `None` if its logs are complete.
     fn last_follow_up(&mut self, answered: &Operation<Call, Answer>) -> Option<FollowUp<Call>> {
         let consumer = self.consumers.get_mut(&answered.client)?;
         if consumer.offsets.is_empty() {
             return None;
         }
         let (call, after) = match (&answered.call, &answered.outcome) {
-            // Who has not been answered asks again: a node has to take a poll of all logs.
+            // A poll without a reply is repeated unchanged: a node must be able to answer a poll of all logs.
             (Call::Poll(_), Outcome::Ok(_)) => {
                 (Call::Poll(consumer.next_logs()), LAST_POLL_INTERVAL)
             }
@@ -189,7 +190,7 @@ impl Kafka {
     }
 }
 
-/// Reads what a poll was told.
+/// Reads the reply to a poll.
 fn read_entries(
     all: &mut AllEntries,
     messages: BTreeMap<String, &RawValue>,
@@ -209,7 +210,7 @@ fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
     }
 }
 
-/// The highest offset of each log in an answer to a poll.
+/// The highest offset of each log in a reply to a poll.
 fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64> {
     let highest = messages.iter().filter_map(|(key, messages)| {
         let offsets = messages.iter().map(|(offset, _)| *offset);
@@ -313,7 +314,7 @@ impl Workload for Kafka {
             }
             (Call::Poll(_), Outcome::Ok(Answer::Messages(messages))) => {
                 let polled = highest_polled(messages);
-                // It is for choosing logs and for setting goals, which is over in the last phase.
+                // These are used to choose logs and to set goals, which is over in the last phase.
                 if !answered.is_final {
                     self.note_polled(&polled);
                 }
@@ -417,7 +418,7 @@ mod tests {
 
     const LOGS: i64 = 3 * LAST_POLL_LOGS as i64;
 
-    /// Clients have been told of so many logs with a message each.
+    /// A workload whose clients know this many logs with one message each.
     fn many_logs() -> Kafka {
         let mut kafka = Kafka::new(KeyLimits {
             key_count: 1,
@@ -429,7 +430,7 @@ mod tests {
         kafka
     }
 
-    /// What a client asks when its last poll had such an outcome, and its commit has been acknowledged.
+    /// The next request of a client after its last poll had this outcome and its commit was acknowledged.
     fn next(kafka: &mut Kafka, poll: Call, outcome: Outcome<Answer>) -> Option<Call> {
         let mut answered = operation(0, 0..1, poll, outcome);
         answered.is_final = true;
@@ -449,8 +450,8 @@ mod tests {
         }
     }
 
-    /// An answer with the message of each of these logs.
-    fn told<'a>(logs: impl IntoIterator<Item = &'a String>) -> Outcome<Answer> {
+    /// A reply with the message of each of these logs.
+    fn polled<'a>(logs: impl IntoIterator<Item = &'a String>) -> Outcome<Answer> {
         let json = to_raw_value(&[(0, 1)]).expect("JSON");
         let entries = Entries::read(&json).expect("pairs");
         let logs = logs.into_iter().map(|log| (log.clone(), entries.clone()));
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_begins_at_the_committed_offset_that_it_is_told_and_else_goes_on_where_it_was() {
+    fn a_consumer_begins_at_the_committed_offset_and_else_continues_where_it_was() {
         let mut kafka = many_logs();
         let mut random = Stream::Generator.seeded(1);
         kafka
@@ -466,14 +467,14 @@ mod tests {
             .insert(0, Consumer::new(Duration::ZERO, &mut random));
         let keys = ["1", "2"].map(String::from);
         let call = Call::ListCommittedOffsets(keys.to_vec());
-        let told = BTreeMap::from([(keys[0].clone(), 7)]);
-        let answer = Outcome::Ok(Answer::Offsets(told));
+        let committed = BTreeMap::from([(keys[0].clone(), 7)]);
+        let answer = Outcome::Ok(Answer::Offsets(committed));
         kafka.follow_up(&operation(0, 0..1, call.clone(), answer));
         let expected = [(keys[0].clone(), 7), (keys[1].clone(), 0)];
         assert_eq!(kafka.consumers[&0].offsets, BTreeMap::from(expected));
 
-        let told = keys.clone().map(|key| (key, 2)).into();
-        let answer = Outcome::Ok(Answer::Offsets(told));
+        let committed = keys.clone().map(|key| (key, 2)).into();
+        let answer = Outcome::Ok(Answer::Offsets(committed));
         kafka.follow_up(&operation(0, 2..3, call, answer));
         let expected = [(keys[0].clone(), 7), (keys[1].clone(), 0)];
         assert_eq!(kafka.consumers[&0].offsets, BTreeMap::from(expected));
@@ -488,21 +489,21 @@ mod tests {
         assert_eq!(again, all);
 
         let half = asked(&all).into_iter().step_by(2);
-        let poll = next(&mut kafka, again, told(half)).expect("half is left");
+        let poll = next(&mut kafka, again, polled(half)).expect("half is left");
         let rest: Vec<_> = asked(&all).into_iter().skip(1).step_by(2).collect();
         assert_eq!(asked(&poll), rest[..LAST_POLL_LOGS]);
 
-        // It is told nothing, so others have their turn.
-        let poll = next(&mut kafka, poll, told([])).expect("all of these are left");
+        // The reply is empty, so other logs come next.
+        let poll = next(&mut kafka, poll, polled([])).expect("all of these are left");
         let (others, first) = (&rest[LAST_POLL_LOGS..], &rest[..LAST_POLL_LOGS / 2]);
         let mut expected = [first, others].concat();
         expected.sort();
         assert_eq!(asked(&poll), expected);
 
-        let all_of_it = told(asked(&poll));
+        let all_of_it = polled(asked(&poll));
         let poll = next(&mut kafka, poll, all_of_it).expect("some are left");
         assert_eq!(asked(&poll), rest[LAST_POLL_LOGS / 2..LAST_POLL_LOGS]);
-        let all_of_it = told(asked(&poll));
+        let all_of_it = polled(asked(&poll));
         assert_eq!(next(&mut kafka, poll, all_of_it), None);
     }
 }

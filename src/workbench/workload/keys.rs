@@ -1,4 +1,5 @@
-//! The keys of transactions and logs: a few at a time, some far busier than others, each for so many writes.
+//! The keys of transactions and logs: a small pool with skewed load, in which each key is replaced after a number of
+//! writes.
 
 use std::collections::HashMap;
 
@@ -6,36 +7,36 @@ use rand::{Rng, RngCore};
 
 use crate::workbench::random::Random;
 
-/// How keys are used.
+/// The parameters of the pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyLimits {
-    /// So many keys are in use at a time; at least one.
+    /// The number of keys in use at a time; at least one.
     pub key_count: usize,
-    /// So often each is written to before another takes its place; at least once.
+    /// The number of writes to a key before another key replaces it; at least one.
     pub max_writes_per_key: u64,
 }
 
-/// The keys in use. They are those of Elle's generator: numbers from 0 up, each twice as busy as the one before it in
-/// the pool, so that there is contention on some and little on others.
+/// The keys in use. As in Elle's generator they are numbers from 0 up, and each is used twice as often as the one
+/// before it in the pool, so that there is contention on some keys and little on others.
 pub struct Keys {
     limits: KeyLimits,
     pool: Vec<u64>,
     next_key: u64,
-    /// What is written next to a key that has been written to.
+    /// The next value for each key that has been written to.
     next_values: HashMap<u64, u64>,
 }
 
-/// One step on a key.
+/// A step on a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
     /// Read this key.
     Read(u64),
-    /// Write to this key a value that was never written to it: 1, 2, and so on.
+    /// Write this value, which was never written to the key: 1, 2, and so on.
     Write(u64, u64),
 }
 
 impl Keys {
-    /// Keys that nobody has written to.
+    /// A pool of new keys.
     pub fn new(limits: KeyLimits) -> Self {
         let next_key = limits.key_count as u64;
         Keys {
@@ -46,7 +47,7 @@ impl Keys {
         }
     }
 
-    /// A read or a write, in equal parts, of some key in use.
+    /// A read or a write, with equal probability, of a key in use.
     pub fn access(&mut self, random: &mut Random) -> Access {
         loop {
             let is_read = random.random();
@@ -66,12 +67,12 @@ impl Keys {
         }
     }
 
-    /// Some key in use.
+    /// A random key in use.
     pub fn any(&mut self, random: &mut Random) -> u64 {
         self.pool[self.place(random)]
     }
 
-    /// The last place in the pool half the time, the one before it a quarter of the time, and so on.
+    /// A random place: the last one with probability 1/2, the one before it with 1/4, and so on.
     fn place(&self, random: &mut Random) -> usize {
         let count = self.pool.len();
         loop {

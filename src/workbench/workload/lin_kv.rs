@@ -15,15 +15,15 @@ use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 use crate::workbench::random::Random;
 
-/// Nodes keep values by key, and each key is linearizable.
+/// A key-value store in which each key is linearizable.
 ///
-/// As upstream, so many clients share a key as there are two for each node: one half reads, the other writes and swaps.
-/// After some 120 operations they go on to the next key. Clients too few for such a group, or left over, do all of it by
-/// turns; upstream does not run with these.
+/// As upstream, groups of two clients per node share a key: one half reads, the other half writes and does cas. After
+/// about 120 operations a group changes to the next key. If there are too few clients for a group, or some are left
+/// over, those do all kinds of operations; upstream does not run with such numbers.
 pub struct LinKv {
     group_size: usize,
     client_count: usize,
-    /// What each group works on.
+    /// The state of each group.
     groups: HashMap<usize, Group>,
     next_key: u64,
 }
@@ -44,13 +44,13 @@ impl LinKv {
         }
     }
 
-    /// The key that a group works on.
+    /// The key of a group.
     fn key(&mut self, group: usize, random: &mut Random) -> Json {
         let next_key = &mut self.next_key;
         let mut fresh = || {
             let key = *next_key;
             *next_key += 1;
-            // Not quite the same for all, so that groups don't change keys at the same time.
+            // The number varies, so that groups do not change keys at the same time.
             let operations_left = random.random_range(115..=128);
             Group {
                 key,
@@ -66,11 +66,11 @@ impl LinKv {
     }
 }
 
-/// The codes of the errors that say something about a key.
+/// The codes of errors that show something about a key.
 const MISSING: i64 = ErrorCode::KEY_DOES_NOT_EXIST.0;
 const DIFFERENT: i64 = ErrorCode::PRECONDITION_FAILED.0;
 
-/// A value: one of few, so that a cas often succeeds.
+/// A random value: one of few, so that a cas often succeeds.
 fn value(random: &mut Random) -> Json {
     Json::Whole(random.random_range(0..5))
 }
@@ -93,13 +93,13 @@ struct Cas {
     to: Json,
 }
 
-/// The key and the rest of a value `[key rest]` of Jepsen's; `None` if it is another value.
+/// The key and the rest of a value `[key rest]` in Jepsen's histories; `None` for any other value.
 fn keyed(value: &str) -> Option<(Json, &str)> {
     let (key, rest): (Json, &RawValue) = serde_json::from_str(value).ok()?;
     Some((key, rest.get()))
 }
 
-/// The key of the only register of a history without keys.
+/// The key of the only register in a history without keys.
 fn only_key() -> Json {
     Json::from("register")
 }
@@ -174,7 +174,7 @@ impl Workload for LinKv {
 
     fn read_invocation(&mut self, event: &mut Event<'_>) -> Result<Option<Call>, String> {
         let (key, rest) = match keyed(event.value) {
-            // A cas of the only register, [from to].
+            // A cas of the only register: [from to].
             Some((_, to)) if event.function == "cas" && keyed(to).is_none() => {
                 (only_key(), event.value)
             }

@@ -1,7 +1,7 @@
-//! The workloads: what clients ask, what a good answer looks like, and who checks it.
+//! The workloads: the requests of clients, how replies are read, and the checker of each.
 //!
-//! One module a workload. Requests and answers are those of upstream's `doc/workloads.md`, and so is the mix in which
-//! they are asked.
+//! There is one module per workload. Requests and replies are those of upstream's `doc/workloads.md`, and so is the
+//! mix of requests.
 
 mod broadcast;
 mod echo;
@@ -44,37 +44,37 @@ pub use topology::Topology;
 pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};
 pub use unique_ids::UniqueIds;
 
-/// A kind of test.
+/// A workload: what clients ask of nodes, and how the replies are checked.
 pub trait Workload: Sized {
-    /// What a client asks.
+    /// A request of a client.
     type Call: Debug + Sync;
-    /// What a good answer holds.
+    /// The contents of a successful reply.
     type Answer: Debug + Sync;
 
-    /// Its name on the command line.
+    /// The name on the command line.
     const NAME: &'static str;
 
-    /// Whether clients ask a last time after the faults have ended and the network has rested.
+    /// Whether clients send last requests after the faults have ended and the network has rested.
     const HAS_LAST_PHASE: bool;
 
-    /// The functions of Jepsen's clients, if each of them is a request whose arguments are one of its fields. Other
-    /// workloads read events themselves.
+    /// The functions of Jepsen's clients, if each of them is a request that has its arguments in one field. Other
+    /// workloads implement [`read_invocation`](Self::read_invocation) and [`read_completion`](Self::read_completion).
     const FUNCTIONS: &'static [Function] = &[];
 
-    /// What every node is told once, before clients begin; `None` if nothing is.
+    /// A message that every node gets before clients begin; `None` if there is none.
     fn introduction(&self) -> Option<Introduction> {
         None
     }
 
-    /// What the client whose turn it is asks.
+    /// The next request of a client.
     fn next_call(&mut self, turn: Turn<'_>) -> Self::Call;
 
-    /// What a client asks first in the last phase, if there is one.
+    /// The first request of a client in the last phase, if it has one.
     fn last_call(&mut self, _client: usize) -> Option<Self::Call> {
         None
     }
 
-    /// What a client asks next, beside the rate and before anything else, because of what it has just been answered.
+    /// A request that a client sends because of a reply, before any other and beyond the rate.
     fn follow_up(
         &mut self,
         _answered: &Operation<Self::Call, Self::Answer>,
@@ -95,7 +95,7 @@ pub trait Workload: Sized {
     /// What is wrong with the request.
     fn read_request(kind: &str, body: &str) -> Result<Self::Call, String>;
 
-    /// Reads an invocation in one of Jepsen's histories; `None` if nodes are not asked anything.
+    /// Reads an invocation in one of Jepsen's histories; `None` if it sends no request to a node.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ pub trait Workload: Sized {
             .map_err(|why| unexpected("value", event.value, &why))
     }
 
-    /// Reads the completion of that call, if it was successful.
+    /// Reads the successful completion of `call`.
     ///
     /// # Errors
     ///
@@ -125,57 +125,57 @@ pub trait Workload: Sized {
             .map_err(|why| unexpected("value", event.value, &why))
     }
 
-    /// Reads the answer.
+    /// Reads a reply to `call`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, when it isn't the answer to this call.
+    /// When it is not a reply to this request: what is wrong with it.
     fn read_answer(&mut self, call: &Self::Call, reply: &Reply<'_>)
     -> Result<Self::Answer, String>;
 
-    /// The answer that lies in an error, if its code says something about what the nodes hold.
+    /// The answer that an error of this code is, if the code shows something about the nodes' contents.
     fn answer_in_error(_call: &Self::Call, _code: i64) -> Option<Self::Answer> {
         None
     }
 
-    /// The body that such an answer has on the wire: its type and its fields, without ids.
+    /// The body of an answer on the wire: its type and its fields, without ids.
     fn answer_body(call: &Self::Call, answer: &Self::Answer) -> impl Serialize;
 
-    /// Whether an answer is what was asked for, and not one that lay in an error.
+    /// Whether an answer is a success, and not one in an error.
     fn is_success(_answer: &Self::Answer) -> bool {
         true
     }
 
-    /// Says whether the answers are right.
+    /// Checks the answers.
     fn check(&self, history: &[Operation<Self::Call, Self::Answer>]) -> Verdict;
 }
 
-/// A client's turn to ask.
+/// A client that is free to send a request.
 pub struct Turn<'a> {
-    /// The client, by the number in its name, as the history has it.
+    /// The client, by the number in its name, as in the history.
     pub client: usize,
-    /// Its place among those that work side by side. A client that stands in for another has that one's.
+    /// Its place among the clients that run at the same time. A client has the place of the one that it replaced.
     pub place: usize,
-    /// When it asks, since the start of the run.
+    /// The time since the start of the run.
     pub at: Duration,
-    /// Where all chance comes from.
+    /// The source of all random choices.
     pub random: &'a mut Random,
 }
 
-/// What every node is told before clients begin.
+/// A message that every node gets before clients begin.
 pub struct Introduction {
     /// The type of the message.
     pub kind: &'static str,
     /// Its one field.
     pub field: (&'static str, Value),
-    /// The type of the answer.
+    /// The type of the reply.
     pub answer_kind: &'static str,
 }
 
-/// What a client asks because of an answer.
+/// A request that a client sends because of a reply.
 pub struct FollowUp<C> {
-    /// What it asks.
+    /// The request.
     pub call: C,
-    /// How long after the answer.
+    /// The time between the reply and the request.
     pub after: Duration,
 }

@@ -8,14 +8,14 @@ use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::{Answer, Call};
 use crate::workbench::history::Operation;
 
-/// Nodes keep a sum together that rises and falls. Messages are those of [`GCounter`](super::GCounter).
+/// A counter with positive and negative adds. Its messages are those of [`GCounter`](super::GCounter).
 #[derive(Default)]
 pub struct PnCounter {
     levels: Vec<Level>,
 }
 
 impl PnCounter {
-    /// A counter to be held to these levels; to be right in the end if there are none.
+    /// A counter that must satisfy these levels, or only eventual consistency if there are none.
     pub fn new(levels: Vec<Level>) -> Self {
         PnCounter { levels }
     }

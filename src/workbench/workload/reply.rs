@@ -1,4 +1,4 @@
-//! What a node says to a client, and how a workload reads it.
+//! The replies of nodes to clients, and how a workload reads them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,16 +11,16 @@ use serde_json::value::RawValue;
 use crate::protocol::Text;
 use crate::workbench::json::is_whole_number;
 
-/// The body of a node's reply to a client, in which each field is text yet.
+/// The body of a node's reply to a client, with each field as text.
 ///
-/// Ids and codes are kept as they were written: a node may use numbers of any size.
+/// Ids and codes are kept as written: a node may use numbers of any size.
 pub struct Reply<'a> {
-    /// All of it.
+    /// The whole body.
     pub body: &'a str,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
-/// A reply that says no more than that it was done.
+/// The fields of a reply without contents.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Done {}
@@ -30,13 +30,13 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     ///
-    /// When it is no JSON object.
+    /// When it is not a JSON object.
     pub fn read(body: &'a str) -> Result<Self, serde_json::Error> {
         let Fields(fields) = serde_json::from_str(body)?;
         Ok(Reply { body, fields })
     }
 
-    /// The text of a field, if it is there. Of two with the same name the last counts, as to upstream.
+    /// The text of a field, if the body has it. If it has two of that name the last one counts, as upstream.
     pub fn field(&self, name: &str) -> Option<&'a str> {
         let mut fields = self.fields.iter().rev();
         let (_, value) = fields.find(|(other, _)| other == name)?;
@@ -57,7 +57,7 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     ///
-    /// What is wrong, when it is of another type.
+    /// When it is of another type.
     pub fn check_kind(&self, kind: &str) -> Result<(), String> {
         if self.is_of_kind(kind) {
             return Ok(());
@@ -68,12 +68,12 @@ impl<'a> Reply<'a> {
         })
     }
 
-    /// The fields of a reply that is to be of type `kind`. Upstream checks replies against closed schemas: `F` is to
-    /// deny fields that it doesn't know.
+    /// The fields of a reply of type `kind`. Upstream checks replies against closed schemas, so `F` must deny unknown
+    /// fields.
     ///
     /// # Errors
     ///
-    /// What is wrong, when it is of another type, lacks a field or has one too many.
+    /// When it is of another type, lacks a field or has an unknown one.
     pub fn fields<F: Deserialize<'a>>(&self, kind: &str) -> Result<F, String> {
         self.check_kind(kind)?;
         if let Some(msg_id) = self.field("msg_id").filter(|id| !is_whole_number(id)) {
@@ -87,17 +87,17 @@ impl<'a> Reply<'a> {
         F::deserialize(MapDeserializer::new(own)).map_err(|error| reply_error(&error, kind))
     }
 
-    /// Expects a reply of type `kind`, and gives `answer` for it.
+    /// Expects a reply of type `kind` without contents, and returns `answer`.
     ///
     /// # Errors
     ///
-    /// What is wrong, when it is of another type or has fields of its own.
+    /// When it is of another type or has fields of its own.
     pub fn done<A>(&self, kind: &str, answer: A) -> Result<A, String> {
         self.fields(kind).map(|Done {}| answer)
     }
 }
 
-/// Reads the fields of a body. It may have others.
+/// Reads the fields of a body, which may have others.
 ///
 /// # Errors
 ///
@@ -117,8 +117,8 @@ fn reply_error(error: &serde_json::Error, kind: &str) -> String {
     }
 }
 
-/// What is wrong with JSON, for a person: without a place, which is one in a body that is shown, and without names of
-/// types that are this program's own.
+/// The message for a JSON error. It has no position, which would be one in a body that is shown elsewhere, and no type
+/// names of this program.
 pub fn json_error(error: &serde_json::Error) -> String {
     let is_json = error.is_data();
     let error = error.to_string();
@@ -134,7 +134,7 @@ pub fn json_error(error: &serde_json::Error) -> String {
         .replace("a map", "an object")
 }
 
-/// The members of an object, each value as its text.
+/// The members of an object, with the text of each value.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {

@@ -1,4 +1,4 @@
-//! Requests as nodes see them: the fields and types of upstream's.
+//! Requests as nodes receive them, with the fields and types of upstream's.
 
 use std::collections::BTreeMap;
 
@@ -123,7 +123,7 @@ fn logs_have_strings_for_keys() {
 }
 
 #[test]
-fn a_store_has_numbers_for_keys_and_tells_by_errors_what_it_holds() {
+fn a_store_has_numbers_for_keys_and_its_errors_show_its_contents() {
     let cas = lin_kv_checker::Call::Cas {
         key: json!(0).into(),
         from: json!(2).into(),
@@ -258,9 +258,9 @@ fn a_list_that_is_not_there_is_no_empty_list() {
     assert_eq!(read, Err(String::from("missing field `messages`")));
 }
 
-/// Asserts that an answer is told as it was on the wire.
+/// Asserts that an answer is written as it was on the wire.
 #[track_caller]
-fn assert_told<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
+fn assert_written<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
     let kind = body["type"].as_str().expect("a type");
     let read = if kind == "error" {
         W::answer_in_error(call, body["code"].as_i64().expect("a code"))
@@ -273,55 +273,55 @@ fn assert_told<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
 }
 
 #[test]
-fn every_answer_is_told_as_it_was_on_the_wire() {
-    assert_told(
+fn every_answer_is_written_as_it_was_on_the_wire() {
+    assert_written(
         &mut Echo,
         &crate::workbench::check::echo::Call(json!(1).into()),
         json!({"type": "echo_ok", "echo": [1, "a"]}),
     );
-    assert_told(
+    assert_written(
         &mut UniqueIds,
         &crate::workbench::check::unique_ids::Call,
         json!({"type": "generate_ok", "id": "n1-7"}),
     );
     let send = broadcast::Call::Broadcast(3);
-    assert_told(
+    assert_written(
         &mut Broadcast::new(Topology::Line, &[]),
         &send,
         json!({"type": "broadcast_ok"}),
     );
     let messages = json!({"type": "read_ok", "messages": [1, 2]});
-    assert_told(
+    assert_written(
         &mut Broadcast::new(Topology::Line, &[]),
         &broadcast::Call::Read,
         messages,
     );
-    assert_told(
+    assert_written(
         &mut GSet::default(),
         &g_set::Call::Add(3),
         json!({"type": "add_ok"}),
     );
     let elements = json!({"type": "read_ok", "value": [1, 2]});
-    assert_told(&mut GSet::default(), &g_set::Call::Read, elements);
-    assert_told(
+    assert_written(&mut GSet::default(), &g_set::Call::Read, elements);
+    assert_written(
         &mut GCounter::default(),
         &counter::Call::Add(3),
         json!({"type": "add_ok"}),
     );
     let total = json!({"type": "read_ok", "value": -3});
-    assert_told(&mut PnCounter::default(), &counter::Call::Read, total);
+    assert_written(&mut PnCounter::default(), &counter::Call::Read, total);
 
     let mut kafka = Kafka::new(KEY_LIMITS);
     use kafka_checker::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
     let (key, message) = (String::from("9"), json!(5).into());
     let sent = json!({"type": "send_ok", "offset": 7});
-    assert_told(&mut kafka, &Send { key, message }, sent);
+    assert_written(&mut kafka, &Send { key, message }, sent);
     let polled = json!({"type": "poll_ok", "msgs": {"9": [[7, 5], [8, 6]]}});
-    assert_told(&mut kafka, &Poll(BTreeMap::new()), polled);
+    assert_written(&mut kafka, &Poll(BTreeMap::new()), polled);
     let committed = json!({"type": "commit_offsets_ok"});
-    assert_told(&mut kafka, &CommitOffsets(BTreeMap::new()), committed);
+    assert_written(&mut kafka, &CommitOffsets(BTreeMap::new()), committed);
     let listed = json!({"type": "list_committed_offsets_ok", "offsets": {"9": 7}});
-    assert_told(&mut kafka, &ListCommittedOffsets(Vec::new()), listed);
+    assert_written(&mut kafka, &ListCommittedOffsets(Vec::new()), listed);
 
     let mut lin_kv = LinKv::new(1, 1);
     let cas = lin_kv_checker::Call::Cas {
@@ -331,20 +331,20 @@ fn every_answer_is_told_as_it_was_on_the_wire() {
     };
     let read = lin_kv_checker::Call::Read(json!(0).into());
     let write = lin_kv_checker::Call::Write(json!(0).into(), json!(1).into());
-    assert_told(&mut lin_kv, &read, json!({"type": "read_ok", "value": 1}));
-    assert_told(&mut lin_kv, &read, json!({"type": "error", "code": 20}));
-    assert_told(&mut lin_kv, &write, json!({"type": "write_ok"}));
-    assert_told(&mut lin_kv, &cas, json!({"type": "cas_ok"}));
-    assert_told(&mut lin_kv, &cas, json!({"type": "error", "code": 22}));
+    assert_written(&mut lin_kv, &read, json!({"type": "read_ok", "value": 1}));
+    assert_written(&mut lin_kv, &read, json!({"type": "error", "code": 20}));
+    assert_written(&mut lin_kv, &write, json!({"type": "write_ok"}));
+    assert_written(&mut lin_kv, &cas, json!({"type": "cas_ok"}));
+    assert_written(&mut lin_kv, &cas, json!({"type": "error", "code": 22}));
 
     let registers = json!({"type": "txn_ok", "txn": [["r", 1, null], ["w", 1, 6]]});
-    assert_told(
+    assert_written(
         &mut TxnRwRegister::new(TXN_LIMITS, Vec::new()),
         &Vec::new(),
         registers,
     );
     let lists = json!({"type": "txn_ok", "txn": [["r", 1, [1, 2]], ["append", 1, 3]]});
-    assert_told(
+    assert_written(
         &mut TxnListAppend::new(TXN_LIMITS, Vec::new()),
         &Vec::new(),
         lists,

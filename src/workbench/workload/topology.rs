@@ -1,23 +1,23 @@
-//! Who is shown to whom as a neighbour.
+//! The topologies of `broadcast`: which nodes are neighbours.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-/// How nodes are laid out for `broadcast`, in the order of their names.
+/// A topology of the nodes, in the order of their names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Topology {
-    /// In a square, filled row by row: up to four neighbours each.
+    /// A square grid, filled row by row: up to four neighbours each.
     Grid,
-    /// In a row.
+    /// A line.
     Line,
-    /// Everyone is everyone's neighbour.
+    /// Every node is a neighbour of every other.
     Total,
-    /// In a tree: each node has up to two below it.
+    /// A tree in which each node has up to two children.
     #[value(alias = "tree")]
     Tree2,
-    /// In a tree: each node has up to three below it.
+    /// A tree in which each node has up to three children.
     Tree3,
-    /// In a tree: each node has up to four below it.
+    /// A tree in which each node has up to four children.
     Tree4,
 }
 
@@ -63,7 +63,8 @@ fn grid(node: usize, count: usize) -> Vec<usize> {
     neighbors.into_iter().flatten().collect()
 }
 
-/// The node above and those below, where each has up to `width` below it, and the first is on top.
+/// The parent and the children of a node in a tree in which each node has up to `width` children. The first node is
+/// the root.
 fn tree(width: usize, node: usize, count: usize) -> Vec<usize> {
     let above = node.checked_sub(1).map(|before| before / width);
     let first = node * width + 1;
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_has_a_top_and_as_many_below_as_its_name_says() {
+    fn a_tree_has_a_root_and_as_many_children_as_its_name_says() {
         assert_eq!(
             neighbors(Topology::Tree4, 7),
             json!({

@@ -1,4 +1,4 @@
-//! What `txn-rw-register` and `txn-list-append` share: transactions of a few steps on a few keys.
+//! The common part of `txn-rw-register` and `txn-list-append`: transactions of a few steps on a few keys.
 
 use std::marker::PhantomData;
 
@@ -15,28 +15,28 @@ use crate::workbench::check::txn::{self, Answer, Call, Model, Step};
 use crate::workbench::history::Operation;
 use crate::workbench::json::{Json, list_or_null};
 
-/// How transactions are made up.
+/// The parameters of the generator of transactions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TxnLimits {
     /// How keys are used.
     pub keys: KeyLimits,
-    /// How many steps a transaction has at most; at least one.
+    /// The maximum number of steps of a transaction; at least one.
     pub max_txn_length: usize,
 }
 
-/// What tells the two kinds of transaction apart.
+/// The difference between the two kinds of transaction.
 pub trait Kind {
     /// The workload's name on the command line.
     const NAME: &'static str;
 
-    /// What a step that writes is called in a message.
+    /// The function of a write step in a message.
     const WRITE: &'static str;
 
-    /// Says whether the answers are right by those models.
+    /// Checks the history against the models.
     fn check(history: &txn::History, models: &[Model]) -> Verdict;
 }
 
-/// Nodes do transactions of a kind, which are held to consistency models.
+/// Transactions of a kind, which must satisfy consistency models.
 pub struct Transactions<K> {
     keys: Keys,
     max_txn_length: usize,
@@ -44,10 +44,10 @@ pub struct Transactions<K> {
     kind: PhantomData<K>,
 }
 
-/// Nodes keep registers that transactions read and set.
+/// Transactions that read and set registers.
 pub type TxnRwRegister = Transactions<RwRegister>;
 
-/// Nodes keep lists that transactions read and append to.
+/// Transactions that read lists and append to them.
 pub type TxnListAppend = Transactions<ListAppend>;
 
 /// Registers that are read and set.
@@ -75,7 +75,7 @@ impl Kind for ListAppend {
 }
 
 impl<K> Transactions<K> {
-    /// Keys that nobody has written to, and transactions to be held to `models`.
+    /// A workload on new keys, whose history is checked against `models`.
     pub fn new(limits: TxnLimits, models: Vec<Model>) -> Self {
         Transactions {
             keys: Keys::new(limits.keys),
@@ -86,7 +86,7 @@ impl<K> Transactions<K> {
     }
 }
 
-/// Steps as they stand in a message: each `[function, key, value]`, where a write is called as `write` says.
+/// The steps in the form of a message: each is `[function, key, value]`, and `write` is the function of writes.
 struct Written<'a> {
     steps: &'a [Step],
     write: &'static str,
@@ -113,7 +113,7 @@ struct TxnOk {
     txn: Vec<Triple>,
 }
 
-/// A step as it stands in a message: `[function, key, value]`.
+/// A step in the form of a message: `[function, key, value]`.
 type Triple = (String, Json, Json);
 
 fn steps<K: Kind>(triples: Vec<Triple>) -> Result<Vec<Step>, String> {

@@ -8,7 +8,7 @@ use crate::workbench::check::unique_ids::{self, Answer, Call};
 use crate::workbench::history::Operation;
 use crate::workbench::json::Json;
 
-/// Nodes give out ids, of any type, none of them twice.
+/// Unique ids: nodes generate ids of any type, none of them twice.
 pub struct UniqueIds;
 
 #[derive(Deserialize)]

@@ -1,8 +1,8 @@
-//! Reads EDN or JSON, form by form, and turns each form into JSON.
+//! Reads EDN or JSON form by form, and converts each form to JSON.
 //!
-//! serde_json then reads the JSON of both languages into values, with numbers of any size. The crates for EDN that there
-//! are build a tree of each form first, with numbers of 64 bits (Maelstrom's nodes may generate larger ids), and do not
-//! limit its depth. What JSON lacks becomes what is closest to it:
+//! serde_json then reads the JSON of both languages, with numbers of any size. The existing crates for EDN build a
+//! tree of each form first, have numbers of 64 bits (Maelstrom's nodes may generate larger ids), and do not limit the
+//! depth. Values that JSON lacks are converted to the closest ones:
 //!
 //! | EDN | JSON |
 //! |---|---|
@@ -12,18 +12,18 @@
 //! | key of a map that is no string, such as `7` or `[1 2]` | the string of its JSON |
 //! | `#tag form` | the form |
 //!
-//! Comments and discarded forms (`#_`) are left out. One reader does for both languages: to it, commas are blanks in
-//! both, and colons are in JSON.
+//! Comments and discarded forms (`#_`) are left out. One reader serves both languages: it treats commas as blanks in
+//! both, and colons as blanks in JSON.
 
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::workbench::workload::shortened;
 
-/// How deep forms may be nested. serde_json reads up to 127 levels.
+/// The maximum depth of nesting. serde_json reads up to 127 levels.
 const DEPTH_MAX: usize = 100;
 
-/// What is wrong with a text, and where.
+/// An error in a text, and its position.
 #[derive(Debug, PartialEq, Error)]
 #[error("{what}")]
 pub(super) struct SyntaxError {
@@ -32,7 +32,7 @@ pub(super) struct SyntaxError {
     pub what: Problem,
 }
 
-/// What is wrong with a text.
+/// An error in a text.
 #[derive(Debug, PartialEq, Error)]
 pub(super) enum Problem {
     /// `at` is the beginning of the form.
@@ -60,7 +60,7 @@ pub(super) enum Syntax {
 }
 
 impl Syntax {
-    /// JSON if the first thing after brackets is a string: the keys of events in EDN are keywords.
+    /// JSON if the first token after brackets is a string: the keys of events in EDN are keywords.
     fn of(text: &str) -> Self {
         let is_open = |char: char| char.is_whitespace() || "[({".contains(char);
         match text.trim_start_matches(is_open).starts_with('"') {
@@ -70,7 +70,7 @@ impl Syntax {
     }
 }
 
-/// The forms of a text. If the text begins with a list, those in the list.
+/// The forms of a text. If the text begins with a list, the forms in that list.
 pub(super) struct Forms<'a> {
     text: &'a str,
     at: usize,
@@ -80,7 +80,7 @@ pub(super) struct Forms<'a> {
     json: String,
 }
 
-/// Where the next form is.
+/// The position of the next form.
 #[derive(Clone, Copy)]
 enum Place {
     Start,
@@ -106,9 +106,9 @@ pub(super) struct Form<'f> {
 struct Open {
     kind: Kind,
     began_at: usize,
-    /// The number of complete forms in it. Those of a map are keys and values by turns.
+    /// The number of complete forms in it. Those of a map are alternately keys and values.
     count: usize,
-    /// Where in the JSON the last key of a map begins, or the form to discard.
+    /// Where the last key of a map, or the form to discard, begins in the JSON.
     json_at: usize,
 }
 
@@ -117,13 +117,13 @@ enum Kind {
     /// A list, vector or set that ends with this byte.
     List(u8),
     Map,
-    /// `#_`, which leaves out the next form.
+    /// `#_`, which discards the next form.
     Discard,
 }
 
 impl<'a> Forms<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        // A byte-order mark is no part of the text.
+        // A byte-order mark is not part of the text.
         let at = text.len() - text.trim_start_matches('\u{feff}').len();
         Forms {
             text,
@@ -171,7 +171,7 @@ impl<'a> Forms<'a> {
         }
     }
 
-    /// Reads a form. Returns `false` if it is to be left out.
+    /// Reads a form. Returns `false` if it is discarded.
     fn read_form(&mut self) -> Result<bool, SyntaxError> {
         let began_at = self.at;
         loop {
@@ -251,7 +251,7 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    /// Counts a form that is complete. If it is not nested in another, returns whether it is wanted.
+    /// Counts a complete form. If it is not nested in another, returns whether it is kept.
     fn complete(&mut self) -> Option<bool> {
         let Some(open) = self.open.last_mut() else {
             return Some(true);
@@ -321,7 +321,7 @@ impl<'a> Forms<'a> {
         Ok(())
     }
 
-    /// Reads what begins with `#`.
+    /// Reads a form that begins with `#`.
     fn read_dispatch(&mut self) -> Result<bool, SyntaxError> {
         match self.text.as_bytes().get(self.at + 1) {
             None => Err(error(self.at, Problem::CutOff)),
@@ -428,7 +428,7 @@ fn error(at: usize, what: Problem) -> SyntaxError {
 }
 
 fn unreadable(token: &str) -> Problem {
-    // A longer token is that of a file of another kind.
+    // A longer token is from a file of another kind.
     Problem::Unreadable(shortened(token, 40))
 }
 
@@ -448,7 +448,7 @@ fn quoted(text: &str) -> String {
 fn number(token: &str, syntax: Syntax) -> Option<&str> {
     let digits = token.strip_prefix('-').unwrap_or(token);
     let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    // Nearly all numbers are.
+    // Nearly all numbers are of this form.
     if is_plain && digits.starts_with(|first| matches!(first, '1'..='9')) {
         return Some(token);
     }

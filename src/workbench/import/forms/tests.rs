@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// All forms of a text, or what is wrong with it and at which offset.
+/// All forms of a text, or the error and its offset.
 fn read(text: &str) -> Result<Vec<Value>, (usize, Problem)> {
     let mut forms = Forms::new(text);
     let mut values = Vec::new();
@@ -85,7 +85,7 @@ lines"]"#,
         ("{:a #_:b 1 #_ {:c #_ 2 [3]}}", json!({"a": 1})),
         ("[1 #{2}[3]\"4\"5]", json!([1, [2], [3], "4", 5])),
     ] {
-        // In a list, so that it isn't taken for the list of operations.
+        // The form is in a list, so that it is not taken for the list of operations.
         let read = read(&format!("[{edn}]"));
         assert_eq!(read, Ok(vec![expected]), "{edn}");
     }
@@ -99,7 +99,7 @@ fn numbers_of_any_size_keep_their_digits() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn an_error_is_reported_with_its_place() {
     use Problem::*;
     let unreadable = |token: &str| Unreadable(String::from(token));
     for (text, at, what) in [
@@ -176,7 +176,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A value as EDN. What JSON lacks is left to other tests.
+/// A value as EDN. Values that JSON lacks are left to other tests.
 fn edn(value: &Value) -> String {
     match value {
         Value::Null => String::from("nil"),
@@ -197,7 +197,7 @@ fn edn(value: &Value) -> String {
 proptest! {
     #[test]
     fn any_value_is_read_as_it_was_written(values in prop::collection::vec(any_json(), 0..4)) {
-        // A key that is no string makes it EDN, a string makes it JSON.
+        // A key that is not a string makes it EDN, a string makes it JSON.
         let as_edn: Vec<String> = values.iter().map(|value| format!("{{:v {}}}", edn(value))).collect();
         let values: Vec<Value> = values.into_iter().map(|value| json!({"v": value})).collect();
         let as_json: Vec<String> = values.iter().map(Value::to_string).collect();
@@ -208,7 +208,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in r#"[\[\](){}#_:"\\a-c0-2/;,^\n é-]{0,60}"#) {
-        // What was read is JSON.
+        // The output is JSON.
         let _ = read(&text);
     }
 

@@ -1,7 +1,7 @@
-//! The events of Jepsen's kafka workload: `:send`, `:poll`, `:assign`, `:subscribe` and `:crash`.
+//! Reads the events of Jepsen's kafka workload: `:send`, `:poll`, `:assign`, `:subscribe` and `:crash`.
 //!
-//! A `:poll` does not name offsets. Each process goes on where its last poll ended, in the logs that it keeps when others
-//! are assigned to it.
+//! A `:poll` does not name offsets. Each process continues where its last poll ended. It keeps this offset for logs
+//! that are assigned to it again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,14 +13,14 @@ use super::{Kafka, highest_polled, raise, read_entries};
 use crate::workbench::check::kafka::{AllEntries, Answer, Call};
 use crate::workbench::json::Json;
 
-/// What the events so far say about each process.
+/// The state of each process after the events so far.
 #[derive(Default)]
 pub(super) struct Processes {
     /// The next offset of each log, where it is known.
     offsets: HashMap<usize, BTreeMap<String, i64>>,
-    /// Those that are in the last phase, which begins when all logs are assigned from offset 0.
+    /// The processes in the last phase, which begins when a process assigns all logs from offset 0.
     last: HashSet<usize>,
-    /// Whether logs are assigned to processes by a consumer group, which may happen at any time.
+    /// Whether a consumer group assigns logs to processes, which can happen at any time.
     are_subscribed: bool,
 }
 
@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for LogName {
 }
 
 impl Processes {
-    /// Reads an invocation; `None` if nodes are not asked anything.
+    /// Reads an invocation; `None` if it sends no request to a node.
     pub(super) fn read_invocation(
         &mut self,
         event: &mut Event<'_>,
