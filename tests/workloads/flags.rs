@@ -46,7 +46,7 @@ fn a_model_that_does_not_exist_or_fit_is_refused() {
             "--consistency-models dragons",
             "the model \"dragons\" is unknown",
         ),
-        ("echo", "--username admin", "nobody logs in"),
+        ("echo", "--username admin", "there is no login"),
     ] {
         let output = eddy(workload, &path, flags).output();
         let output = output.expect("eddy is built");
