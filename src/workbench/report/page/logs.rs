@@ -1,5 +1,5 @@
 //! What nodes printed on stderr, as much of it as the page holds: everything, or of each node the lines printed during the
-//! operations that prove something, the first lines and the last ones.
+//! operations of the evidence, the first lines and the last ones.
 
 use std::io;
 use std::ops::Range;
@@ -37,7 +37,7 @@ struct Choice<'a> {
     /// Those from this number on are.
     last_begin: u64,
     /// Others are if they were printed in one of these stretches: in order, and none touches another.
-    proof_us: &'a [Range<i64>],
+    evidence_us: &'a [Range<i64>],
     /// The most others from one stretch.
     of_stretch_max: u64,
     /// The position of the last stretch in which lines were printed, and how many.
@@ -52,7 +52,7 @@ struct Line {
 }
 
 impl LogColumns {
-    /// Reads what these nodes printed. `spans` are the times of the operations that prove something.
+    /// Reads what these nodes printed. `spans` are the times of the operations of the evidence.
     pub(super) fn read(
         recorded: &Recorded,
         nodes: &[String],
@@ -61,13 +61,13 @@ impl LogColumns {
         let logs = &recorded.logs;
         let counts: Vec<LineCounts> = nodes.iter().map(|node| logs.line_counts(node)).collect();
         let written = counts.iter().map(|counts| counts.written).sum();
-        let proof_us = united(spans);
+        let evidence_us = united(spans);
         let mut lines = Vec::new();
         for (node, name) in nodes.iter().enumerate() {
             let share = LINES_MAX / nodes.len() as u64;
             let mut choice = match written {
                 ..=LINES_MAX => Choice::everything(),
-                _ => Choice::new(share, counts[node].written, &proof_us),
+                _ => Choice::new(share, counts[node].written, &evidence_us),
             };
             let mut numbers = 0..;
             logs.read_node(name, recorded.began_at, |at_us, text| {
@@ -106,21 +106,21 @@ impl<'a> Choice<'a> {
         Choice {
             first_end: u64::MAX,
             last_begin: 0,
-            proof_us: &[],
+            evidence_us: &[],
             of_stretch_max: 0,
             of_stretch: (0, 0),
         }
     }
 
-    /// Chooses about `share` of `count` lines: a quarter of the share from either end, and half of it from the proof, with
-    /// an equal part from each stretch.
-    fn new(share: u64, count: u64, proof_us: &'a [Range<i64>]) -> Self {
-        let quarter = share / 4;
+    /// Chooses about `share` of `count` lines: three eighths of the share from either end, and the rest from the evidence, an
+    /// equal part from each stretch.
+    fn new(share: u64, count: u64, evidence_us: &'a [Range<i64>]) -> Self {
+        let of_end = share * 3 / 8;
         Choice {
-            first_end: quarter,
-            last_begin: count.saturating_sub(quarter),
-            proof_us,
-            of_stretch_max: (share / 2).div_ceil(proof_us.len().max(1) as u64),
+            first_end: of_end,
+            last_begin: count.saturating_sub(of_end),
+            evidence_us,
+            of_stretch_max: (share - 2 * of_end).div_ceil(evidence_us.len().max(1) as u64),
             of_stretch: (0, 0),
         }
     }
@@ -130,9 +130,9 @@ impl<'a> Choice<'a> {
         if number < self.first_end || number >= self.last_begin {
             return true;
         }
-        let stretch = self.proof_us.partition_point(|span| span.end <= at_us);
+        let stretch = self.evidence_us.partition_point(|span| span.end <= at_us);
         if !self
-            .proof_us
+            .evidence_us
             .get(stretch)
             .is_some_and(|span| span.contains(&at_us))
         {
@@ -167,34 +167,34 @@ mod tests {
     use super::*;
 
     /// The numbers of the lines chosen of a node that prints one line a millisecond.
-    fn chosen(share: u64, count: u64, proof_ms: &[(i64, i64)]) -> Vec<u64> {
+    fn chosen(share: u64, count: u64, evidence_ms: &[(i64, i64)]) -> Vec<u64> {
         let in_us = |&(begin, end): &(i64, i64)| begin * 1000..end * 1000;
-        let proof_us: Vec<_> = proof_ms.iter().map(in_us).collect();
-        let mut choice = Choice::new(share, count, &proof_us);
+        let evidence_us: Vec<_> = evidence_ms.iter().map(in_us).collect();
+        let mut choice = Choice::new(share, count, &evidence_us);
         (0..count)
             .filter(|&number| choice.includes(number, number as i64 * 1000))
             .collect()
     }
 
     #[test]
-    fn of_a_long_log_the_first_lines_the_last_and_those_of_the_proof_are_chosen() {
-        for (count, proof_ms, expected) in [
-            (1000, vec![(500, 503)], vec![0, 1, 500, 501, 502, 998, 999]),
-            // No more than half of the share.
+    fn of_a_long_log_the_first_lines_the_last_and_those_of_the_evidence_are_chosen() {
+        for (count, evidence_ms, expected) in [
+            (1000, vec![(500, 501)], vec![0, 1, 2, 500, 997, 998, 999]),
+            // No more than a quarter of the share.
             (
                 1000,
                 vec![(500, 600)],
-                vec![0, 1, 500, 501, 502, 503, 998, 999],
+                vec![0, 1, 2, 500, 501, 997, 998, 999],
             ),
             // An equal part from each stretch.
             (
                 1000,
                 vec![(500, 600), (700, 800)],
-                vec![0, 1, 500, 501, 700, 701, 998, 999],
+                vec![0, 1, 2, 500, 700, 997, 998, 999],
             ),
             (3, vec![], vec![0, 1, 2]),
         ] {
-            assert_eq!(chosen(8, count, &proof_ms), expected, "{proof_ms:?}");
+            assert_eq!(chosen(8, count, &evidence_ms), expected, "{evidence_ms:?}");
         }
     }
 
