@@ -104,7 +104,7 @@ fn answer(body: &Value) -> lin_kv::Answer {
 type Missed = [(usize, &'static str)];
 
 /// Upstream does not check the real-time order in which the values of a register were seen.
-const BACK_IN_TIME: &str = "was asked for)";
+const BACK_IN_TIME: &str = "was invoked)";
 
 /// Upstream does not search for these in registers.
 const FUTURE: &str = "Future read";
