@@ -27,7 +27,6 @@ use serde_json::{Value, json};
 
 /// Changes the lines of one incarnation of a node. Each method may change the line, drop it by returning `false`, or
 /// add lines to the output.
-/// those that the node says.
 trait Tamper {
     fn input(&mut self, _message: &mut Value, _said: &mut Vec<Value>) -> bool {
         true

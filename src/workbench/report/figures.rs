@@ -1,4 +1,4 @@
-//! The figures of one run or of many together.
+//! The throughput, latency and message figures of one run or of several together.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use crate::workbench::history::Operation;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
 
-/// How fast operations were, and what they cost.
+/// Throughput, latency and message counts.
 #[derive(Default)]
 pub struct Figures {
     counts: Counts,
-    /// For how long clients asked, all runs together.
+    /// How long clients sent requests, the sum of all runs.
     asked_for: Duration,
-    /// How many operations succeeded in that time.
+    /// The number of successful operations in that time.
     ok_in_time: usize,
     latencies: Vec<Duration>,
-    /// How many messages were sent, and how many of them not to or from a client.
+    /// The number of messages, and of those that neither come from nor go to a client.
     messages: u64,
     messages_of_servers: u64,
 }
 
 impl Figures {
-    /// Those of one run.
+    /// The figures of one run.
     pub fn new<W: Workload>(record: &Record<W>, settings: &Settings) -> Self {
         let history = &record.history;
         let in_time =
@@ -39,7 +39,7 @@ impl Figures {
         }
     }
 
-    /// Adds those of other runs.
+    /// Adds the figures of other runs.
     pub fn add(&mut self, other: Figures) {
         self.counts = Counts::sum([self.counts, other.counts].iter());
         self.asked_for += other.asked_for;
@@ -49,29 +49,29 @@ impl Figures {
         self.messages_of_servers += other.messages_of_servers;
     }
 
-    /// What became of the operations.
+    /// The number of operations by outcome.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// How many operations succeeded a second, while clients asked.
+    /// The successful operations per second, while clients sent requests.
     pub fn per_second(&self) -> f64 {
         self.ok_in_time as f64 / self.asked_for.as_secs_f64()
     }
 
-    /// How long operations that succeeded took; `None` if none did.
+    /// The latencies of successful operations; `None` if there are none.
     pub fn latency_ms(&mut self) -> Option<Quantiles> {
         Quantiles::of(&mut self.latencies)
     }
 
-    /// How many messages there were an operation: all, and those not to or from a client.
+    /// The messages per operation: all, and those that neither come from nor go to a client.
     pub fn messages_an_operation(&self) -> [f64; 2] {
         let total = self.counts.total().max(1) as f64;
         [self.messages, self.messages_of_servers].map(|count| count as f64 / total)
     }
 }
 
-/// How long each operation took that succeeded.
+/// The latency of each successful operation.
 pub(super) fn latencies<C, A>(history: &[Operation<C, A>]) -> Vec<Duration> {
     let succeeded = history.iter().filter(|operation| operation.outcome.is_ok());
     succeeded

@@ -1,4 +1,4 @@
-//! The runs in a store, each with what a list says of it.
+//! Lists the runs in a store, with the verdict of each.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -12,35 +12,35 @@ use crate::workbench::store::{self, StoreError, StoredRun};
 
 /// A run in a store.
 pub struct ListedRun {
-    /// Where it is.
+    /// Its folder.
     pub run: StoredRun,
-    /// What is known of it.
+    /// Its summary, or the reason why there is none.
     pub summary: Result<Summary, ReadError>,
 }
 
-/// What a list says of a run.
+/// The summary of a run in a list.
 pub struct Summary {
     /// The verdict.
     pub validity: Validity,
-    /// The seed; a history from elsewhere has none.
+    /// The seed; `None` for an imported history.
     pub seed: Option<u64>,
-    /// The first line of the first thing that is wrong or undecided; empty if there is none.
+    /// The first line of the first violation or undecided question; empty if there is none.
     pub finding: String,
 }
 
-/// Why the report on a stored run can't be read.
+/// The reason why the report on a stored run can't be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The run goes on.
+    /// The run has not ended.
     #[error("goes on; see log.txt")]
     UnderWay,
-    /// There is none.
+    /// The file does not exist.
     #[error("no results.json: it goes on, did not begin, or was ended too soon; see log.txt")]
     Missing,
     /// The file can't be read.
     #[error("results.json can't be read: {0}")]
     File(#[from] io::Error),
-    /// The file is no report, or one that another version has written.
+    /// The file is not a report, or one of another version.
     #[error("results.json is not of this version of eddy: {0}")]
     Version(#[from] serde_json::Error),
 }
@@ -68,7 +68,7 @@ pub fn list(store: &Path) -> Result<Vec<ListedRun>, StoreError> {
 ///
 /// # Errors
 ///
-/// Why there is none.
+/// The reason why there is none.
 pub fn read(folder: &Path) -> Result<Report, ReadError> {
     let json = fs::read_to_string(folder.join("results.json"));
     let json = json.map_err(|error| match error.kind() {

@@ -1,4 +1,4 @@
-//! What a run has shown, for a person and for a program.
+//! The report on a run: the verdict, the findings and the figures, as text and as JSON.
 
 mod figures;
 pub mod listing;
@@ -26,34 +26,34 @@ use super::world::{Record, Settings};
 
 pub use figures::Figures;
 
-/// The verdict on a run or on a history from elsewhere, and its figures.
+/// The verdict on a run or on an imported history, and its figures.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     valid: Validity,
     workload: Cow<'static, str>,
-    /// The file that the history was read from; `None` for a run.
+    /// The file of an imported history; `None` for a run.
     history: Option<PathBuf>,
     nodes: Vec<String>,
     clients: usize,
-    /// `None` for a history from elsewhere.
+    /// `None` for an imported history.
     seed: Option<u64>,
-    /// For how long clients asked.
+    /// How long clients sent requests.
     time_limit_s: f64,
-    /// What is wrong or undecided.
+    /// The violations and undecided questions.
     findings: Vec<ReportedFinding>,
-    /// What Maelstrom lets pass.
+    /// The warnings.
     warnings: Vec<ReportedFinding>,
     operations: Counts,
     operations_by_type: BTreeMap<Cow<'static, str>, Counts>,
     latency_ms: Option<Quantiles>,
-    /// `None` for a history from elsewhere.
+    /// `None` for an imported history.
     messages: Option<Messages>,
-    /// What has a limit, as it was measured.
+    /// The measurements that have a limit.
     limits: Vec<Measure>,
     faults: Vec<ReportedFault>,
     facts: Map<String, Value>,
     repeat: String,
-    /// The folder with all that is known of the run.
+    /// The folder of the run.
     store: Option<PathBuf>,
 }
 
@@ -61,22 +61,22 @@ pub struct Report {
 struct ReportedFinding {
     valid: Validity,
     what: String,
-    /// The operations that show it, each in words.
+    /// The operations that show it, each as text.
     operations: Vec<String>,
-    /// The same, as indices into the history.
+    /// The same operations, as indices into the history.
     operation_indices: Vec<usize>,
 }
 
-/// How long operations that succeeded took.
+/// The latencies of successful operations.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// So long or less took half of them, in milliseconds like the others.
+    /// The median, in milliseconds like the others.
     pub p50: f64,
-    /// So long or less took 95 in a hundred.
+    /// The 95th percentile.
     pub p95: f64,
-    /// So long or less took 99 in a hundred.
+    /// The 99th percentile.
     pub p99: f64,
-    /// So long took the longest.
+    /// The maximum.
     pub max: f64,
 }
 
@@ -99,7 +99,7 @@ struct ReportedFault {
     ended_s: Option<f64>,
 }
 
-/// A history that was read from a file.
+/// An imported history.
 pub struct HistoryFile<'a> {
     /// The file.
     pub path: &'a Path,
@@ -110,7 +110,7 @@ pub struct HistoryFile<'a> {
 }
 
 impl Report {
-    /// Checks a run. `repeat` is the command that does it again.
+    /// The report on a run. `repeat` is the command that repeats it.
     pub fn new<W: Workload>(
         record: &Record<W>,
         settings: &Settings,
@@ -126,7 +126,7 @@ impl Report {
         }
     }
 
-    /// Checks a history that was read from a file.
+    /// The report on an imported history.
     pub fn of_history<W: Workload>(
         record: &Record<W>,
         file: &HistoryFile<'_>,
@@ -146,7 +146,7 @@ impl Report {
         }
     }
 
-    /// What a run and a history from elsewhere have in common. `lines` are those of the file, if there is one.
+    /// The common part for runs and imported histories. `lines` are those of the file, if there is one.
     fn of<W: Workload>(
         record: &Record<W>,
         lines: &[usize],
@@ -160,7 +160,7 @@ impl Report {
         let mut facts = Map::new();
         let mut limited = Vec::new();
         let messages = Messages::new(record.sent, record.received, operations.total());
-        // A run that was cut short has its finding. What it lacks besides says nothing.
+        // A run that was cut short has a finding for that. What it lacks besides is no evidence.
         if !record.is_cut_short {
             findings.extend(nothing_asked(history));
             findings.extend(never_succeeded::<W>(
@@ -218,7 +218,7 @@ impl Report {
         }
     }
 
-    /// The first thing that is wrong or undecided, in words; empty if there is none.
+    /// The first violation or undecided question, as text; empty if there is none.
     pub fn first_finding(&self) -> String {
         let worst = self
             .all_findings()
@@ -226,7 +226,7 @@ impl Report {
         worst.map_or_else(String::new, |finding| finding.what.clone())
     }
 
-    /// What clients asked for.
+    /// The workload.
     pub fn workload(&self) -> &str {
         &self.workload
     }
@@ -236,17 +236,17 @@ impl Report {
         self.seed
     }
 
-    /// Says where all that is known of the run is kept.
+    /// Sets the folder in which the run is stored.
     pub fn set_store(&mut self, folder: &Path) {
         self.store = Some(folder.to_path_buf());
     }
 
-    /// Where all that is known of the run is kept, if it is.
+    /// The folder in which the run is stored, if it is.
     pub fn store(&self) -> Option<&Path> {
         self.store.as_deref()
     }
 
-    /// The operations that show what was found, as indices into the history.
+    /// The operations that show the findings, as indices into the history.
     pub fn evidence(&self) -> impl Iterator<Item = usize> {
         self.all_findings()
             .flat_map(|finding| finding.operation_indices.iter().copied())
@@ -262,12 +262,12 @@ impl Report {
         &self.nodes
     }
 
-    /// How many operations there were.
+    /// The number of operations.
     pub fn operation_count(&self) -> usize {
         self.operations.total()
     }
 
-    /// What has a limit, as it was measured.
+    /// The measurements that have a limit.
     pub fn limits(&self) -> &[Measure] {
         &self.limits
     }
@@ -322,7 +322,7 @@ impl ReportedFinding {
 }
 
 impl Quantiles {
-    /// Of these; `None` if there are none.
+    /// The quantiles of these latencies; `None` if there are none.
     fn of(latencies: &mut [Duration]) -> Option<Self> {
         latencies.sort_unstable();
         let quantile = |part| quantile(latencies, part).map(milliseconds);
@@ -335,7 +335,7 @@ impl Quantiles {
     }
 }
 
-/// The smallest of `latencies`, which are sorted, that `part` of them do not exceed; `None` if there are none.
+/// The smallest of the sorted `latencies` that at least `part` of them do not exceed; `None` if there are none.
 fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
     let rank = (part * latencies.len() as f64).ceil() as usize;
     latencies.get(rank.saturating_sub(1)).copied()
@@ -364,7 +364,7 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// A time in milliseconds with as many digits as matter.
+/// A time in milliseconds, with its significant digits.
 struct Milliseconds(f64);
 
 impl fmt::Display for Milliseconds {
@@ -470,7 +470,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Whether a figure is worth a line: it is no long list, and there is something to tell.
+/// Whether a figure gets a line: it is not a long list, and not empty.
 fn is_telling(value: &Value) -> bool {
     match value {
         Value::Array(_) | Value::Null => false,

@@ -1,8 +1,8 @@
-//! `messages.jsonl`: every message, a line each, written once it is known what became of it. One that a fault doubles has
-//! a line for each of its copies.
+//! Writes `messages.jsonl`, which has every message on a line of its own, written once the fate of the message is
+//! known. A message that a fault duplicates has a line for each of its copies.
 //!
-//! Lines go to disk as the run goes on. What stays in memory is one mark for every `BLOCK_LINES` lines, so that a
-//! stretch of a long file can be found again without reading all of it.
+//! Lines go to disk while the run goes on. Memory holds only one mark for every `BLOCK_LINES` lines, to find a part of
+//! a long file without reading all of it.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -30,10 +30,10 @@ pub struct MessageLine<'a> {
     /// How it ended, in words.
     #[serde(borrow)]
     pub fate: Cow<'a, str>,
-    /// Who sent it.
+    /// The sender.
     #[serde(borrow)]
     pub src: Cow<'a, str>,
-    /// Who was to receive it.
+    /// The destination.
     #[serde(borrow)]
     pub dest: Cow<'a, str>,
     /// Its body.
@@ -41,30 +41,31 @@ pub struct MessageLine<'a> {
     pub body: &'a RawValue,
 }
 
-/// How long the file gets, at most: some 7 million messages.
+/// The maximum length of the file: some 7 million messages.
 const MESSAGES_BYTES_MAX: u64 = 1 << 30;
 
-/// A mark is set every so many lines.
+/// The number of lines per mark.
 const BLOCK_LINES: u64 = 1024;
 
-/// So many messages are kept from before the nodes are ready: the time that all others count from is not known then.
+/// The maximum number of messages that are kept before the nodes are ready, when the zero of all times is not yet
+/// known.
 const EARLY_MESSAGES_MAX: usize = 10_000;
 
 /// The messages of a run.
 pub struct Messages {
     file: OutFile,
-    /// When the nodes were ready, by the driver's time.
+    /// The driver's time at which the nodes were ready.
     began_at: Option<Duration>,
     early: Vec<Early>,
     line_count: u64,
-    /// How many there was no room for.
+    /// The number of messages that did not fit.
     omitted_count: u64,
     blocks: Vec<Mark>,
-    /// When the last line was written, since the start of the run.
+    /// The time of the last line, since the start of the run.
     last_us: i64,
 }
 
-/// Where a block begins, and the time of its first line since the start of the run.
+/// The position of a block, and the time of its first line since the start of the run.
 struct Mark {
     offset: u64,
     at_us: i64,
@@ -101,27 +102,28 @@ impl Messages {
         self.file.finish()
     }
 
-    /// How many there were.
+    /// The number of messages.
     pub fn count(&self) -> u64 {
         self.line_count + self.omitted_count
     }
 
-    /// How many of them are in no file.
+    /// The number of messages that are in no file.
     pub fn omitted_count(&self) -> u64 {
         self.omitted_count
     }
 
-    /// How many blocks of up to `BLOCK_LINES` lines there are.
+    /// The number of blocks of up to `BLOCK_LINES` lines.
     pub fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
-    /// How many messages a block holds.
+    /// The number of messages in a block.
     pub fn block_len(&self, block: usize) -> usize {
         (self.line_count - block as u64 * BLOCK_LINES).min(BLOCK_LINES) as usize
     }
 
-    /// When the messages of a block came to their end: microseconds since the start of the run.
+    /// The time span in which the messages of a block arrived or were lost, in microseconds since the start of the
+    /// run.
     pub fn block_time_us(&self, block: usize) -> Range<i64> {
         let end = self.blocks.get(block + 1);
         self.blocks[block].at_us..end.map_or(self.last_us, |next| next.at_us) + 1
@@ -144,7 +146,7 @@ impl Messages {
         Ok(())
     }
 
-    /// A message has come to its end.
+    /// Records a message that has arrived or was lost.
     fn ended(&mut self, message: &MessageEvent<'_>, fate: &'static str) {
         match self.began_at {
             Some(began_at) => self.write(message, fate, began_at),
@@ -226,7 +228,7 @@ impl Observer for Messages {
 }
 
 fn microseconds_since(began_at: Duration, at: Duration) -> i64 {
-    // The difference is rounded, not its parts: the history has the same times to the microsecond.
+    // The difference is rounded, not its parts, so that times equal those of the history to the microsecond.
     match at.checked_sub(began_at) {
         Some(after) => after.as_micros() as i64,
         None => -((began_at - at).as_micros() as i64),

@@ -10,6 +10,7 @@
 //! - `report.html`: the report as a page.
 //!
 //! Times in the JSON files are microseconds (`_us`) since the nodes were ready, and negative before that.
+//!
 //! An error here never ends a run or changes its verdict.
 
 mod causes;

@@ -1,4 +1,4 @@
-//! The runs in a store: found, listed on a page, and removed.
+//! Finds, lists and removes the runs in a store.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{StoreError, StoreErrors, link_latest};
 
-/// All that is ever written to the folder of a run.
+/// All files and folders that a run writes to its folder.
 const CONTENTS: [&str; 6] = [
     "history.jsonl",
     "log.txt",
@@ -21,7 +21,7 @@ const CONTENTS: [&str; 6] = [
 /// The folder of a run in a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct StoredRun {
-    /// When it began, as the folder's name says, and its number among those of that time.
+    /// When the run began, by the folder's name, and its number among those of that time.
     time: (String, u32),
     workload: String,
     path: PathBuf,
@@ -59,13 +59,13 @@ impl StoredRun {
         &self.path
     }
 
-    /// Whether it goes on: whether a process still writes to its folder.
+    /// Whether a process still writes to its folder.
     pub fn is_under_way(&self) -> bool {
         let folder = File::open(&self.path);
         folder.is_ok_and(|folder| matches!(folder.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
-    /// The run in a folder of this name. `None` where the name is no time.
+    /// The run in a folder of this name. `None` if the name is not a time.
     fn of(workload: &OsStr, path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (time, number) = match name.split_once('-') {
@@ -80,7 +80,7 @@ impl StoredRun {
         })
     }
 
-    /// The first of its entries that no run writes.
+    /// The first entry of its folder that no run writes.
     fn unexpected_entry(&self) -> io::Result<Option<String>> {
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
@@ -92,7 +92,7 @@ impl StoredRun {
     }
 }
 
-/// All runs in a store, the oldest first. Links and everything else that is no folder of a run are left out.
+/// All runs in a store, the oldest first. Links and other folders and files are left out.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn runs(store: &Path) -> Result<Vec<StoredRun>, StoreError> {
     Ok(runs)
 }
 
-/// Writes the page `index.html` in a store anew. There is a whole one at any time, whoever else writes one.
+/// Writes the page `index.html` of a store. At any time there is a complete one, even if several processes write it.
 ///
 /// # Errors
 ///
@@ -146,21 +146,21 @@ fn folders(parent: &Path) -> Result<Vec<PathBuf>, StoreError> {
     list().map_err(StoreError::at("can't read", parent))
 }
 
-/// What became of the runs that were to be removed.
+/// The result of removing runs.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub struct Removal {
-    /// How many were removed.
+    /// The number of removed runs.
     pub removed_count: usize,
-    /// Runs that were left because something in their folder is not eddy's: their names, and what it is.
+    /// The runs that were kept because their folder has other files: their names, and the first such file.
     pub left: Vec<(String, String)>,
 }
 
-/// Removes all but the newest `keep` of the runs in a store that have ended. Every link `latest` leads to the latest run
-/// that is left.
+/// Removes the runs in a store that have ended, except for the newest `keep`. Every link `latest` then leads to the
+/// latest run that is left.
 ///
 /// # Errors
 ///
-/// Everything that could not be removed.
+/// All files that could not be removed.
 pub fn remove_old_runs(store: &Path, keep: usize) -> Result<Removal, StoreErrors> {
     let runs = runs(store)?;
     let ended: Vec<&StoredRun> = runs.iter().filter(|run| !run.is_under_way()).collect();
@@ -188,8 +188,8 @@ pub fn remove_old_runs(store: &Path, keep: usize) -> Result<Removal, StoreErrors
     }
 }
 
-/// Lets the links that led to removed runs lead to the latest that is left, or removes them with the folder of their
-/// workload if none is. `runs` are those that were there.
+/// Makes the links that led to removed runs lead to the latest run that is left. If none is left, removes them with
+/// the folder of their workload. `runs` are the runs before the removal.
 fn renew_links(store: &Path, runs: &[StoredRun]) -> Result<(), StoreError> {
     let is_left = |run: &&StoredRun| run.path.is_dir();
     renew_link(store, runs.iter().rfind(is_left).map(StoredRun::name))?;
@@ -205,7 +205,7 @@ fn renew_links(store: &Path, runs: &[StoredRun]) -> Result<(), StoreError> {
             latest.and_then(|run| Some(run.path.file_name()?.to_string_lossy().into_owned())),
         )?;
         if latest.is_none() {
-            // It stays if it holds anything else.
+            // The folder stays if it has other files.
             let _ = fs::remove_dir(&folder);
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     use crate::workbench::store::Folder;
     use crate::workbench::store::testing::folder;
 
-    /// A store with three runs, the names of which are returned, oldest first, and other things.
+    /// A store with three runs and other files. Returns the names of the runs, oldest first.
     fn store(name: &str) -> (PathBuf, [&'static str; 3]) {
         let store = folder(name);
         let names = [

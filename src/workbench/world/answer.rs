@@ -1,4 +1,4 @@
-//! What nodes say, and what it means to the client that hears it.
+//! The messages of nodes, and their effect on the clients that receive them.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::workbench::nemesis::Fault;
 use crate::workbench::network::Endpoint;
 use crate::workbench::workload::{Reply, Workload, json_error};
 
-/// A message as a node prints it. Its body stays text: most are only passed on. As upstream, no other field may be there.
+/// A message as a node prints it. Its body stays text, because most bodies are only passed on. As upstream, other
+/// fields are not permitted.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Printed<'a> {
@@ -35,12 +36,12 @@ struct Printed<'a> {
 
 const ONLY_MESSAGES: &str = "Only messages belong there; logs go to stderr.";
 
-/// What is said to a node's author where Maelstrom can't take a line. An assertion ends the thread that reads the node's
-/// stdout there.
+/// A hint for the author of a node about a line that Maelstrom can't read. There, an assertion ends the thread that
+/// reads the node's stdout.
 const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is mute from here on, and so it is here.";
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// A node has printed a line. When the run is over, nobody listens any longer.
+    /// A node has printed a line. It is ignored when the run is over.
     pub fn on_line(&mut self, node: usize, line: &str, now: Duration) {
         if self.node_states.is_mute(node) || self.is_over() {
             return;
@@ -81,8 +82,8 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.send(src, dest, printed.body.get(), now);
     }
 
-    /// Whether someone is in the network. Clients that ask nodes to get ready, and those that introduce, leave it with
-    /// their answer.
+    /// Whether an endpoint is in the network. The clients for `init` and for the introduction leave it with their
+    /// reply.
     fn is_there(&self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Node(node) => self.node_states.has_joined(node),
@@ -98,7 +99,8 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// A node has sent a message to a name that nobody in the network has. `known` is who has it at another time.
+    /// A node has sent a message to a name that is not in the network. `known` is the endpoint that has the name at
+    /// another time.
     fn spoke_to_nobody(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
         let what = match known {
             Some(Endpoint::Node(_)) => "which had not joined the network yet",
@@ -120,7 +122,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         });
     }
 
-    /// A node has printed what Maelstrom can't take.
+    /// A node has printed a line that Maelstrom can't accept.
     fn silence(
         &mut self,
         node: usize,
@@ -172,7 +174,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         });
     }
 
-    /// A node has sent a body that can't be read by whom it is for.
+    /// A node has sent a body that its receiver can't read.
     pub(super) fn heard_wrong_body(&mut self, node: usize, body: &str, error: &serde_json::Error) {
         self.violations
             .note(node, ProtocolViolation::WroteWrongField, None, || {
@@ -182,7 +184,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
     }
 
-    /// A client has got a message. As upstream, an answer counts whoever gave it.
+    /// A client has received a message. As upstream, a reply counts whichever node sent it.
     pub(super) fn answer_client(
         &mut self,
         client: usize,
@@ -197,7 +199,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         let node = match src {
             Endpoint::Node(node) => node,
-            // Some node said it in another's name.
+            // Another node sent it in the name of this one.
             _ => asked,
         };
         let reply = match Reply::read(body) {
@@ -208,7 +210,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             Some(id) => id,
             None => return self.answered_nothing(node, client, body, "it has no in_reply_to"),
         };
-        // Clients give out no others.
+        // Clients use no other message ids.
         let msg_id: Option<i64> = in_reply_to.parse().ok();
         match asker {
             Asker::Initializer(_) => {
@@ -235,12 +237,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// The clients that ask nodes to get ready are numbered like the nodes.
+    /// The clients that send `init` have the numbers of the nodes.
     fn answer_init(&mut self, node: usize, init_msg_id: i64, reply: &Reply<'_>, now: Duration) {
         if !self.node_states.is_current(node, init_msg_id) {
             return;
         }
-        // Upstream looks at nothing but the type of this one.
+        // Upstream only checks the type of this reply.
         let Err(why) = reply.check_kind("init_ok") else {
             return self.node_states.ready(node, now);
         };
@@ -301,7 +303,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// A node has sent a service a request that the service answers nevertheless.
+    /// A node has sent a service an odd request that the service performs nevertheless.
     pub(super) fn asked_oddly(&mut self, node: usize, service: usize, body: &str, why: &str) {
         self.violations
             .note(node, ProtocolViolation::AskedOddly, None, || {
@@ -311,16 +313,16 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
     }
 
-    /// The operation of that number among a client's own.
+    /// The operation with that number among those of a client.
     fn operation_of(&self, client: usize, nth: usize) -> Option<usize> {
-        // Slow, but rare: nothing else lists a client's operations.
+        // Slow, but rare: there is no other index of a client's operations.
         let is_of_client = |&operation: &usize| self.history[operation].client == client;
         (0..self.history.len()).filter(is_of_client).nth(nth)
     }
 
     fn answered_late(&mut self, node: usize, client: usize, nth: usize, body: &str) {
         if self.settings.faults.contains(&Fault::Pause) {
-            // A node that was paused can't help it.
+            // A node that was paused is not at fault.
             return;
         }
         let operation = self.operation_of(client, nth);
@@ -356,8 +358,8 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 }
 
-/// What an error says of the operation. As to upstream, it says nothing if its code is none of those that the protocol
-/// lists, which are whole numbers.
+/// The outcome that an error means. As upstream, the outcome is unknown if the code is none of the protocol's codes,
+/// which are whole numbers.
 fn error_outcome<A>(
     reply: &Reply<'_>,
     answer_in_error: impl FnOnce(i64) -> Option<A>,

@@ -1,11 +1,11 @@
-//! What is wrong with a message that can't be read, for a person. serde says what it expected, but not in which field.
+//! Explains what is wrong with a message that can't be read: serde reports what it expected, but not in which field.
 
 use serde_json::{Map, Value};
 
 use super::violations::shown;
 use crate::workbench::json::is_whole_number;
 
-/// What a field has to be, and whether a value is.
+/// The expected type of a field, and a test for it.
 type Form = (&'static str, fn(&Value) -> bool);
 
 const TEXT: Form = ("a string", Value::is_string);
@@ -20,7 +20,7 @@ const NEEDED: [(&str, Form); 3] = [("src", TEXT), ("dest", TEXT), ("body", OBJEC
 /// The field that a message may have.
 const OPTIONAL: [(&str, Form); 1] = [("id", WHOLE_NUMBER)];
 
-/// Which field of a message is wrong, if it is an object at all.
+/// The field of a message that is wrong, if the message is an object.
 pub(super) fn wrong_field(message: &str) -> Option<String> {
     let message: Map<String, Value> = serde_json::from_str(message).ok()?;
     let is_undeclared = |name: &&String| {

@@ -7,19 +7,19 @@ use rand::seq::SliceRandom;
 
 use crate::workbench::random::Random;
 
-/// How long after one node the next joins the network.
+/// The time between two nodes that join the network.
 ///
 /// Maelstrom starts all nodes side by side and adds each to its network when it starts it, in no certain order. On two
 /// cores it was seen to take 7 ms for five nodes and 300 ms for twenty-five: 2 to 12 ms a node.
 const JOIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long the second node waits at most to join until the first has answered its `init`.
+/// The maximum time that the second node waits to join until the first has answered its `init`.
 ///
 /// A node that sends to others as soon as it has its own `init` does so before they have joined, however long it takes
 /// to start. A run does not begin later because of this wait: the processes of all nodes start at once.
 const JOIN_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// What the driver has to do with a node, given by its index.
+/// What the driver must do with a node, given by its index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NodeCommand {
     /// End it at once, by a signal that it can't catch.
@@ -179,7 +179,7 @@ impl NodeStates {
         self.nodes[node].unready_until.is_some()
     }
 
-    /// Takes note that a node has answered the `init` of its present incarnation.
+    /// Records that a node has answered the `init` of its present incarnation.
     pub(super) fn ready(&mut self, node: usize, now: Duration) {
         self.nodes[node].unready_until = None;
         self.next_join_at = self.next_join_at.min(now + JOIN_INTERVAL);

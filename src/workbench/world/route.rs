@@ -1,4 +1,4 @@
-//! The way of a message: from a node's output or a client, through the network, to whom it is for.
+//! The route of a message: from the output of a node, or from a client, through the network to its receiver.
 
 use std::mem;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::workbench::network::{Endpoint, Envelope};
 use crate::workbench::service::{LateAnswer, Service};
 use crate::workbench::workload::Workload;
 
-/// The message id of what a node is told once before clients begin.
+/// The message id of the introduction.
 pub(super) const INTRODUCTION_MSG_ID: i64 = 1;
 
-/// What a client is there for.
+/// The purpose of a client.
 pub(super) enum Asker {
-    /// To ask that node to get ready.
+    /// To send `init` to this node.
     Initializer(usize),
-    /// To tell that node what it is to know before clients begin.
+    /// To send the introduction to this node.
     Introducer(usize),
-    /// To ask what the workload says, as the run's client of that number.
+    /// To send the workload's requests, as the run's client with this number.
     Client(usize),
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// Names all clients, and lets the first node join. Those who ask nodes to get ready are clients of their own with the
-    /// first names, and those who introduce have the next, as upstream.
+    /// Names all clients, and lets the first node join. As upstream, the clients that send `init` have the first
+    /// names, and those that send the introduction the next ones.
     pub(super) fn begin(&mut self) {
         let node_count = self.directory.nodes().len();
         for _ in 0..2 * node_count + self.settings.client_count {
@@ -35,14 +35,14 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.join_due(Duration::ZERO);
     }
 
-    /// Lets nodes join that are to have joined by now, and asks them to get ready.
+    /// Lets nodes join whose time has come, and sends them `init`.
     pub(super) fn join_due(&mut self, now: Duration) {
         while let Some((node, init_msg_id)) = self.node_states.join(now) {
             self.send_init(node, init_msg_id, now);
         }
     }
 
-    /// Asks a node to get ready.
+    /// Sends `init` to a node.
     pub(super) fn send_init(&mut self, node: usize, msg_id: i64, now: Duration) {
         let mut body = Vec::new();
         let nodes = self.directory.nodes();
@@ -59,7 +59,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         );
     }
 
-    /// Tells every node what the workload wants it to know before clients begin. Gives the nodes that owe an answer.
+    /// Sends the workload's introduction to every node. Returns the nodes that must reply.
     pub(super) fn introduce(&mut self, now: Duration) -> Vec<usize> {
         let Some(introduction) = self.workload.introduction() else {
             return Vec::new();
@@ -77,7 +77,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         (0..node_count).collect()
     }
 
-    /// What the client that joined as that one is there for.
+    /// The purpose of the client that joined with this number.
     pub(super) fn asker(&self, joined: usize) -> Asker {
         let node_count = self.directory.nodes().len();
         match joined.checked_sub(2 * node_count) {
@@ -87,12 +87,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// As which one a client of the run joined: the number in its name.
+    /// The number in the name of a client of the run.
     pub(super) fn joined(&self, client: usize) -> usize {
         client + 2 * self.directory.nodes().len()
     }
 
-    /// Sends what a client asks of a node.
+    /// Sends a request of a client to its node.
     pub(super) fn send_request(
         &mut self,
         client: usize,
@@ -110,7 +110,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.scratch = body;
     }
 
-    /// Puts a message into the network, or delivers it if it takes no time.
+    /// Puts a message into the network, or delivers it if it has no latency.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &str, now: Duration) {
         let (id, due_at) = self.network.send(src, dest, now);
         let event = message_event(&self.directory, now, id, now, src, dest, body);
@@ -169,7 +169,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.observer.lost(&event, why);
     }
 
-    /// A message has arrived, unless the node that it is for is down.
+    /// A message has arrived. It is lost if its receiver is down.
     fn deliver(
         &mut self,
         id: u64,
@@ -214,12 +214,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.scratch = answer;
     }
 
-    /// From now on, `service` answers at that address.
+    /// Replaces the service at `address`.
     pub fn replace_service(&mut self, address: &str, service: Box<dyn Service>) {
         self.services.replace(address, service);
     }
 
-    /// A service has answered a request that it had been given before. When the run is over, nobody listens any longer.
+    /// A service has replied to an earlier request. The reply is ignored when the run is over.
     pub fn on_late_answer(&mut self, answer: &LateAnswer, now: Duration) {
         let service = self.directory.find(answer.service);
         let service = service.expect("a service of the run");
@@ -229,7 +229,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 }
 
-/// A body that was written here.
+/// A body that the workbench wrote.
 fn text(body: &[u8]) -> &str {
     str::from_utf8(body).expect("what is written as JSON is text")
 }

@@ -1,8 +1,8 @@
-//! Why a run did not begin.
+//! The reasons why a run did not begin.
 
 use thiserror::Error;
 
-/// Why a run did not begin.
+/// The reason why a run did not begin.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum StartError {
     /// Nodes did not answer `init` or the workload's introduction in time.

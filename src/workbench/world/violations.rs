@@ -1,8 +1,8 @@
-//! What nodes do against the protocol, whatever the workload.
+//! Protocol violations of nodes, which are checked with every workload.
 
 use crate::workbench::check::{Finding, Severity};
 
-/// What a node does against the protocol.
+/// A kind of protocol violation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ProtocolViolation {
     Exited,
@@ -22,7 +22,7 @@ pub(super) enum ProtocolViolation {
 }
 
 impl ProtocolViolation {
-    /// Maelstrom lets some of it pass. The rest ends its run, or silences the node.
+    /// Whether Maelstrom accepts it. Every other kind ends its run, or silences the node.
     fn severity(self) -> Severity {
         match self {
             Self::UsedForeignName
@@ -43,7 +43,7 @@ impl ProtocolViolation {
     }
 }
 
-/// The protocol violations of a run: for each node and kind the first, and how many there were.
+/// The protocol violations of a run: for each node and kind the first one, and their number.
 #[derive(Default)]
 pub(super) struct ProtocolViolations(Vec<Group>);
 
@@ -51,18 +51,18 @@ pub(super) struct ProtocolViolations(Vec<Group>);
 struct Group {
     node: usize,
     violation: ProtocolViolation,
-    /// What the first one was, for a person.
+    /// A description of the first one.
     first: String,
     count: u64,
     /// The first few operations that show it.
     operations: Vec<usize>,
 }
 
-/// How many operations are kept to show a violation.
+/// The maximum number of operations to keep for a violation.
 const OPERATIONS_SHOWN_MAX: usize = 2;
 
 impl ProtocolViolations {
-    /// Notes a violation. `describe` gives what follows the node's name.
+    /// Records a violation. `describe` gives the text after the node's name.
     pub(super) fn note(
         &mut self,
         node: usize,
@@ -116,7 +116,7 @@ impl ProtocolViolations {
     }
 }
 
-/// Bytes as they can be shown: what is no UTF-8 is escaped as well.
+/// Bytes as text; invalid UTF-8 is escaped.
 pub(super) fn shown_bytes(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -128,7 +128,7 @@ pub(super) fn shown_bytes(bytes: &[u8]) -> String {
     shown(&text)
 }
 
-/// A line as it can be shown: control characters and the invisible byte-order mark escaped, and not too long.
+/// A line for display: shortened, with control characters and the invisible byte-order mark escaped.
 pub(in crate::workbench) fn shown(line: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 200;
     let mut shown = String::new();

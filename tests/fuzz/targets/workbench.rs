@@ -2,7 +2,6 @@
 //!
 //! A line of input is the next line that the node prints. In it `@` stands for the id of the last message to the node,
 //! and `#` for its sender, so that a reply can reach a client or a service.
-//! last, and `#` for who sent that, so that an answer can reach a client or a service.
 
 #![no_main]
 

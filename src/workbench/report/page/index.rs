@@ -1,4 +1,4 @@
-//! `index.html`: the runs in a store, to click through.
+//! Writes `index.html`: the runs in a store, with links to their pages.
 
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ struct Index {
 struct Row {
     /// The path of its folder in the store.
     name: String,
-    /// The file in it that says most; empty for the folder itself.
+    /// The most useful file in it to open; empty for the folder itself.
     file: &'static str,
     began_at: String,
     workload: String,
@@ -28,12 +28,12 @@ struct Row {
     verdict: Option<String>,
     /// As text: JavaScript would round it.
     seed: Option<String>,
-    /// The first finding, or why the results can't be read.
+    /// The first finding, or the reason why the results can't be read.
     finding: String,
 }
 
-/// Writes the page of the runs in a store, which are given with the oldest first. Its links lead from the folder of the
-/// store to the pages of the runs.
+/// Writes the page of the runs in a store, which are given oldest first. Its links are relative to the folder of the
+/// store.
 ///
 /// # Errors
 ///

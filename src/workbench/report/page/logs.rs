@@ -1,5 +1,5 @@
-//! What nodes printed on stderr, as much of it as the page holds: everything, or of each node the lines printed during the
-//! operations of the evidence, the first lines and the last ones.
+//! Selects the lines of the nodes' stderr for the page: all lines, or for each node the first and the last lines, and
+//! lines printed during the operations of the evidence.
 
 use std::io;
 use std::ops::Range;
@@ -10,18 +10,18 @@ use serde::Serialize;
 use crate::workbench::store::{LineCounts, Recorded};
 use crate::workbench::words;
 
-/// The most lines on the page, of all nodes together.
+/// The maximum number of lines on the page, of all nodes together.
 const LINES_MAX: u64 = 10_000;
 
-/// The most characters of a line on the page.
+/// The maximum number of characters of a line on the page.
 const LINE_CHARS_MAX: usize = 400;
 
 /// Lines of nodes, column by column, in the order of time.
 #[derive(Default, Serialize)]
 pub(super) struct LogColumns {
-    /// How many lines each node printed.
+    /// The number of lines that each node printed.
     total: Vec<u64>,
-    /// How many of them its log has no room for.
+    /// The number of those lines that did not fit into its log.
     omitted: Vec<u64>,
     node: Vec<usize>,
     /// The line's number among those of its node, from 0 up. Where numbers are missing, lines were left out.
@@ -32,15 +32,16 @@ pub(super) struct LogColumns {
 
 /// Which lines of one node are on the page.
 struct Choice<'a> {
-    /// Those below this number are.
+    /// Lines with a number below this one are on the page.
     first_end: u64,
-    /// Those from this number on are.
+    /// Lines with this number or a higher one are on the page.
     last_begin: u64,
-    /// Others are if they were printed in one of these stretches: in order, and none touches another.
+    /// Other lines are on the page if they were printed in one of these time spans, which are in order and do not
+    /// touch.
     evidence_us: &'a [Range<i64>],
-    /// The most others from one stretch.
+    /// The maximum number of other lines from one span.
     of_stretch_max: u64,
-    /// The position of the last stretch in which lines were printed, and how many.
+    /// The position of the last span with a line, and the number of its lines so far.
     of_stretch: (usize, u64),
 }
 
@@ -112,8 +113,8 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Chooses about `share` of `count` lines: three eighths of the share from either end, and the rest from the evidence, an
-    /// equal part from each stretch.
+    /// Selects about `share` of `count` lines: three eighths of the share from either end, and the rest from the
+    /// evidence, an equal part from each span.
     fn new(share: u64, count: u64, evidence_us: &'a [Range<i64>]) -> Self {
         let of_end = share * 3 / 8;
         Choice {
@@ -125,7 +126,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Whether the page has the line of this number. It is asked for one line after the other.
+    /// Whether the page has the line of this number. Must be called for one line after the other.
     fn includes(&mut self, number: u64, at_us: i64) -> bool {
         if number < self.first_end || number >= self.last_begin {
             return true;
@@ -146,7 +147,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// The same times in microseconds, in order, those that touch made one.
+/// The same spans in microseconds, in order, with spans that touch merged.
 fn united(spans: impl Iterator<Item = Range<Duration>>) -> Vec<Range<i64>> {
     let in_us =
         |span: Range<Duration>| span.start.as_micros() as i64..span.end.as_micros() as i64 + 1;
@@ -166,7 +167,7 @@ fn united(spans: impl Iterator<Item = Range<Duration>>) -> Vec<Range<i64>> {
 mod tests {
     use super::*;
 
-    /// The numbers of the lines chosen of a node that prints one line a millisecond.
+    /// The numbers of the selected lines of a node that prints one line per millisecond.
     fn chosen(share: u64, count: u64, evidence_ms: &[(i64, i64)]) -> Vec<u64> {
         let in_us = |&(begin, end): &(i64, i64)| begin * 1000..end * 1000;
         let evidence_us: Vec<_> = evidence_ms.iter().map(in_us).collect();
@@ -180,13 +181,13 @@ mod tests {
     fn of_a_long_log_the_first_lines_the_last_and_those_of_the_evidence_are_chosen() {
         for (count, evidence_ms, expected) in [
             (1000, vec![(500, 501)], vec![0, 1, 2, 500, 997, 998, 999]),
-            // No more than a quarter of the share.
+            // At most a quarter of the share.
             (
                 1000,
                 vec![(500, 600)],
                 vec![0, 1, 2, 500, 501, 997, 998, 999],
             ),
-            // An equal part from each stretch.
+            // An equal part from each span.
             (
                 1000,
                 vec![(500, 600), (700, 800)],

@@ -7,7 +7,7 @@ use crate::workbench::sim::matrix::{Cell, Matrix};
 
 const TEMPLATE: &str = include_str!("matrix.html");
 
-/// Writes the matrix as a page like that of a run. No script is needed for it.
+/// Writes the matrix as a page in the style of a run's page, without scripts.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub fn write_matrix(matrix: &Matrix, mut out: impl Write) -> io::Result<()> {
     out.write_all(page.as_bytes())
 }
 
-/// The rows of the table. There is nothing in it that would have to be escaped.
+/// The rows of the table. None of the texts needs escaping.
 fn table(matrix: &Matrix) -> String {
     let mut table = String::from("    <tr><th>level</th><th>store</th>");
     for level in Level::ALL {

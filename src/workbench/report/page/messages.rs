@@ -1,4 +1,4 @@
-//! The messages that the page holds: all of a run, or as many as it opens with at once.
+//! Selects the messages of the page: all of a run, or as many as a browser opens at once.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,14 +13,14 @@ use super::Names;
 use crate::workbench::store::{MessageLine, Messages};
 use crate::workbench::words;
 
-/// So many messages are on the page, at most.
+/// The maximum number of messages on the page.
 const MESSAGES_MAX: usize = 100_000;
 
-/// So many at most are there for one operation that proves something.
+/// The maximum number of messages for one operation that is evidence.
 const MESSAGES_OF_ONE_MAX: usize = 20_000;
 
-/// Chooses blocks of messages: those around the operations of `spans`, as many as there is room for, and then those
-/// from the start of the run on. In order.
+/// Selects blocks of messages: those around the operations of `spans`, as many as fit, and then those from the start
+/// of the run on. In order.
 pub(super) fn choose(
     messages: &Messages,
     spans: impl Iterator<Item = Range<Duration>>,
@@ -63,13 +63,13 @@ pub(super) fn choose(
 /// Messages, column by column.
 #[derive(Default, Serialize)]
 pub(super) struct MessageColumns {
-    /// How many there were.
+    /// The number of messages in the run.
     total: u64,
-    /// How many of them `messages.jsonl` lacks.
+    /// The number of messages that `messages.jsonl` lacks.
     omitted: u64,
-    /// When the last that it has came to its end.
+    /// When the last message in the file arrived or was lost.
     last_us: i64,
-    /// The stretches of time from which all are here.
+    /// The time spans of which all messages are on the page.
     stretches_us: Vec<[i64; 2]>,
     names: Vec<String>,
     kinds: Vec<String>,
@@ -86,7 +86,7 @@ pub(super) struct MessageColumns {
     body: Vec<String>,
 }
 
-/// What links a message to others. A node may put anything there.
+/// The fields that link a message to others. A node may put any JSON there.
 #[derive(Default, Deserialize)]
 struct Links<'a> {
     #[serde(rename = "type")]
@@ -117,7 +117,7 @@ impl MessageColumns {
         let mut tables = Tables::default();
         for &block in blocks {
             columns.add_stretch(messages.block_time_us(block));
-            // A line that can't be read is one that could not be written, which is told elsewhere.
+            // A line that can't be read is one that could not be written, which is reported elsewhere.
             messages.read_block(block, |line| {
                 if let Ok(line) = serde_json::from_str(line) {
                     columns.push(&line, &mut tables);
@@ -156,7 +156,7 @@ impl MessageColumns {
     }
 }
 
-/// The id of a message as the page has it: a number is text where JavaScript would round it. `None` if it is no id.
+/// The id of a message in the page's form: a number is text if JavaScript would round it. `None` if it is not an id.
 fn id(value: &RawValue) -> Option<Value> {
     const EXACT: Range<i64> = -(1 << 53) + 1..1 << 53;
     let text = value.get();

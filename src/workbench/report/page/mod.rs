@@ -1,12 +1,12 @@
-//! `report.html`: a run to look at, in one file that asks nothing of the network.
+//! Writes `report.html`: a run as a page in one file that loads nothing from the network.
 //!
-//! The page draws for itself, on canvas: points and messages by the hundred thousand, to be zoomed and picked, in the
-//! light and in the dark, are beyond a plot that was drawn beforehand. What is counted over a whole run (quantiles,
-//! rates) is counted here, from all operations; the page holds so much of the rest as a browser opens at once, and
-//! says what it leaves out.
+//! The page draws on a canvas itself, because hundreds of thousands of points and messages, with zoom and selection,
+//! in a light and a dark theme, are beyond a plot that is drawn in advance. Figures over the whole run (quantiles,
+//! rates) are computed here from all operations. Of the rest the page holds as much as a browser opens at once, and it
+//! shows what it leaves out.
 //!
-//! What nodes print can't become part of the page's own text: data is JSON in which no `<` occurs, and the scripts
-//! make nothing of it but text.
+//! The output of nodes can't become markup of the page: data is JSON in which no `<` occurs, and the scripts only use
+//! it as text.
 
 mod index;
 mod logs;
@@ -57,11 +57,11 @@ pub struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Gathers what the page shows. A history from elsewhere has nothing that was recorded.
+    /// Collects the contents of the page. An imported history has no messages and logs.
     ///
     /// # Errors
     ///
-    /// When what was recorded can't be read.
+    /// When the messages or logs can't be read.
     pub fn new<W: Workload>(
         record: &Record<W>,
         report: &'a Report,
@@ -102,7 +102,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Writes a page: the template, with the style, the data and the scripts in it.
+/// Writes a page: the template, filled with the style, the data and the scripts.
 fn write_page(
     template: &str,
     data: &impl Serialize,
@@ -121,7 +121,7 @@ fn write_page(
         out.write_all(before.as_bytes())?;
         match part {
             Part::Style => out.write_all(STYLE.as_bytes())?,
-            // At once, not in a write for every number.
+            // Buffered, because the serializer writes every number separately.
             Part::Data => WithoutTags(&mut out).write_all(&serde_json::to_vec(data)?)?,
             Part::Scripts => {
                 for script in scripts {
@@ -140,7 +140,7 @@ enum Part {
     Scripts,
 }
 
-/// Writes JSON in which no tag can begin. In JSON, `<` stands in strings only, where an escape means the same.
+/// Writes JSON in which no tag can begin. In JSON, `<` occurs only in strings, where an escape means the same.
 struct WithoutTags<W>(W);
 
 impl<W: Write> Write for WithoutTags<W> {
@@ -159,7 +159,7 @@ impl<W: Write> Write for WithoutTags<W> {
     }
 }
 
-/// Names, each once, in the order in which they were first seen.
+/// Names, each once, in the order of their first use.
 #[derive(Default)]
 struct Names {
     numbers: std::collections::HashMap<String, usize>,

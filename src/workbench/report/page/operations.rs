@@ -1,4 +1,4 @@
-//! The operations that the page holds: all of a run, or as many as it opens with at once.
+//! Selects the operations of the page: all of a run, or as many as a browser opens at once.
 
 use std::ops::Range;
 
@@ -9,20 +9,20 @@ use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::words;
 use crate::workbench::workload::Workload;
 
-/// About so many operations are on the page, at most.
+/// The approximate maximum number of operations on the page.
 const OPERATIONS_MAX: usize = 100_000;
 
 /// Operations, column by column: a browser reads that several times faster than a list of objects.
 #[derive(Default, Serialize)]
 pub(super) struct OperationColumns {
-    /// How many there were.
+    /// The number of operations in the run.
     total: usize,
-    /// Every so many-th operation of the run is here, whatever else is.
+    /// The page has at least every operation of the run whose index is a multiple of this.
     stride: usize,
     kinds: Vec<String>,
     index: Vec<usize>,
     client: Vec<usize>,
-    /// The client's own number for it, which is the `msg_id` of its request.
+    /// The number of the client's request, which is its `msg_id`.
     msg_id: Vec<u32>,
     node: Vec<usize>,
     kind: Vec<usize>,
@@ -36,8 +36,8 @@ pub(super) struct OperationColumns {
 }
 
 impl OperationColumns {
-    /// Chooses those that prove something, those under way while the messages on the page were, and of the others every
-    /// so many-th.
+    /// Selects the evidence, the operations under way during the selected messages, and a regular sample of the
+    /// others.
     pub(super) fn new<W: Workload>(
         history: &[Operation<W::Call, W::Answer>],
         evidence: &[usize],

@@ -1,4 +1,4 @@
-//! Latency and rate over time, counted from every operation.
+//! Latency and rate over time, computed from every operation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,34 +9,35 @@ use super::super::quantile;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
-/// A run is cut into no more than so many stretches.
+/// The maximum number of intervals of a run.
 const BINS_MAX: u64 = 150;
 
-/// So many operations are in a stretch on average, if there are enough for ten stretches: fewer have no quantiles.
+/// The mean number of operations per interval, if there are enough for ten intervals. Fewer operations have no
+/// meaningful quantiles.
 const OPERATIONS_PER_BIN: u64 = 50;
 
-/// Figures of a run, stretch by stretch.
+/// The figures of a run, by interval.
 #[derive(Serialize)]
 pub(super) struct Series {
-    /// How long each stretch is but the last.
+    /// The length of each interval but the last.
     bin_us: u64,
-    /// When the last one ends, and the run with it: it is at least half as long as the others, and at most one and a half
-    /// times.
+    /// The end of the last interval, and of the run. The last interval is at least half and at most one and a half
+    /// times as long as the others.
     end_us: u64,
-    /// By type of operation; under "" those of all types.
+    /// By type of operation; the key "" is for all types together.
     by_kind: BTreeMap<&'static str, Bins>,
 }
 
-/// Each list has an element for each stretch.
+/// Each list has an element for each interval.
 #[derive(Clone, Default, Serialize)]
 struct Bins {
-    /// How many a second were answered well, by the time of the answer.
+    /// Successful operations per second, by the time of the reply.
     ok: Vec<f64>,
-    /// How many a second were refused.
+    /// Refused operations per second.
     failed: Vec<f64>,
-    /// Of how many a second nothing is known.
+    /// Operations of unknown outcome per second.
     indeterminate: Vec<f64>,
-    /// How long those took that were asked in this stretch and answered well.
+    /// The latencies of successful operations that were invoked in the interval.
     p50_us: Vec<Option<u64>>,
     p95_us: Vec<Option<u64>>,
     p99_us: Vec<Option<u64>>,
@@ -71,7 +72,7 @@ impl Series {
     }
 }
 
-/// The shortest length that a person can count with and that makes no more than `bins_max` stretches.
+/// The shortest round length that makes at most `bins_max` intervals.
 fn bin_us(end_us: u64, bins_max: u64) -> u64 {
     let powers = (3..).map(|power| 10u64.pow(power));
     let mut lengths = powers.flat_map(|power| [power, 2 * power, 5 * power]);
@@ -106,7 +107,7 @@ impl Bins {
         }
     }
 
-    /// Makes rates of counts, and quantiles of latencies. All stretches are `bin_us` long, but for the last.
+    /// Computes rates from counts, and quantiles from latencies. All intervals but the last are `bin_us` long.
     fn sum_up(&mut self, bin_us: u64, last_us: u64) {
         for counts in [&mut self.ok, &mut self.failed, &mut self.indeterminate] {
             let last = counts.len() - 1;
