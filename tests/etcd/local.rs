@@ -125,6 +125,18 @@ fn without_the_program_it_says_how_to_get_it() {
 }
 
 #[test]
+fn the_matrix_runs_on_etcd_only_if_it_is_installed() {
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["matrix", "--seeds", "1", "--time-limit", "0.1"])
+        .args(["--etcd-bin", env!("CARGO_BIN_EXE_g-counter")])
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("eddy is built");
+    assert_ends_with(3, &output);
+    assert!(stderr(&output).contains("apt-get install etcd-server"));
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_refused() {
     for (flags, why) in [
         (

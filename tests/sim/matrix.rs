@@ -130,6 +130,17 @@ fn faults_do_not_hide_what_a_level_breaks() {
 }
 
 #[test]
+fn a_row_counts_what_each_run_has_kept() {
+    use Validity::{Invalid, Unknown, Valid};
+    let mut row = Row::new(Consistency::Regular, String::from("etcd, 2 runs"));
+    row.count([Valid, Valid, Unknown, Invalid]);
+    row.count([Valid, Invalid, Invalid, Invalid]);
+    let counts = row.cells.map(|cell| [cell.held, cell.broken, cell.unknown]);
+    assert_eq!(counts, [[2, 0, 0], [1, 1, 0], [0, 1, 1], [0, 2, 0]]);
+    assert!(Matrix(vec![row]).to_string().contains("etcd, 2 runs"));
+}
+
+#[test]
 fn columns_stay_apart_however_many_runs_there_are() {
     let cell = |broken| Cell {
         held: 1,
@@ -138,7 +149,7 @@ fn columns_stay_apart_however_many_runs_there_are() {
     };
     let row = |broken| Row {
         level: Consistency::Sequential,
-        store: Store::Linearizable,
+        store: Store::Linearizable.to_string(),
         cells: [cell(broken), cell(0), cell(broken), cell(0)],
     };
     let table = Matrix(vec![row(0), row(1_000_000_000)]).to_string();

@@ -2,22 +2,26 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::error::CommandError;
 use super::sim::progress_bar;
+use super::stores::{self, refuse_clusters};
 use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::nemesis::Fault;
+use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
-use crate::workbench::sim::matrix::{LEVELS, Matrix, STORES, row};
+use crate::workbench::sim::matrix::{LEVELS, Matrix, Row, STORES, row, validities};
 use crate::workbench::stdout;
-use crate::workbench::world::{INIT_TIMEOUT, Settings};
+use crate::workbench::workload::GCounter;
+use crate::workbench::world::{INIT_TIMEOUT, Settings, World};
+use crate::workload::g_counter::Consistency;
 
 const ABOUT: &str = "\
 Each row is a level of the grow-only counter on a store; each column is a guarantee, and whether the histories of all
@@ -63,6 +67,15 @@ pub(super) struct MatrixOptions {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_seconds)]
     nemesis_interval: Duration,
 
+    /// Run each level on a cluster of etcd as well, in real time, with that program as the nodes: g-counter. Members are
+    /// killed and paused. The program etcd has to be on the PATH.
+    #[arg(long, value_name = "FILE")]
+    etcd_bin: Option<PathBuf>,
+
+    /// How often to run each level on etcd.
+    #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
+    etcd_runs: usize,
+
     /// Also write the table as an HTML page.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
@@ -70,6 +83,7 @@ pub(super) struct MatrixOptions {
 
 /// Runs every level on every store and prints the table.
 pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> {
+    refuse_clusters(None, &options.nemesis)?;
     let node_count = options.node_count;
     let settings = Settings {
         nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
@@ -88,13 +102,17 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
         fault_interval: options.nemesis_interval,
         seed: options.seed,
     };
-    let bar = progress_bar(options.seeds * LEVELS.len() * STORES.len());
+    let etcd_runs = options.etcd_bin.as_ref().map_or(0, |_| options.etcd_runs);
+    let bar = progress_bar((options.seeds * STORES.len() + etcd_runs) * LEVELS.len());
     let mut rows = Vec::new();
     for level in LEVELS {
         for store in STORES {
             let seeds = options.seed..options.seed + options.seeds as u64;
             rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
             stdout::check()?;
+        }
+        if let Some(bin) = &options.etcd_bin {
+            rows.push(row_on_etcd(level, bin, options, &settings, || bar.inc(1))?);
         }
     }
     bar.finish_and_clear();
@@ -108,4 +126,41 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
         })?;
     }
     Ok(Validity::Valid)
+}
+
+/// How many members a cluster has.
+const ETCD_MEMBERS: usize = 3;
+
+/// The time of recovery on etcd. A leader is elected in one or two seconds, and this time is real.
+const ETCD_RECOVERY: Duration = Duration::from_secs(5);
+
+/// Runs `level` on a cluster of etcd, each time on another, and calls `done` after each run. Messages take no longer than
+/// the cluster makes them.
+fn row_on_etcd(
+    level: Consistency,
+    bin: &Path,
+    options: &MatrixOptions,
+    settings: &Settings,
+    done: impl Fn(),
+) -> Result<Row, CommandError> {
+    let mut row = Row::new(level, format!("etcd, {} runs", options.etcd_runs));
+    let args = ["--consistency", row.level_name()].map(String::from);
+    let program = Program::find(bin, args.to_vec()).map_err(RunError::Program)?;
+    for seed in (options.seed..).take(options.etcd_runs) {
+        let mut settings = settings.clone();
+        settings.seed = seed;
+        settings.latency.mean = Duration::ZERO;
+        settings.recovery = ETCD_RECOVERY;
+        let faults = [Fault::MemberKill, Fault::MemberPause];
+        settings.faults.extend(faults);
+        let clusters = stores::local(ETCD_MEMBERS, &settings, None)?;
+        let world = World::new(GCounter::default(), settings.clone(), ());
+        let record = process::run(world, &settings.nodes, &program, &clusters)?;
+        if record.is_interrupted {
+            return Err(CommandError::Interrupted(String::new()));
+        }
+        row.count(validities(&record.history));
+        done();
+    }
+    Ok(row)
 }

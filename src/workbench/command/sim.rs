@@ -61,7 +61,7 @@ pub(super) struct SimOptions {
 
 /// Simulates, prints the result and returns the worst verdict.
 pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
-    refuse_clusters(&options.run.seq_kv, &options.run.nemesis)?;
+    refuse_clusters(Some(&options.run.seq_kv), &options.run.nemesis)?;
     workloads::perform(options.run.workload, &options.run.load, options)
 }
 

@@ -43,16 +43,19 @@ impl SequentialKv {
     }
 }
 
-/// Refuses what asks for a cluster, where there can be none.
+/// Refuses what asks for a cluster, in a simulation.
 ///
 /// # Errors
 ///
 /// Which flag does.
-pub(super) fn refuse_clusters(seq_kv: &SequentialKv, faults: &[Fault]) -> Result<(), CommandError> {
+pub(super) fn refuse_clusters(
+    seq_kv: Option<&SequentialKv>,
+    faults: &[Fault],
+) -> Result<(), CommandError> {
     let wrong = match seq_kv {
-        SequentialKv::Etcd(_) => "--seq-kv etcd=...",
+        Some(SequentialKv::Etcd(_)) => "--seq-kv etcd=...",
         _ if faults.iter().any(|fault| fault.is_of_members()) => "--nemesis with faults of members",
-        SequentialKv::Own(_) => return Ok(()),
+        _ => return Ok(()),
     };
     Err(CommandError::Options(format!(
         "{wrong}: a simulation has its own time, which no cluster can follow. Use eddy test"
@@ -101,38 +104,58 @@ impl StoreOptions {
         settings: &Settings,
         folder: Option<&Path>,
     ) -> Result<Clusters, CommandError> {
-        let local = (self.etcd_local).map(|count| local(count, folder));
-        let local = local.transpose()?;
+        if let Some(count) = self.etcd_local {
+            return local(count, settings, folder);
+        }
         let given = match seq_kv {
             SequentialKv::Etcd(cluster) => Some(cluster),
             SequentialKv::Own(_) => None,
         };
-        let own = local.as_ref().map(|local| Cluster(local.urls().collect()));
-        let lease_ttl = lasts_at_most(settings);
-        let options = |service, reads_are_serializable, cluster: Option<&Cluster>| {
-            let Cluster(members) = own.as_ref().or(cluster)?.clone();
-            Some(EtcdOptions {
-                service,
-                reads_are_serializable,
-                members,
-                lease_ttl,
-            })
-        };
-        let seq_kv = options("seq-kv", true, given);
-        let lin_kv = options("lin-kv", false, self.lin_kv.as_ref());
+        let seq_kv = given.map(|Cluster(members)| seq_kv_of(members, settings));
+        let lin_kv = (self.lin_kv.as_ref()).map(|Cluster(members)| lin_kv_of(members, settings));
         Ok(Clusters {
             services: seq_kv.into_iter().chain(lin_kv).collect(),
-            local,
+            local: None,
         })
     }
 }
 
-/// A cluster in the folder of the run, or in a temporary one if the run has none.
-fn local(count: usize, folder: Option<&Path>) -> Result<LocalCluster, CommandError> {
+/// A cluster that is started for the run, in its folder, or in a temporary one if it has none.
+///
+/// # Errors
+///
+/// When there is no place for it.
+pub(super) fn local(
+    count: usize,
+    settings: &Settings,
+    folder: Option<&Path>,
+) -> Result<Clusters, CommandError> {
     let temporary = || std::env::temp_dir().join(format!("eddy-{:016x}", random_seed()));
     let path = folder.map_or_else(temporary, |folder| folder.join("etcd"));
     let cluster = LocalCluster::new(count, path, folder.is_some(), random_seed());
-    Ok(cluster.map_err(RunError::Local)?)
+    let cluster = cluster.map_err(RunError::Local)?;
+    let members: Vec<_> = cluster.urls().collect();
+    Ok(Clusters {
+        services: vec![seq_kv_of(&members, settings), lin_kv_of(&members, settings)],
+        local: Some(cluster),
+    })
+}
+
+fn seq_kv_of(members: &[MemberUrl], settings: &Settings) -> EtcdOptions {
+    EtcdOptions {
+        service: "seq-kv",
+        reads_are_serializable: true,
+        members: members.to_vec(),
+        lease_ttl: lasts_at_most(settings),
+    }
+}
+
+fn lin_kv_of(members: &[MemberUrl], settings: &Settings) -> EtcdOptions {
+    EtcdOptions {
+        service: "lin-kv",
+        reads_are_serializable: false,
+        ..seq_kv_of(members, settings)
+    }
 }
 
 /// The time after which a run is over for certain.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::{campaign, run, start};
 use crate::workbench::check::Validity;
 use crate::workbench::check::consistency::{self, Level};
+use crate::workbench::check::counter::History;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
 use crate::workbench::world::Settings;
@@ -59,13 +60,33 @@ impl Cell {
 pub struct Row {
     /// The level.
     pub level: Consistency,
-    /// The store.
-    pub store: Store,
+    /// The name of the store.
+    pub store: String,
     /// Each guarantee, the weakest first.
     pub cells: [Cell; 4],
 }
 
 impl Row {
+    /// A row without runs, with the name of the store.
+    pub fn new(level: Consistency, store: String) -> Self {
+        Row {
+            level,
+            store,
+            cells: [Cell::default(); 4],
+        }
+    }
+
+    /// Counts one run: whether it kept each guarantee, the weakest first.
+    pub fn count(&mut self, validities: [Validity; 4]) {
+        for (cell, validity) in self.cells.iter_mut().zip(validities) {
+            match validity {
+                Validity::Valid => cell.held += 1,
+                Validity::Invalid => cell.broken += 1,
+                Validity::Unknown => cell.unknown += 1,
+            }
+        }
+    }
+
     /// The counts for this guarantee.
     pub fn cell(&self, level: Level) -> Cell {
         let index = Level::ALL.iter().position(|&other| other == level);
@@ -81,6 +102,11 @@ impl Row {
             Consistency::Eventual => "eventual",
         }
     }
+}
+
+/// Whether a history keeps each guarantee, the weakest first.
+pub fn validities(history: &History) -> [Validity; 4] {
+    consistency::classify(history).map(|(_, verdict)| verdict.validity)
 }
 
 /// Runs `level` on `store` for each seed, and calls `done` after each run.
@@ -108,30 +134,20 @@ pub fn row(
         };
         let (record, ()) =
             run(GCounter::default(), settings, &start, ()).expect("our nodes answer init");
-        consistency::classify(&record.history).map(|(_, verdict)| verdict.validity)
+        validities(&record.history)
     };
-    let mut cells = [Cell::default(); 4];
+    let mut row = Row::new(level, store.to_string());
     campaign::each_seed(
         seeds,
         campaign::worker_count(),
         classify,
         |_, validities| {
-            for (cell, validity) in cells.iter_mut().zip(validities) {
-                match validity {
-                    Validity::Valid => cell.held += 1,
-                    Validity::Invalid => cell.broken += 1,
-                    Validity::Unknown => cell.unknown += 1,
-                }
-            }
+            row.count(validities);
             done();
             true
         },
     );
-    Row {
-        level,
-        store,
-        cells,
-    }
+    row
 }
 
 impl fmt::Display for Store {
@@ -154,7 +170,7 @@ impl fmt::Display for Matrix {
         let heads = [String::from("level"), String::from("store")];
         let mut lines: Vec<Vec<String>> = vec![heads.into_iter().chain(guarantees).collect()];
         for row in &self.0 {
-            let heads = [String::from(row.level_name()), row.store.to_string()];
+            let heads = [String::from(row.level_name()), row.store.clone()];
             let cells = row.cells.map(|cell| cell.to_string());
             lines.push(heads.into_iter().chain(cells).collect());
         }

@@ -29,7 +29,7 @@ fn table(matrix: &Matrix) -> String {
     }
     table.push_str("</tr>\n");
     for row in &matrix.0 {
-        let (level, store) = (row.level_name(), row.store);
+        let (level, store) = (row.level_name(), &row.store);
         let _ = write!(table, "    <tr><th>{level}</th><th>{store}</th>");
         for cell in row.cells {
             let _ = write!(table, "<td class=\"{}\">{cell}</td>", class(cell));
