@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::command::{assert_ends_with, stderr};
+use super::command::{assert_ends_with, stderr, stdout};
 use super::real::is_installed;
 
 /// `eddy test` of the counter on three members, stored in the folder of that name.
@@ -80,10 +80,12 @@ fn members_are_killed_and_paused_and_the_counter_keeps_its_level() {
     if !is_installed("killed members") {
         return;
     }
-    let flags = "--rate 50 --time-limit 3 --recovery 3 --nemesis member-kill,member-pause --nemesis-interval 1";
+    let flags = "--concurrency 10n --rate 50 --time-limit 3 --recovery 3 --nemesis member-kill,member-pause --nemesis-interval 1";
     let mut run = run("faults", flags);
     let output = run.command.output().expect("eddy is built");
-    assert_ends_with(0, &output);
+    // A run in which members were down all the time proves nothing, and is unknown.
+    let is_kept = matches!(output.status.code(), Some(0 | 2));
+    assert!(is_kept, "{}{}", stdout(&output), stderr(&output));
     assert_eq!(members_in(&run.store), 0);
     let folder = run.store.join("latest");
     let log = fs::read_to_string(folder.join("log.txt")).expect("a log");
