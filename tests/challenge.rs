@@ -31,15 +31,15 @@ fn a_passed_challenge_reports_how_far_it_is_below_its_limits() {
         "3d --bin {BROADCAST} --node-count 3 --latency 20 {SHORT}"
     ));
     assert_ends_with(0, &output);
-    let said = stdout(&output);
-    let last = said.lines().last().unwrap_or_default();
-    assert!(last.starts_with("3d passed: "), "{said}");
+    let printed = stdout(&output);
+    let last = printed.lines().last().unwrap_or_default();
+    assert!(last.starts_with("3d passed: "), "{printed}");
     for limit in [
         "messages an operation (30 allowed)",
         "ms (400 allowed)",
         "ms (600 allowed)",
     ] {
-        assert!(last.contains(limit), "{said}");
+        assert!(last.contains(limit), "{printed}");
     }
 }
 
@@ -54,9 +54,9 @@ fn an_exceeded_limit_makes_a_run_invalid_and_is_reported_with_the_excess() {
     .output()
     .expect("eddy is built");
     assert_ends_with(1, &output);
-    let said = stdout(&output);
-    assert!(said.contains("The max stable latency was "), "{said}");
-    assert!(said.contains("1 are allowed, so it is "), "{said}");
+    let printed = stdout(&output);
+    assert!(printed.contains("The max stable latency was "), "{printed}");
+    assert!(printed.contains("1 are allowed, so it is "), "{printed}");
 }
 
 #[test]

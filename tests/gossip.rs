@@ -22,16 +22,16 @@ impl Driver<GCounter> {
 
     /// Adds. Returns the type of the reply, or the code if it is an error.
     fn add(&mut self, delta: i64) -> Value {
-        let said = self.send(0, "c1", json!({"type": "add", "delta": delta, "msg_id": 7}));
-        let body = &said[0]["body"];
+        let messages = self.send(0, "c1", json!({"type": "add", "delta": delta, "msg_id": 7}));
+        let body = &messages[0]["body"];
         body.get("code").unwrap_or(&body["type"]).clone()
     }
 
     /// The value by all that the node knows: the reply to a read after its wait.
     fn value(&mut self, now_ms: u64) -> Value {
-        let mut said = self.send(now_ms, "c1", json!({"type": "read", "msg_id": 8}));
-        said.extend(self.wake(now_ms + 200));
-        let answer = said.iter().find(|message| message["dest"] == "c1");
+        let mut messages = self.send(now_ms, "c1", json!({"type": "read", "msg_id": 8}));
+        messages.extend(self.wake(now_ms + 200));
+        let answer = messages.iter().find(|message| message["dest"] == "c1");
         answer.expect("every read is answered")["body"]["value"].clone()
     }
 }
@@ -65,15 +65,15 @@ fn with_decrements() -> Options {
 
 /// The body of the only message to `dest`.
 #[track_caller]
-fn to<'a>(dest: &str, said: &'a [Value]) -> &'a Value {
-    let mut to_dest = said.iter().filter(|message| message["dest"] == dest);
-    let message = to_dest.next().expect("something is said to it");
+fn to<'a>(dest: &str, messages: &'a [Value]) -> &'a Value {
+    let mut to_dest = messages.iter().filter(|message| message["dest"] == dest);
+    let message = to_dest.next().expect("a message is sent to it");
     assert_eq!(to_dest.next(), None, "one message is enough");
     &message["body"]
 }
 
-fn is_nothing_for(dest: &str, said: &[Value]) -> bool {
-    said.iter().all(|message| message["dest"] != dest)
+fn is_nothing_for(dest: &str, messages: &[Value]) -> bool {
+    messages.iter().all(|message| message["dest"] != dest)
 }
 
 fn read(client_msg_id: u64) -> Value {
@@ -104,8 +104,8 @@ fn an_exchange_brings_both_sides_what_either_knew() {
     let question = to("n1", &n0.send(0, "c1", read(1))).clone();
     let answer = to("n0", &n1.send(10, "n0", question)).clone();
     n0.send(20, "n1", answer);
-    let said = n0.wake(300);
-    assert!(is_nothing_for("n1", &said), "there is nothing left");
+    let messages = n0.wake(300);
+    assert!(is_nothing_for("n1", &messages), "there is nothing left");
     assert_eq!((n0.value(1_000), n1.value(1_000)), (json!(7), json!(7)));
 }
 
@@ -122,11 +122,11 @@ fn a_node_is_not_sent_what_it_acknowledged_or_sent_itself() {
         n1.wake(now_ms + 200);
         n0.add(3);
     }
-    let said = n0.wake(3000);
-    let entries = to("n1", &said)["entries"].clone();
+    let messages = n0.wake(3000);
+    let entries = to("n1", &messages)["entries"].clone();
     let newest = [json!(9), json!(3)];
     assert_eq!(entries.as_array().expect("a list")[2..], newest);
-    let question = asked(to("n1", &said)["gossip"].clone(), entries);
+    let question = asked(to("n1", &messages)["gossip"].clone(), entries);
     let answer = to("n0", &n1.send(3000, "n0", question)).clone();
     assert_eq!(answer["entries"], Value::Null, "an echo");
     n0.send(3000, "n1", answer);
@@ -141,9 +141,9 @@ fn entries_in_flight_are_not_sent_again_with_new_ones() {
     for value in 0..3 {
         let now_ms = value * 100;
         n0.add(now_ms, json!(value));
-        let said = n0.wake(now_ms);
-        assert_eq!(to("n1", &said)["entries"], json!([value]));
-        let head = &to("n1", &said)["gossip"];
+        let messages = n0.wake(now_ms);
+        assert_eq!(to("n1", &messages)["entries"], json!([value]));
+        let head = &to("n1", &messages)["gossip"];
         heads.push((head["after"].clone(), head["end"].clone()));
     }
     let expected = [(0, 1), (1, 2), (2, 3)];
@@ -162,8 +162,8 @@ fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_
     n0.wake(1_000);
     for now_ms in [2_000, 4_000] {
         n0.add(now_ms, json!(now_ms));
-        let said = n0.wake(now_ms);
-        let again = to("n1", &said);
+        let messages = n0.wake(now_ms);
+        let again = to("n1", &messages);
         assert!(again["msg_id"].is_number());
         let entries = again["entries"].as_array().expect("a list");
         assert_eq!(entries[..2], [json!("a"), json!("b")]);
@@ -171,9 +171,9 @@ fn what_is_not_acknowledged_in_time_is_sent_again_as_a_question_until_something_
         assert!(is_nothing_for("n1", &n0.wake(now_ms + 1_999)), "silent");
     }
     n0.send(5_000, "n1", gossip(json!({"incarnation": 1}), json!([])));
-    let said = n0.wake(5_000);
-    assert_eq!(to("n1", &said)["msg_id"], Value::Null);
-    let entries = &to("n1", &said)["entries"];
+    let messages = n0.wake(5_000);
+    assert_eq!(to("n1", &messages)["msg_id"], Value::Null);
+    let entries = &to("n1", &messages)["entries"];
     assert_eq!(*entries, json!(["a", "b", 2_000, 4_000]));
 }
 
@@ -208,11 +208,11 @@ fn a_large_replica_is_sent_in_messages_of_limited_size() {
     let mut sent = Vec::new();
     let mut after = 0;
     for now_ms in (0..1_000).step_by(100) {
-        let said = n0.wake(now_ms);
-        if is_nothing_for("n1", &said) {
+        let messages = n0.wake(now_ms);
+        if is_nothing_for("n1", &messages) {
             continue;
         }
-        let body = to("n1", &said);
+        let body = to("n1", &messages);
         let entries = body["entries"].as_array().expect("a list");
         assert!(body["entries"].to_string().len() <= GOSSIP_BYTES_MAX + 2);
         assert_eq!(body["gossip"]["after"], after);
@@ -230,8 +230,8 @@ fn a_message_for_an_earlier_incarnation_is_answered_at_once() {
     let mut message = gossip(heartbeat, json!([]));
     message.as_object_mut().expect("a body").remove("entries");
     n0.send(500, "n1", message);
-    let said = n0.wake(500);
-    let head = &to("n1", &said)["gossip"];
+    let messages = n0.wake(500);
+    let head = &to("n1", &messages)["gossip"];
     assert_eq!((&head["peer"], &head["received"]), (&json!(7), &json!(0)));
     assert_ne!(head["incarnation"], 12345);
 }
@@ -244,8 +244,8 @@ fn a_neighbour_with_nothing_to_say_sends_a_heartbeat() {
     let own = to("n1", &heard)["gossip"]["incarnation"].clone();
     let head = json!({"incarnation": 1, "peer": own});
     assert!(is_nothing_for("n1", &n0.wake(3_999)));
-    let said = n0.wake(4_000);
-    assert_eq!(to("n1", &said)["entries"], Value::Null);
+    let messages = n0.wake(4_000);
+    assert_eq!(to("n1", &messages)["entries"], Value::Null);
     // The other node sends heartbeats, and so is the one to send the next.
     let mut heartbeat = gossip(head, json!([]));
     heartbeat.as_object_mut().expect("a body").remove("entries");
@@ -266,18 +266,18 @@ fn a_read_waits_for_a_poll_that_is_sent_after_it_arrived() {
     n1.add(5);
     assert_eq!(n0.send(30, "c2", read(1)), Vec::<Value>::new());
     let [from_n1, from_n2] = early;
-    let mut said = n0.send(40, "n1", from_n1);
-    said.extend(n0.send(40, "n2", from_n2));
-    assert_eq!(to("c1", &said)["value"], 0);
-    assert!(is_nothing_for("c2", &said), "answered from before");
+    let mut messages = n0.send(40, "n1", from_n1);
+    messages.extend(n0.send(40, "n2", from_n2));
+    assert_eq!(to("c1", &messages)["value"], 0);
+    assert!(is_nothing_for("c2", &messages), "answered from before");
     let late = [
-        to("n0", &n1.send(50, "n0", to("n1", &said).clone())).clone(),
-        to("n0", &n2.send(50, "n0", to("n2", &said).clone())).clone(),
+        to("n0", &n1.send(50, "n0", to("n1", &messages).clone())).clone(),
+        to("n0", &n2.send(50, "n0", to("n2", &messages).clone())).clone(),
     ];
     let [from_n1, from_n2] = late;
-    let mut said = n0.send(60, "n1", from_n1);
-    said.extend(n0.send(60, "n2", from_n2));
-    assert_eq!(to("c2", &said)["value"], 5);
+    let mut messages = n0.send(60, "n1", from_n1);
+    messages.extend(n0.send(60, "n2", from_n2));
+    assert_eq!(to("c2", &messages)["value"], 5);
 }
 
 #[test]
@@ -289,8 +289,11 @@ fn a_read_is_answered_at_its_bound_and_one_that_no_peer_can_answer_in_time_at_on
         assert!(is_nothing_for("c1", &n0.wake(now_ms + 199)));
         assert_eq!(to("c1", &n0.wake(now_ms + 200))["value"], 3);
     }
-    let said = n0.send(1400, "c1", read(2));
-    assert_eq!((said.len(), &to("c1", &said)["value"]), (1, &json!(3)));
+    let messages = n0.send(1400, "c1", read(2));
+    assert_eq!(
+        (messages.len(), &to("c1", &messages)["value"]),
+        (1, &json!(3))
+    );
 }
 
 #[test]
@@ -301,19 +304,19 @@ fn a_peer_that_answers_in_time_again_is_asked_by_reads_again() {
     let again = n0.wake(2400);
     let answer = to("n0", &n1.send(2410, "n0", to("n1", &again).clone())).clone();
     n0.send(2420, "n1", answer);
-    let said = n0.send(2430, "c1", read(1));
-    assert_eq!(to("n1", &said)["type"], "gossip");
-    assert!(is_nothing_for("n2", &said), "it is silent");
+    let messages = n0.send(2430, "c1", read(1));
+    assert_eq!(to("n1", &messages)["type"], "gossip");
+    assert!(is_nothing_for("n2", &messages), "it is silent");
 }
 
 #[test]
 fn a_peer_whose_answers_come_too_late_is_left_out_for_ten_seconds() {
     let (mut n0, mut n1) = (Driver::eventual("n0", 1), Driver::eventual("n1", 2));
     let mut is_asked = |now_ms: u64| {
-        let said = n0.send(now_ms, "c1", read(1));
-        let is_asked = !is_nothing_for("n1", &said);
+        let messages = n0.send(now_ms, "c1", read(1));
+        let is_asked = !is_nothing_for("n1", &messages);
         if is_asked {
-            let answer = n1.send(now_ms, "n0", to("n1", &said).clone());
+            let answer = n1.send(now_ms, "n0", to("n1", &messages).clone());
             n0.wake(now_ms + 200);
             n0.send(now_ms + 300, "n1", to("n0", &answer).clone());
         }
@@ -335,8 +338,8 @@ fn a_silent_peer_gets_one_message_a_second() {
         if now_ms % 100 == 0 {
             n0.add(1);
         }
-        let said = n0.wake(now_ms);
-        to_n1 += u32::from(now_ms >= 2_000 && !is_nothing_for("n1", &said));
+        let messages = n0.wake(now_ms);
+        to_n1 += u32::from(now_ms >= 2_000 && !is_nothing_for("n1", &messages));
     }
     assert_eq!(to_n1, 10);
 }
@@ -360,8 +363,8 @@ fn a_node_acknowledges_no_entry_before_which_it_has_missed_one() {
     let mut n0 = Driver::eventual("n0", 1);
     let mut ask = |after: u64, end: u64, total: i64| {
         let head = json!({"incarnation": 1, "after": after, "end": end});
-        let said = n0.send(0, "n1", asked(head, json!(["n1", 1, total, end])));
-        let head = &to("n1", &said)["gossip"];
+        let messages = n0.send(0, "n1", asked(head, json!(["n1", 1, total, end])));
+        let head = &to("n1", &messages)["gossip"];
         assert_eq!(head["peer"], 1);
         head["received"].clone()
     };
@@ -401,8 +404,8 @@ fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
         json!(7),
     ];
     for entries in malformed {
-        let said = n0.send(0, "n1", question(entries.clone()));
-        assert_eq!(to("n1", &said)["code"], 12, "{entries}");
+        let messages = n0.send(0, "n1", question(entries.clone()));
+        assert_eq!(to("n1", &messages)["code"], 12, "{entries}");
     }
     for head in [
         json!(null),
@@ -412,15 +415,15 @@ fn malformed_or_foreign_gossip_is_refused_and_counts_nothing() {
         json!({"incarnation": 1, "after": 0, "end": 1, "received": "2"}),
     ] {
         let mut message = asked(head.clone(), good.clone());
-        let said = n0.send(0, "n1", message.clone());
-        assert_eq!(to("n1", &said)["code"], 12, "{head}");
+        let messages = n0.send(0, "n1", message.clone());
+        assert_eq!(to("n1", &messages)["code"], 12, "{head}");
         message["type"] = json!("gossip_ok");
         message["in_reply_to"] = json!(5);
         assert_eq!(n0.send(0, "n1", message), Vec::<Value>::new(), "{head}");
     }
     for stranger in ["n9", "c1", "n0"] {
-        let said = n0.send(0, stranger, question(good.clone()));
-        assert_eq!(to(stranger, &said)["code"], 12, "{stranger}");
+        let messages = n0.send(0, stranger, question(good.clone()));
+        assert_eq!(to(stranger, &messages)["code"], 12, "{stranger}");
         let mut reply = question(good.clone());
         reply["type"] = json!("gossip_ok");
         reply["in_reply_to"] = json!(5);
@@ -439,8 +442,8 @@ fn an_acknowledgement_of_entries_never_sent_or_of_another_incarnation_is_ignored
     for (peer, heard) in [(own, 99), (json!(12345), 1)] {
         for _ in 0..2 {
             let head = json!({"incarnation": 1, "peer": peer, "received": heard});
-            let said = n0.send(0, "n1", asked(head, json!([])));
-            assert_ne!(to("n1", &said)["entries"], Value::Null, "{heard}");
+            let messages = n0.send(0, "n1", asked(head, json!([])));
+            assert_ne!(to("n1", &messages)["entries"], Value::Null, "{heard}");
         }
     }
 }
@@ -482,8 +485,8 @@ fn more_incarnations_than_there_is_capacity_for_are_refused_and_the_rest_stays_r
     let mut n0 = Driver::eventual("n0", 1);
     let count = |incarnation: u64| [json!("n1"), json!(incarnation), json!(1), json!(1)];
     let counts = |range: std::ops::Range<u64>| range.flat_map(count).collect();
-    let said = n0.send(0, "n1", question(counts(0..4097)));
-    assert_eq!(to("n1", &said)["code"], 11);
+    let messages = n0.send(0, "n1", question(counts(0..4097)));
+    assert_eq!(to("n1", &messages)["code"], 11);
     n0.send(0, "n1", question(counts(0..4096)));
     assert_eq!(n0.add(1), 11);
     assert_eq!(n0.value(10), 4096);
@@ -515,15 +518,15 @@ fn at_the_end_of_input_reads_get_the_known_value_and_new_entries_are_sent() {
     n0.send(0, "c2", read(1));
     n0.add(3);
     n0.0.finish();
-    let said = n0.output();
-    assert_eq!(to("c1", &said)["value"], 3);
-    assert_eq!(to("c2", &said)["value"], 3);
-    assert_ne!(to("n1", &said)["entries"], Value::Null);
+    let messages = n0.output();
+    assert_eq!(to("c1", &messages)["value"], 3);
+    assert_eq!(to("c2", &messages)["value"], 3);
+    assert_ne!(to("n1", &messages)["entries"], Value::Null);
 }
 
 #[test]
 fn the_levels_with_a_store_do_not_gossip() {
     let mut n0 = Driver::counter("n0", Options::default(), 1);
-    let said = n0.send(0, "n1", question(json!([])));
-    assert_eq!(to("n1", &said)["code"], 10);
+    let messages = n0.send(0, "n1", question(json!([])));
+    assert_eq!(to("n1", &messages)["code"], 10);
 }

@@ -177,7 +177,7 @@ fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
 }
 
 #[test]
-fn the_page_tells_the_figures_of_a_challenge() {
+fn the_page_shows_the_figures_of_a_challenge() {
     let Some(mut browser) = browser() else {
         return;
     };

@@ -223,7 +223,7 @@ fn a_run_that_goes_on_is_listed_and_kept() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_told_in_one_line() {
+fn a_missing_store_is_reported_in_one_line() {
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
     let said = complaint("runs", &missing);
     assert!(
@@ -236,7 +236,7 @@ fn a_store_that_is_not_there_is_told_in_one_line() {
 }
 
 #[test]
-fn the_latest_run_is_told_again_as_it_was_told_first_with_its_exit_status() {
+fn the_latest_run_is_shown_as_it_was_first_printed_with_its_exit_status() {
     let store = store("show");
     let list = said("runs", &store);
     let name = list.lines().last().and_then(|line| line.split(' ').next());
@@ -254,7 +254,7 @@ fn the_latest_run_is_told_again_as_it_was_told_first_with_its_exit_status() {
 }
 
 #[test]
-fn an_operation_is_told_with_its_messages_and_what_its_node_printed_meanwhile() {
+fn an_operation_is_shown_with_its_messages_and_what_its_node_printed_meanwhile() {
     let store = store("operation");
     let output = eddy("show --operation 3", &store);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -283,7 +283,7 @@ fn an_operation_is_told_with_its_messages_and_what_its_node_printed_meanwhile() 
 }
 
 #[test]
-fn what_can_not_be_shown_is_told_in_one_line() {
+fn what_can_not_be_shown_is_reported_in_one_line() {
     let store = store("unshown");
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
     for (command, store, expected) in [

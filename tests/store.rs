@@ -52,8 +52,8 @@ fn lines(path: &Path) -> Vec<Value> {
 fn a_run_leaves_results_history_messages_logs_and_a_page() {
     let store = store("whole");
     let output = run(&store, "print('hello', count, file=sys.stderr, flush=True)");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}");
     let folder = fs::canonicalize(store.join("latest")).expect("a link to the run");
     assert_eq!(
         fs::canonicalize(store.join("echo/latest")).expect("a link"),
@@ -64,8 +64,8 @@ fn a_run_leaves_results_history_messages_logs_and_a_page() {
         .and_then(|name| name.to_str())
         .expect("it has a name");
     assert!(
-        said.contains(name),
-        "the verdict does not name {name}: {said}"
+        printed.contains(name),
+        "the verdict does not name {name}: {printed}"
     );
 
     let results: Value = serde_json::from_str(&read(&folder.join("results.json"))).expect("JSON");
@@ -161,8 +161,8 @@ fn messages_are_in_the_log_where_they_are_asked_for() {
     let log = read(&store.join("latest/log.txt"));
     let is_message = |line: &&str| line.contains(" recv #") || line.contains(" lost: ");
     let stored: Vec<&str> = log.lines().filter(is_message).collect();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let shown: Vec<&str> = said.lines().filter(is_message).collect();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let shown: Vec<&str> = printed.lines().filter(is_message).collect();
     assert_eq!(stored, shown);
     assert!(
         stored.iter().any(|line| line.contains("\"init_ok\"")),
@@ -258,17 +258,17 @@ fn nothing_is_stored_where_nothing_is_wanted() {
 }
 
 #[test]
-fn a_store_that_can_not_be_is_told_in_one_line_and_the_verdict_stands() {
+fn a_store_that_can_not_be_created_is_reported_in_one_line_and_the_verdict_stands() {
     let store = store("blocked");
     fs::write(&store, "a file, no folder").expect("the test's folder can be written to");
     let output = run(&store, "pass");
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("valid"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
     assert!(
-        said.contains("will not be stored") && said.contains("--no-store"),
-        "{said}"
+        printed.contains("will not be stored") && printed.contains("--no-store"),
+        "{printed}"
     );
 }
 
@@ -281,11 +281,14 @@ fn every_file_that_can_not_be_written_is_named_and_the_others_are_whole() {
     );
     let output = run(&store, &wrong);
     assert!(output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("not all of the run is stored"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("history.jsonl:") && said.contains("report.html:"),
-        "{said}"
+        printed.contains("not all of the run is stored"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("history.jsonl:") && printed.contains("report.html:"),
+        "{printed}"
     );
     let results = read(&store.join("latest/results.json"));
     let results: Value = serde_json::from_str(&results).expect("JSON");

@@ -280,8 +280,8 @@ fn overwritten_values_are_not_sent_and_a_newcomer_gets_the_rest() {
     run.world.is_tracing = true;
     run.world.kill(1);
     run.rest(5_000);
-    let told = run.world.trace.iter().filter(|(src, ..)| src == "n0");
-    let entries: usize = told
+    let sent = run.world.trace.iter().filter(|(src, ..)| src == "n0");
+    let entries: usize = sent
         .map(|(.., body)| body["entries"].as_array().map_or(0, Vec::len))
         .sum();
     assert_eq!(entries, 3);

@@ -63,36 +63,36 @@ fn a_good_node_is_valid_and_the_json_says_so() {
 
 #[test]
 fn a_wrong_answer_is_invalid() {
-    let said = verdict_on("wrong.py", "if count == 5: body['echo'] = 'nothing'");
-    assert!(said.contains("nothing"), "{said}");
+    let printed = verdict_on("wrong.py", "if count == 5: body['echo'] = 'nothing'");
+    assert!(printed.contains("nothing"), "{printed}");
 }
 
 #[test]
 fn a_node_that_dies_is_named_with_its_last_words() {
-    let said = verdict_on("dies.py", "if count == 5: sys.exit('out of coffee')");
-    assert!(said.contains("ended by itself"), "{said}");
-    assert!(said.contains("exit status: 1"), "{said}");
-    assert!(said.contains("out of coffee"), "{said}");
+    let printed = verdict_on("dies.py", "if count == 5: sys.exit('out of coffee')");
+    assert!(printed.contains("ended by itself"), "{printed}");
+    assert!(printed.contains("exit status: 1"), "{printed}");
+    assert!(printed.contains("out of coffee"), "{printed}");
 }
 
 #[test]
 fn a_node_that_is_killed_is_named_with_the_signal() {
-    let said = verdict_on("killed.py", "if count == 5: os.kill(os.getpid(), 9)");
-    assert!(said.contains("SIGKILL"), "{said}");
+    let printed = verdict_on("killed.py", "if count == 5: os.kill(os.getpid(), 9)");
+    assert!(printed.contains("SIGKILL"), "{printed}");
 }
 
 #[test]
 fn garbage_on_stdout_is_shown_escaped() {
-    let said = verdict_on("garbage.py", r"print('got \x1b[31mred', flush=True)");
+    let printed = verdict_on("garbage.py", r"print('got \x1b[31mred', flush=True)");
     assert!(
-        said.contains("what is no message (it is not JSON"),
-        "{said}"
+        printed.contains("what is no message (it is not JSON"),
+        "{printed}"
     );
-    assert!(said.contains(r"got \u{1b}[31mred"), "{said}");
+    assert!(printed.contains(r"got \u{1b}[31mred"), "{printed}");
 }
 
 #[test]
-fn nothing_that_a_node_says_reaches_the_terminal_raw() {
+fn nothing_that_a_node_prints_reaches_the_terminal_raw() {
     let wrong = concat!(
         r"print('log \x1b[31m \x9b', file=sys.stderr, flush=True); ",
         r"say(message['src'], {'type': 'error', 'code': 11, 'text': 'no \x1b[31m \x7f', ",
@@ -105,20 +105,20 @@ fn nothing_that_a_node_says_reaches_the_terminal_raw() {
         "#!/bin/sh\nprintf '\\033[31mred\\n' >&2; exit 1",
     );
     for output in [test(&node, &flags), test(&dies, &flags)] {
-        let said = stdout(&output) + &stderr(&output);
-        assert!(said.contains(r"\u{1b}[31m"), "{said}");
+        let printed = stdout(&output) + &stderr(&output);
+        assert!(printed.contains(r"\u{1b}[31m"), "{printed}");
         let is_harmful = |char: char| char.is_control() && char != '\n' && char != '\t';
-        assert!(!said.contains(is_harmful), "{said:?}");
+        assert!(!printed.contains(is_harmful), "{printed:?}");
     }
 }
 
 #[test]
 fn stdout_that_is_not_utf8_is_garbage_too() {
     let wrong = r"sys.stdout.buffer.write(b'\xff\xfe\n'); sys.stdout.flush()";
-    let said = verdict_on("bytes.py", wrong);
+    let printed = verdict_on("bytes.py", wrong);
     assert!(
-        said.contains(r"(the line is not UTF-8): \xff\xfe"),
-        "{said}"
+        printed.contains(r"(the line is not UTF-8): \xff\xfe"),
+        "{printed}"
     );
 }
 
@@ -128,13 +128,13 @@ fn warnings_are_shown_like_findings_and_count_with_strict_alone() {
     let path = program("twice.py", &echo_node(wrong));
     let output = test(&path, SHORT);
     assert_ends_with(0, &output);
-    let said = stdout(&output);
-    assert!(said.starts_with("valid with warnings: "), "{said}");
-    let (_, warnings) = said
+    let printed = stdout(&output);
+    assert!(printed.starts_with("valid with warnings: "), "{printed}");
+    let (_, warnings) = printed
         .split_once("\nWarnings: Maelstrom lets these pass\n")
         .expect("a heading");
-    assert!(warnings.contains("had its answer already"), "{said}");
-    assert!(warnings.contains("\n      #0 at "), "{said}");
+    assert!(warnings.contains("had its answer already"), "{printed}");
+    assert!(warnings.contains("\n      #0 at "), "{printed}");
 
     let output = test(&path, &format!("{SHORT} --strict --json"));
     assert_ends_with(1, &output);
@@ -149,8 +149,8 @@ fn warnings_are_shown_like_findings_and_count_with_strict_alone() {
 #[test]
 fn a_node_that_refuses_everything_is_invalid() {
     let wrong = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
-    let said = verdict_on("refuses.py", wrong);
-    assert!(said.contains("of type echo succeeded"), "{said}");
+    let printed = verdict_on("refuses.py", wrong);
+    assert!(printed.contains("of type echo succeeded"), "{printed}");
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn the_end_of_a_script_is_seen_though_its_child_holds_the_pipes_open() {
     let script = "#!/bin/sh\nsleep 1000 &\necho gone >&2\nexit 3\n";
     let output = test(&program("leaves.sh", script), SHORT);
     assert_ends_with(3, &output);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("exit status: 3") && said.contains("gone"),
-        "{said}"
+        printed.contains("exit status: 3") && printed.contains("gone"),
+        "{printed}"
     );
 }
 
@@ -218,27 +218,27 @@ fn full_pipes_in_both_directions_are_no_deadlock() {
 }
 
 #[test]
-fn a_program_that_can_not_be_run_is_told_with_what_to_do() {
-    let said = |path: &Path| {
+fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
+    let printed = |path: &Path| {
         let output = test(path, SHORT);
         assert_ends_with(3, &output);
         stderr(&output)
     };
-    assert!(said(Path::new("/no/such/file")).contains("Build it first"));
-    assert!(said(Path::new("/")).contains("not a file"));
+    assert!(printed(Path::new("/no/such/file")).contains("Build it first"));
+    assert!(printed(Path::new("/")).contains("not a file"));
     let plain = program("plain.py", "#!/usr/bin/env python3\n");
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).expect("it is ours");
-    assert!(said(&plain).contains("chmod +x"));
+    assert!(printed(&plain).contains("chmod +x"));
     let lost = program("no_interpreter", "#!/no/such/interpreter\n");
-    assert!(said(&lost).contains("interpreter"));
+    assert!(printed(&lost).contains("interpreter"));
     let returns = program("returns.py", "#!/usr/bin/env python3\r\nprint()\r\n");
-    assert!(said(&returns).contains("carriage return"));
+    assert!(printed(&returns).contains("carriage return"));
     let lost = program("lost_by_env", "#!/usr/bin/env no-such-python\n");
-    assert!(said(&lost).contains("asks for no-such-python"));
+    assert!(printed(&lost).contains("asks for no-such-python"));
     let text = program("no_first_line", "print('hello')\n");
-    assert!(said(&text).contains("#!/usr/bin/env"));
+    assert!(printed(&text).contains("#!/usr/bin/env"));
     let windows = program("windows", "MZ\u{1}");
-    assert!(said(&windows).contains("built for Windows"));
+    assert!(printed(&windows).contains("built for Windows"));
 }
 
 #[test]
@@ -246,48 +246,51 @@ fn a_node_that_never_answers_init_is_named() {
     let script = "#!/bin/sh\necho waiting for a bus >&2\nexec sleep 1000\n";
     let output = test(&program("silent.sh", script), "--init-timeout 1.5");
     assert_ends_with(3, &output);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("no init_ok from n0, n1 within 1.5 s"),
-        "{said}"
+        printed.contains("no init_ok from n0, n1 within 1.5 s"),
+        "{printed}"
     );
-    assert!(said.contains("waiting for a bus"), "{said}");
+    assert!(printed.contains("waiting for a bus"), "{printed}");
 }
 
 #[test]
-fn a_node_that_closes_its_stdout_before_it_is_ready_is_told_at_once() {
+fn a_node_that_closes_its_stdout_before_it_is_ready_is_reported_at_once() {
     let script = "#!/bin/sh\necho shy >&2\nexec >&-\nexec sleep 1000\n";
     let output = test(&program("closes.sh", script), SHORT);
     assert_ends_with(3, &output);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains("closed its stdout before the run began"),
-        "{said}"
+        printed.contains("closed its stdout before the run began"),
+        "{printed}"
     );
     assert!(
-        said.contains("shy") && !said.contains("within 10 s"),
-        "{said}"
+        printed.contains("shy") && !printed.contains("within 10 s"),
+        "{printed}"
     );
 }
 
 #[test]
-fn what_a_node_did_in_place_of_init_ok_is_told() {
+fn what_a_node_did_in_place_of_init_ok_is_reported() {
     let script = "#!/bin/sh\nread line\necho Listening!\nexit 1\n";
-    let said = verdict_on_program(&program("chatty.sh", script));
+    let printed = verdict_on_program(&program("chatty.sh", script));
     assert!(
-        said.contains("printed on stdout what is no message"),
-        "{said}"
+        printed.contains("printed on stdout what is no message"),
+        "{printed}"
     );
-    assert!(said.contains("Listening!"), "{said}");
-    assert!(said.contains("mute from here on"), "{said}");
+    assert!(printed.contains("Listening!"), "{printed}");
+    assert!(printed.contains("mute from here on"), "{printed}");
 }
 
 #[test]
 fn a_byte_order_mark_is_named_for_what_it_is() {
     let script =
         "#!/bin/sh\nread line\nprintf '\\357\\273\\277{\"src\":\"n0\"}\\n'\nexec sleep 1000\n";
-    let said = verdict_on_program(&program("marked.sh", script));
-    assert!(said.contains("it begins with a byte-order mark"), "{said}");
+    let printed = verdict_on_program(&program("marked.sh", script));
+    assert!(
+        printed.contains("it begins with a byte-order mark"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -296,15 +299,15 @@ fn a_line_without_its_end_is_named_for_what_it_is() {
         "#!/bin/sh\nread line\nprintf '{\"src\":\"n0\",\"dest\":\"c0\"'\nexec sleep 1000\n";
     let output = test(&program("unfinished.sh", script), "--init-timeout 1");
     assert_ends_with(3, &output);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     assert!(
-        said.contains(r#"n0 has not ended this line on stdout: {"src":"n0","dest":"c0""#),
-        "{said}"
+        printed.contains(r#"n0 has not ended this line on stdout: {"src":"n0","dest":"c0""#),
+        "{printed}"
     );
 }
 
 #[test]
-fn a_node_that_speaks_to_others_as_soon_as_it_has_its_init_is_told_that_it_would_be_mute() {
+fn a_node_that_sends_to_others_right_after_its_init_is_reported_as_mute() {
     let node = echo_node("pass").replace(
         "        continue\n",
         "        for other in body['node_ids']:\n            say(other, {'type': 'hello'})\n        continue\n    \
@@ -317,26 +320,26 @@ fn a_node_that_speaks_to_others_as_soon_as_it_has_its_init_is_told_that_it_would
     .output()
     .expect("eddy is built");
     assert_ends_with(1, &output);
-    let said = stdout(&output);
+    let printed = stdout(&output);
     assert!(
-        said.contains("which had not joined the network yet"),
-        "{said}"
+        printed.contains("which had not joined the network yet"),
+        "{printed}"
     );
-    assert!(said.contains("mute from here on"), "{said}");
+    assert!(printed.contains("mute from here on"), "{printed}");
 }
 
 #[test]
-fn where_nodes_run_is_told_when_one_ends_for_want_of_a_file() {
+fn the_folder_of_nodes_is_named_when_one_ends_for_want_of_a_file() {
     let script = "#!/bin/sh\nexec cat no-such-file\n";
     let output = test(&program("relative.sh", script), SHORT);
     assert_ends_with(3, &output);
-    let said = stderr(&output);
+    let printed = stderr(&output);
     let folder = std::env::temp_dir();
     let expected = format!(
         "Nodes run in the folder for temporary files, {}",
         folder.display()
     );
-    assert!(said.contains(&expected), "{said}");
+    assert!(printed.contains(&expected), "{printed}");
 }
 
 #[test]
@@ -350,8 +353,8 @@ fn nodes_and_their_children_end_though_eddy_was_killed() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("eddy is built");
-    let said = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
-    assert_eq!(said.take(2).count(), 2, "both nodes have started");
+    let printed = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
+    assert_eq!(printed.take(2).count(), 2, "both nodes have started");
     eddy.kill().expect("it goes on until it is killed");
     eddy.wait().expect("it has been killed");
     let is_left = || {
@@ -367,10 +370,13 @@ fn nodes_and_their_children_end_though_eddy_was_killed() {
 }
 
 #[test]
-fn an_interrupt_ends_the_nodes_and_is_no_verdict_but_tells_what_is_known() {
-    let said = ended_by("INT", "");
-    assert!(said.starts_with("unknown"), "{said}");
-    assert!(said.contains("The run was interrupted after"), "{said}");
+fn an_interrupt_ends_the_nodes_and_reports_what_is_known_without_a_verdict() {
+    let printed = ended_by("INT", "");
+    assert!(printed.starts_with("unknown"), "{printed}");
+    assert!(
+        printed.contains("The run was interrupted after"),
+        "{printed}"
+    );
     let report: Value = serde_json::from_str(&ended_by("INT", "--json")).expect("one JSON object");
     assert_eq!(report["valid"], "unknown");
     let what = report["findings"][0]["what"].as_str().expect("a text");
@@ -442,11 +448,11 @@ fn a_consistency_model_may_be_named_with_any_workload() {
 fn messages_can_be_watched() {
     let path = program("watched.py", &echo_node("pass"));
     let output = test(&path, &format!("{SHORT} --log-net-send --log-net-recv"));
-    let said = stderr(&output);
+    let printed = stderr(&output);
     // Which node is started first is the seed's choice.
-    assert!(said.contains("send #0 c1 → n1"), "{said}");
-    assert!(said.contains("recv #0 c1 → n1"), "{said}");
-    assert!(said.contains("c0 → n0"), "{said}");
+    assert!(printed.contains("send #0 c1 → n1"), "{printed}");
+    assert!(printed.contains("recv #0 c1 → n1"), "{printed}");
+    assert!(printed.contains("c0 → n0"), "{printed}");
 }
 
 #[test]
@@ -465,8 +471,8 @@ fn a_run_goes_on_though_nobody_watches_any_longer() {
 }
 
 #[test]
-fn wrong_flags_are_told_and_are_no_verdict() {
-    for (more, told) in [
+fn wrong_flags_are_reported_without_a_verdict() {
+    for (more, expected) in [
         ("--rate -1", "expected a number from 0"),
         ("--time-limit -1", "expected a number from 0"),
         ("--latency -5", "expected a whole number from 0"),
@@ -482,8 +488,11 @@ fn wrong_flags_are_told_and_are_no_verdict() {
     ] {
         let output = test(Path::new("/bin/cat"), more);
         assert_ends_with(3, &output);
-        let said = stderr(&output);
-        assert!(said.contains("error:") && said.contains(told), "{said}");
+        let printed = stderr(&output);
+        assert!(
+            printed.contains("error:") && printed.contains(expected),
+            "{printed}"
+        );
     }
 }
 
@@ -500,11 +509,11 @@ fn a_killed_node_is_started_again_and_a_paused_one_goes_on() {
     let path = program("starts.sh", &text);
     let more = "--node-count 1 --concurrency 60 --rate 20 --time-limit 3 --nemesis kill,pause --nemesis-interval 0.4";
     let output = eddy(&path, more).output().expect("eddy is built");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
     let starts = fs::read_to_string(&log)
         .expect("it was written")
         .lines()
         .count();
-    assert!(starts > 2, "{starts} starts\n{said}");
+    assert!(starts > 2, "{starts} starts\n{printed}");
 }

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_run_in_which_every_cas_was_rightly_refused_is_told_what_to_do() {
+    fn the_finding_on_a_short_run_of_refused_cas_says_what_to_do() {
         use crate::workbench::check::lin_kv::{Answer, Call};
         use crate::workbench::workload::LinKv;
 

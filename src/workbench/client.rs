@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_answer_is_told_from_a_late_one_and_from_one_to_nothing() {
+    fn second_late_and_unasked_answers_are_distinguished() {
         let mut clients = Clients::new(1, 1);
         clients.take_all_free();
         let first = clients.ask(0, 0, NOW);

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_log_is_kept_by_its_end_and_says_so() {
+    fn a_long_log_keeps_its_end_and_reports_the_cut() {
         let mut lines = LastLines::default();
         for number in 0..LastLines::MAX + 2 {
             lines.line(&number.to_string(), None);

@@ -156,45 +156,48 @@ mod tests {
     use crate::workbench::json::Json;
     use crate::workbench::workload::{Echo, GCounter, GSet};
 
-    fn told(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
+    fn words(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
         super::outcome::<GCounter>(&operation(0, 0..1, call, outcome))
     }
 
     #[test]
-    fn an_operation_is_told_as_it_is_on_the_wire() {
+    fn an_operation_is_written_as_on_the_wire() {
         use counter::{Answer, Call};
         assert_eq!(call::<GCounter>(&Call::Add(3)), r#"add {"delta":3}"#);
         assert_eq!(call::<GCounter>(&Call::Read), "read");
         assert_eq!(
-            told(Call::Read, Outcome::Ok(Answer::Value(7))),
+            words(Call::Read, Outcome::Ok(Answer::Value(7))),
             r#"read_ok {"value":7}"#
         );
-        assert_eq!(told(Call::Add(3), Outcome::Ok(Answer::Added)), "add_ok");
-        assert_eq!(told(Call::Read, Outcome::Failed("no".into())), "failed, no");
+        assert_eq!(words(Call::Add(3), Outcome::Ok(Answer::Added)), "add_ok");
+        assert_eq!(
+            words(Call::Read, Outcome::Failed("no".into())),
+            "failed, no"
+        );
     }
 
     #[test]
     fn a_set_is_shown_around_the_element_in_question() {
         use g_set::{Answer, Call};
-        let told = |elements: Vec<u64>, element| {
+        let words = |elements: Vec<u64>, element| {
             let elements = serde_json::from_str(&json!(elements).to_string()).expect("a list");
             let outcome = Outcome::Ok(Answer::Elements(elements));
             outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), element)
         };
         let without = (0..30_000).filter(|&element| element != 25_207);
         assert_eq!(
-            told(without.collect(), 25_207),
+            words(without.collect(), 25_207),
             r#"read_ok {"value":[… 25204, 25205, 25206, 25208, 25209, 25210 …]}"#
         );
         assert_eq!(
-            told((0..5).collect(), 1),
+            words((0..5).collect(), 1),
             r#"read_ok {"value":[0, 1, 2, 3, 4]}"#
         );
         assert_eq!(
-            told(vec![1, 2, 3, 4, 4, 5], 4),
+            words(vec![1, 2, 3, 4, 4, 5], 4),
             r#"read_ok {"value":[1, 2, 3, 4, 4, 5]}"#
         );
-        assert_eq!(told(vec![], 1), r#"read_ok {"value":[]}"#);
+        assert_eq!(words(vec![], 1), r#"read_ok {"value":[]}"#);
         let large = r#"[1, 1180591620717411303425, "x"]"#;
         let elements = serde_json::from_str(large).expect("a list");
         let outcome = Outcome::Ok(Answer::Elements(elements));
@@ -214,13 +217,13 @@ mod tests {
     fn a_long_answer_is_cut_off_between_characters() {
         let payload = Json::from(json!(vec!["ä"; 1_000_000]));
         let answer = echo::Answer(payload.clone());
-        let told = outcome::<Echo>(&operation(
+        let words = outcome::<Echo>(&operation(
             0,
             0..1,
             echo::Call(payload),
             Outcome::Ok(answer),
         ));
-        assert_eq!(told.chars().count(), "echo_ok {".len() + CHARS_MAX + 1);
-        assert!(told.ends_with('…'));
+        assert_eq!(words.chars().count(), "echo_ok {".len() + CHARS_MAX + 1);
+        assert!(words.ends_with('…'));
     }
 }

@@ -125,14 +125,14 @@ fn a_file_that_is_no_history_is_reported_with_name_and_place() {
     ] {
         let path = file(name, content);
         let output = check("g-set", &path, "");
-        let (code, said) = code_and_words(&output);
-        assert_eq!(code, Some(3), "{name}: {said}");
+        let (code, printed) = code_and_words(&output);
+        assert_eq!(code, Some(3), "{name}: {printed}");
         let expected = format!("eddy: {}{expected}", path.display());
-        assert!(said.starts_with(&expected), "{name}: {said}");
+        assert!(printed.starts_with(&expected), "{name}: {printed}");
         assert_eq!(output.stdout, b"");
         assert!(
-            said.lines().count() == 1 && said.len() < 600,
-            "{name}: {said}"
+            printed.lines().count() == 1 && printed.len() < 600,
+            "{name}: {printed}"
         );
     }
 }
@@ -140,11 +140,11 @@ fn a_file_that_is_no_history_is_reported_with_name_and_place() {
 #[test]
 fn a_file_that_is_not_text_is_refused() {
     let path = file("binary.edn", b"{:type \xff\xfe}");
-    let (code, said) = code_and_words(&check("g-set", &path, ""));
-    assert_eq!(code, Some(3), "{said}");
+    let (code, printed) = code_and_words(&check("g-set", &path, ""));
+    assert_eq!(code, Some(3), "{printed}");
     assert!(
-        said.contains("it is not text: byte 7 is not UTF-8"),
-        "{said}"
+        printed.contains("it is not text: byte 7 is not UTF-8"),
+        "{printed}"
     );
 }
 
@@ -154,38 +154,38 @@ fn the_history_in_a_folder_is_checked() {
     fs::create_dir_all(&folder).expect("a folder");
     let history = folder.join("history.edn");
     let _ = fs::remove_file(&history);
-    let (code, said) = code_and_words(&check("g-set", &folder, ""));
+    let (code, printed) = code_and_words(&check("g-set", &folder, ""));
     assert_eq!(code, Some(3));
     let expected = "is a folder without history.jsonl or history.edn. Name the file of the history";
-    assert_eq!(said, format!("eddy: {} {expected}\n", folder.display()));
+    assert_eq!(printed, format!("eddy: {} {expected}\n", folder.display()));
 
     let add = "{:process 0, :type :invoke, :f :add, :value 7}\n{:process 0, :type :ok, :f :add, :value 7}\n";
     fs::write(&history, format!("{add}{INVOKE}{OK}")).expect("a file");
-    let (code, said) = code_and_words(&check("g-set", &folder, ""));
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = code_and_words(&check("g-set", &folder, ""));
+    assert_eq!(code, Some(0), "{printed}");
     assert!(
-        said.contains(&format!("from {}", history.display())),
-        "{said}"
+        printed.contains(&format!("from {}", history.display())),
+        "{printed}"
     );
 }
 
 #[test]
 fn a_missing_file_and_unsuitable_flags_are_reported() {
-    let (code, said) = code_and_words(&check("g-set", Path::new("no-such-file.edn"), ""));
+    let (code, printed) = code_and_words(&check("g-set", Path::new("no-such-file.edn"), ""));
     assert_eq!(code, Some(3));
     assert!(
-        said.starts_with("eddy: no-such-file.edn can't be read: No such file"),
-        "{said}"
+        printed.starts_with("eddy: no-such-file.edn can't be read: No such file"),
+        "{printed}"
     );
     let path = file("models.edn", INVOKE);
-    let (code, said) = code_and_words(&check(
+    let (code, printed) = code_and_words(&check(
         "txn-list-append",
         &path,
         "--consistency-models good",
     ));
     assert_eq!(code, Some(3));
-    assert!(said.contains("good"), "{said}");
-    let (code, said) = code_and_words(&check("list-append", &path, ""));
+    assert!(printed.contains("good"), "{printed}");
+    let (code, printed) = code_and_words(&check("list-append", &path, ""));
     assert_eq!(code, Some(3));
-    assert!(said.contains("txn-list-append"), "{said}");
+    assert!(printed.contains("txn-list-append"), "{printed}");
 }

@@ -47,9 +47,9 @@ fn all_formats_of_a_history_get_the_same_verdict() {
             &file(&format!("form-{name}"), text),
             "--json",
         );
-        let (code, said) = code_and_words(&output);
-        assert_eq!(code, Some(1), "{name}: {said}");
-        let report: Value = serde_json::from_str(&said).expect("one JSON object");
+        let (code, printed) = code_and_words(&output);
+        assert_eq!(code, Some(1), "{name}: {printed}");
+        let report: Value = serde_json::from_str(&printed).expect("one JSON object");
         assert_eq!(report["valid"], false);
         assert_eq!(report["operations"]["ok"], 2);
         assert_eq!(report["clients"], 2);
@@ -59,7 +59,7 @@ fn all_formats_of_a_history_get_the_same_verdict() {
             (&Value::Null, &Value::Null)
         );
         let findings = report["findings"].as_array().expect("a list");
-        assert_eq!(findings.len(), 1, "{name}: {said}");
+        assert_eq!(findings.len(), 1, "{name}: {printed}");
         let what = findings[0]["what"].as_str().expect("words");
         assert!(what.contains("T1 read 7 in key 1"), "{name}: {what}");
         assert_eq!(findings[0]["operation_indices"], serde_json::json!([1]));
@@ -76,14 +76,14 @@ fn warnings_are_shown_and_count_if_that_is_asked_for() {
         {:process 1, :type :invoke, :f :read, :value nil, :final? true}
         {:process 1, :type :fail, :f :read, :value nil, :final? true}"#;
     let path = file("warnings.edn", history);
-    let (code, said) = code_and_words(&check("g-set", &path, ""));
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = code_and_words(&check("g-set", &path, ""));
+    assert_eq!(code, Some(0), "{printed}");
     assert!(
-        said.starts_with("valid with warnings: Maelstrom lets this history pass"),
-        "{said}"
+        printed.starts_with("valid with warnings: Maelstrom lets this history pass"),
+        "{printed}"
     );
-    let (code, said) = code_and_words(&check("g-set", &path, "--strict"));
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = code_and_words(&check("g-set", &path, "--strict"));
+    assert_eq!(code, Some(1), "{printed}");
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn a_check_leaves_what_a_run_leaves_but_for_messages_and_logs() {
         .args([&store, &path])
         .output()
         .expect("eddy is built");
-    let (code, said) = code_and_words(&output);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = code_and_words(&output);
+    assert_eq!(code, Some(1), "{printed}");
     let folder = fs::canonicalize(store.join("latest")).expect("a link to the folder");
     let mut names: Vec<_> = fs::read_dir(&folder)
         .expect("a folder")
@@ -115,8 +115,11 @@ fn a_check_leaves_what_a_run_leaves_but_for_messages_and_logs() {
         .file_name()
         .and_then(|name| name.to_str())
         .expect("a name");
-    assert!(said.contains(&format!("txn-list-append/{name}")), "{said}");
-    assert!(said.contains("\nagain       "), "{said}");
+    assert!(
+        printed.contains(&format!("txn-list-append/{name}")),
+        "{printed}"
+    );
+    assert!(printed.contains("\nagain       "), "{printed}");
 
     // The stored history can be checked again.
     let output = check("txn-list-append", &folder.join("history.jsonl"), "--json");

@@ -31,7 +31,7 @@ fn check(workload: &str, path: &Path, more: &str) -> Output {
 
 /// The exit code and the output.
 fn code_and_words(output: &Output) -> (Option<i32>, String) {
-    let said = [&output.stdout, &output.stderr];
-    let said = said.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    (output.status.code(), said.concat())
+    let printed = [&output.stdout, &output.stderr];
+    let printed = printed.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    (output.status.code(), printed.concat())
 }

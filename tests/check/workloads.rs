@@ -29,24 +29,24 @@ fn assert_tells(workload: &str, more: &str, events: &str, [from, to]: [&str; 2],
     let right = edn(events);
     let path = file(&format!("{test}-right.edn"), &right);
     let output = check(workload, &path, more);
-    let (code, said) = code_and_words(&output);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = code_and_words(&output);
+    assert_eq!(code, Some(0), "{printed}");
     assert!(
-        said.starts_with("valid: nothing is wrong with this history"),
-        "{said}"
+        printed.starts_with("valid: nothing is wrong with this history"),
+        "{printed}"
     );
 
     let wrong = edn(&events.replace(from, to));
     assert_ne!(wrong, right);
     let path = file(&format!("{test}-wrong.edn"), &wrong);
     let output = check(workload, &path, more);
-    let (code, said) = code_and_words(&output);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = code_and_words(&output);
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.starts_with("INVALID: this history shows what must not happen"),
-        "{said}"
+        printed.starts_with("INVALID: this history shows what must not happen"),
+        "{printed}"
     );
-    assert!(said.contains(words), "no {words:?} in: {said}");
+    assert!(printed.contains(words), "no {words:?} in: {printed}");
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn counters_are_held_to_reads_that_are_marked_as_the_last() {
         {:process 0, :type :invoke, :f :read, :value nil, :final? true}
         {:process 0, :type :ok, :f :read, :value 2, :final? true}";
     let output = check("g-counter", &file("final.edn", history), "");
-    let (code, said) = code_and_words(&output);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = code_and_words(&output);
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.contains("The final read of client c0 on node p0 says 2"),
-        "{said}"
+        printed.contains("The final read of client c0 on node p0 says 2"),
+        "{printed}"
     );
 }
 
@@ -127,11 +127,12 @@ fn a_counter_of_which_no_read_is_the_last_could_not_be_decided_unless_all_reads_
         0 invoke read nil
         0 ok read 3");
     let path = file("no-final.edn", history);
-    let (code, said) = code_and_words(&check("g-counter", &path, ""));
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains(":final? true"), "{said}");
-    let (code, said) = code_and_words(&check("g-counter", &path, "--consistency-models regular"));
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = code_and_words(&check("g-counter", &path, ""));
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains(":final? true"), "{printed}");
+    let (code, printed) =
+        code_and_words(&check("g-counter", &path, "--consistency-models regular"));
+    assert_eq!(code, Some(0), "{printed}");
 }
 
 #[test]
@@ -264,9 +265,9 @@ fn evidence_names_the_line_of_the_invocation_in_the_file() {
         3 invoke txn [[:r :x nil]]
         3 ok txn [[:r :x 3]]");
     let output = check("txn-rw-register", &file("lines.edn", history), "");
-    let (_, said) = code_and_words(&output);
+    let (_, printed) = code_and_words(&output);
     assert!(
-        said.contains("#1 (line 3) at 0.002 s, c3 to p3: txn"),
-        "{said}"
+        printed.contains("#1 (line 3) at 0.002 s, c3 to p3: txn"),
+        "{printed}"
     );
 }

@@ -54,8 +54,8 @@ impl Script {
     pub fn play<W: Workload>(&self, node: &mut Node<W>) {
         for batch in &self.0 {
             for line in batch {
-                let told = node.receive(line, Duration::ZERO);
-                told.expect("it is a message");
+                let received = node.receive(line, Duration::ZERO);
+                received.expect("it is a message");
             }
             node.written(node.output().len());
         }
@@ -97,18 +97,18 @@ impl<W: Workload> Company<W> {
             let mut batch = requests.to_vec();
             while !batch.is_empty() {
                 for line in &batch {
-                    let told = self.node.receive(line, Duration::ZERO);
-                    told.expect("it is a message");
+                    let received = self.node.receive(line, Duration::ZERO);
+                    received.expect("it is a message");
                 }
                 batches.push(batch);
                 batch = Vec::new();
-                for line in said(&mut self.node).lines() {
+                for line in output(&mut self.node).lines() {
                     if line.contains(r#""dest":"seq-kv""#) {
                         batch.push(answer(&mut self.store, line));
                     } else if line.contains(r#""dest":"n1""#) {
-                        let told = self.peer.receive(line, Duration::ZERO);
-                        told.expect("it is a message");
-                        batch.extend(said(&mut self.peer).lines().map(String::from));
+                        let received = self.peer.receive(line, Duration::ZERO);
+                        received.expect("it is a message");
+                        batch.extend(output(&mut self.peer).lines().map(String::from));
                     } else {
                         answered += 1;
                     }
@@ -120,10 +120,10 @@ impl<W: Workload> Company<W> {
     }
 }
 
-fn said<W: Workload>(node: &mut Node<W>) -> String {
-    let said = String::from_utf8(node.output().to_vec()).expect("messages are text");
-    node.written(said.len());
-    said
+fn output<W: Workload>(node: &mut Node<W>) -> String {
+    let output = String::from_utf8(node.output().to_vec()).expect("messages are text");
+    node.written(output.len());
+    output
 }
 
 /// The line with which the store answers a line of the node.

@@ -97,9 +97,9 @@ impl Nodes {
             earlier = *before;
         }
         let mut node = LiveNode::new(self, inputs.pop().expect("a node starts"));
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         while let Some(input) = inputs.pop() {
-            said = node.give(input);
+            output = node.give(input);
         }
         // Without `#`, the `Debug` of a slab shows only the number of its entries.
         let picture = format!("{:#?} {:?} {:?}", node.node, node.shim, node.now);
@@ -112,7 +112,7 @@ impl Nodes {
                 state
             }
         };
-        let known = (state, Arc::from(said));
+        let known = (state, Arc::from(output));
         seen.next.insert(step, known.clone());
         known
     }
@@ -149,8 +149,8 @@ impl LiveNode {
         match input {
             Input::Start { .. } => unreachable!("an incarnation starts once"),
             Input::Line(line) => {
-                let Some(line) = self.shim.hears(line) else {
-                    return self.shim.said();
+                let Some(line) = self.shim.receive(line) else {
+                    return self.shim.output();
                 };
                 self.node
                     .receive(&line, self.now)
@@ -166,9 +166,9 @@ impl LiveNode {
             }
         }
         for line in self.take_output() {
-            self.shim.says(line);
+            self.shim.write(line);
         }
-        self.shim.said()
+        self.shim.output()
     }
 
     fn take_output(&mut self) -> Vec<Line> {

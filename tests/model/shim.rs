@@ -22,7 +22,7 @@ pub enum Flaw {
 pub struct Shim {
     flaw: Option<Flaw>,
     node: String,
-    said: Vec<Line>,
+    output: Vec<Line>,
     /// The clients whose adds were acknowledged early.
     acknowledged: Vec<Value>,
     /// The register as the node knows it, and as its last cas sets it.
@@ -37,7 +37,7 @@ impl Shim {
         Shim {
             flaw,
             node,
-            said: Vec::new(),
+            output: Vec::new(),
             acknowledged: Vec::new(),
             known: None,
             wanted: Value::Null,
@@ -46,7 +46,7 @@ impl Shim {
     }
 
     /// The line that the node gets instead of this one, if any.
-    pub fn hears(&mut self, line: &Line) -> Option<Line> {
+    pub fn receive(&mut self, line: &Line) -> Option<Line> {
         let Some(flaw) = self.flaw else {
             return Some(line.clone());
         };
@@ -83,9 +83,9 @@ impl Shim {
     }
 
     /// Rewrites a line that the node writes.
-    pub fn says(&mut self, line: Line) {
+    pub fn write(&mut self, line: Line) {
         let Some(flaw) = self.flaw else {
-            return self.said.push(line);
+            return self.output.push(line);
         };
         let mut message = parse(&line);
         if self.acknowledged.contains(&message["dest"]) {
@@ -95,18 +95,18 @@ impl Shim {
             self.wanted = message["body"]["to"].clone();
             self.rename_proposals(flaw, &mut message["body"]);
         }
-        self.said.push(message.to_string().into());
+        self.output.push(message.to_string().into());
     }
 
     /// Takes the lines written since the last call.
-    pub fn said(&mut self) -> Vec<Line> {
-        std::mem::take(&mut self.said)
+    pub fn output(&mut self) -> Vec<Line> {
+        std::mem::take(&mut self.output)
     }
 
     fn answer(&mut self, request: &Value, mut body: Value) {
         body["in_reply_to"] = request["body"]["msg_id"].clone();
         let answer = json!({"src": self.node, "dest": request["src"], "body": body});
-        self.said.push(answer.to_string().into());
+        self.output.push(answer.to_string().into());
     }
 
     fn rename_proposals(&mut self, flaw: Flaw, cas: &mut Value) {

@@ -149,9 +149,9 @@ impl World {
 
     /// Passes an input to a node, and puts its output in flight.
     pub fn give(&self, scene: &mut Scene, node: usize, input: Input) {
-        let (after, said) = self.nodes.give(scene.nodes[node], input);
+        let (after, output) = self.nodes.give(scene.nodes[node], input);
         scene.nodes[node] = after;
-        for line in said.iter() {
+        for line in output.iter() {
             self.post(scene, node, line);
         }
     }

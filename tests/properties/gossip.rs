@@ -50,8 +50,8 @@ fn hear(states: &[(usize, u64, u64)]) -> Value {
         let entries = json!([format!("n{owner}"), incarnation, total, epoch]);
         let head = json!({"incarnation": 1, "after": 0, "end": epoch});
         let src = format!("n{}", 1 + teller % 2);
-        let said = node.send(0, &src, question(head, entries));
-        assert_eq!(said[0]["body"]["type"], "gossip_ok");
+        let messages = node.send(0, &src, question(head, entries));
+        assert_eq!(messages[0]["body"]["type"], "gossip_ok");
     }
     value(node)
 }
@@ -86,13 +86,13 @@ proptest! {
         }
         let sum: i64 = newest.iter().map(|((node, incarnation), epoch)| total(*node, *incarnation, *epoch)).sum();
         // Repeated states, and states older than the known ones, change nothing.
-        let mut told = states.clone();
-        told.extend(again.into_iter().filter(|(node, incarnation, epoch)| {
+        let mut received = states.clone();
+        received.extend(again.into_iter().filter(|(node, incarnation, epoch)| {
             newest.get(&(*node, *incarnation)).is_some_and(|newest| epoch <= newest)
         }));
-        prop_assert_eq!(hear(&told), sum);
-        told.reverse();
-        prop_assert_eq!(hear(&told), sum);
+        prop_assert_eq!(hear(&received), sum);
+        received.reverse();
+        prop_assert_eq!(hear(&received), sum);
     }
 
     /// Any gossip is answered exactly once, and no own count is lost.
@@ -109,10 +109,10 @@ proptest! {
         let head = json!({"incarnation": incarnation, "after": after, "end": end, "peer": end, "received": after});
         for (head, entries) in [(whole, json!([])), (head.clone(), entries), (head, json!(entry))] {
             let body = question(head, entries);
-            let said = node.send(0, "n1", body.clone());
-            prop_assert_eq!(said.len(), 1);
-            let is_good = said[0]["body"]["type"] == "gossip_ok";
-            prop_assert!(is_good || said[0]["body"]["code"] == 12, "{:?}", said);
+            let messages = node.send(0, "n1", body.clone());
+            prop_assert_eq!(messages.len(), 1);
+            let is_good = messages[0]["body"]["type"] == "gossip_ok";
+            prop_assert!(is_good || messages[0]["body"]["code"] == 12, "{:?}", messages);
             let mut answer = body;
             answer["type"] = json!("gossip_ok");
             answer["in_reply_to"] = json!(1);

@@ -509,10 +509,10 @@ fn a_flood_of_bad_lines_makes_a_few_complaints_and_a_count() {
                 .ok()
         })
         .sum();
-    let told = errors
+    let reported = errors
         .lines()
         .filter(|line| line.starts_with("not a message"))
         .count();
-    assert_eq!(told as u64 + left_out, 100_000);
-    assert!(told < 1000, "{told} complaints");
+    assert_eq!(reported as u64 + left_out, 100_000);
+    assert!(reported < 1000, "{reported} complaints");
 }

@@ -127,8 +127,8 @@ impl Process {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("Linux tells of every process");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak = peak.expect("it is told for every process").trim();
-        let (peak_kib, _) = peak.split_once(" kB").expect("it is told in kB");
+        let peak = peak.expect("it is shown for every process").trim();
+        let (peak_kib, _) = peak.split_once(" kB").expect("it is shown in kB");
         peak_kib.parse().expect("it is a number")
     }
 

@@ -353,15 +353,15 @@ fn whatever_a_store_replies_its_other_nodes_answer_once_and_go_on_serving() {
     ]);
     for (program, mut request_body) in requests {
         request_body["msg_id"] = json!(7);
-        for said in &answers {
-            let context = format!("{program}: {request_body}, {said}");
+        for answer in &answers {
+            let context = format!("{program}: {request_body}, {answer}");
             let limits = ["--op-timeout", "50ms", "--rpc-timeout", "10ms"];
             let mut node = Process::initialised(program, &limits);
             node.send(&request("c1", request_body.clone()));
-            let message = node.serve(|_| said.clone());
+            let message = node.serve(|_| answer.clone());
             assert_eq!(message["body"]["in_reply_to"], 7, "{context}");
             node.send(&request("c2", json!({"type": "x", "msg_id": 8})));
-            let message = node.serve(|_| said.clone());
+            let message = node.serve(|_| answer.clone());
             assert_eq!(
                 (&message["body"]["in_reply_to"], &message["body"]["code"]),
                 (&json!(8), &json!(10)),

@@ -52,8 +52,8 @@ fn repeat(again: &str) -> Output {
 #[track_caller]
 fn holds(more: &str) {
     let output = eddy_sim(&format!("--seeds 20 {more}"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{more}: {said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{more}: {printed}");
 }
 
 /// The same for grow-only counters: histories must satisfy their level under all faults.
@@ -105,9 +105,9 @@ fn nobody_is_kept_out(flags: &str) {
         .args("-- --consistency linearizable".split(' '))
         .output()
         .expect("eddy is built");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("failed 0, indeterminate 0;"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("failed 0, indeterminate 0;"), "{printed}");
 }
 
 #[test]
@@ -188,11 +188,14 @@ fn runs_that_can_not_be_decided_say_why_and_can_be_had_again() {
     let output = eddy_sim(&format!(
         "-w g-counter {EVERYWHERE} --seeds 200 --time-limit 1 --rate 2"
     ));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("invalid 0, unknown "), "{said}");
-    assert!(said.contains("something was broken all the time"), "{said}");
-    let (_, again) = said.split_once("again    eddy ").expect("a command");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("invalid 0, unknown "), "{printed}");
+    assert!(
+        printed.contains("something was broken all the time"),
+        "{printed}"
+    );
+    let (_, again) = printed.split_once("again    eddy ").expect("a command");
     let again = again.lines().next().expect("it is a line");
     let again = repeat(again);
     assert_eq!(again.status.code(), Some(2), "the command decides nothing");
@@ -204,10 +207,10 @@ fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_reported_and_re
         "-w g-counter {EVERYWHERE} --seeds 10 --seq-kv lazy --availability 0.01 -- --consistency sequential \
          --op-timeout=4s"
     ));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("The final read"), "{said}");
-    let (_, smallest) = said
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("The final read"), "{printed}");
+    let (_, smallest) = printed
         .split_once("The smallest run found that still fails:")
         .expect("a small run");
     assert!(

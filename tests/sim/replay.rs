@@ -141,9 +141,9 @@ fn the_same_seed_gives_the_same_run_of_every_workload_to_the_byte_in_another_pro
         .arg("--nocapture")
         .output()
         .expect("this program can be run");
-    let said = String::from_utf8_lossy(&other.stdout);
+    let printed = String::from_utf8_lossy(&other.stdout);
     let here = digests();
-    assert!(said.contains(&here), "here:\n{here}\nthere:\n{said}");
+    assert!(printed.contains(&here), "here:\n{here}\nthere:\n{printed}");
 }
 
 #[test]

@@ -89,14 +89,14 @@ fn the_same_seed_leaves_the_same_files_to_the_byte_wherever_they_are() {
 fn a_campaign_that_fails_leaves_the_page_of_the_smallest_run_and_names_its_folder() {
     let store = store("sim-campaign");
     let output = sim(&store, FAILING);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let (_, smallest) = said
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    let (_, smallest) = printed
         .split_once("The smallest run found that still fails:")
         .expect("a small run");
     let (_, folder) = smallest.split_once("stored in   ").expect("a folder");
     let folder = Path::new(folder.lines().next().expect("a line"));
-    assert!(folder.join("report.html").is_file(), "{said}");
+    assert!(folder.join("report.html").is_file(), "{printed}");
     let runs = fs::read_dir(store.join("g-counter")).expect("a folder");
     assert_eq!(runs.count(), 2, "one run, and the link to it");
 }

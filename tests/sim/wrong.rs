@@ -40,14 +40,14 @@ trait Tamper {
 struct Wrong<W, T> {
     node: Node<W>,
     tamper: T,
-    said: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl<W: eddy::node::Workload, T: Tamper> Wrong<W, T> {
     fn say(&mut self, messages: &[Value]) {
         for message in messages {
-            self.said.extend(message.to_string().bytes());
-            self.said.push(b'\n');
+            self.output.extend(message.to_string().bytes());
+            self.output.push(b'\n');
         }
     }
 
@@ -56,11 +56,11 @@ impl<W: eddy::node::Workload, T: Tamper> Wrong<W, T> {
         self.node.written(output.len());
         for line in output.lines() {
             let mut message = serde_json::from_str(line).expect("nodes write JSON");
-            let mut said = Vec::new();
-            if self.tamper.output(&mut message, &mut said) {
-                said.insert(0, message);
+            let mut output = Vec::new();
+            if self.tamper.output(&mut message, &mut output) {
+                output.insert(0, message);
             }
-            self.say(&said);
+            self.say(&output);
         }
     }
 }
@@ -68,9 +68,9 @@ impl<W: eddy::node::Workload, T: Tamper> Wrong<W, T> {
 impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
     fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
         let mut message = serde_json::from_str(line).expect("the network writes JSON");
-        let mut said = Vec::new();
-        let passes = self.tamper.input(&mut message, &mut said);
-        self.say(&said);
+        let mut output = Vec::new();
+        let passes = self.tamper.input(&mut message, &mut output);
+        self.say(&output);
         if passes {
             self.node.receive(&message.to_string(), now)?;
             self.pass_output_on();
@@ -88,11 +88,11 @@ impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
     }
 
     fn output(&self) -> &[u8] {
-        &self.said
+        &self.output
     }
 
     fn written(&mut self, count: usize) {
-        self.said.drain(..count);
+        self.output.drain(..count);
     }
 }
 
@@ -108,7 +108,7 @@ where
         Box::new(Wrong {
             node: Node::new(workload(seed)),
             tamper: tamper(),
-            said: Vec::new(),
+            output: Vec::new(),
         })
     })
 }
@@ -171,14 +171,14 @@ fn assert_caught<O, N, W>(
         seed,
         ..settings(faults)
     };
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for seed in 1..=10 {
         let of_right = report(workload(), &settings(seed), &right);
         assert_eq!(of_right.validity(), Validity::Valid, "{of_right}");
-        said.push(report(workload(), &settings(seed), wrong).to_string());
+        output.push(report(workload(), &settings(seed), wrong).to_string());
     }
-    let said = said.concat();
-    assert!(said.contains(words), "{said}");
+    let output = output.concat();
+    assert!(output.contains(words), "{output}");
 }
 
 /// Sends to all other nodes as soon as it has answered its init.
@@ -196,10 +196,10 @@ impl Tamper for GreetsAtOnce {
         true
     }
 
-    fn output(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+    fn output(&mut self, message: &mut Value, output: &mut Vec<Value>) -> bool {
         if kind(message) == "init_ok" {
             let others = self.node_ids.iter().filter(|id| **id != message["src"]);
-            said.extend(
+            output.extend(
                 others.map(
                     |id| json!({"src": message["src"], "dest": id, "body": {"type": "hello"}}),
                 ),
@@ -235,9 +235,9 @@ fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
 struct AcknowledgesEarly;
 
 impl Tamper for AcknowledgesEarly {
-    fn input(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+    fn input(&mut self, message: &mut Value, output: &mut Vec<Value>) -> bool {
         if kind(message) == "add" {
-            said.push(answer(message, json!({"type": "add_ok"})));
+            output.push(answer(message, json!({"type": "add_ok"})));
         }
         true
     }
@@ -295,14 +295,14 @@ struct ReadsFromMemory {
 }
 
 impl Tamper for ReadsFromMemory {
-    fn input(&mut self, message: &mut Value, said: &mut Vec<Value>) -> bool {
+    fn input(&mut self, message: &mut Value, output: &mut Vec<Value>) -> bool {
         if kind(message) != "read" {
             return true;
         }
         let body = &message["body"];
         let key = body["key"].to_string();
         if let Some(value) = self.values.get(&key) {
-            said.push(answer(message, json!({"type": "read_ok", "value": value})));
+            output.push(answer(message, json!({"type": "read_ok", "value": value})));
             return false;
         }
         self.keys.insert(body["msg_id"].to_string(), json!(key));

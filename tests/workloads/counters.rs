@@ -46,8 +46,8 @@ fn a_stale_read_of_a_counter_is_caught_at_the_levels_that_forbid_it() {
     let stale = "if kind == 'read' and count < 60: reply(type='read_ok', value=0); continue";
     for (models, expected) in [("eventual", 0), ("regular", 1), ("linearizable", 1)] {
         let flags = format!("--node-count 1 --consistency-models {models}");
-        let (code, said) = G_COUNTER.run(&format!("stale-{models}"), stale, &flags);
-        assert_eq!(code, expected, "{models}: {said}");
+        let (code, printed) = G_COUNTER.run(&format!("stale-{models}"), stale, &flags);
+        assert_eq!(code, expected, "{models}: {printed}");
     }
 }
 

@@ -9,9 +9,9 @@ use crate::sets::G_SET;
 
 #[test]
 fn several_runs_have_seeds_of_their_own_and_the_first_wrong_one_is_the_last() {
-    let (code, said) = G_SET.run("many", "pass", "--time-limit 0.2 --test-count 3 --json");
-    assert_eq!(code, 0, "{said}");
-    let reports = said
+    let (code, printed) = G_SET.run("many", "pass", "--time-limit 0.2 --test-count 3 --json");
+    assert_eq!(code, 0, "{printed}");
+    let reports = printed
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
     let seeds: Vec<Value> = reports
@@ -19,15 +19,15 @@ fn several_runs_have_seeds_of_their_own_and_the_first_wrong_one_is_the_last() {
         .collect();
     assert_eq!(seeds, [1, 2, 3]);
     let wrong = "if kind == 'read': reply(type='read_ok', value=[]); continue";
-    let (code, said) = G_SET.run("many-wrong", wrong, "--time-limit 0.2 --test-count 3");
-    assert_eq!(code, 1, "{said}");
+    let (code, printed) = G_SET.run("many-wrong", wrong, "--time-limit 0.2 --test-count 3");
+    assert_eq!(code, 1, "{printed}");
     assert!(
-        said.contains("run 1 of 3") && !said.contains("run 2 of 3"),
-        "{said}"
+        printed.contains("run 1 of 3") && !printed.contains("run 2 of 3"),
+        "{printed}"
     );
     assert!(
-        said.contains("--seed 1") && !said.contains("--test-count"),
-        "{said}"
+        printed.contains("--seed 1") && !printed.contains("--test-count"),
+        "{printed}"
     );
 }
 
@@ -51,8 +51,8 @@ fn a_model_that_does_not_exist_or_fit_is_refused() {
         let output = eddy(workload, &path, flags).output();
         let output = output.expect("eddy is built");
         assert_ends_with(3, &output);
-        let said = stderr(&output);
-        assert!(said.contains(words), "{said}");
+        let printed = stderr(&output);
+        assert!(printed.contains(words), "{printed}");
     }
 }
 

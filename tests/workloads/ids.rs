@@ -11,8 +11,8 @@ const UNIQUE_IDS: Kind = Kind {
 
 #[test]
 fn ids_that_are_all_different_are_valid() {
-    let (code, said) = UNIQUE_IDS.run("right", "pass", "");
-    assert_eq!(code, 0, "{said}");
+    let (code, printed) = UNIQUE_IDS.run("right", "pass", "");
+    assert_eq!(code, 0, "{printed}");
 }
 
 #[test]

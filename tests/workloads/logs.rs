@@ -29,9 +29,9 @@ else:
 
 #[test]
 fn right_logs_are_valid_and_every_message_is_polled_in_the_end() {
-    let (code, said) = KAFKA.run("right", "pass", "--json");
-    assert_eq!(code, 0, "{said}");
-    let report: Value = serde_json::from_str(&said).expect("one JSON object");
+    let (code, printed) = KAFKA.run("right", "pass", "--json");
+    assert_eq!(code, 0, "{printed}");
+    let report: Value = serde_json::from_str(&printed).expect("one JSON object");
     assert_eq!(report["facts"]["unobserved"], 0);
     for kind in ["send", "poll", "commit_offsets", "list_committed_offsets"] {
         let ok = &report["operations_by_type"][kind]["ok"];

@@ -73,14 +73,14 @@ impl Kind {
 
     #[track_caller]
     fn assert_valid(&self, name: &str, more: &str) {
-        let (code, said) = self.run(name, "pass", more);
-        assert_eq!(code, 0, "{said}");
+        let (code, printed) = self.run(name, "pass", more);
+        assert_eq!(code, 0, "{printed}");
     }
 
     #[track_caller]
     fn assert_caught(&self, name: &str, wrong: &str, words: &str) {
-        let (code, said) = self.run(name, wrong, "");
-        assert_eq!(code, 1, "{said}");
-        assert!(said.contains(words), "no {words:?} in: {said}");
+        let (code, printed) = self.run(name, wrong, "");
+        assert_eq!(code, 1, "{printed}");
+        assert!(printed.contains(words), "no {words:?} in: {printed}");
     }
 }

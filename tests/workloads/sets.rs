@@ -32,8 +32,8 @@ fn broadcast_on_every_topology_is_valid() {
 
 #[test]
 fn broadcast_reports_how_long_messages_took_to_reach_all() {
-    let (_, said) = BROADCAST.run("timed", "pass", "--json");
-    let report: Value = serde_json::from_str(&said).expect("one JSON object");
+    let (_, printed) = BROADCAST.run("timed", "pass", "--json");
+    let report: Value = serde_json::from_str(&printed).expect("one JSON object");
     assert_eq!(report["facts"]["stable"], report["facts"]["attempts"]);
     assert!(report["facts"]["stable_latencies_ms"]["0.5"].is_number());
     // Each message goes to two other nodes.
@@ -55,13 +55,13 @@ fn a_lost_message_is_caught() {
 
 #[test]
 fn a_message_that_a_partition_kept_from_a_node_is_caught() {
-    let (code, said) = BROADCAST.run(
+    let (code, printed) = BROADCAST.run(
         "does-not-repeat",
         "pass",
         "--nemesis partition --nemesis-interval 0.2",
     );
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("never reached node"), "{said}");
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("never reached node"), "{printed}");
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn the_error_for_a_refused_topology_names_the_right_reply() {
     let output = eddy("broadcast", &path, "--node-count 1").output();
     let output = output.expect("eddy is built");
     assert_ends_with(3, &output);
-    let said = stderr(&output);
-    assert!(said.contains(r#"not "topology_ok""#), "{said}");
+    let printed = stderr(&output);
+    assert!(printed.contains(r#"not "topology_ok""#), "{printed}");
 }
 
 pub const G_SET: Kind = Kind {

@@ -65,20 +65,23 @@ fn a_dirty_read_is_caught_unless_reads_of_what_is_uncommitted_are_allowed() {
     let dirty = "if count % 5 == 0: run(body['txn']); refuse(30); continue";
     for (models, expected) in [("read-uncommitted", 0), ("read-committed", 1)] {
         let flags = format!("--consistency-models {models}");
-        let (code, said) = TXN_RW_REGISTER.run(&format!("dirty-{models}"), dirty, &flags);
-        assert_eq!(code, expected, "{models}: {said}");
-        assert_eq!(said.contains("was aborted"), expected == 1, "{said}");
+        let (code, printed) = TXN_RW_REGISTER.run(&format!("dirty-{models}"), dirty, &flags);
+        assert_eq!(code, expected, "{models}: {printed}");
+        assert_eq!(printed.contains("was aborted"), expected == 1, "{printed}");
     }
 }
 
 #[test]
 fn refused_transactions_count_against_availability() {
     let conflicts = "if count % 5 == 0: refuse(30); continue";
-    let (code, said) = TXN_RW_REGISTER.run("conflicts", conflicts, "--availability total");
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("--availability total wants all"), "{said}");
-    let (code, said) = TXN_RW_REGISTER.run("conflicts-less", conflicts, "--availability 0.5");
-    assert_eq!(code, 0, "{said}");
+    let (code, printed) = TXN_RW_REGISTER.run("conflicts", conflicts, "--availability total");
+    assert_eq!(code, 1, "{printed}");
+    assert!(
+        printed.contains("--availability total wants all"),
+        "{printed}"
+    );
+    let (code, printed) = TXN_RW_REGISTER.run("conflicts-less", conflicts, "--availability 0.5");
+    assert_eq!(code, 0, "{printed}");
 }
 
 const TXN_LIST_APPEND: Kind = Kind {

@@ -254,12 +254,12 @@ fn simulate_one<W: Workload>(
     let files = store
         .as_mut()
         .map(|store| (&mut store.messages, &mut store.log));
-    let told = Topics {
+    let topics = Topics {
         run: true,
         received: true,
         ..Topics::default()
     };
-    let log = Log::new(told, LastLines::default());
+    let log = Log::new(topics, LastLines::default());
     let (record, (log, _)) = run(workload(&settings), settings.clone(), start, (log, files))?;
     let repeat = repeat::simulation::<W>(&settings, flags);
     let mut report = Report::new(&record, &settings, flags.demands(), repeat);

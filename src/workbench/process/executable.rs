@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_the_wrong_kind_is_told_by_how_it_begins() {
+    fn a_file_of_the_wrong_kind_is_recognised_by_its_first_bytes() {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
         elf[18] = 183;
@@ -157,8 +157,8 @@ mod tests {
             (b"MZ\x90", "built for Windows"),
             (b"print('hello')", "#!/usr/bin/env python3"),
         ] {
-            let told = wrong_kind(head);
-            assert!(told.contains(expected), "{told}");
+            let hint = wrong_kind(head);
+            assert!(hint.contains(expected), "{hint}");
         }
     }
 
@@ -172,13 +172,13 @@ mod tests {
             (b"#!/bin/sh\r\nexit", "carriage return"),
             (b"\x7fELF", "system libraries"),
         ] {
-            let told = lost_interpreter(head);
-            assert!(told.contains(expected), "{told}");
+            let hint = lost_interpreter(head);
+            assert!(hint.contains(expected), "{hint}");
         }
     }
 
     #[test]
-    fn where_nodes_run_is_told_if_a_file_is_lost() {
+    fn the_folder_of_nodes_is_named_if_a_file_is_not_found() {
         for (logged, is_told) in [
             (
                 "python3: can't open file '/tmp/node.py': [Errno 2] No such file or directory",
@@ -212,10 +212,10 @@ mod tests {
             ("#!/bin/sh -e python9\n", None),
             ("\u{7f}ELF", None),
         ] {
-            let told = lost_by_env(head.as_bytes(), |name| name == "python3");
+            let hint = lost_by_env(head.as_bytes(), |name| name == "python3");
             match expected {
-                Some(part) => assert!(told.is_some_and(|told| told.contains(part)), "{head}"),
-                None => assert_eq!(told, None, "{head}"),
+                Some(part) => assert!(hint.is_some_and(|hint| hint.contains(part)), "{head}"),
+                None => assert_eq!(hint, None, "{head}"),
             }
         }
     }

@@ -29,7 +29,7 @@ fn settings(seed: u64) -> Settings {
 
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
-    let told = |seed| {
+    let log_of = |seed| {
         let start = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
         let log = Log::new(
             Topics {
@@ -47,8 +47,8 @@ fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
             log.into_sink()
         )
     };
-    assert_eq!(told(1), told(1));
-    assert_ne!(told(1), told(2));
+    assert_eq!(log_of(1), log_of(1));
+    assert_ne!(log_of(1), log_of(2));
 }
 
 /// A node that rejects every request as no message, and answers it all the same.

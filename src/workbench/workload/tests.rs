@@ -268,8 +268,8 @@ fn assert_written<W: Workload>(workload: &mut W, call: &W::Call, body: Value) {
         answer(workload, call, kind, body.clone()).ok()
     };
     let read = read.expect("an answer");
-    let told = serde_json::to_value(W::answer_body(call, &read));
-    assert_eq!(told.expect("JSON"), body);
+    let written = serde_json::to_value(W::answer_body(call, &read));
+    assert_eq!(written.expect("JSON"), body);
 }
 
 #[test]

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn violations_of_one_kind_are_counted_and_the_first_is_told() {
+    fn violations_of_one_kind_are_counted_and_the_first_is_described() {
         let mut violations = ProtocolViolations::default();
         for line in ["one", "two"] {
             violations.note(1, ProtocolViolation::PrintedNoMessage, None, || {

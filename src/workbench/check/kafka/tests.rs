@@ -212,8 +212,8 @@ fn catches_messages_that_were_refused_or_never_sent() {
 
 #[test]
 fn a_committed_offset_without_a_commit_is_valid_at_or_before_the_first_message() {
-    for (first, told) in [(0, 0), (1, 0), (1, 1), (0, -1)] {
-        let history = [send(0, 0..1, 10, first), committed(0, 2..3, told)];
+    for (first, reported) in [(0, 0), (1, 0), (1, 1), (0, -1)] {
+        let history = [send(0, 0..1, 10, first), committed(0, 2..3, reported)];
         assert_valid(&check(&history));
     }
     let nobody_sent = [committed(0, 2..3, 7)];
@@ -240,7 +240,7 @@ fn catches_committed_offsets_that_pass_over_what_nobody_committed() {
 
 #[test]
 fn warns_of_a_committed_offset_that_goes_back() {
-    let told = |later: LogOperation| {
+    let reported = |later: LogOperation| {
         log_and([
             poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]),
             commit(0, 6..7, 1),
@@ -249,7 +249,7 @@ fn warns_of_a_committed_offset_that_goes_back() {
         ])
     };
     let warning = "reported 1 as committed in log \"k\", later 0";
-    assert_warned(&told(committed(0, 10..11, 0)), &[(warning, &[5, 6])]);
+    assert_warned(&reported(committed(0, 10..11, 0)), &[(warning, &[5, 6])]);
     // Another node need not know the offset yet.
-    assert_valid(&told(committed(1, 10..11, 0)));
+    assert_valid(&reported(committed(1, 10..11, 0)));
 }

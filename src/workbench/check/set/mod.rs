@@ -203,8 +203,8 @@ impl<'a> Set<'a> {
         };
         for (index, operation) in history.iter().enumerate() {
             let answer = operation.outcome.answer();
-            if let Some(told) = answer.and_then(|answer| (view.elements)(answer)) {
-                set.add_read(index, operation, told);
+            if let Some(returned) = answer.and_then(|answer| (view.elements)(answer)) {
+                set.add_read(index, operation, returned);
             }
         }
         set.note_when_known();
@@ -212,7 +212,12 @@ impl<'a> Set<'a> {
         set
     }
 
-    fn add_read<C, R>(&mut self, index: usize, operation: &'a Operation<C, R>, told: &Elements) {
+    fn add_read<C, R>(
+        &mut self,
+        index: usize,
+        operation: &'a Operation<C, R>,
+        returned: &Elements,
+    ) {
         let reader = format!(
             "Node {} answered client c{} with",
             operation.node, operation.client
@@ -222,7 +227,7 @@ impl<'a> Set<'a> {
             Finding::violation(format!("{reader} {value}, {why}."), proof)
         };
         let mut held: Vec<Range<usize>> = Vec::new();
-        for value in told.ranges().iter().cloned().flatten() {
+        for value in returned.ranges().iter().cloned().flatten() {
             let next = held.last().map_or(0, |range| range.end);
             let is_next = |element: &Element| element.value == value;
             // Nearly always it is the next position.
@@ -253,11 +258,11 @@ impl<'a> Set<'a> {
                 }
             }
         }
-        for value in told.strange() {
+        for value in returned.strange() {
             self.never_added
                 .push(unexpected(value, "which nobody ever sent", None));
         }
-        if let Some(value) = told.repeated().first() {
+        if let Some(value) = returned.repeated().first() {
             let what = format!("{reader} a set that holds {value} more than once.");
             let add = self
                 .elements

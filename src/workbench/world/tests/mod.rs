@@ -295,7 +295,7 @@ fn what_nodes_send_each_other_arrives_as_it_was_written() {
 }
 
 #[test]
-fn who_is_always_told_more_stops_asking_when_the_time_for_it_is_over() {
+fn a_client_that_always_gets_more_stops_when_its_time_is_over() {
     let limits = KeyLimits {
         key_count: 1,
         max_writes_per_key: 1000,

@@ -28,7 +28,7 @@ fn a_run_does_not_begin_without_every_init_ok() {
 }
 
 #[test]
-fn a_node_has_as_long_to_answer_init_as_is_said() {
+fn a_node_has_the_given_time_to_answer_init() {
     for (init_timeout_s, begins) in [(1, false), (12, true)] {
         let settings = Settings {
             init_timeout: Duration::from_secs(init_timeout_s),
@@ -113,15 +113,19 @@ fn a_run_does_not_begin_where_upstream_refuses_the_answer_to_the_introduction() 
         body["type"] = Value::from(format!("{kind}_ok"));
         vec![reply(message, body)]
     });
-    let said = refused.err().expect("an error").to_string();
+    let printed = refused.err().expect("an error").to_string();
     assert!(
-        said.contains(r#"answered topology wrongly (it has a field "topology""#),
-        "{said}"
+        printed.contains(r#"answered topology wrongly (it has a field "topology""#),
+        "{printed}"
     );
 }
 
 /// What is told of the second of two nodes whose `init_ok`, or what answers another `asked`, is changed that way.
-fn told_instead<W: Workload>(workload: W, asked: &str, wrong: impl Fn(String) -> String) -> String {
+fn reported_instead<W: Workload>(
+    workload: W,
+    asked: &str,
+    wrong: impl Fn(String) -> String,
+) -> String {
     let mistaken = run(workload, settings(2), |node, message| {
         let kind = message["body"]["type"].as_str().expect("a type");
         let answer = reply(message, json!({"type": format!("{kind}_ok")}));
@@ -139,9 +143,9 @@ fn told_instead<W: Workload>(workload: W, asked: &str, wrong: impl Fn(String) ->
 }
 
 #[test]
-fn what_a_node_said_instead_of_init_ok_is_told() {
+fn a_reply_other_than_init_ok_is_reported() {
     let with_other_id = |answer: String| answer.replace(r#""in_reply_to":1"#, r#""in_reply_to":7"#);
-    let instead = told_instead(Echo, "init", with_other_id);
+    let instead = reported_instead(Echo, "init", with_other_id);
     assert!(
         instead.starts_with(
             "\nn1 sent c1 a message that answers nothing (no init had that msg_id): {"
@@ -149,7 +153,7 @@ fn what_a_node_said_instead_of_init_ok_is_told() {
         "{instead}"
     );
     let broadcast = Broadcast::new(Topology::Grid, &settings(2).nodes);
-    let instead = told_instead(broadcast, "topology", with_other_id);
+    let instead = reported_instead(broadcast, "topology", with_other_id);
     assert!(
         instead.starts_with("\nn1 sent c3 a message that answers nothing"),
         "{instead}"

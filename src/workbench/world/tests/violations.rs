@@ -59,9 +59,9 @@ fn a_node_that_prints_what_is_no_message_is_mute_from_there_on() {
             "what is no message (it begins with a byte-order mark; write UTF-8 without it): \\u{feff}{",
         ),
     ] {
-        let said = makes_mute(line);
-        assert!(said.contains(expected), "{said}");
-        assert!(said.contains("logs go to stderr"), "{said}");
+        let found = makes_mute(line);
+        assert!(found.contains(expected), "{found}");
+        assert!(found.contains("logs go to stderr"), "{found}");
     }
 }
 
@@ -83,11 +83,11 @@ fn a_node_that_sends_a_malformed_message_is_mute_from_there_on() {
             r#"it has a field "ttl""#,
         ),
     ] {
-        let said = makes_mute(line);
-        assert!(said.contains("a malformed message"), "{said}");
+        let found = makes_mute(line);
+        assert!(found.contains("a malformed message"), "{found}");
         assert!(
-            said.contains(expected) && !said.contains("stderr"),
-            "{said}"
+            found.contains(expected) && !found.contains("stderr"),
+            "{found}"
         );
     }
 }
@@ -112,8 +112,8 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
             r#"to "c0", a client that had left when it had its answer"#,
         ),
     ] {
-        let said = makes_mute(line);
-        assert!(said.contains(expected), "{said}");
+        let found = makes_mute(line);
+        assert!(found.contains(expected), "{found}");
     }
 }
 
@@ -157,14 +157,14 @@ fn greeting_run(seed: u64) -> Record<Echo> {
 fn a_node_that_speaks_to_one_that_has_not_joined_is_mute_from_there_on() {
     for seed in 0..20 {
         let record = greeting_run(seed);
-        let said: Vec<&str> = record
+        let found: Vec<&str> = record
             .findings
             .iter()
             .map(|finding| &*finding.what)
             .collect();
         // The one that joined last could speak to all.
-        assert_eq!(said.len(), 2, "{said:?}");
-        for what in said {
+        assert_eq!(found.len(), 2, "{found:?}");
+        for what in found {
             assert!(
                 what.contains("which had not joined the network yet"),
                 "{what}"
@@ -285,20 +285,20 @@ fn an_answer_after_its_client_has_given_up_is_a_warning_unless_nodes_are_paused(
 
 #[test]
 fn a_second_answer_is_a_warning() {
-    let said = warning(echo);
-    assert!(said.contains("had its answer already"), "{said}");
+    let found = warning(echo);
+    assert!(found.contains("had its answer already"), "{found}");
 }
 
 #[test]
 fn what_a_client_did_not_ask_for_is_a_warning() {
-    let said = warning(to_client(json!({"type": "echo_ok", "echo": 1})));
-    assert!(said.contains("it has no in_reply_to"), "{said}");
-    let said = warning(to_client(
+    let found = warning(to_client(json!({"type": "echo_ok", "echo": 1})));
+    assert!(found.contains("it has no in_reply_to"), "{found}");
+    let found = warning(to_client(
         json!({"type": "echo_ok", "echo": 1, "in_reply_to": 99_999}),
     ));
-    assert!(said.contains("nobody sent that msg_id"), "{said}");
-    let said = warning(to_client(json!({"type": "echo_ok", "in_reply_to": "1"})));
-    assert!(said.contains("nobody sent that msg_id"), "{said}");
+    assert!(found.contains("nobody sent that msg_id"), "{found}");
+    let found = warning(to_client(json!({"type": "echo_ok", "in_reply_to": "1"})));
+    assert!(found.contains("nobody sent that msg_id"), "{found}");
 }
 
 /// What becomes of operations whose answers have such a body.
@@ -319,7 +319,7 @@ fn outcome(answer: &str) -> Outcome<crate::workbench::check::echo::Answer> {
 }
 
 #[test]
-fn an_error_code_that_the_protocol_does_not_list_says_nothing_however_it_is_written() {
+fn an_unlisted_error_code_leaves_the_outcome_unknown_however_it_is_written() {
     let error = |code| outcome(&format!(r#""type":"error","code":{code},"text":"no""#));
     assert_eq!(error("11"), Outcome::Failed(String::from("error 11: no")));
     for code in ["11.0", "1180591620717411303425", "\"11\"", "null"] {

@@ -382,10 +382,10 @@ fn a_history_in_which_a_value_was_written_twice_is_undecided() {
     let history = concurrent([&[w("x", 1)], &[w("x", 1)], &[r("x", json!(1))]]);
     let verdict = rw_register::check(&history, &MODELS);
     assert_eq!(verdict.validity, Validity::Unknown);
-    let said = &verdict.findings[0].what;
+    let found = &verdict.findings[0].what;
     assert!(
-        said.contains("1 was written to key \"x\" twice, by T0 and by T1"),
-        "{said}"
+        found.contains("1 was written to key \"x\" twice, by T0 and by T1"),
+        "{found}"
     );
 }
 
