@@ -72,7 +72,20 @@ fn start(run: &mut Run) -> Child {
     let command = run.command.stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().expect("eddy is built");
     wait_for_members(3, &run.store);
+    // The guard, the members and the nodes.
+    let (id, child_count) = (child.id(), 1 + 3 + 3);
+    while children_of(id) < child_count {
+        thread::sleep(Duration::from_millis(100));
+    }
+    // The guard is told of the last of them right after it has started.
+    thread::sleep(Duration::from_millis(300));
     child
+}
+
+/// How many children a process has.
+fn children_of(id: u32) -> usize {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    children.expect("eddy runs").split_whitespace().count()
 }
 
 #[test]
