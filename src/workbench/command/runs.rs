@@ -1,4 +1,4 @@
-//! `eddy runs`.
+//! `eddy runs` lists the runs in the store, and removes old ones.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ pub(super) struct RunsOptions {
     #[arg(long, value_name = "DIR", default_value = "store")]
     store: PathBuf,
 
-    /// Remove all but the newest N runs first. A run that goes on is not removed, nor counted. Nothing but folders of runs
-    /// is removed, and none that holds anything else.
+    /// First remove all but the newest N runs. Runs that have not ended are neither removed nor counted. A folder with
+    /// any other files is not removed.
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
 }
 
-/// Removes old runs if that is asked for, and lists those that are left, the oldest first.
+/// Removes old runs if requested, and lists the others, the oldest first.
 pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     let store = &*options.store;
-    // For the message that says what to do.
+    // Its error says what to do about a folder that is missing.
     found(store)?;
     if let Some(keep) = options.keep {
         let removal = remove_old_runs(store, keep)?;
@@ -60,7 +60,7 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     Ok(Validity::Valid)
 }
 
-/// Writes the page of the runs in a store anew, after one was stored.
+/// Writes the page of the runs in a store again, after a run was stored.
 pub(super) fn renew_index(store: &Path) {
     match listing::list(store) {
         Ok(runs) => write_index(store, &runs),

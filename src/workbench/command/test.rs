@@ -1,4 +1,4 @@
-//! `eddy test`.
+//! `eddy test` runs a node as real processes and checks the replies.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -22,8 +22,8 @@ use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, World};
 
-/// Runs a test as often as was asked for or until it is not valid, prints the reports and gives the last verdict. `args`
-/// is the whole command line.
+/// Runs a test up to `--test-count` times, as long as it is valid. Prints the reports and returns the last verdict.
+/// `args` is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     let mut last = Validity::Valid;
     each_run(options, args, |run, report| {
@@ -37,14 +37,14 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
     Ok(last)
 }
 
-/// Runs a test as often as was asked for or until it is not valid, and has each run's report told, with its number from 0
-/// up. `args` is the whole command line.
+/// Runs a test up to `--test-count` times, as long as it is valid. Calls `print` with the report of each run and its
+/// number from 0 up. `args` is the whole command line.
 pub(super) fn each_run(
     options: &TestOptions,
     args: &[OsString],
-    mut tell: impl FnMut(usize, &Report) -> io::Result<()>,
+    mut print: impl FnMut(usize, &Report) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    // Short enough to be typed.
+    // A seed that is short enough to type.
     let first_seed = options.run.seed.unwrap_or_else(|| random_seed() >> 32);
     for run in 0..options.test_count {
         let settings = options.run.settings(first_seed.wrapping_add(run as u64));
@@ -56,7 +56,7 @@ pub(super) fn each_run(
         };
         let (report, is_interrupted) =
             workloads::perform(options.run.workload, &options.run.load, run_once)?;
-        tell(run, &report)?;
+        print(run, &report)?;
         if is_interrupted {
             let kept = report.store().map_or_else(String::new, |folder| {
                 format!(". What is known of the run is in {}", folder.display())
@@ -70,7 +70,7 @@ pub(super) fn each_run(
     Ok(())
 }
 
-/// One run on the program that was given.
+/// One run of the program.
 struct Run<'a> {
     options: &'a TestOptions,
     settings: &'a Settings,
@@ -78,7 +78,7 @@ struct Run<'a> {
 }
 
 impl Task for Run<'_> {
-    /// What is known of the run, and whether someone ended it.
+    /// The report, and whether the run was interrupted.
     type Done = (Report, bool);
 
     fn with<W: Workload>(
@@ -111,7 +111,7 @@ impl Task for Run<'_> {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                // That is why the run was interrupted, if it was.
+                // If the run was interrupted, this is the reason.
                 stdout::check()?;
                 return Err(error.into());
             }
