@@ -44,7 +44,7 @@ const AVOID_RPC_TIMEOUTS: u32 = 5;
 
 /// How long a backoff lasts, in round trips to the store. A read may be answered from the past, so that another node
 /// seldom gets in with one read and one compare-and-swap.
-const BACKOFF_ROUND_TRIPS: u32 = 5;
+const BACKOFF_ROUND_TRIPS: u32 = 3;
 
 /// There is no backoff shorter than this: timers wait for whole milliseconds, and a store that fast lets everybody in.
 const BACKOFF_MIN: Duration = Duration::from_millis(1);
