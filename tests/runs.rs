@@ -104,6 +104,21 @@ fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
 }
 
 #[test]
+fn a_run_that_was_stored_before_results_had_settings_is_still_told() {
+    let store = store("older");
+    let path = store.join("latest/results.json");
+    let results = fs::read_to_string(&path).expect("results");
+    let mut results: serde_json::Value = serde_json::from_str(&results).expect("JSON");
+    let fields = results.as_object_mut().expect("an object");
+    for field in ["settings", "version", "machine"] {
+        assert!(fields.remove(field).is_some(), "{field}");
+    }
+    fs::write(&path, results.to_string()).expect("a file");
+    assert!(said("runs", &store).contains("  invalid  seed 77"));
+    assert_eq!(eddy("show", &store).status.code(), Some(1));
+}
+
+#[test]
 fn the_newest_runs_are_kept() {
     let store = store("keep");
     let before = said("runs", &store);

@@ -14,7 +14,7 @@ use std::process::{Command, Output, Stdio};
 use command::{assert_ends_with, stderr, stdout};
 use program::program;
 use python_node::echo_node;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `eddy test -w echo` on a program.
 fn eddy(path: &Path, more: &str) -> Command {
@@ -59,6 +59,20 @@ fn a_good_node_is_valid_and_the_json_says_so() {
     assert_eq!(report["messages"]["all"], 2 * ok + 4);
     let repeat = report["repeat"].as_str().expect("a command");
     assert!(repeat.contains("--seed 1"), "{repeat}");
+    let settings = &report["settings"];
+    for (flag, value) in [
+        ("seed", json!(1)),
+        ("rate", json!(100)),
+        ("node-count", json!(2)),
+        ("latency-dist", json!("constant")),
+        ("strict", json!(false)),
+        ("bin", json!(path)),
+    ] {
+        assert_eq!(settings[flag], value, "{flag}");
+    }
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["machine"]["os"], std::env::consts::OS);
+    assert!(report["machine"]["cores"].as_u64() > Some(0), "{report}");
 }
 
 #[test]

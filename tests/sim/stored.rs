@@ -115,6 +115,12 @@ fn a_campaign_is_one_json_object_if_that_is_asked_for() {
     let repeat = shown[0]["repeat"].as_str().expect("a command");
     assert!(repeat.ends_with("-- --consistency sequential"), "{repeat}");
     assert_eq!(json["smallest"]["valid"], false);
+    assert_eq!(json["settings"]["rate"], 50);
+    let smaller = json["smallest"]["settings"]["rate"].as_f64();
+    assert!(
+        smaller < Some(50.0),
+        "settings are those of the run: {json}"
+    );
     assert!(json["smallest"]["store"].is_string(), "{json}");
 }
 
@@ -127,6 +133,13 @@ fn one_run_is_one_json_object_if_that_is_asked_for_and_campaigns_that_hold_leave
         serde_json::from_str(&latest(&store)[Path::new("results.json")]).expect("JSON");
     assert_eq!(json["operations"], results["operations"]);
     assert_eq!(json["seed"], 7);
+    assert_eq!(json["settings"], results["settings"]);
+    assert_eq!(results["settings"]["nemesis-services"], true);
+    assert!(json["machine"]["cores"].as_u64() > Some(0), "{json}");
+    assert!(
+        results["machine"].is_null(),
+        "the same bytes on any machine"
+    );
 
     let campaign = self::store("sim-right");
     let output = sim(&campaign, "-w echo --node-count 1 --time-limit 1 --seeds 3");

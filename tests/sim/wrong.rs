@@ -14,7 +14,7 @@ use eddy::workbench::check::txn::Model;
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::log::{LastLines, Log, Topics};
 use eddy::workbench::nemesis::Fault;
-use eddy::workbench::report::Report;
+use eddy::workbench::report::{Invocation, Report};
 use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::shrink::shrink;
 use eddy::workbench::sim::{Machine, Start, run, start};
@@ -150,7 +150,7 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
         is_strict: true,
         ..Demands::default()
     };
-    Report::new(&record, settings, demands, String::new())
+    Report::new(&record, settings, demands, Invocation::default())
 }
 
 /// Asserts that within ten seeds the wrong nodes are found with these words, and correct ones have no finding.

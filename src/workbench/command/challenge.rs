@@ -1,9 +1,10 @@
 //! `eddy challenge` runs the Gossip Glomers challenges with their own parameters and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
 use clap::{Args, Parser};
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::error::CommandError;
 use super::help;
 use super::options::TestOptions;
 use super::test;
+use super::watch;
 use crate::workbench::check::Validity;
 use crate::workbench::report::Report;
 
@@ -164,20 +166,46 @@ impl fmt::Display for Outcome<'_> {
 /// Runs the challenges one after the other, prints the result of each, and returns the worst verdict.
 pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandError> {
     let request = Request::read(&options.words).map_err(CommandError::Options)?;
-    let mut lines = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
     for challenge in &request.challenges {
         let args = request.command(challenge).map_err(CommandError::Options)?;
         let line = TestLine::try_parse_from(&args[2..]);
         let options = line.unwrap_or_else(|error| error.exit()).options;
         lines.push((challenge.name, options, args));
     }
+    let is_watched = lines.iter().any(|(_, options, _)| options.watch);
+    if !is_watched {
+        return run(&lines, &mut BTreeMap::new());
+    }
+    let programs = lines.iter().map(|(_, options, _)| &*options.bin);
+    let programs: BTreeSet<&Path> = programs.collect();
+    let programs: Vec<&Path> = programs.into_iter().collect();
+    let mut watched = BTreeMap::new();
+    watch::watch(&programs, || run(&lines, &mut watched))
+}
+
+/// A challenge by its name, with the command line of `eddy test` that runs it, read and as it is.
+type Line = (&'static str, TestOptions, Vec<OsString>);
+
+/// Runs the challenges once. `watched` tells of each what changed since the run before, where that is asked for.
+fn run(
+    lines: &[Line],
+    watched: &mut BTreeMap<&'static str, watch::Lines>,
+) -> Result<Validity, CommandError> {
     let (is_one, mut worst) = (lines.len() == 1, Validity::Valid);
-    for (challenge, options, args) in &lines {
+    for (challenge, options, args) in lines {
         let mut last = Validity::Valid;
-        test::each_run(options, args, |_, report| {
-            let outcome = Outcome { challenge, report };
-            let mut out = io::stdout().lock();
+        test::each_run(options, args, options.run.first_seed(), |_, report| {
             last = report.validity();
+            if options.watch && !options.output.keep.json {
+                let lines = watched.entry(challenge).or_default();
+                return lines.tell(&format!("{challenge} "), report);
+            }
+            let outcome = Outcome {
+                challenge,
+                report: &report,
+            };
+            let mut out = io::stdout().lock();
             if options.output.keep.json {
                 let json = serde_json::to_string(&outcome).map_err(io::Error::from)?;
                 return writeln!(out, "{json}");

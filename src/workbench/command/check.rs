@@ -11,9 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::console::{harmless, say};
 use super::error::CommandError;
-use super::help::EXIT_STATUS;
+use super::help::{EXIT_STATUS, SHOWN_AND_KEPT};
 use super::options::RunOptions;
-use super::repeat::quoted;
+use super::repeat;
 use super::runs;
 use super::workloads::{self, Task, WorkloadName};
 use crate::stdio::arguments::Wrong;
@@ -22,7 +22,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::import::{self, Import};
 use crate::workbench::network::Traffic;
 use crate::workbench::report::page::Page;
-use crate::workbench::report::{HistoryFile, Report};
+use crate::workbench::report::{HistoryFile, Machine, Report};
 use crate::workbench::sim::Start;
 use crate::workbench::store::{Folder, StoreErrors};
 use crate::workbench::workload::Workload;
@@ -75,15 +75,15 @@ pub(super) struct CheckOptions {
 
     /// The folder in which each check makes a folder for its page report.html, its results, and the history as
     /// history.jsonl.
-    #[arg(long, value_name = "DIR", default_value = "store")]
+    #[arg(long, value_name = "DIR", default_value = "store", help_heading = SHOWN_AND_KEPT)]
     store: PathBuf,
 
     /// Store nothing.
-    #[arg(long)]
+    #[arg(long, help_heading = SHOWN_AND_KEPT)]
     no_store: bool,
 
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = SHOWN_AND_KEPT)]
     json: bool,
 }
 
@@ -159,9 +159,10 @@ impl Task for Check<'_> {
         let spinner = progress(ProgressBar::new_spinner(), "{spinner} {msg}");
         spinner.enable_steady_tick(Duration::from_millis(100));
         spinner.set_message(format!("checking {} operations", record.history.len()));
-        let words = self.args.iter().map(|word| quoted(&word.to_string_lossy()));
-        let again = words.collect::<Vec<_>>().join(" ");
+        let words = self.args.iter().map(|word| word.to_string_lossy().into());
+        let again = repeat::invocation(&Vec::from_iter(words));
         let mut report = Report::of_history(&record, &file, demands, again);
+        report.set_machine(Machine::this());
         if !self.options.no_store {
             spinner.set_message("writing the report");
             if let Err(error) = store(&self.options.store, &record, &mut report) {

@@ -23,6 +23,9 @@ pub(super) fn challenges() -> String {
     help + "\n\n  What stands after -- is given to the node, such as -- --consistency linearizable"
 }
 
+/// The heading of flags that change nothing about a run.
+pub(super) const SHOWN_AND_KEPT: &str = "What is shown and kept";
+
 /// The help on the exit status of a run.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:

@@ -12,12 +12,14 @@ mod matrix;
 mod options;
 mod repeat;
 mod runs;
+mod settings;
 mod show;
 mod sim;
 mod stores;
 mod test;
 mod unsupported;
 mod values;
+mod watch;
 mod workloads;
 
 use std::ffi::OsString;
@@ -102,7 +104,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let verdict = match cli.command {
         Command::Test(options) => test::test(&options, &args),
         Command::Challenge(options) => challenge::challenge(&options),
-        Command::Sim(options) => sim::sim(&options),
+        Command::Sim(options) => sim::sim(&options, &args),
         Command::Check(options) => check::check(&options, &args),
         Command::Runs(options) => runs::list(&options),
         Command::Show(options) => show::show(&options),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{EnumValueParser, StringValueParser};
 
-use super::help::{self, EXIT_STATUS};
+use super::help::{self, EXIT_STATUS, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
 use super::load::LoadOptions;
 use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
 use super::values::{Trimmed, milliseconds, not_negative, positive, seconds, some_seconds};
 use super::workloads::WorkloadName;
+use crate::stdio::random_seed;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::check::limits::{Limits, StableLatency};
@@ -33,6 +34,11 @@ pub(super) struct TestOptions {
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub test_count: usize,
 
+    /// Run again, with the same seed, each time the program changes, until Ctrl-C. Each run is one line, with what has
+    /// changed since the run before; eddy show tells the findings of the last.
+    #[arg(long)]
+    pub watch: bool,
+
     #[command(flatten)]
     pub run: RunOptions,
 
@@ -45,7 +51,7 @@ pub(super) struct TestOptions {
 
 /// The flags that decide what is printed and stored of a run.
 #[derive(Args)]
-#[command(next_help_heading = "What is shown and kept")]
+#[command(next_help_heading = SHOWN_AND_KEPT)]
 pub(super) struct OutputOptions {
     /// Print the nodes' stderr, with the time in the run.
     #[arg(long)]
@@ -200,6 +206,11 @@ impl RunOptions {
             },
             is_strict: self.strict,
         }
+    }
+
+    /// The seed that was given, or one of the operating system's that is short enough to be typed.
+    pub(super) fn first_seed(&self) -> u64 {
+        self.seed.unwrap_or_else(|| random_seed() >> 32)
     }
 
     /// The settings of the run with that seed.

@@ -2,13 +2,17 @@
 
 use std::ffi::OsString;
 
+use serde_json::{Map, Value};
+
 use super::options::RunOptions;
+use super::settings;
 use super::values::flag_value;
+use crate::workbench::report::Invocation;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
 /// The command that simulates exactly this run.
-pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> String {
+pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> Invocation {
     let Settings {
         nodes,
         init_timeout,
@@ -61,15 +65,41 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     words.push(format!("--seed {seed}"));
     words.extend(options.load.words());
     let node_args = &options.node_args;
+    let words = words.iter().flat_map(|words| words.split(' '));
+    let mut words: Vec<String> = words.map(String::from).collect();
     if !node_args.is_empty() {
         words.push(String::from("--"));
-        words.extend(node_args.iter().map(|arg| quoted(arg)));
+        words.extend(node_args.iter().cloned());
     }
-    words.join(" ")
+    invocation(&words)
 }
 
-/// The given command line, changed to do one run with this seed, ready for a shell.
-pub(super) fn command(args: &[OsString], seed: u64) -> String {
+/// The given command line, changed to do one run with this seed.
+pub(super) fn command(args: &[OsString], seed: u64) -> Invocation {
+    invocation(&words(args, seed))
+}
+
+/// The flags of the given command line, with this seed.
+pub(super) fn settings(args: &[OsString], seed: u64) -> Map<String, Value> {
+    settings::of(&words(args, seed))
+}
+
+/// The command with these words.
+pub(super) fn invocation(words: &[String]) -> Invocation {
+    Invocation {
+        command: line(words),
+        settings: settings::of(words),
+    }
+}
+
+/// Words as one line, ready for a shell.
+fn line(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    quoted.join(" ")
+}
+
+/// The words of the given command line, changed to do one run with this seed.
+fn words(args: &[OsString], seed: u64) -> Vec<String> {
     let mut words = Vec::new();
     let mut args = args.iter().map(|arg| arg.to_string_lossy());
     let mut node_args = Vec::new();
@@ -81,16 +111,17 @@ pub(super) fn command(args: &[OsString], seed: u64) -> String {
                 node_args.extend(args.by_ref());
             }
             arg if arg.starts_with("--seed=") || arg.starts_with("--test-count=") => {}
-            arg => words.push(quoted(arg)),
+            "--watch" => {}
+            arg => words.push(String::from(arg)),
         }
     }
-    words.push(format!("--seed {seed}"));
-    words.extend(node_args.iter().map(|arg| quoted(arg)));
-    words.join(" ")
+    words.extend([String::from("--seed"), seed.to_string()]);
+    words.extend(node_args.into_iter().map(String::from));
+    words
 }
 
 /// A word, quoted if a shell would change it.
-pub(super) fn quoted(word: &str) -> String {
+fn quoted(word: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./=,:+@%".contains(char);
     if !word.is_empty() && word.chars().all(is_plain) {
         return String::from(word);
@@ -102,36 +133,40 @@ pub(super) fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Vec<OsString> {
+    fn given(text: &str) -> Vec<OsString> {
         text.split(' ').map(OsString::from).collect()
+    }
+
+    fn again(args: &[OsString], seed: u64) -> String {
+        line(&words(args, seed))
     }
 
     #[test]
     fn the_seed_stands_before_the_arguments_of_the_node() {
-        let args = words("eddy test -w echo -- --seed 3");
-        assert_eq!(command(&args, 7), "eddy test -w echo --seed 7 -- --seed 3");
+        let args = given("eddy test -w echo -- --seed 3");
+        assert_eq!(again(&args, 7), "eddy test -w echo --seed 7 -- --seed 3");
     }
 
     #[test]
     fn words_that_are_no_flags_stay_where_they_are() {
-        let args = words("eddy test broadcast --bin node --rate 7 fast");
-        let again = "eddy test broadcast --bin node --rate 7 fast --seed 7";
-        assert_eq!(command(&args, 7), again);
+        let args = given("eddy test broadcast --bin node --rate 7 fast");
+        let expected = "eddy test broadcast --bin node --rate 7 fast --seed 7";
+        assert_eq!(again(&args, 7), expected);
     }
 
     #[test]
     fn one_of_many_runs_has_its_own_seed_and_is_done_once() {
         for line in [
             "eddy test --seed 3 --test-count 9 -w echo",
-            "eddy test --seed=3 -w echo --test-count=9",
+            "eddy test --seed=3 -w echo --test-count=9 --watch",
         ] {
-            assert_eq!(command(&words(line), 5), "eddy test -w echo --seed 5");
+            assert_eq!(again(&given(line), 5), "eddy test -w echo --seed 5");
         }
     }
 
     #[test]
     fn what_a_shell_would_change_is_quoted() {
         let args = ["eddy", "a b", "it's", "", "$x"].map(OsString::from);
-        assert_eq!(command(&args, 1), r"eddy 'a b' 'it'\''s' '' '$x' --seed 1");
+        assert_eq!(again(&args, 1), r"eddy 'a b' 'it'\''s' '' '$x' --seed 1");
     }
 }

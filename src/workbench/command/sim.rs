@@ -1,5 +1,6 @@
 //! `eddy sim` simulates this crate's own nodes.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -7,9 +8,11 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::console::say;
 use super::error::CommandError;
+use super::help::SHOWN_AND_KEPT;
 use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
@@ -22,7 +25,7 @@ use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::report::page::Page;
-use crate::workbench::report::{Figures, Quantiles, Report};
+use crate::workbench::report::{Figures, Invocation, Machine, Quantiles, Report, VERSION};
 use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::stdout;
 use crate::workbench::workload::Workload;
@@ -55,14 +58,15 @@ pub(super) struct SimOptions {
     #[command(flatten)]
     pub run: RunOptions,
 
-    #[command(flatten, next_help_heading = "What is shown and kept")]
+    #[command(flatten, next_help_heading = SHOWN_AND_KEPT)]
     pub keep: KeepOptions,
 }
 
-/// Simulates, prints the result and returns the worst verdict.
-pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
+/// Simulates, prints the result and returns the worst verdict. `args` is the whole command line.
+pub(super) fn sim(options: &SimOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     refuse_clusters(Some(&options.run.seq_kv), &options.run.nemesis)?;
-    workloads::perform(options.run.workload, &options.run.load, options)
+    let simulation = Simulation { options, args };
+    workloads::perform(options.run.workload, &options.run.load, simulation)
 }
 
 /// The results of many runs.
@@ -70,6 +74,10 @@ pub(super) fn sim(options: &SimOptions) -> Result<Validity, CommandError> {
 struct Campaign {
     valid: Validity,
     runs: usize,
+    version: &'static str,
+    machine: Machine,
+    /// Every flag with its value, but for those that say what is shown and kept.
+    settings: Map<String, Value>,
     /// The number of invalid runs.
     invalid: usize,
     /// The number of undecided runs.
@@ -111,7 +119,13 @@ struct Summary {
     unknown: Vec<(u64, String)>,
 }
 
-impl Task for &SimOptions {
+/// What is to be simulated. `args` is the whole command line.
+struct Simulation<'a> {
+    options: &'a SimOptions,
+    args: &'a [OsString],
+}
+
+impl Task for Simulation<'_> {
     type Done = Validity;
 
     fn with<W: Workload>(
@@ -119,9 +133,9 @@ impl Task for &SimOptions {
         nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
     ) -> Result<Validity, CommandError> {
-        let start = nodes(&self.run.node_args);
+        let start = nodes(&self.options.run.node_args);
         let start = start.map_err(|wrong| CommandError::Options(format!("after --: {wrong}")))?;
-        simulate(&workload, &start, self)
+        simulate(&workload, &start, self.options, self.args)
     }
 }
 
@@ -129,6 +143,7 @@ fn simulate<W: Workload>(
     workload: &(impl Fn(&Settings) -> W + Sync),
     start: &Start,
     options: &SimOptions,
+    args: &[OsString],
 ) -> Result<Validity, CommandError> {
     let settings = options
         .run
@@ -155,7 +170,7 @@ fn simulate<W: Workload>(
         seed: *seed,
         valid,
         what: what.clone(),
-        repeat: repeat::simulation::<W>(&with_seed(&settings, *seed), &options.run),
+        repeat: repeat::simulation::<W>(&with_seed(&settings, *seed), &options.run).command,
     };
     let failing_shown = failing.iter().take(FAILING_SHOWN_MAX);
     let unknown_shown = unknown.iter().take(UNKNOWN_SHOWN_MAX);
@@ -171,6 +186,9 @@ fn simulate<W: Workload>(
     options.keep.print(&Campaign {
         valid: validity,
         runs: options.seeds,
+        version: VERSION,
+        machine: Machine::this(),
+        settings: repeat::settings(args, settings.seed),
         invalid: failing.len(),
         unknown: unknown.len(),
         operations: figures.counts(),
@@ -265,7 +283,7 @@ fn simulate_one<W: Workload>(
     let mut report = Report::new(&record, &settings, flags.demands(), repeat);
     if let Some(store) = store {
         let folder = store.path().to_path_buf();
-        // Without the folder's path, the same seed leaves the same bytes.
+        // Without the folder's path and the machine, the same seed leaves the same bytes.
         let stored =
             store.finish::<W>(&report, &record.history, report.nodes(), |recorded, out| {
                 Page::new(&record, &report, Some(recorded))?.write(out)
@@ -276,6 +294,7 @@ fn simulate_one<W: Workload>(
         runs::renew_index(&keep.store);
         report.set_store(&folder);
     }
+    report.set_machine(Machine::this());
     Ok((report, log.into_sink().to_string()))
 }
 
@@ -352,7 +371,7 @@ fn verdict<W: Workload>(
         Err(error) => (Validity::Invalid, Figures::default(), error.to_string()),
         Ok(record) => {
             let figures = Figures::new(&record, settings);
-            let report = Report::new(&record, settings, options.demands(), String::new());
+            let report = Report::new(&record, settings, options.demands(), Invocation::default());
             (report.validity(), figures, report.first_finding())
         }
     }

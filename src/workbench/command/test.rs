@@ -8,14 +8,14 @@ use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
 use super::runs;
+use super::watch;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
-use crate::stdio::random_seed;
 use crate::workbench::check::Validity;
 use crate::workbench::log::Log;
 use crate::workbench::process::{self, Program, RunError};
-use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
+use crate::workbench::report::{Machine, Report};
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
 use crate::workbench::store::Store;
@@ -25,27 +25,37 @@ use crate::workbench::world::{Settings, World};
 /// Runs a test up to `--test-count` times, as long as it is valid. Prints the reports and returns the last verdict.
 /// `args` is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, CommandError> {
-    let mut last = Validity::Valid;
-    each_run(options, args, |run, report| {
-        last = report.validity();
-        let keep = &options.output.keep;
-        if options.test_count > 1 && !keep.json {
-            writeln!(io::stdout(), "run {} of {}", run + 1, options.test_count)?;
-        }
-        keep.print(report)
-    })?;
-    Ok(last)
+    let keep = &options.output.keep;
+    let seed = options.run.first_seed();
+    let mut lines = watch::Lines::default();
+    let mut run = || {
+        let mut last = Validity::Valid;
+        each_run(options, args, seed, |run, report| {
+            last = report.validity();
+            if options.watch && !keep.json {
+                return lines.tell("", report);
+            }
+            if options.test_count > 1 && !keep.json {
+                writeln!(io::stdout(), "run {} of {}", run + 1, options.test_count)?;
+            }
+            keep.print(&report)
+        })?;
+        Ok(last)
+    };
+    match options.watch {
+        true => watch::watch(&[&options.bin], run),
+        false => run(),
+    }
 }
 
 /// Runs a test up to `--test-count` times, as long as it is valid. Calls `print` with the report of each run and its
-/// number from 0 up. `args` is the whole command line.
+/// number from 0 up. The first run has the seed `first_seed`. `args` is the whole command line.
 pub(super) fn each_run(
     options: &TestOptions,
     args: &[OsString],
-    mut print: impl FnMut(usize, &Report) -> io::Result<()>,
+    first_seed: u64,
+    mut print: impl FnMut(usize, Report) -> io::Result<()>,
 ) -> Result<(), CommandError> {
-    // A seed that is short enough to type.
-    let first_seed = options.run.seed.unwrap_or_else(|| random_seed() >> 32);
     for run in 0..options.test_count {
         let settings = options.run.settings(first_seed.wrapping_add(run as u64));
         let settings = settings.map_err(CommandError::Options)?;
@@ -56,14 +66,15 @@ pub(super) fn each_run(
         };
         let (report, is_interrupted) =
             workloads::perform(options.run.workload, &options.run.load, run_once)?;
-        print(run, &report)?;
+        let validity = report.validity();
+        let kept = report.store().map_or_else(String::new, |folder| {
+            format!(". What is known of the run is in {}", folder.display())
+        });
+        print(run, report)?;
         if is_interrupted {
-            let kept = report.store().map_or_else(String::new, |folder| {
-                format!(". What is known of the run is in {}", folder.display())
-            });
             return Err(CommandError::Interrupted(kept));
         }
-        if report.validity() != Validity::Valid {
+        if validity != Validity::Valid {
             break;
         }
     }
@@ -118,6 +129,7 @@ impl Task for Run<'_> {
         };
         let repeat = repeat::command(args, settings.seed);
         let mut report = Report::new(&record, settings, options.run.demands(), repeat);
+        report.set_machine(Machine::this());
         if let Some(store) = store {
             report.set_store(store.path());
             let stored =

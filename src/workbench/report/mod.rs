@@ -1,7 +1,9 @@
 //! The report on a run: the verdict, the findings and the figures, as text and as JSON.
 
+mod changes;
 mod figures;
 pub mod listing;
+mod machine;
 pub mod page;
 
 use std::borrow::Cow;
@@ -25,6 +27,7 @@ use super::workload::Workload;
 use super::world::{Record, Settings};
 
 pub use figures::Figures;
+pub use machine::{Invocation, Machine, VERSION};
 
 /// The verdict on a run or on an imported history, and its figures.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,6 +56,13 @@ pub struct Report {
     faults: Vec<ReportedFault>,
     facts: Map<String, Value>,
     repeat: String,
+    /// The flags of that command, each with its value, but for those that say what is shown and kept. Like the version and
+    /// the machine, they are missing in results that were stored before there were any.
+    #[serde(default)]
+    settings: Map<String, Value>,
+    version: Option<Cow<'static, str>>,
+    /// `None` in what a simulated run has stored, too: that is the same on any machine.
+    machine: Option<Machine>,
     /// The folder of the run.
     store: Option<PathBuf>,
 }
@@ -110,19 +120,19 @@ pub struct HistoryFile<'a> {
 }
 
 impl Report {
-    /// The report on a run. `repeat` is the command that repeats it.
+    /// The report on a run. `invocation` is the command that repeats it.
     pub fn new<W: Workload>(
         record: &Record<W>,
         settings: &Settings,
         demands: Demands,
-        repeat: String,
+        invocation: Invocation,
     ) -> Self {
         Report {
             nodes: settings.nodes.clone(),
             clients: settings.client_count,
             seed: Some(settings.seed),
             time_limit_s: settings.time_limit.as_secs_f64(),
-            ..Report::of(record, &[], demands, repeat)
+            ..Report::of(record, &[], demands, invocation)
         }
     }
 
@@ -131,7 +141,7 @@ impl Report {
         record: &Record<W>,
         file: &HistoryFile<'_>,
         demands: Demands,
-        repeat: String,
+        invocation: Invocation,
     ) -> Self {
         let history = record.history.iter();
         let clients: HashSet<usize> = history.clone().map(|operation| operation.client).collect();
@@ -142,7 +152,7 @@ impl Report {
             clients: clients.len(),
             time_limit_s: last.unwrap_or_default().as_secs_f64(),
             messages: None,
-            ..Report::of(record, &file.lines, demands, repeat)
+            ..Report::of(record, &file.lines, demands, invocation)
         }
     }
 
@@ -151,7 +161,7 @@ impl Report {
         record: &Record<W>,
         lines: &[usize],
         demands: Demands,
-        repeat: String,
+        invocation: Invocation,
     ) -> Self {
         let history = &record.history;
         let by_kind = Counts::by_kind::<W>(history);
@@ -213,7 +223,10 @@ impl Report {
             limits: limited,
             faults: record.fault_windows.iter().map(reported_fault).collect(),
             facts,
-            repeat,
+            repeat: invocation.command,
+            settings: invocation.settings,
+            version: Some(VERSION.into()),
+            machine: None,
             store: None,
         }
     }
@@ -234,6 +247,11 @@ impl Report {
     /// The seed of a run.
     pub fn seed(&self) -> Option<u64> {
         self.seed
+    }
+
+    /// Sets the machine on which the run was made.
+    pub fn set_machine(&mut self, machine: Machine) {
+        self.machine = Some(machine);
     }
 
     /// Sets the folder in which the run is stored.

@@ -1,0 +1,188 @@
+//! A run in one line, and what is different from the run before.
+
+use std::collections::BTreeSet;
+
+use super::{Report, ReportedFinding};
+use crate::workbench::check::Validity;
+
+/// By which factor a figure changes before it is told. Real processes differ by less from run to run.
+const TOLD_FACTOR: f64 = 1.5;
+
+/// By how much a latency changes before it is told: below a millisecond it is the machine's.
+const TOLD_LATENCY_MS: f64 = 1.0;
+
+impl Report {
+    /// The verdict in one line: what was found, and what has changed since the run `before`, if there was one.
+    pub fn line(&self, before: Option<&Report>) -> String {
+        let mut parts = Vec::new();
+        let verdict = verdict(self);
+        match before {
+            None => {
+                parts.push(String::from(verdict));
+                parts.extend(self.all_findings().map(ReportedFinding::line));
+                let figures = self.figures().into_iter();
+                parts.extend(figures.map(|(name, value, unit)| figure(name, value, unit)));
+            }
+            Some(before) => {
+                parts.push(match self.valid == before.valid {
+                    true => format!("{verdict} as before"),
+                    false => format!("{verdict}, was {}", self::verdict(before)),
+                });
+                parts.extend(self.finding_changes(before));
+                parts.extend(self.figure_changes(before));
+            }
+        }
+        parts.join("; ")
+    }
+
+    fn finding_changes(&self, before: &Report) -> impl Iterator<Item = String> {
+        let shapes = |report: &Report| {
+            let findings = report.all_findings();
+            findings.map(|finding| shape(&finding.what)).collect()
+        };
+        let [were, are]: [BTreeSet<String>; 2] = [shapes(before), shapes(self)];
+        let now = self.all_findings().map(move |finding| {
+            let is_old = were.contains(&shape(&finding.what));
+            let word = if is_old { "still" } else { "new" };
+            format!("{word}: {}", finding.line())
+        });
+        let gone = before
+            .all_findings()
+            .filter(move |finding| !are.contains(&shape(&finding.what)));
+        now.chain(gone.map(|finding| format!("gone: {}", finding.line())))
+    }
+
+    /// What is compared: name, value and unit.
+    fn figures(&self) -> Vec<(&'static str, f64, &'static str)> {
+        let mut figures = vec![("ok", self.operations.ok as f64, "")];
+        if let Some(quantiles) = self.latency_ms {
+            figures.push(("p50", quantiles.p50, " ms"));
+            figures.push(("p99", quantiles.p99, " ms"));
+        }
+        if let Some(messages) = &self.messages {
+            let per_operation = messages.servers_per_operation;
+            figures.push(("messages between servers an operation", per_operation, ""));
+        }
+        figures
+    }
+
+    fn figure_changes(&self, before: &Report) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (name, value, unit) in self.figures() {
+            let figures = before.figures().into_iter();
+            let mut same = figures.filter(|(other, ..)| *other == name);
+            let Some((_, was, _)) = same.next() else {
+                continue;
+            };
+            let is_far = value > was * TOLD_FACTOR || was > value * TOLD_FACTOR;
+            let is_small = unit == " ms" && (value - was).abs() < TOLD_LATENCY_MS;
+            if is_far && !is_small {
+                let was = rounded(was);
+                changes.push(format!("{}, was {was}{unit}", figure(name, value, unit)));
+            }
+        }
+        changes
+    }
+}
+
+impl ReportedFinding {
+    fn line(&self) -> String {
+        String::from(self.what.lines().next().unwrap_or_default())
+    }
+}
+
+fn verdict(report: &Report) -> &'static str {
+    match report.valid {
+        Validity::Valid if report.warnings.is_empty() => "valid",
+        Validity::Valid => "valid with warnings",
+        Validity::Invalid => "INVALID",
+        Validity::Unknown => "unknown",
+    }
+}
+
+fn figure(name: &str, value: f64, unit: &str) -> String {
+    format!("{name} {}{unit}", rounded(value))
+}
+
+/// A figure with as many digits as matter.
+fn rounded(value: f64) -> String {
+    let digits = if value < 10.0 && value.fract() != 0.0 {
+        2
+    } else {
+        0
+    };
+    format!("{value:.digits$}")
+}
+
+/// What two findings of one kind have in common: the first line, without numbers, and without the length of lists.
+fn shape(finding: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in finding.lines().next().unwrap_or_default().split(' ') {
+        let word = word.replace(|char: char| char.is_ascii_digit(), "");
+        if words.last() != Some(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A report with this first finding, if there is one, and these figures.
+    fn report(finding: Option<&str>, ok: u64, p50: f64) -> Report {
+        let findings = finding.map(
+            |what| json!({"valid": false, "what": what, "operations": [], "operation_indices": []}),
+        );
+        let report = json!({
+            "valid": finding.is_none(), "workload": "echo", "nodes": ["n0"], "clients": 1, "time_limit_s": 1.0,
+            "findings": Vec::from_iter(findings), "warnings": [],
+            "operations": {"ok": ok, "failed": 0, "indeterminate": 0}, "operations_by_type": {},
+            "latency_ms": {"p50": p50, "p95": 9.0, "p99": 9.0, "max": 9.0},
+            "limits": [], "faults": [], "facts": {}, "repeat": ""
+        });
+        serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn a_line_says_what_changed_since_the_run_before() {
+        let lost = "The final read of client c7 says 5: 2 is missing.\nMore.";
+        for (before, now, expected) in [
+            (
+                None,
+                report(None, 385, 44.0),
+                "valid; ok 385; p50 44 ms; p99 9 ms",
+            ),
+            (
+                Some(report(Some(lost), 385, 44.0)),
+                report(None, 400, 50.0),
+                "valid, was INVALID; gone: The final read of client c7 says 5: 2 is missing.",
+            ),
+            (
+                Some(report(None, 385, 44.0)),
+                report(Some(lost), 100, 12.0),
+                "INVALID, was valid; new: The final read of client c7 says 5: 2 is missing.; ok 100, was 385; p50 12 ms, \
+                 was 44 ms",
+            ),
+            (
+                Some(report(Some(lost), 385, 0.1)),
+                report(
+                    Some("The final read of client c12 says 15: 3 is missing."),
+                    385,
+                    0.9,
+                ),
+                "INVALID as before; still: The final read of client c12 says 15: 3 is missing.",
+            ),
+            (
+                Some(report(None, 1, 1.0)),
+                report(None, 1, 1.0),
+                "valid as before",
+            ),
+        ] {
+            assert_eq!(now.line(before.as_ref()), expected);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `eddy test --watch`: a run, in one line, each time the program changes.
+#![cfg(feature = "workbench")]
+
+mod program;
+mod python_node;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use program::program;
+use python_node::echo_node;
+
+const WRONG: &str = "body['echo'] = 'no'";
+
+/// A command that watches, with what it prints.
+struct Watch {
+    eddy: Child,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stderr: Lines<BufReader<ChildStderr>>,
+}
+
+impl Watch {
+    fn start(command: &str, path: &Path) -> Self {
+        let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
+            .args(command.split(' '))
+            .args("--watch --no-store --node-count 1 --rate 20 --time-limit 1 --bin".split(' '))
+            .arg(path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("eddy is built");
+        let stdout = BufReader::new(eddy.stdout.take().expect("a pipe")).lines();
+        let stderr = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
+        Watch {
+            eddy,
+            stdout,
+            stderr,
+        }
+    }
+
+    fn next(&mut self) -> String {
+        let line = self.stdout.next().expect("it goes on");
+        line.expect("UTF-8")
+    }
+
+    /// Interrupts it, and returns its exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        let interrupt = Command::new("kill")
+            .args(["-INT", &self.eddy.id().to_string()])
+            .status();
+        assert!(interrupt.expect("kill").success());
+        self.eddy.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.eddy.kill();
+    }
+}
+
+/// Puts another program in the place of the one at `path`, as an editor or a linker does.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("a file");
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    fs::rename(&new, path).expect("a file");
+}
+
+fn node(name: &str) -> PathBuf {
+    program(name, &echo_node("pass"))
+}
+
+#[test]
+fn each_version_is_run_once_and_told_in_one_line_beside_the_one_before() {
+    let path = node("watched.py");
+    let mut watch = Watch::start("test -w echo", &path);
+    let line = watch.next();
+    assert!(line.starts_with("run 1: valid; ok "), "{line}");
+    replace(&path, &echo_node(WRONG));
+    let line = watch.next();
+    assert!(
+        line.starts_with("run 2: INVALID, was valid; new: Client "),
+        "{line}"
+    );
+    replace(&path, &echo_node("pass  # again"));
+    let line = watch.next();
+    assert!(
+        line.starts_with("run 3: valid, was INVALID; gone: Client "),
+        "{line}"
+    );
+    assert_eq!(watch.interrupt(), Some(0), "the verdict of the last run");
+}
+
+#[test]
+fn a_program_that_is_missing_or_broken_for_a_while_does_not_end_the_watch() {
+    let path = node("half-written.py");
+    let mut watch = Watch::start("test -w echo", &path);
+    watch.next();
+    fs::remove_file(&path).expect("it is there");
+    // Long enough to be noticed; where it is not, the watch goes on all the same.
+    thread::sleep(Duration::from_millis(500));
+    replace(&path, "");
+    thread::sleep(Duration::from_millis(500));
+    replace(&path, "#!/usr/bin/env python3\ndef (\n");
+    let said = watch.stderr.next().expect("it complains").expect("UTF-8");
+    assert!(said.contains("n0 ended before the run began"), "{said}");
+    replace(&path, &echo_node("pass"));
+    let line = watch.next();
+    assert!(line.starts_with("run 2: valid as before"), "{line}");
+    assert_eq!(watch.interrupt(), Some(0));
+}
+
+#[test]
+fn challenges_are_watched_too() {
+    let path = node("challenged.py");
+    let mut watch = Watch::start("challenge 1", &path);
+    let line = watch.next();
+    assert!(line.starts_with("1 run 1: valid; ok "), "{line}");
+    replace(&path, &echo_node(WRONG));
+    let line = watch.next();
+    assert!(
+        line.starts_with("1 run 2: INVALID, was valid; new: "),
+        "{line}"
+    );
+    assert_eq!(watch.interrupt(), Some(1));
+}
+
+#[test]
+fn a_program_that_is_not_there_at_the_beginning_is_an_error() {
+    let mut watch = Watch::start("test -w echo", Path::new("/no/such/node"));
+    let said = watch.stderr.next().expect("a line").expect("UTF-8");
+    assert!(said.contains("there is no file /no/such/node"), "{said}");
+    assert_eq!(watch.eddy.wait().expect("it ends").code(), Some(3));
+}
