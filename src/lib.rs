@@ -1,7 +1,7 @@
 //! Maelstrom nodes as small state machines, and a workbench to test them.
 //!
-//! A hand-written readiness loop over stdin and stdout stores pending key-value operations in a slab of state machines,
-//! `Reading → Casing → Done`. Single-threaded, on mio; no async runtime; next to no allocation a message. The loop is
+//! A hand-written readiness loop over stdin and stdout stores pending key-value operations in a slab of state machines
+//! with the states `Reading`, `Casing` and `Done`: a change starts at `Casing`, and reads when it is in doubt. Single-threaded, on mio; no async runtime; next to no allocation a message. The loop is
 //! `stdio::run`, the slab is in [`kv::Registers`] (a [`node::Pending`], which also finds entries by message id and by
 //! deadline), its states are [`kv::State`].
 //!
@@ -120,14 +120,14 @@
 //! ```
 //! use core::time::Duration;
 //! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-//! use eddy::node::{Context, LATE, Limits, Node, Random, Requests, Workload};
-//! use eddy::protocol::{Encode, Error, Json, Message, Name};
+//! use eddy::node::{Context, INPUT_ENDED, LATE, Limits, Node, Outbox, Random, Requests, Workload};
+//! use eddy::protocol::{Encode, Error, Json, Message, Name, present};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::value::RawValue;
 //!
 //! /// What the store holds. Only one node changes this register, so a value shows a change if it is equal to what
-//! /// the change wanted. A register that several nodes change has to hold who made the last change as well: two nodes may
-//! /// want the same value, and each must see whether it was its own change that was applied.
+//! /// the change wanted. A register that several nodes change has to hold which incarnation of which node made the last change
+//! /// as well: two may want the same value, and each must see whether it was its own change that was applied.
 //! #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 //! struct Visits {
 //!     count: u64,
@@ -187,8 +187,11 @@
 //!         if self.registers.known(register).is_none() {
 //!             return self.registers.read(register, context);
 //!         }
-//!         // All that wait, however many, and whatever they are.
-//!         self.queue.send(usize::MAX, |_request, ()| true);
+//!         // All that wait, however many, but for those whose time was up in a change that was lost.
+//!         let requests = &self.requests;
+//!         if !self.queue.start_batch(usize::MAX, |id, ()| requests.get(id).is_some()) {
+//!             return;
+//!         }
 //!         let more = self.queue.requests_in_flight().count() as u64;
 //!         let count = |visits: &mut Visits| {
 //!             visits.count += more;
@@ -200,8 +203,8 @@
 //!
 //! #[derive(Deserialize)]
 //! struct Fields<'a> {
-//!     /// In replies of the store.
-//!     #[serde(borrow)]
+//!     /// In replies of the store. A store may hold `null`, which is a value too.
+//!     #[serde(borrow, default, deserialize_with = "present")]
 //!     value: Option<&'a RawValue>,
 //! }
 //!
@@ -231,12 +234,12 @@
 //!         match done.outcome {
 //!             Outcome::Applied => {
 //!                 let (visits, _) = self.registers.known(register).expect("it was changed");
-//!                 for request in self.queue.on_applied().filter_map(|id| self.requests.take(id)) {
+//!                 for request in self.queue.end_batch().filter_map(|id| self.requests.take(id)) {
 //!                     request.answer("visit_ok", context.outbox).field("count", visits.count);
 //!                 }
 //!             }
 //!             // Certainly not applied: these visits go into the next change.
-//!             Outcome::Lost => self.queue.on_lost(),
+//!             Outcome::Lost => self.queue.return_batch(),
 //!             // There is a value now to start a change from.
 //!             Outcome::Read => {}
 //!             // The register holds something else than visits. Only what is sent once is refused.
@@ -258,10 +261,17 @@
 //!     fn wake(&mut self, context: &mut Context<'_>) {
 //!         // Their time is up: error 11 if they were in no change, else 0, with `LATE` as the reason.
 //!         while let Some((id, request)) = self.requests.expired(context.now) {
-//!             let applied = self.queue.withdraw(id);
-//!             request.give_up(applied, LATE, context.outbox);
+//!             let given_up = self.queue.withdraw(id);
+//!             request.give_up(given_up, LATE, context.outbox);
 //!         }
 //!         self.registers.wake(context);
+//!     }
+//!
+//!     /// No reply can come any more.
+//!     fn finish(&mut self, outbox: &mut Outbox) {
+//!         for (id, request) in self.requests.drain() {
+//!             request.give_up(self.queue.withdraw(id), INPUT_ENDED, outbox);
+//!         }
 //!     }
 //! }
 //!

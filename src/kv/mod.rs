@@ -19,8 +19,8 @@
 //! doubled, so a change without a reply is *in doubt*: it may have been applied, or may yet be. Four rules make it take
 //! effect once or never:
 //!
-//! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves (see
-//!    [`Register`]). So the changes that were applied form one chain, in which each names its predecessor, and a value
+//! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves, or none
+//!    that makes a difference to anybody (see [`Register::shows`]). So the changes that were applied form one chain, in which each names its predecessor, and a value
 //!    that has been replaced never comes back.
 //! 2. **Doubt is resolved by reading.** A value that [shows](Register::shows) the change proves that it was applied. A
 //!    higher version than the change started from, without it, proves that it never will be: what it is to replace is

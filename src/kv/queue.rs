@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use crate::node::Applied;
+use crate::node::GivenUp;
 use crate::protocol::Error;
 
 /// The operations of clients that wait for changes of one register, oldest first (group commit).
@@ -42,7 +42,11 @@ impl<T> Queue<T> {
 
     /// Makes the oldest operations the batch in flight, `operations_max` at most, and gives whether there are any. None may
     /// be in flight. An operation of which `joins` says no is taken out instead.
-    pub fn send(&mut self, operations_max: usize, mut joins: impl FnMut(i64, &T) -> bool) -> bool {
+    pub fn start_batch(
+        &mut self,
+        operations_max: usize,
+        mut joins: impl FnMut(i64, &T) -> bool,
+    ) -> bool {
         assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
         while self.in_flight < operations_max
             && let Some((request, operation)) = self.operations.get(self.in_flight)
@@ -65,26 +69,27 @@ impl<T> Queue<T> {
         self.requests().take(self.in_flight)
     }
 
-    /// The change was applied: takes the batch out and gives its requests.
-    pub fn on_applied(&mut self) -> impl Iterator<Item = i64> {
+    /// The operations of the batch in flight are done, or nobody waits for them: takes them out and gives their requests.
+    pub fn end_batch(&mut self) -> impl Iterator<Item = i64> {
         let batch = self.operations.drain(..self.in_flight);
         self.in_flight = 0;
         batch.map(|(request, _)| request)
     }
 
     /// The change was not applied and never will be: its operations join the next batch.
-    pub fn on_lost(&mut self) {
+    pub fn return_batch(&mut self) {
         self.in_flight = 0;
     }
 
-    /// Gives up an operation. It is taken out unless it is in flight; then it may be applied.
-    pub fn withdraw(&mut self, request: i64) -> Applied {
+    /// Gives up an operation: takes it out if it waits for a batch. One that is in flight, or not in this queue, is in
+    /// doubt as far as the queue knows.
+    pub fn withdraw(&mut self, request: i64) -> GivenUp {
         let mut waiting = self.operations[self.in_flight..].iter();
         let Some(index) = waiting.position(|(waiting, _)| *waiting == request) else {
-            return Applied::Perhaps;
+            return GivenUp::InDoubt;
         };
         self.operations.remove(self.in_flight + index);
-        Applied::Never
+        GivenUp::NotApplied
     }
 
     /// Gives up all operations for the reason `why`: takes them out, each request with the error that answers it.
@@ -92,11 +97,11 @@ impl<T> Queue<T> {
         let in_flight = core::mem::take(&mut self.in_flight);
         let operations = self.operations.drain(..).enumerate();
         operations.map(move |(index, (request, _))| {
-            let applied = match index < in_flight {
-                true => Applied::Perhaps,
-                false => Applied::Never,
+            let given_up = match index < in_flight {
+                true => GivenUp::InDoubt,
+                false => GivenUp::NotApplied,
             };
-            (request, applied.error(alloc::string::String::from(why)))
+            (request, given_up.error(alloc::string::String::from(why)))
         })
     }
 }
@@ -118,47 +123,47 @@ mod tests {
     fn what_arrives_while_a_batch_is_in_flight_joins_the_next_one() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
         assert!(queue.is_ready());
-        queue.send(10, |_, _| true);
+        queue.start_batch(10, |_, _| true);
         queue.push(3, 'c');
         assert!(!queue.is_ready());
-        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 2]);
         assert!(queue.is_ready());
-        queue.send(10, |_, _| true);
-        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [3]);
+        queue.start_batch(10, |_, _| true);
+        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [3]);
     }
 
     #[test]
     fn a_batch_that_is_lost_comes_first_in_the_next_one() {
         let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c')]);
-        queue.send(2, |_, _| true);
-        queue.on_lost();
-        queue.send(10, |_, _| true);
-        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 2, 3]);
+        queue.start_batch(2, |_, _| true);
+        queue.return_batch();
+        queue.start_batch(10, |_, _| true);
+        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
     fn what_does_not_join_makes_place_for_the_next() {
         let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')]);
-        assert!(queue.send(2, |_, operation| *operation != 'b'));
-        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1, 3]);
-        assert!(!queue.send(2, |_, _| false));
+        assert!(queue.start_batch(2, |_, operation| *operation != 'b'));
+        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 3]);
+        assert!(!queue.start_batch(2, |_, _| false));
         assert!(queue.is_empty());
     }
 
     #[test]
     fn only_what_is_not_in_flight_can_be_withdrawn() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1, |_, _| true);
-        assert_eq!(queue.withdraw(1), Applied::Perhaps);
-        assert_eq!(queue.withdraw(2), Applied::Never);
-        assert_eq!(queue.on_applied().collect::<Vec<_>>(), [1]);
+        queue.start_batch(1, |_, _| true);
+        assert_eq!(queue.withdraw(1), GivenUp::InDoubt);
+        assert_eq!(queue.withdraw(2), GivenUp::NotApplied);
+        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1]);
         assert!(queue.is_empty());
     }
 
     #[test]
     fn what_is_in_flight_when_all_fail_may_have_been_applied() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1, |_, _| true);
+        queue.start_batch(1, |_, _| true);
         let failed = queue
             .fail("no")
             .map(|(request, error)| (request, error.code));
@@ -174,7 +179,7 @@ mod tests {
     #[should_panic(expected = "a batch that was sent stays as it is")]
     fn nothing_is_added_to_a_batch_in_flight() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.send(1, |_, _| true);
-        queue.send(1, |_, _| true);
+        queue.start_batch(1, |_, _| true);
+        queue.start_batch(1, |_, _| true);
     }
 }

@@ -34,6 +34,8 @@ pub trait Register: Encode + Clone + Default {
     /// Higher after each change; 0 is the state of a key that isn't there, which is the default.
     fn version(&self) -> u64;
 
-    /// Whether this value can only have come about if the change to `wanted` was applied.
+    /// Whether this value can only have come about if the change to `wanted` was applied, or one that nobody can tell from
+    /// it: in a register that one node changes, an earlier incarnation of that node may have made the same change, and
+    /// none of its clients was answered. Where clients can tell (who holds a lock), the value must say whose change it is.
     fn shows(&self, wanted: &Self) -> bool;
 }

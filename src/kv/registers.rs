@@ -121,7 +121,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }
     }
 
-    /// Starts to keep a copy of the register under `key`, which the workload calls `name`.
+    /// Starts to keep a copy of the register under `key`, which the workload calls `name`: what is [`Done`] names its
+    /// register so, by which a workload with many finds its own entry again.
+    ///
+    /// There is no limit. A workload that opens registers for its clients limits them, and [closes](Self::close) those
+    /// that nobody needs.
     pub fn open(&mut self, key: &dyn Encode, name: T) -> RegisterId {
         RegisterId(self.copies.insert(Copied {
             key: to_json(key),
@@ -174,7 +178,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.retry_policy.round_trip()
     }
 
-    /// The newest value that is known, and a time at which it, or a newer one, stood.
+    /// The newest value that is known, and when the request was sent that last confirmed it. On a linearizable store the
+    /// value is not older than that.
     pub fn known(&self, register: RegisterId) -> Option<(&R, Duration)> {
         let copy = &self.copies[register.0];
         copy.is_known.then_some((&copy.known, copy.known_at))

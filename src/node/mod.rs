@@ -39,7 +39,7 @@ use crate::protocol::{Error, ErrorCode, Message, Name};
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
 pub use random::Random;
-pub use requests::{Applied, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
+pub use requests::{GivenUp, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
 
 /// What a handler works with, beside the message.
 pub struct Context<'a> {

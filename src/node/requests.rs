@@ -56,22 +56,22 @@ pub struct Request<T> {
     pub operation: T,
 }
 
-/// Whether an operation that is given up may have been applied, or may yet be.
+/// What is known of an operation that is given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Applied {
-    /// It certainly was not, and never will be.
-    Never,
-    /// Nobody can say.
-    Perhaps,
+pub enum GivenUp {
+    /// It certainly was not applied, and never will be.
+    NotApplied,
+    /// It may have been applied, or may yet be.
+    InDoubt,
 }
 
-impl Applied {
+impl GivenUp {
     /// The error for an operation that has no result, for the reason `why`: 11, or 0 if it may be applied.
     pub fn error(self, why: impl Into<Cow<'static, str>>) -> Error {
         let why = why.into();
         match self {
-            Applied::Never => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why),
-            Applied::Perhaps => Error::new(
+            GivenUp::NotApplied => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why),
+            GivenUp::InDoubt => Error::new(
                 ErrorCode::TIMEOUT,
                 alloc::format!("{why}; the operation may still be applied, once"),
             ),
@@ -186,8 +186,8 @@ impl<T> Request<T> {
 
     /// Answers that no result came, for the reason `why`.
     #[cold]
-    pub fn give_up(&self, applied: Applied, why: &'static str, outbox: &mut Outbox) {
-        self.fail(&applied.error(why), outbox);
+    pub fn give_up(&self, given_up: GivenUp, why: &'static str, outbox: &mut Outbox) {
+        self.fail(&given_up.error(why), outbox);
     }
 }
 

@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use super::json::canonical_key;
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
 use crate::node::{
-    Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
+    Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
 use crate::protocol::{Encode, Error, ErrorCode, Message, present};
 
@@ -140,7 +140,7 @@ impl LinKv {
     fn advance(&mut self, key: &str, context: &mut Context<'_>) {
         let reads = self.reads.get_mut(key).expect(KEPT);
         if reads.queue.is_ready() {
-            reads.queue.send(usize::MAX, |_, ()| true);
+            reads.queue.start_batch(usize::MAX, |_, ()| true);
             self.registers.read(reads.register, context);
         } else if reads.queue.is_empty() {
             self.registers.close(reads.register);
@@ -154,7 +154,7 @@ impl LinKv {
         let (stored, _) = self.registers.known(reads.register).expect("it was read");
         for request in reads
             .queue
-            .on_applied()
+            .end_batch()
             .filter_map(|id| self.requests.take(id))
         {
             match &stored.0 {
@@ -193,12 +193,12 @@ impl LinKv {
     }
 
     /// Waits no longer for the write or cas of a request, if it is one.
-    fn withdraw(&mut self, id: i64) -> Applied {
+    fn withdraw(&mut self, id: i64) -> GivenUp {
         let Some(register) = self.changes.remove(&id) else {
-            return Applied::Never;
+            return GivenUp::NotApplied;
         };
         self.registers.close(register);
-        Applied::Perhaps
+        GivenUp::InDoubt
     }
 
     /// Ends the reads for which nobody waits any more.
@@ -257,7 +257,7 @@ impl Workload for LinKv {
         let fields = &request.body.fields;
         let key = required(fields.key, "key")?;
         if self.registers.capacity_left() == 0 {
-            return Err(Applied::Never.error("too many operations wait already"));
+            return Err(GivenUp::NotApplied.error("too many operations wait already"));
         }
         match kind {
             "read" => self.read(request, key, context)?,

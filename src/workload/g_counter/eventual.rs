@@ -186,14 +186,15 @@ impl Eventual {
             let is_polled = !self.peers.iter().any(|peer| peer.is_awaited);
             if is_polled || self.operations.are_gone(&self.reads) {
                 let value = self.gossip.replica().value();
-                for id in self.reads.on_applied() {
+                for id in self.reads.end_batch() {
                     self.operations.succeed(id, value, context.outbox);
                 }
             }
             if !self.reads.is_ready() {
                 return;
             }
-            self.reads.send(self.operations.batch_max, |_, _| true);
+            self.reads
+                .start_batch(self.operations.batch_max, |_, _| true);
             self.poll(context);
         }
     }

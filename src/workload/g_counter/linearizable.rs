@@ -51,7 +51,7 @@ use super::operations::{Operation, Operations};
 use super::register::{Proposal, Resolution, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Applied, Context, Outbox, Random};
+use crate::node::{Context, GivenUp, Outbox, Random};
 use crate::protocol::{Error, Name};
 
 /// One node of this level.
@@ -225,11 +225,11 @@ impl Linearizable {
         match proposal.resolve(&self.newest) {
             Resolution::Applied => {
                 let value = self.newest.total.into();
-                for id in self.queue.on_applied() {
+                for id in self.queue.end_batch() {
                     self.operations.succeed(id, value, outbox);
                 }
             }
-            Resolution::Lost => self.queue.on_lost(),
+            Resolution::Lost => self.queue.return_batch(),
             Resolution::Open => return,
         }
         self.proposal = None;
@@ -237,7 +237,7 @@ impl Linearizable {
     }
 
     /// Gives an operation up.
-    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+    pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
         self.queue.withdraw(id)
     }
 

@@ -36,7 +36,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Applied, Context, INPUT_ENDED, LATE, Outbox, Random, Request, Workload};
+use crate::node::{Context, GivenUp, INPUT_ENDED, LATE, Outbox, Random, Request, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
@@ -121,15 +121,15 @@ impl Level {
         why: &'static str,
         outbox: &mut Outbox,
     ) {
-        let applied = match self {
+        let given_up = match self {
             Level::Regular(level) => level.withdraw(id),
             Level::Linearizable(level) => level.withdraw(id),
             Level::Sequential(level) => level.withdraw(id),
             Level::Eventual(level) => return level.give_up(id, request, outbox),
         };
         match request.operation {
-            Operation::Add(_) => request.give_up(applied, why, outbox),
-            Operation::Read => request.give_up(Applied::Never, why, outbox),
+            Operation::Add(_) => request.give_up(given_up, why, outbox),
+            Operation::Read => request.give_up(GivenUp::NotApplied, why, outbox),
         }
     }
 }

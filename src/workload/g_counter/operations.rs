@@ -4,7 +4,7 @@ use alloc::string::ToString;
 
 use super::{Options, Received};
 use crate::kv::Queue;
-use crate::node::{Applied, Outbox, Random, Requests};
+use crate::node::{GivenUp, Outbox, Random, Requests};
 use crate::protocol::{Error, ErrorCode};
 
 /// What a client asks for.
@@ -76,7 +76,7 @@ impl Operations {
         outbox: &mut Outbox,
     ) -> Option<i64> {
         let mut sum = 0i64;
-        let is_ready = queue.send(self.batch_max, |id, delta| {
+        let is_ready = queue.start_batch(self.batch_max, |id, delta| {
             if self.requests.get(id).is_none() {
                 // Its time was up while it was in flight, in a batch that was lost.
                 return false;
@@ -112,7 +112,9 @@ impl Operations {
             };
             match request.operation {
                 Operation::Add(_) => request.fail(&error, outbox),
-                Operation::Read => request.fail(&Applied::Never.error(why.to_string()), outbox),
+                Operation::Read => {
+                    request.fail(&GivenUp::NotApplied.error(why.to_string()), outbox)
+                }
             }
         }
     }

@@ -29,7 +29,7 @@ use super::operations::{Operation, Operations};
 use super::register::OwnRegister;
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Applied, Context, Random};
+use crate::node::{Context, GivenUp, Random};
 use crate::protocol::Name;
 
 /// One node of this level.
@@ -79,7 +79,8 @@ impl Regular {
             self.change(context);
         }
         if self.reads.is_ready() {
-            self.reads.send(self.operations.batch_max, |_, _| true);
+            self.reads
+                .start_batch(self.operations.batch_max, |_, _| true);
             (self.asked, self.read) = (0, 0);
             self.read_peers(context);
         }
@@ -119,7 +120,7 @@ impl Regular {
         };
         match (done.outcome, done.register == self.own) {
             (Outcome::Applied, _) => self.on_applied(context),
-            (Outcome::Lost, _) => self.changes.on_lost(),
+            (Outcome::Lost, _) => self.changes.return_batch(),
             (Outcome::Read, false) => self.on_peer_read(context),
             (Outcome::Unexpected, true) => {
                 let why = self.registers.unexpected_value(self.own);
@@ -139,7 +140,7 @@ impl Regular {
     /// The own register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
     fn on_applied(&mut self, context: &mut Context<'_>) {
         let value = self.value();
-        for id in self.changes.on_applied() {
+        for id in self.changes.end_batch() {
             match self.operations.requests.get(id) {
                 Some(Operation::Read) if !self.peers.is_empty() => self.reads.push(id, ()),
                 _ => self.operations.succeed(id, value, context.outbox),
@@ -153,7 +154,7 @@ impl Regular {
         self.read_peers(context);
         if self.read == self.peers.len() {
             let value = self.value();
-            for id in self.reads.on_applied() {
+            for id in self.reads.end_batch() {
                 self.operations.succeed(id, value, context.outbox);
             }
         }
@@ -167,7 +168,7 @@ impl Regular {
     }
 
     /// Gives an operation up.
-    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+    pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
         self.reads.withdraw(id);
         self.changes.withdraw(id)
     }
@@ -189,7 +190,7 @@ impl Regular {
 
     /// Nobody waits for the peers' registers any more.
     fn stop_reading_peers(&mut self) {
-        drop(self.reads.on_applied());
+        drop(self.reads.end_batch());
         for peer in &self.peers {
             self.registers.stop_reading(*peer);
         }

@@ -29,7 +29,7 @@ use super::operations::{Operation, Operations};
 use super::register::{Proposal, SharedRegister};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Applied, Context, Random};
+use crate::node::{Context, GivenUp, Random};
 use crate::protocol::Name;
 
 /// One node of this level.
@@ -82,7 +82,8 @@ impl Sequential {
             self.change(context);
         }
         if self.reads.is_ready() {
-            self.reads.send(self.operations.batch_max, |_, _| true);
+            self.reads
+                .start_batch(self.operations.batch_max, |_, _| true);
             self.registers.read(self.register, context);
         }
     }
@@ -119,15 +120,15 @@ impl Sequential {
         };
         match done.outcome {
             Outcome::Applied => {
-                for id in self.adds.on_applied() {
+                for id in self.adds.end_batch() {
                     self.operations.succeed(id, 0, context.outbox);
                 }
             }
-            Outcome::Lost => self.adds.on_lost(),
+            Outcome::Lost => self.adds.return_batch(),
             Outcome::Read => {
                 let (known, _) = self.registers.known(self.register).expect("it was read");
                 let total = known.view(self.node.as_str()).total.into();
-                for id in self.reads.on_applied() {
+                for id in self.reads.end_batch() {
                     self.operations.succeed(id, total, context.outbox);
                 }
             }
@@ -141,7 +142,7 @@ impl Sequential {
     }
 
     /// Gives an operation up.
-    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+    pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
         self.reads.withdraw(id);
         self.adds.withdraw(id)
     }
@@ -153,7 +154,7 @@ impl Sequential {
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
         if self.operations.are_gone(&self.reads) {
             self.registers.stop_reading(self.register);
-            drop(self.reads.on_applied());
+            drop(self.reads.end_batch());
         }
         if self.operations.requests.is_empty() {
             self.registers.stop_reading(self.register);

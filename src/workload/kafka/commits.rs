@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Operation;
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-use crate::node::{Applied, Context, Limits, Outbox, Random, Requests};
+use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests};
 use crate::protocol::{Encode, Error, ErrorCode, Json, Message, Name};
 
 /// The most keys for which a node commits offsets: 4096.
@@ -111,7 +111,7 @@ impl Commits {
     }
 
     /// Gives a commit up. If it has not been sent yet, it never will be.
-    pub(super) fn withdraw(&mut self, id: i64) -> Applied {
+    pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
         self.queue.withdraw(id)
     }
 
@@ -127,7 +127,7 @@ impl Commits {
         };
         let mut raised = known.clone();
         raised.version += 1;
-        let is_ready = self.queue.send(usize::MAX, |id, offsets| {
+        let is_ready = self.queue.start_batch(usize::MAX, |id, offsets| {
             let is_raised = raised.raise(offsets);
             if !is_raised {
                 requests.fail(id, &too_many_keys(), context.outbox);
@@ -179,11 +179,11 @@ impl Commits {
         match done.outcome {
             Outcome::Read => {}
             Outcome::Applied => {
-                for id in self.queue.on_applied() {
+                for id in self.queue.end_batch() {
                     succeed(id, requests, context.outbox);
                 }
             }
-            Outcome::Lost => self.queue.on_lost(),
+            Outcome::Lost => self.queue.return_batch(),
             Outcome::Unexpected => {
                 let why = self.registers.unexpected_value(done.register);
                 if done.register == own && !self.registers.is_changing(own) {

@@ -40,7 +40,7 @@ use core::time::Duration;
 
 use super::log::{self, Logs, Place};
 use crate::node::{
-    Applied, Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
+    Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
 use crate::protocol::{Error, Name, Object};
 
@@ -193,7 +193,7 @@ impl Kafka {
         for (id, since) in self.lists.clone() {
             match &readable {
                 Ok(()) => self.answer_list(id, since, context),
-                Err(why) => self.fail(id, &Applied::Never.error(why.clone()), context.outbox),
+                Err(why) => self.fail(id, &GivenUp::NotApplied.error(why.clone()), context.outbox),
             }
         }
     }
@@ -212,19 +212,19 @@ impl Kafka {
     }
 
     /// Stops working on an operation.
-    fn withdraw(&mut self, id: i64, operation: &Operation) -> Applied {
+    fn withdraw(&mut self, id: i64, operation: &Operation) -> GivenUp {
         match operation {
             Operation::Send(log) => return self.logs.withdraw(*log, id),
             Operation::Commit => return self.commits.withdraw(id),
             Operation::Poll(poll) => self.forget_poll(id, poll),
             Operation::List(_) => drop(self.lists.remove(&id)),
         }
-        Applied::Never
+        GivenUp::NotApplied
     }
 }
 
 fn full() -> Error {
-    Applied::Never.error("too much is under way already; nothing was done")
+    GivenUp::NotApplied.error("too much is under way already; nothing was done")
 }
 
 impl Workload for Kafka {

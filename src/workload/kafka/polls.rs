@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::{
     KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received, full,
 };
-use crate::node::{Applied, Context, Outbox};
+use crate::node::{Context, GivenUp, Outbox};
 use crate::protocol::{Array, Encode, Error, Object};
 use crate::workload::log::{Logs, Place};
 
@@ -97,7 +97,7 @@ impl Kafka {
     /// Answers the polls that wait for a chunk with an error.
     pub(super) fn fail_polls(&mut self, place: Place, why: &str, outbox: &mut Outbox) {
         for (_, id, _) in self.take_polls(place) {
-            self.fail(id, &Applied::Never.error(String::from(why)), outbox);
+            self.fail(id, &GivenUp::NotApplied.error(String::from(why)), outbox);
         }
     }
 

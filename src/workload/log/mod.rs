@@ -30,7 +30,7 @@ use serde_json::value::RawValue;
 use slab::Slab;
 
 use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers};
-use crate::node::{Applied, Context, Limits, Random};
+use crate::node::{Context, GivenUp, Limits, Random};
 use crate::protocol::{Error, Message, Name};
 
 use chunk::Chunk;
@@ -188,7 +188,7 @@ impl Logs {
     }
 
     /// Gives an append up. If its entry has not been sent yet, it never will be.
-    pub(super) fn withdraw(&mut self, log: usize, request: i64) -> Applied {
+    pub(super) fn withdraw(&mut self, log: usize, request: i64) -> GivenUp {
         self.logs[log].queue.withdraw(request)
     }
 
@@ -286,7 +286,7 @@ impl Logs {
         let (node, append_id) = (&self.node, self.last_append_id);
         let append = |chunk: &mut Chunk| {
             let free = (CHUNK_ENTRIES - entries) as usize;
-            log.queue.send(free, |_, entry| {
+            log.queue.start_batch(free, |_, entry| {
                 chunk.entries.push(entry.clone());
                 true
             });
@@ -315,7 +315,7 @@ impl Logs {
         match outcome {
             Outcome::Read => {}
             Outcome::Applied => progress.appended = self.on_applied(place, context.now),
-            Outcome::Lost => self.logs[place.log].queue.on_lost(),
+            Outcome::Lost => self.logs[place.log].queue.return_batch(),
             Outcome::Unexpected => {
                 let register = self.logs[place.log].chunks[&place.chunk];
                 let text = self.registers.unexpected_value(register);
@@ -335,7 +335,7 @@ impl Logs {
             let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
             log.resumes_at = now + Duration::from_nanos(backoff);
         }
-        let appended = log.queue.on_applied().zip((log.offset..).map(Ok));
+        let appended = log.queue.end_batch().zip((log.offset..).map(Ok));
         let appended = appended.collect();
         let known = self.registers.known(log.chunks[&place.chunk]);
         if known.is_some_and(|(chunk, _)| chunk.is_full()) {
