@@ -77,7 +77,7 @@ fn node(name: &str) -> PathBuf {
 }
 
 #[test]
-fn each_version_is_run_once_and_told_in_one_line_beside_the_one_before() {
+fn each_version_is_run_once_and_compared_in_one_line_with_the_one_before() {
     let path = node("watched.py");
     let mut watch = Watch::start("test -w echo", &path);
     let line = watch.next();

@@ -1,15 +1,13 @@
 //! A run in one line, and what is different from the run before.
 
-use std::collections::BTreeSet;
-
-use super::{Report, ReportedFinding};
+use super::Report;
 use crate::workbench::check::Validity;
 
-/// By which factor a figure changes before it is told. Real processes differ by less from run to run.
-const TOLD_FACTOR: f64 = 1.5;
+/// By which factor a figure must change to be printed. Real processes differ by less from run to run.
+const CHANGE_FACTOR_MIN: f64 = 1.5;
 
-/// By how much a latency changes before it is told: below a millisecond it is the machine's.
-const TOLD_LATENCY_MS: f64 = 1.0;
+/// By how much a latency must change to be printed: less than a millisecond is the machine's.
+const LATENCY_CHANGE_MIN_MS: f64 = 1.0;
 
 impl Report {
     /// The verdict in one line: what was found, and what has changed since the run `before`, if there was one.
@@ -19,7 +17,7 @@ impl Report {
         match before {
             None => {
                 parts.push(String::from(verdict));
-                parts.extend(self.all_findings().map(ReportedFinding::line));
+                parts.extend(self.kinds_of_findings().into_iter().map(|(_, line)| line));
                 let figures = self.figures().into_iter();
                 parts.extend(figures.map(|(name, value, unit)| figure(name, value, unit)));
             }
@@ -35,21 +33,37 @@ impl Report {
         parts.join("; ")
     }
 
-    fn finding_changes(&self, before: &Report) -> impl Iterator<Item = String> {
-        let shapes = |report: &Report| {
-            let findings = report.all_findings();
-            findings.map(|finding| shape(&finding.what)).collect()
-        };
-        let [were, are]: [BTreeSet<String>; 2] = [shapes(before), shapes(self)];
-        let now = self.all_findings().map(move |finding| {
-            let is_old = were.contains(&shape(&finding.what));
-            let word = if is_old { "still" } else { "new" };
-            format!("{word}: {}", finding.line())
+    fn finding_changes(&self, before: &Report) -> Vec<String> {
+        let [were, are] = [before, self].map(Report::kinds_of_findings);
+        let is_among =
+            |kinds: &[(String, String)], shape| kinds.iter().any(|(other, _)| other == shape);
+        let now = are
+            .iter()
+            .map(|(shape, line)| match is_among(&were, shape) {
+                true => format!("still: {line}"),
+                false => format!("new: {line}"),
+            });
+        let gone = were.iter().filter(|(shape, _)| !is_among(&are, shape));
+        now.chain(gone.map(|(_, line)| format!("gone: {line}")))
+            .collect()
+    }
+
+    /// The findings by their [shape]: the first of each, and how many more there are.
+    fn kinds_of_findings(&self) -> Vec<(String, String)> {
+        let mut kinds: Vec<(String, &str, usize)> = Vec::new();
+        for finding in self.all_findings() {
+            let line = finding.what.lines().next().unwrap_or_default();
+            let shape = shape(line);
+            match kinds.iter_mut().find(|(other, ..)| *other == shape) {
+                Some((.., more)) => *more += 1,
+                None => kinds.push((shape, line.trim_end_matches('.'), 0)),
+            }
+        }
+        let kinds = kinds.into_iter().map(|(shape, line, more)| match more {
+            0 => (shape, String::from(line)),
+            _ => (shape, format!("{line} (and {more} more)")),
         });
-        let gone = before
-            .all_findings()
-            .filter(move |finding| !are.contains(&shape(&finding.what)));
-        now.chain(gone.map(|finding| format!("gone: {}", finding.line())))
+        kinds.collect()
     }
 
     /// What is compared: name, value and unit.
@@ -74,20 +88,14 @@ impl Report {
             let Some((_, was, _)) = same.next() else {
                 continue;
             };
-            let is_far = value > was * TOLD_FACTOR || was > value * TOLD_FACTOR;
-            let is_small = unit == " ms" && (value - was).abs() < TOLD_LATENCY_MS;
+            let is_far = value > was * CHANGE_FACTOR_MIN || was > value * CHANGE_FACTOR_MIN;
+            let is_small = unit == " ms" && (value - was).abs() < LATENCY_CHANGE_MIN_MS;
             if is_far && !is_small {
                 let was = rounded(was);
                 changes.push(format!("{}, was {was}{unit}", figure(name, value, unit)));
             }
         }
         changes
-    }
-}
-
-impl ReportedFinding {
-    fn line(&self) -> String {
-        String::from(self.what.lines().next().unwrap_or_default())
     }
 }
 
@@ -132,14 +140,15 @@ mod tests {
 
     use super::*;
 
-    /// A report with this first finding, if there is one, and these figures.
-    fn report(finding: Option<&str>, ok: u64, p50: f64) -> Report {
-        let findings = finding.map(
+    /// A report with these findings and figures.
+    fn report(findings: &[&str], ok: u64, p50: f64) -> Report {
+        let findings = findings.iter().map(
             |what| json!({"valid": false, "what": what, "operations": [], "operation_indices": []}),
         );
+        let findings = Vec::from_iter(findings);
         let report = json!({
-            "valid": finding.is_none(), "workload": "echo", "nodes": ["n0"], "clients": 1, "time_limit_s": 1.0,
-            "findings": Vec::from_iter(findings), "warnings": [],
+            "valid": findings.is_empty(), "workload": "echo", "nodes": ["n0"], "clients": 1, "time_limit_s": 1.0,
+            "findings": findings, "warnings": [],
             "operations": {"ok": ok, "failed": 0, "indeterminate": 0}, "operations_by_type": {},
             "latency_ms": {"p50": p50, "p95": 9.0, "p99": 9.0, "max": 9.0},
             "limits": [], "faults": [], "facts": {}, "repeat": ""
@@ -153,32 +162,32 @@ mod tests {
         for (before, now, expected) in [
             (
                 None,
-                report(None, 385, 44.0),
+                report(&[], 385, 44.0),
                 "valid; ok 385; p50 44 ms; p99 9 ms",
             ),
             (
-                Some(report(Some(lost), 385, 44.0)),
-                report(None, 400, 50.0),
-                "valid, was INVALID; gone: The final read of client c7 says 5: 2 is missing.",
+                Some(report(&[lost], 385, 44.0)),
+                report(&[], 400, 50.0),
+                "valid, was INVALID; gone: The final read of client c7 says 5: 2 is missing",
             ),
             (
-                Some(report(None, 385, 44.0)),
-                report(Some(lost), 100, 12.0),
-                "INVALID, was valid; new: The final read of client c7 says 5: 2 is missing.; ok 100, was 385; p50 12 ms, \
+                Some(report(&[], 385, 44.0)),
+                report(&[lost], 100, 12.0),
+                "INVALID, was valid; new: The final read of client c7 says 5: 2 is missing; ok 100, was 385; p50 12 ms, \
                  was 44 ms",
             ),
             (
-                Some(report(Some(lost), 385, 0.1)),
+                Some(report(&[lost], 385, 0.1)),
                 report(
-                    Some("The final read of client c12 says 15: 3 is missing."),
+                    &["The final read of client c12 says 15: 3 is missing.", lost],
                     385,
                     0.9,
                 ),
-                "INVALID as before; still: The final read of client c12 says 15: 3 is missing.",
+                "INVALID as before; still: The final read of client c12 says 15: 3 is missing (and 1 more)",
             ),
             (
-                Some(report(None, 1, 1.0)),
-                report(None, 1, 1.0),
+                Some(report(&[], 1, 1.0)),
+                report(&[], 1, 1.0),
                 "valid as before",
             ),
         ] {
