@@ -187,12 +187,9 @@
 //!         if self.registers.known(register).is_none() {
 //!             return self.registers.read(register, context);
 //!         }
-//!         // All that wait, however many, but for those whose time was up in a change that was lost.
-//!         let requests = &self.requests;
-//!         if !self.queue.start_batch(usize::MAX, |id, ()| requests.get(id).is_some()) {
-//!             return;
-//!         }
-//!         let more = self.queue.requests_in_flight().count() as u64;
+//!         // All that wait, however many, and whatever they are.
+//!         self.queue.start_batch(usize::MAX, |_request, ()| true);
+//!         let more = self.queue.in_flight().count() as u64;
 //!         let count = |visits: &mut Visits| {
 //!             visits.count += more;
 //!             visits.version += 1;
@@ -234,7 +231,7 @@
 //!         match done.outcome {
 //!             Outcome::Applied => {
 //!                 let (visits, _) = self.registers.known(register).expect("it was changed");
-//!                 for request in self.queue.end_batch().filter_map(|id| self.requests.take(id)) {
+//!                 for request in self.queue.end_batch().filter_map(|(id, ())| self.requests.take(id)) {
 //!                     request.answer("visit_ok", context.outbox).field("count", visits.count);
 //!                 }
 //!             }

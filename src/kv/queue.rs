@@ -8,12 +8,15 @@ use crate::protocol::Error;
 /// The first of them are the batch in flight: one change carries them all. An operation that arrives meanwhile joins the
 /// next batch, never the one in flight, whose change may have been applied already.
 ///
-/// An operation is known by the id of its [request](crate::node::Requests); `T` is what has to be changed.
+/// An operation is known by the id of its [request](crate::node::Requests); `T` is what it asks for.
 #[derive(Debug)]
 pub struct Queue<T> {
     operations: Vec<(i64, T)>,
     in_flight: usize,
 }
+
+/// What stands for the request of an operation in flight that was given up. No request has this id.
+const GIVEN_UP: i64 = 0;
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
@@ -64,39 +67,52 @@ impl<T> Queue<T> {
         self.operations.iter().map(|(request, _)| *request)
     }
 
-    /// The requests of the batch in flight.
-    pub fn requests_in_flight(&self) -> impl Iterator<Item = i64> {
-        self.requests().take(self.in_flight)
+    /// The operations of the batch in flight for which somebody waits.
+    pub fn in_flight(&self) -> impl Iterator<Item = &(i64, T)> {
+        let batch = self.operations[..self.in_flight].iter();
+        batch.filter(|(request, _)| *request != GIVEN_UP)
     }
 
-    /// The operations of the batch in flight are done, or nobody waits for them: takes them out and gives their requests.
-    pub fn end_batch(&mut self) -> impl Iterator<Item = i64> {
+    /// Whether a batch is in flight for which nobody waits any more: all its operations were given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.in_flight > 0 && self.in_flight().next().is_none()
+    }
+
+    /// The operations of the batch in flight are done, or nobody waits for them: takes them out and gives them, in order.
+    /// Of one that was given up, the id finds no request.
+    pub fn end_batch(&mut self) -> impl Iterator<Item = (i64, T)> {
         let batch = self.operations.drain(..self.in_flight);
         self.in_flight = 0;
-        batch.map(|(request, _)| request)
+        batch
     }
 
-    /// The change was not applied and never will be: its operations join the next batch.
+    /// The change was not applied and never will be: its operations join the next batch, but for those that were given up.
     pub fn return_batch(&mut self) {
         self.in_flight = 0;
+        self.operations.retain(|(request, _)| *request != GIVEN_UP);
     }
 
     /// Gives up an operation: takes it out if it waits for a batch. One that is in flight, or not in this queue, is in
     /// doubt as far as the queue knows.
     pub fn withdraw(&mut self, request: i64) -> GivenUp {
-        let mut waiting = self.operations[self.in_flight..].iter();
-        let Some(index) = waiting.position(|(waiting, _)| *waiting == request) else {
-            return GivenUp::InDoubt;
-        };
-        self.operations.remove(self.in_flight + index);
-        GivenUp::NotApplied
+        let mut operations = self.operations.iter();
+        match operations.position(|(other, _)| *other == request) {
+            Some(index) if index >= self.in_flight => {
+                self.operations.remove(index);
+                return GivenUp::NotApplied;
+            }
+            Some(index) => self.operations[index].0 = GIVEN_UP,
+            None => {}
+        }
+        GivenUp::InDoubt
     }
 
     /// Gives up all operations for the reason `why`: takes them out, each request with the error that answers it.
     pub fn fail(&mut self, why: &str) -> impl Iterator<Item = (i64, Error)> {
         let in_flight = core::mem::take(&mut self.in_flight);
         let operations = self.operations.drain(..).enumerate();
-        operations.map(move |(index, (request, _))| {
+        let answered = operations.filter(|(_, (request, _))| *request != GIVEN_UP);
+        answered.map(move |(index, (request, _))| {
             let given_up = match index < in_flight {
                 true => GivenUp::InDoubt,
                 false => GivenUp::NotApplied,
@@ -119,6 +135,11 @@ mod tests {
         queue
     }
 
+    /// Ends the batch in flight. Returns its requests.
+    fn ended(queue: &mut Queue<char>) -> Vec<i64> {
+        queue.end_batch().map(|(request, _)| request).collect()
+    }
+
     #[test]
     fn what_arrives_while_a_batch_is_in_flight_joins_the_next_one() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
@@ -126,10 +147,10 @@ mod tests {
         queue.start_batch(10, |_, _| true);
         queue.push(3, 'c');
         assert!(!queue.is_ready());
-        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(ended(&mut queue), [1, 2]);
         assert!(queue.is_ready());
         queue.start_batch(10, |_, _| true);
-        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [3]);
+        assert_eq!(ended(&mut queue), [3]);
     }
 
     #[test]
@@ -138,25 +159,30 @@ mod tests {
         queue.start_batch(2, |_, _| true);
         queue.return_batch();
         queue.start_batch(10, |_, _| true);
-        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(ended(&mut queue), [1, 2, 3]);
     }
 
     #[test]
     fn what_does_not_join_makes_place_for_the_next() {
         let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')]);
         assert!(queue.start_batch(2, |_, operation| *operation != 'b'));
-        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(ended(&mut queue), [1, 3]);
         assert!(!queue.start_batch(2, |_, _| false));
         assert!(queue.is_empty());
     }
 
     #[test]
-    fn only_what_is_not_in_flight_can_be_withdrawn() {
-        let mut queue = queue(&[(1, 'a'), (2, 'b')]);
-        queue.start_batch(1, |_, _| true);
+    fn an_operation_given_up_in_flight_is_in_doubt_and_joins_no_other_batch() {
+        let mut queue = queue(&[(1, 'a'), (2, 'b'), (3, 'c')]);
+        queue.start_batch(2, |_, _| true);
         assert_eq!(queue.withdraw(1), GivenUp::InDoubt);
-        assert_eq!(queue.withdraw(2), GivenUp::NotApplied);
-        assert_eq!(queue.end_batch().collect::<Vec<_>>(), [1]);
+        assert_eq!(queue.withdraw(3), GivenUp::NotApplied);
+        assert!(!queue.is_abandoned());
+        queue.return_batch();
+        queue.start_batch(2, |_, _| true);
+        assert_eq!(queue.withdraw(2), GivenUp::InDoubt);
+        assert!(queue.is_abandoned());
+        assert_eq!(ended(&mut queue), [GIVEN_UP]);
         assert!(queue.is_empty());
     }
 

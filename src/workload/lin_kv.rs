@@ -155,7 +155,7 @@ impl LinKv {
         for request in reads
             .queue
             .end_batch()
-            .filter_map(|id| self.requests.take(id))
+            .filter_map(|(id, ())| self.requests.take(id))
         {
             match &stored.0 {
                 Some(value) => {

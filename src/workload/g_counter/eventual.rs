@@ -184,9 +184,9 @@ impl Eventual {
     fn advance(&mut self, context: &mut Context<'_>) {
         loop {
             let is_polled = !self.peers.iter().any(|peer| peer.is_awaited);
-            if is_polled || self.operations.are_gone(&self.reads) {
+            if is_polled || self.reads.is_abandoned() {
                 let value = self.gossip.replica().value();
-                for id in self.reads.end_batch() {
+                for (id, ()) in self.reads.end_batch() {
                     self.operations.succeed(id, value, context.outbox);
                 }
             }

@@ -62,8 +62,8 @@ pub(super) struct Linearizable {
     registers: Registers<SharedRegister, ()>,
     register: RegisterId,
     last_proposal_id: i64,
-    /// The deltas of operations that wait to be applied. Those in flight are the batch.
-    queue: Queue<i64>,
+    /// Operations that wait to be applied. Those in flight are the batch.
+    queue: Queue<Operation>,
     /// What the batch adds up to. It stays as it is until it is resolved.
     proposal: Option<Proposal>,
     /// The newest value of the register that this node has heard of, from the store or a peer.
@@ -92,7 +92,7 @@ impl Linearizable {
 
     /// Takes on what a client asks for.
     pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
-        self.queue.push(id, operation.delta());
+        self.queue.push(id, operation);
         self.advance(context);
     }
 
@@ -225,7 +225,7 @@ impl Linearizable {
         match proposal.resolve(&self.newest) {
             Resolution::Applied => {
                 let value = self.newest.total.into();
-                for id in self.queue.end_batch() {
+                for (id, _) in self.queue.end_batch() {
                     self.operations.succeed(id, value, outbox);
                 }
             }

@@ -60,29 +60,19 @@ impl Operations {
         }
     }
 
-    /// Whether a batch is in flight for which nobody waits any more: the time of all its operations was up.
-    pub(super) fn are_gone<T>(&self, queue: &Queue<T>) -> bool {
-        let is_gone = |id| self.requests.get(id).is_none();
-        let mut batch = queue.requests_in_flight();
-        batch.next().is_some_and(is_gone) && batch.all(is_gone)
-    }
-
     /// Makes the oldest operations of a queue the batch in flight, and gives the sum of their deltas. An add with which the
     /// sum would not fit is refused. None if there is nothing to send.
     pub(super) fn combine(
         &mut self,
-        queue: &mut Queue<i64>,
+        queue: &mut Queue<Operation>,
         fits: impl Fn(i64) -> bool,
         outbox: &mut Outbox,
     ) -> Option<i64> {
         let mut sum = 0i64;
-        let is_ready = queue.start_batch(self.batch_max, |id, delta| {
-            if self.requests.get(id).is_none() {
-                // Its time was up while it was in flight, in a batch that was lost.
-                return false;
-            }
-            let more = sum.checked_add(*delta);
-            let Some(more) = more.filter(|more| *delta == 0 || fits(*more)) else {
+        let is_ready = queue.start_batch(self.batch_max, |id, operation| {
+            let delta = operation.delta();
+            let more = sum.checked_add(delta);
+            let Some(more) = more.filter(|more| delta == 0 || fits(*more)) else {
                 self.requests.fail(id, &out_of_range(), outbox);
                 return false;
             };
@@ -92,7 +82,7 @@ impl Operations {
         is_ready.then_some(sum)
     }
 
-    /// Answers an operation, unless its time was up. `value` is the counter's, for a read.
+    /// Answers an operation, unless it was given up. `value` is the counter's, for a read.
     pub(super) fn succeed(&mut self, id: i64, value: i128, outbox: &mut Outbox) {
         let Some(request) = self.requests.take(id) else {
             return;

@@ -39,8 +39,8 @@ pub(super) struct Regular {
     registers: Registers<OwnRegister, ()>,
     own: RegisterId,
     peers: Vec<RegisterId>,
-    /// The deltas of operations that wait for a change of the own register.
-    changes: Queue<i64>,
+    /// Operations that wait for a change of the own register.
+    changes: Queue<Operation>,
     /// Reads whose change was applied, and which wait until the peers' registers have been read.
     reads: Queue<()>,
     /// How many of those have been asked for, and how many have been read.
@@ -69,7 +69,7 @@ impl Regular {
 
     /// Takes on what a client asks for.
     pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
-        self.changes.push(id, operation.delta());
+        self.changes.push(id, operation);
         self.advance(context);
     }
 
@@ -140,9 +140,9 @@ impl Regular {
     /// The own register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
     fn on_applied(&mut self, context: &mut Context<'_>) {
         let value = self.value();
-        for id in self.changes.end_batch() {
-            match self.operations.requests.get(id) {
-                Some(Operation::Read) if !self.peers.is_empty() => self.reads.push(id, ()),
+        for (id, operation) in self.changes.end_batch() {
+            match operation {
+                Operation::Read if !self.peers.is_empty() => self.reads.push(id, ()),
                 _ => self.operations.succeed(id, value, context.outbox),
             }
         }
@@ -154,7 +154,7 @@ impl Regular {
         self.read_peers(context);
         if self.read == self.peers.len() {
             let value = self.value();
-            for id in self.reads.end_batch() {
+            for (id, ()) in self.reads.end_batch() {
                 self.operations.succeed(id, value, context.outbox);
             }
         }
@@ -178,7 +178,7 @@ impl Regular {
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        if self.operations.are_gone(&self.reads) {
+        if self.reads.is_abandoned() {
             self.stop_reading_peers();
         }
         if self.operations.requests.is_empty() {

@@ -40,8 +40,8 @@ pub(super) struct Sequential {
     registers: Registers<SharedRegister, ()>,
     register: RegisterId,
     last_proposal_id: i64,
-    /// The deltas of adds that wait for a change of the register.
-    adds: Queue<i64>,
+    /// Adds that wait for a change of the register.
+    adds: Queue<Operation>,
     /// Reads that wait until the register has been read.
     reads: Queue<()>,
 }
@@ -63,7 +63,7 @@ impl Sequential {
     /// Takes on what a client asks for.
     pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
         match operation {
-            Operation::Add(delta) => self.adds.push(id, delta),
+            Operation::Add(_) => self.adds.push(id, operation),
             Operation::Read => self.reads.push(id, ()),
         }
         self.advance(context);
@@ -120,7 +120,7 @@ impl Sequential {
         };
         match done.outcome {
             Outcome::Applied => {
-                for id in self.adds.end_batch() {
+                for (id, _) in self.adds.end_batch() {
                     self.operations.succeed(id, 0, context.outbox);
                 }
             }
@@ -128,7 +128,7 @@ impl Sequential {
             Outcome::Read => {
                 let (known, _) = self.registers.known(self.register).expect("it was read");
                 let total = known.view(self.node.as_str()).total.into();
-                for id in self.reads.end_batch() {
+                for (id, ()) in self.reads.end_batch() {
                     self.operations.succeed(id, total, context.outbox);
                 }
             }
@@ -152,7 +152,7 @@ impl Sequential {
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        if self.operations.are_gone(&self.reads) {
+        if self.reads.is_abandoned() {
             self.registers.stop_reading(self.register);
             drop(self.reads.end_batch());
         }

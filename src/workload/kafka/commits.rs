@@ -179,7 +179,7 @@ impl Commits {
         match done.outcome {
             Outcome::Read => {}
             Outcome::Applied => {
-                for id in self.queue.end_batch() {
+                for (id, _) in self.queue.end_batch() {
                     succeed(id, requests, context.outbox);
                 }
             }

@@ -335,7 +335,8 @@ impl Logs {
             let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
             log.resumes_at = now + Duration::from_nanos(backoff);
         }
-        let appended = log.queue.end_batch().zip((log.offset..).map(Ok));
+        let appended = log.queue.end_batch().zip(log.offset..);
+        let appended = appended.map(|((id, _), offset)| (id, Ok(offset)));
         let appended = appended.collect();
         let known = self.registers.known(log.chunks[&place.chunk]);
         if known.is_some_and(|(chunk, _)| chunk.is_full()) {
