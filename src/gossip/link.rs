@@ -1,10 +1,12 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::message::Head;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::topology::Contact;
 use super::{GOSSIP_BYTES_MAX, HEARTBEAT_INTERVAL, Replica};
-use crate::protocol::{Encode, Name};
+use crate::protocol::{Encode, Error, MessageWriter, Name, Object};
 
 /// The state of what is sent to one peer and received from it.
 ///
@@ -16,7 +18,7 @@ pub(super) struct Link {
     pub(super) name: Name,
     /// The incarnation of this node.
     own: u64,
-    contact: Contact,
+    pub(super) contact: Contact,
     /// The least time from one message with new entries to the next.
     pace: Duration,
     retry_timeout: Duration,
@@ -34,15 +36,15 @@ pub(super) struct Link {
     /// That message was sent, and nothing was received since.
     is_announced: bool,
     /// The newest request without a reply.
-    request: Option<Request>,
+    pub(super) request: Option<Request>,
     /// No new entries are sent before.
-    news_at: Duration,
+    pub(super) news_at: Duration,
     /// When to acknowledge what was received, if no message goes out before.
     ack_at: Option<Duration>,
     /// When what is in flight is sent again: entries, a request or an announcement.
-    retry_at: Option<Duration>,
+    pub(super) retry_at: Option<Duration>,
     /// Something was sent again, and nothing was received since.
-    is_silent: bool,
+    pub(super) is_silent: bool,
     /// When to send a heartbeat, if no message goes out before.
     heartbeat_at: Duration,
 }
@@ -53,55 +55,34 @@ pub(super) struct Request {
     pub(super) sent_at: Duration,
 }
 
-/// What [`Link::on_message`] found out.
-pub(super) struct Received {
-    /// No entry is missing between those that were received before and those of this message.
-    pub(super) is_in_order: bool,
-    /// The request to which the message is the reply.
-    pub(super) replied: Option<Request>,
-}
-
 impl Link {
-    pub(super) fn new(name: Name, own: u64, retry_timeout: Duration) -> Self {
+    pub(super) fn new(
+        name: Name,
+        own: u64,
+        contact: Contact,
+        pace: Duration,
+        retry_timeout: Duration,
+    ) -> Self {
         Link {
             name,
             own,
+            contact,
+            pace,
             retry_timeout,
             must_announce: true,
             ..Link::default()
         }
     }
 
-    /// Sets how this node sends to the peer of its own accord, and how often it sends new entries at most.
-    pub(super) fn set_contact(&mut self, contact: Contact, pace: Duration) {
-        (self.contact, self.pace) = (contact, pace);
-    }
-
-    pub(super) fn contact(&self) -> Contact {
-        self.contact
-    }
-
-    /// Sends no new entries before `at`.
-    pub(super) fn delay_news(&mut self, at: Duration) {
-        self.news_at = at;
-    }
-
-    pub(super) fn request(&self) -> Option<Request> {
-        self.request
-    }
-
-    pub(super) fn is_silent(&self) -> bool {
-        self.is_silent
-    }
-
-    /// Takes in all of a message but its entries. This node's own entries end at `end`.
+    /// Takes in a message, and its entries into `replica`. Gives the request to which it is the reply.
     pub(super) fn on_message(
         &mut self,
         head: &Head,
+        entries: Option<&RawValue>,
         in_reply_to: Option<i64>,
-        end: u64,
+        replica: &mut impl Replica,
         now: Duration,
-    ) -> Received {
+    ) -> Result<Option<Request>, Error> {
         let is_same = self.peer.is_none_or(|peer| peer == head.incarnation);
         self.peer = Some(head.incarnation);
         if !is_same {
@@ -115,14 +96,13 @@ impl Link {
         self.must_announce = !knows_own;
         self.is_announced = false;
         // What an earlier incarnation of either node received says nothing of this one.
-        if is_same && head.peer == Some(self.own) && (self.acked + 1..=end).contains(&head.received)
-        {
+        let is_ack = is_same && head.peer == Some(self.own);
+        if is_ack && (self.acked + 1..=replica.end()).contains(&head.received) {
             self.retry_at = Some(now.saturating_add(self.retry_timeout));
             self.on_acked(head.received);
         }
-        let replied = self
-            .request
-            .take_if(|request| Some(request.message_id) == in_reply_to);
+        let is_newest = |request: &mut Request| Some(request.message_id) == in_reply_to;
+        let replied = self.request.take_if(is_newest);
         if self.is_silent {
             self.is_silent = false;
             self.take_for_lost();
@@ -134,27 +114,23 @@ impl Link {
         // The node that sent last goes on to send the heartbeats of both, unless nothing more comes from it.
         let heartbeat_at = now.saturating_add(HEARTBEAT_INTERVAL * 3 / 2);
         self.heartbeat_at = self.heartbeat_at.max(heartbeat_at);
-        Received {
-            is_in_order: knows_own && head.after <= self.received,
-            replied,
+        if let Some(entries) = entries {
+            replica.merge(entries, &mut |position| self.on_peer_has(position))?;
         }
-    }
-
-    /// All entries of the peer before `end` were received.
-    pub(super) fn on_received(&mut self, end: u64) {
-        self.received = self.received.max(end);
-    }
-
-    /// Acknowledges what was received by `at`.
-    pub(super) fn schedule_ack(&mut self, at: Duration) {
-        self.ack_at = Some(self.ack_at.map_or(at, |earlier| earlier.min(at)));
+        if entries.is_some() || head.peer.is_none() {
+            let ack_at = now.saturating_add(self.retry_timeout / 2);
+            self.ack_at.get_or_insert(ack_at);
+        }
+        // No entry is missing between those that were received before and those of this message.
+        if knows_own && head.after <= self.received {
+            self.received = self.received.max(head.end);
+        }
+        Ok(replied)
     }
 
     /// The peer has sent the entry at `position`.
-    pub(super) fn on_peer_has(&mut self, position: u64) {
-        if self.acked == self.sent && self.scanned == position {
-            self.on_acked(position + 1);
-        } else if position >= self.acked
+    fn on_peer_has(&mut self, position: u64) {
+        if position >= self.acked
             && let Err(index) = self.peer_has.binary_search(&position)
         {
             self.peer_has.insert(index, position);
@@ -205,50 +181,7 @@ impl Link {
         is_idle.then_some(self.heartbeat_at)
     }
 
-    /// Whether it is time to send again what is in flight.
-    pub(super) fn must_retry<R: Replica>(&mut self, replica: &R, now: Duration) -> bool {
-        if self.retry_at.is_none_or(|at| now < at) {
-            return false;
-        }
-        self.retry_at = None;
-        self.rescan(replica);
-        self.is_silent = self.is_in_flight();
-        self.is_silent
-    }
-
-    /// Takes for acknowledged what need not be sent any more: the peer has sent it meanwhile, or something newer has
-    /// taken its place.
-    fn rescan<R: Replica>(&mut self, replica: &R) {
-        let positions = replica.entries_from(self.acked);
-        let mut positions = positions.map(|(position, _)| position).peekable();
-        let mut first_unacked = None;
-        self.peer_has.retain(|known| {
-            while let Some(position) = positions.next_if(|position| position < known) {
-                first_unacked.get_or_insert(position);
-            }
-            positions.next_if_eq(known).is_some()
-        });
-        let first_unacked = first_unacked.or_else(|| positions.next());
-        self.on_acked(first_unacked.map_or(self.sent, |first| first.min(self.sent)));
-    }
-
-    /// A request with all entries that were not acknowledged: writes those to `out` and gives the head.
-    pub(super) fn ask<R: Replica>(
-        &mut self,
-        replica: &R,
-        message_id: i64,
-        out: &mut Vec<u8>,
-        now: Duration,
-    ) -> Head {
-        self.request = Some(Request {
-            message_id,
-            sent_at: now,
-        });
-        self.retry_at = None;
-        self.send_all(replica, out, now)
-    }
-
-    /// A message with all entries that were not acknowledged, given like a [request](Self::ask).
+    /// A message with all entries that were not acknowledged: writes those to `out` and gives the head.
     pub(super) fn send_all<R: Replica>(
         &mut self,
         replica: &R,
@@ -261,8 +194,7 @@ impl Link {
         self.head(range, now)
     }
 
-    /// The message that is due, if there is one, given like a [request](Self::ask): new entries, an acknowledgement or a
-    /// heartbeat.
+    /// The message that is due, if there is one: new entries, which are written to `out`, an acknowledgement or a heartbeat.
     pub(super) fn send_due<R: Replica>(
         &mut self,
         replica: &R,
@@ -337,13 +269,71 @@ impl Link {
         }
     }
 
-    /// Makes new entries and acknowledgements due at once, and nothing else.
-    pub(super) fn hurry(&mut self) {
-        self.is_silent = false;
-        self.must_announce = false;
-        self.news_at = Duration::ZERO;
-        self.ack_at = self.ack_at.map(|_| Duration::ZERO);
-        self.retry_at = None;
-        self.heartbeat_at = Duration::MAX;
+    /// Whether there are new entries or acknowledgements to send before the node ends.
+    pub(super) fn must_finish(&self, end: u64) -> bool {
+        let has_news = self.contact != Contact::Stranger && self.scanned < end;
+        has_news || self.ack_at.is_some()
+    }
+}
+
+/// The field `gossip`. Positions are those of the sender's own entries, but for `received`.
+#[derive(Deserialize)]
+pub(super) struct Head {
+    /// The sender's incarnation.
+    pub(super) incarnation: u64,
+    /// The entries are all that the receiver lacks from this position on. 0 if there are none.
+    #[serde(default)]
+    pub(super) after: u64,
+    /// A receiver that had all entries before `after` now has all before this position. 0 if there are no entries.
+    #[serde(default)]
+    pub(super) end: u64,
+    /// The receiver's incarnation, as far as the sender knows.
+    pub(super) peer: Option<u64>,
+    /// The sender has received all entries of that incarnation before this position.
+    #[serde(default)]
+    pub(super) received: u64,
+}
+
+impl Head {
+    /// Decodes the field of a message that is known to come from a node. In any other message it is an unknown field,
+    /// which is ignored whatever it holds.
+    pub(super) fn decode(head: Option<&RawValue>) -> Result<Self, Error> {
+        let head = head.ok_or_else(|| Error::missing("gossip"))?;
+        serde_json::from_str(head.get())
+            .map_err(|error| Error::malformed(alloc::format!("malformed gossip: {error}")))
+    }
+
+    /// Adds this head and these entries, which are separated by commas, to a message.
+    pub(super) fn write(&self, entries: &[u8], message: MessageWriter<'_>) {
+        let message = message.field("gossip", self);
+        if !entries.is_empty() {
+            message.field("entries", List(entries));
+        }
+    }
+}
+
+// Flat, as the entries of a counter are: serde_json takes memory to pass over JSON in JSON in JSON.
+impl Encode for Head {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (has_entries, peer) = (self.end > 0, self.peer.unwrap_or_default());
+        let fields = [
+            (true, "incarnation", self.incarnation),
+            (has_entries, "after", self.after),
+            (has_entries, "end", self.end),
+            (self.peer.is_some(), "peer", peer),
+            (self.peer.is_some(), "received", self.received),
+        ];
+        let fields = fields.iter().filter(|(is_known, ..)| *is_known);
+        Object(fields.map(|(_, name, value)| (*name, *value))).encode(out);
+    }
+}
+
+struct List<'a>(&'a [u8]);
+
+impl Encode for List<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        out.extend_from_slice(self.0);
+        out.push(b']');
     }
 }

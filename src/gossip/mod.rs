@@ -1,16 +1,14 @@
 //! Spreads what each node has to all other nodes, without a store. Broadcast, sets, registers and the eventual counter are
 //! built on this one engine.
 //!
-//! A [`Replica`] is what one node has: a list of *entries*, in the order in which they were added. [`Gossip`] takes a
-//! replica, the messages of other nodes and the time; it merges what other nodes send into the replica and sends them
-//! what they lack. In the end all replicas hold the same, whatever messages were lost, doubled or late, as soon as every
-//! node can be reached again.
+//! A [`Replica`] is what one node has: a list of *entries*, in the order in which they were added. [`Gossip`] merges what
+//! other nodes send into the replica and sends them what they lack. In the end all replicas hold the same, whatever
+//! messages were lost, doubled or late, as soon as every node can be reached again.
 //!
 //! Nodes send new entries to their *neighbours*, which pass them on. The [`Topology`] says who is whose neighbour.
 //!
-//! - **Batches.** Each neighbour is sent new entries at most once in [`Options::batch`]. The first entry after a pause is
-//!   sent at once, and those that follow within that time go together. A longer `batch` costs fewer messages and more
-//!   latency.
+//! - **Batches.** The first entry after a pause is sent at once, and those that follow within [`Options::batch`] go
+//!   together. A longer `batch` costs fewer messages and more latency.
 //! - **Acknowledgements.** Every message says up to which position all of the receiver's entries have arrived. A message
 //!   that only acknowledges is sent when no other was sent within half of [`Options::retry_timeout`].
 //! - **Retries.** What is not acknowledged within [`Options::retry_timeout`] is sent again, as a request, until something
@@ -19,12 +17,11 @@
 //! - **No echo.** An entry is not sent to a node that has sent it itself.
 //! - **Heartbeats.** A neighbour that was sent nothing for [`HEARTBEAT_INTERVAL`] is sent a message without entries.
 //!   The two ends of a link take turns: one message is enough for both.
-//! - **Restarts.** Each start of a node is an *incarnation* with a number of its own, which every message holds. A node
-//!   that receives a message of a new incarnation sends it everything. A node that was started again [sends nothing until
-//!   it has received something](crate::node#when-a-node-begins-to-send). That is why there are heartbeats: one arrives
-//!   within 4.5 s, is addressed to the earlier incarnation, and is replied to at once. What no other node had received
-//!   is lost with a node that is killed, acknowledged to a client or not, as nothing is kept on disk. Use a store where
-//!   that matters.
+//! - **Restarts.** Each start of a node is an *incarnation* with a number of its own. A node that receives a message of a
+//!   new incarnation sends it everything. A node that was started again [sends nothing until it has received
+//!   something](crate::node#when-a-node-begins-to-send): a heartbeat arrives within 4.5 s, is addressed to the earlier
+//!   incarnation, and is replied to at once. What no other node had received is lost with a node that is killed,
+//!   acknowledged to a client or not. Use a store where that matters.
 //!
 //! # Messages
 //!
@@ -47,13 +44,11 @@
 //!
 //! # Cost
 //!
-//! In a star or a tree every entry passes every link once. Acknowledgements and heartbeats cost next to nothing while there
-//! are new entries. Without new entries a cluster sends one message on each link every three seconds: 25 nodes in a star
-//! or a tree send 8 a second, which in a run of the broadcast challenge (20 s with 100 operations a second, then 10 s of
-//! rest) comes to 0.04 messages an operation.
+//! In a star or a tree every entry passes every link once. While there are new entries, acknowledgements and heartbeats
+//! cost next to nothing. Without new entries a cluster sends one message on each link every three seconds: 25 nodes in a
+//! star or a tree send 8 a second.
 
 mod link;
-mod message;
 mod topology;
 
 use alloc::vec::Vec;
@@ -64,8 +59,7 @@ use serde_json::value::RawValue;
 use crate::node::{Context, Outbox, Random, START_WAIT};
 use crate::protocol::{Encode, Error, Message, MessageId, Name};
 
-use link::{Link, Request};
-use message::Head;
+use link::{Head, Link, Request};
 use topology::Contact;
 
 pub use topology::Topology;
@@ -135,11 +129,12 @@ impl Default for Options {
 
 /// A replica, and the state of what is sent to each other node.
 ///
-/// A workload passes on the messages of type `gossip` to [`on_gossip`](Self::on_gossip) and the replies to
-/// [`on_reply`](Self::on_reply), and calls [`wake`](Self::wake) at the [`deadline`](Self::deadline).
+/// A workload passes on what other nodes send to [`on_message`](Self::on_message), and calls [`wake`](Self::wake) at the
+/// [`deadline`](Self::deadline).
 #[derive(Debug)]
 pub struct Gossip<R> {
-    replica: R,
+    /// What this node has. Entries that are added at its end are sent to other nodes.
+    pub replica: R,
     options: Options,
     incarnation: u64,
     last_message_id: i64,
@@ -186,34 +181,21 @@ impl<R: Replica> Gossip<R> {
         self.options.start_wait
     }
 
-    /// What this node has.
-    pub fn replica(&self) -> &R {
-        &self.replica
-    }
-
-    /// What this node has, to be changed. Entries that are added at its end are sent to other nodes.
-    pub fn replica_mut(&mut self) -> &mut R {
-        &mut self.replica
-    }
-
     /// Takes this node's id and those of all others, each once and in order.
     pub fn init(&mut self, node_id: &str, peers: &[Name]) {
         let count = peers.len() + 1;
-        let own = peers.partition_point(|peer| peer.as_str() < node_id);
+        let node = peers.partition_point(|peer| peer.as_str() < node_id);
         for (index, peer) in peers.iter().enumerate() {
-            let number = index + usize::from(index >= own);
+            let other = index + usize::from(index >= node);
+            let contact = self.options.topology.contact(node, other, count);
+            let pace = match contact {
+                Contact::Distant => DISTANT_INTERVAL.saturating_mul(count as u32),
+                Contact::Neighbour | Contact::Stranger => self.options.batch,
+            };
             let retry_timeout = self.options.retry_timeout;
-            let mut link = Link::new(peer.clone(), self.incarnation, retry_timeout);
-            let contact = self.options.topology.contact(own, number, count);
-            link.set_contact(contact, self.pace(contact, count));
+            let (name, own) = (peer.clone(), self.incarnation);
+            let link = Link::new(name, own, contact, pace, retry_timeout);
             self.links.push(link);
-        }
-    }
-
-    fn pace(&self, contact: Contact, count: usize) -> Duration {
-        match contact {
-            Contact::Distant => DISTANT_INTERVAL.saturating_mul(count as u32),
-            Contact::Neighbour | Contact::Stranger => self.options.batch,
         }
     }
 
@@ -223,115 +205,81 @@ impl<R: Replica> Gossip<R> {
             return;
         }
         for link in &mut self.links {
-            link.set_contact(Contact::Stranger, self.options.batch);
+            link.contact = Contact::Stranger;
         }
         for name in neighbours {
             if let Some(peer) = self.peer(name) {
-                self.links[peer].set_contact(Contact::Neighbour, self.options.batch);
+                self.links[peer].contact = Contact::Neighbour;
             }
         }
     }
 
-    /// How many other nodes there are. They are the peers, with the numbers from 0 on.
-    pub fn peer_count(&self) -> usize {
-        self.links.len()
-    }
-
+    /// The number of a peer. Peers have the numbers from 0 on, in the order of their ids.
     fn peer(&self, name: &str) -> Option<usize> {
         let links = &self.links;
         let found = links.binary_search_by(|link| link.name.as_str().cmp(name));
         found.ok()
     }
 
-    /// Takes in a message of type `gossip` with these fields, `gossip` and `entries`, and replies if it is a request.
+    /// Takes in what another node has sent: a request of type `gossip`, which is replied to if it has a `msg_id`, or a reply
+    /// of type `gossip_ok`, late, doubled or not. `head` and `entries` are its fields `gossip` and `entries`. The result is
+    /// some if the message is the reply to the newest request to that peer.
     ///
     /// # Errors
     ///
-    /// When it comes from no other node of this cluster, or is malformed.
-    pub fn on_gossip<F>(
-        &mut self,
-        request: &Message<'_, F>,
-        head: Option<&RawValue>,
-        entries: Option<&RawValue>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let (peer, _) = self.on_message(request, head, entries, context.now)?;
-        if request.body.msg_id.is_none() {
-            return Ok(());
-        }
-        let link = &mut self.links[peer];
-        let head = link.send_all(&self.replica, &mut self.entries, context.now);
-        head.write(&self.entries, context.outbox.reply(request, "gossip_ok"));
-        Ok(())
-    }
-
-    /// Takes in a reply of type `gossip_ok` with these fields, which may be late or doubled, and ignores all others. The
-    /// result is some if it is the reply to the newest request to that peer.
-    pub fn on_reply<F>(
-        &mut self,
-        reply: &Message<'_, F>,
-        head: Option<&RawValue>,
-        entries: Option<&RawValue>,
-        now: Duration,
-    ) -> Option<Reply> {
-        if reply.body.kind != "gossip_ok" {
-            return None;
-        }
-        let (peer, request) = self.on_message(reply, head, entries, now).ok()?;
-        request.map(|request| Reply {
-            peer,
-            took: now.saturating_sub(request.sent_at),
-        })
-    }
-
-    /// Takes in what another node has sent. Gives the number of that peer, and the request to which this is the reply.
-    fn on_message<F>(
+    /// When the message is of another type, comes from no other node of this cluster, or is malformed.
+    pub fn on_message<F>(
         &mut self,
         message: &Message<'_, F>,
         head: Option<&RawValue>,
         entries: Option<&RawValue>,
-        now: Duration,
-    ) -> Result<(usize, Option<Request>), Error> {
+        context: &mut Context<'_>,
+    ) -> Result<Option<Reply>, Error> {
         let Message { src, body, .. } = message;
+        let is_request = body.in_reply_to.is_none();
+        if body.kind != if is_request { "gossip" } else { "gossip_ok" } {
+            return Err(Error::not_supported(&body.kind));
+        }
         let Some(peer) = self.peer(src) else {
             let text = alloc::format!("{src:?} is no other node of this cluster");
             return Err(Error::malformed(text));
         };
-        let head = Head::decode(head)?;
+        let (head, replica, now) = (Head::decode(head)?, &mut self.replica, context.now);
         let in_reply_to = body.in_reply_to.and_then(MessageId::number);
         let link = &mut self.links[peer];
-        let received = link.on_message(&head, in_reply_to, self.replica.end(), now);
-        if let Some(entries) = entries {
-            let merged = &mut |position| link.on_peer_has(position);
-            self.replica.merge(entries, merged)?;
+        let request = link.on_message(&head, entries, in_reply_to, replica, now)?;
+        if is_request && body.msg_id.is_some() {
+            let head = link.send_all(replica, &mut self.entries, now);
+            head.write(&self.entries, context.outbox.reply(message, "gossip_ok"));
         }
-        if entries.is_some() || head.peer.is_none() {
-            link.schedule_ack(now.saturating_add(self.options.retry_timeout / 2));
-        }
-        if received.is_in_order {
-            link.on_received(head.end);
-        }
-        Ok((peer, received.replied))
+        Ok(request.map(|request| Reply {
+            peer,
+            took: now.saturating_sub(request.sent_at),
+        }))
     }
 
     /// Sends a request to a peer, which replies with all that this node lacks.
     pub fn ask(&mut self, peer: usize, context: &mut Context<'_>) {
         self.last_message_id += 1;
-        let message_id = self.last_message_id;
         let link = &mut self.links[peer];
-        let head = link.ask(&self.replica, message_id, &mut self.entries, context.now);
+        link.request = Some(Request {
+            message_id: self.last_message_id,
+            sent_at: context.now,
+        });
+        link.retry_at = None;
+        let head = link.send_all(&self.replica, &mut self.entries, context.now);
         let request = context.outbox.send(&link.name, "gossip");
-        head.write(&self.entries, request.field("msg_id", message_id));
+        head.write(&self.entries, request.field("msg_id", self.last_message_id));
     }
 
     /// When the newest request to a peer was sent, if there is no reply yet.
     pub fn asked_at(&self, peer: usize) -> Option<Duration> {
-        self.links[peer].request().map(|request| request.sent_at)
+        self.links[peer].request.map(|request| request.sent_at)
     }
 
     /// Whether something had to be sent to a peer again, and nothing was received from it since.
     pub fn is_silent(&self, peer: usize) -> bool {
-        self.links[peer].is_silent()
+        self.links[peer].is_silent
     }
 
     /// When [`wake`](Self::wake) is to be called at the latest.
@@ -350,32 +298,32 @@ impl<R: Replica> Gossip<R> {
         }
         for peer in 0..self.links.len() {
             let link = &mut self.links[peer];
-            if link.must_retry(&self.replica, now) {
+            if link.retry_at.is_some_and(|at| at <= now) {
+                link.is_silent = true;
                 self.ask(peer, context);
-                continue;
-            }
-            let head = link.send_due(&self.replica, &mut self.entries, now);
-            if let Some(head) = head {
+            } else if let Some(head) = link.send_due(&self.replica, &mut self.entries, now) {
                 head.write(&self.entries, context.outbox.send(&link.name, "gossip"));
             }
         }
     }
 
     /// Spreads out in time when distant nodes are sent new entries: one after each [`DISTANT_INTERVAL`].
-    fn stagger(&mut self, now: Duration) {
-        let mut at = now;
+    fn stagger(&mut self, mut at: Duration) {
         for link in &mut self.links {
-            if link.contact() == Contact::Distant {
+            if link.contact == Contact::Distant {
                 at = at.saturating_add(DISTANT_INTERVAL);
-                link.delay_news(at);
+                link.news_at = at;
             }
         }
     }
 
     /// Sends all new entries and acknowledgements at once, before the node ends.
     pub fn finish(&mut self, outbox: &mut Outbox) {
-        self.links.iter_mut().for_each(Link::hurry);
-        let now = Duration::ZERO;
-        self.wake(&mut Context { now, outbox });
+        for link in &mut self.links {
+            if link.must_finish(self.replica.end()) {
+                let head = link.send_all(&self.replica, &mut self.entries, Duration::ZERO);
+                head.write(&self.entries, outbox.send(&link.name, "gossip"));
+            }
+        }
     }
 }

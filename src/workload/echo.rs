@@ -1,6 +1,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::required;
 use crate::node::{Context, Workload};
 use crate::protocol::{Error, Message, present};
 
@@ -28,7 +29,7 @@ impl Workload for Echo {
         if body.kind != "echo" {
             return Err(Error::not_supported(&body.kind));
         }
-        let echo = body.fields.echo.ok_or_else(|| Error::missing("echo"))?;
+        let echo = required(body.fields.echo, "echo")?;
         context.outbox.reply(request, "echo_ok").field("echo", echo);
         Ok(())
     }

@@ -1,9 +1,9 @@
 use alloc::{borrow::ToOwned, collections::BTreeMap, format, string::String, vec::Vec};
 
-use serde::de::Error as _;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Encode, Error, Text};
+use crate::protocol::{Array, Error, Object, Raw, Text, to_json};
 
 /// The deepest nesting of a value that is compared with others: 64.
 pub(crate) const JSON_DEPTH_MAX: usize = 64;
@@ -18,61 +18,42 @@ pub(crate) const JSON_DEPTH_MAX: usize = 64;
 /// # Errors
 ///
 /// When the value is nested deeper than [`JSON_DEPTH_MAX`], or holds a string that is not Unicode.
-pub(crate) fn canonical(value: &RawValue) -> Result<String, serde_json::Error> {
-    let mut out = Vec::with_capacity(value.get().len());
-    encode(value, 0, &mut out)?;
-    Ok(String::from_utf8(out).expect("made of strings"))
+pub(crate) fn canonical(value: &RawValue) -> Result<String, Error> {
+    canonical_at(0, value)
 }
 
-/// The canonical form of the key of a request.
-pub(super) fn canonical_key(key: &RawValue) -> Result<String, Error> {
-    canonical(key).map_err(|error| Error::malformed(format!("key: {error}")))
-}
-
-fn encode(value: &RawValue, depth: usize, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+fn canonical_at(depth: usize, value: &RawValue) -> Result<String, Error> {
     if depth > JSON_DEPTH_MAX {
-        let text = format!("nested deeper than {JSON_DEPTH_MAX}");
-        return Err(serde_json::Error::custom(text));
+        let text = format!("a value is nested deeper than {JSON_DEPTH_MAX}");
+        return Err(Error::malformed(text));
     }
     let text = value.get();
-    match text.as_bytes().first() {
+    Ok(match text.as_bytes().first() {
         Some(b'{') => {
-            let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
-            let mut separator = b'{';
-            for (name, value) in &fields {
-                out.push(separator);
-                name.encode(out);
-                out.push(b':');
-                encode(value, depth + 1, out)?;
-                separator = b',';
-            }
-            out.extend_from_slice(if fields.is_empty() { b"{}" } else { b"}" });
+            let fields: BTreeMap<String, &RawValue> = parse(value, "an object")?;
+            let fields = fields
+                .into_iter()
+                .map(|(name, value)| Ok((name, canonical_at(depth + 1, value)?)));
+            let fields: Vec<(String, String)> = fields.collect::<Result<_, Error>>()?;
+            let fields = fields.iter().map(|(name, value)| (name, Raw(value)));
+            to_json(&Object(fields))
         }
         Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(text)?;
-            let mut separator = b'[';
-            for item in &items {
-                out.push(separator);
-                encode(item, depth + 1, out)?;
-                separator = b',';
-            }
-            out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+            let items: Vec<&RawValue> = parse(value, "a list")?;
+            let items = items.iter().map(|item| canonical_at(depth + 1, item));
+            let items: Vec<String> = items.collect::<Result<_, _>>()?;
+            to_json(&Array(items.iter().map(|item| Raw(item))))
         }
-        Some(b'"') => serde_json::from_str::<Text>(text)?.0.encode(out),
-        Some(b'-' | b'0'..=b'9') => out.extend_from_slice(number(text).as_bytes()),
-        _ => out.extend_from_slice(text.as_bytes()),
-    }
-    Ok(())
+        Some(b'"') => to_json(&parse::<Text>(value, "a string")?.0),
+        Some(b'-' | b'0'..=b'9') => number(text),
+        _ => text.to_owned(),
+    })
 }
 
-/// The elements of a list of any JSON.
-///
-/// # Errors
-///
-/// When it is no list.
-pub(super) fn list(list: &RawValue) -> Result<Vec<&RawValue>, Error> {
-    serde_json::from_str(list.get())
-        .map_err(|error| Error::malformed(format!("not a list: {error}")))
+/// Decodes a value, which has to be `what`.
+pub(super) fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue, what: &str) -> Result<T, Error> {
+    serde_json::from_str(value.get())
+        .map_err(|error| Error::malformed(format!("not {what}: {error}")))
 }
 
 fn number(text: &str) -> String {
@@ -104,24 +85,9 @@ mod tests {
 
     #[test]
     fn other_values_have_other_texts() {
-        let values = [
-            "0",
-            "\"0\"",
-            "0.0",
-            "null",
-            "\"null\"",
-            "[]",
-            "{}",
-            "[[]]",
-            "[0]",
-            "{\"0\":0}",
-            "false",
-            "\"\"",
-            "36893488147419103232",
-            "36893488147419103233",
-            "1e999",
-            "2e999",
-        ];
+        let values = r#"0 "0" 0.0 null "null" [] {} [[]] [0] {"0":0} false ""
+            36893488147419103232 36893488147419103233 1e999 2e999"#;
+        let values: Vec<&str> = values.split_whitespace().collect();
         for (index, value) in values.iter().enumerate() {
             for other in &values[..index] {
                 assert_ne!(of(value), of(other));

@@ -7,16 +7,16 @@
 //! - **Combined reads.** At most one read of a key is in flight; requests that arrive meanwhile share the next one. None
 //!   joins a read that was sent before it arrived, because it could miss what was acknowledged in between.
 //! - **Deadlines.** Every request is answered within `op_timeout`. Until then its read is repeated.
-//! - **True errors.** A write or a cas is sent once and never again: a second copy could overwrite what came after the
-//!   first, and others would have seen all three values. Without a reply the error is therefore 0, not 11: the operation
-//!   may still be applied.
+//! - **True errors.** A write or a cas is sent once: a second copy could overwrite what came after the first, and others
+//!   would have seen all three values. Without a reply the error is therefore 0, not 11: the operation may still be
+//!   applied.
 //!
 //! # Limits
 //!
 //! A cas that the store refuses is answered as refused. That is only true if the network does not double requests to the
-//! store: of two copies of a cas the first may be applied, and the answer to the second may come first. Maelstrom's
-//! network doubles nothing. A register with a version ([`Register`]) is safe from that, but then the store would not hold
-//! the values that clients wrote.
+//! store, as Maelstrom's does not: of two copies of a cas the first may be applied, and the answer to the second may come
+//! first. A register with a version ([`Register`]) is safe from that, but then the store would not hold the values that
+//! clients wrote.
 
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
@@ -26,7 +26,8 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::canonical_key;
+use super::json::canonical;
+use super::required;
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
 use crate::node::{
     Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
@@ -124,13 +125,13 @@ impl LinKv {
         key: &RawValue,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let canonical: Arc<str> = canonical_key(key)?.into();
+        let canonical: Arc<str> = canonical(key)?.into();
         let id = self.requests.admit(request, "read_ok", context.now)?;
-        let new = |canonical: &Arc<str>| Reads {
+        let reads = self.reads.entry(canonical.clone());
+        let reads = reads.or_insert_with_key(|canonical| Reads {
             register: self.registers.open(&key, Use::Reads(canonical.clone())),
             queue: Queue::default(),
-        };
-        let reads = self.reads.entry(canonical.clone()).or_insert_with_key(new);
+        });
         reads.queue.push(id, ());
         self.advance(&canonical, context);
         Ok(())
@@ -152,11 +153,8 @@ impl LinKv {
     fn on_read(&mut self, key: &str, context: &mut Context<'_>) {
         let reads = self.reads.get_mut(key).expect(KEPT);
         let (stored, _) = self.registers.known(reads.register).expect("it was read");
-        for request in reads
-            .queue
-            .end_batch()
-            .filter_map(|(id, ())| self.requests.take(id))
-        {
+        let waiting = reads.queue.end_batch();
+        for request in waiting.filter_map(|(id, ())| self.requests.take(id)) {
             match &stored.0 {
                 Some(value) => {
                     let answer = request.answer(request.operation, context.outbox);
@@ -204,10 +202,8 @@ impl LinKv {
     /// Ends the reads for which nobody waits any more.
     fn stop_reading(&mut self) {
         self.reads.retain(|_, reads| {
-            let is_wanted = reads
-                .queue
-                .requests()
-                .any(|id| self.requests.get(id).is_some());
+            let mut waiting = reads.queue.requests();
+            let is_wanted = waiting.any(|id| self.requests.get(id).is_some());
             if !is_wanted {
                 self.registers.close(reads.register);
             }
@@ -240,10 +236,6 @@ pub struct Fields<'a> {
     to: Option<&'a RawValue>,
     #[serde(default)]
     create_if_not_exists: bool,
-}
-
-fn required<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a RawValue, Error> {
-    field.ok_or_else(|| Error::missing(name))
 }
 
 impl Workload for LinKv {

@@ -12,6 +12,8 @@ pub mod txn_list_append;
 pub mod txn_rw_register;
 mod unique_ids;
 
+use crate::protocol::Error;
+
 pub use broadcast::Broadcast;
 pub use echo::Echo;
 pub use g_counter::GCounter;
@@ -20,3 +22,8 @@ pub use lin_kv::LinKv;
 pub use txn_list_append::TxnListAppend;
 pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;
+
+/// A field that a request must have.
+fn required<T>(field: Option<T>, name: &str) -> Result<T, Error> {
+    field.ok_or_else(|| Error::missing(name))
+}

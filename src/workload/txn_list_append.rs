@@ -3,9 +3,8 @@
 //! `txn{[["r", k, null], ["append", k, v], …]} → txn_ok{…}`. Keys and elements are any JSON. A transaction is an entry of
 //! one [log](super::log) in `lin-kv`, and what it reads is what the entries before it have appended. Every node replays
 //! the log, so all nodes agree on the lists (Schneider, "Implementing fault-tolerant services using the state machine
-//! approach", 1990). The log gives one order, and the order agrees with time, because an entry is appended to what
-//! `lin-kv` holds at a moment between request and answer. Transactions never conflict, so none is aborted, and none is
-//! lost with its node.
+//! approach", 1990). The log's order agrees with time, because an entry is appended to what `lin-kv` holds at a moment
+//! between request and answer. Transactions never conflict, so none is aborted, and none is lost with its node.
 //!
 //! # Cost
 //!
@@ -15,8 +14,8 @@
 //! # Limits
 //!
 //! The appends of a transaction have at most [`ENTRY_BYTES_MAX`] bytes. All nodes append to one log, so together they are
-//! as fast as one register. Nothing is ever thrown away: a node holds all lists, the store holds the whole log, and a node
-//! that starts replays the log from its beginning.
+//! as fast as one register. A node holds all lists, the store holds the whole log, and a node that starts replays it from
+//! its beginning.
 
 use alloc::{
     borrow::{Cow, ToOwned},
@@ -30,13 +29,14 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::canonical;
+use super::json::{canonical, parse};
 use super::log::{ENTRY_BYTES_MAX, Logs};
-use super::transaction::{Operations, Step, done, steps};
+use super::required;
+use super::transaction::{Operations, execute};
 use crate::node::{
     Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Request, Requests, Workload,
 };
-use crate::protocol::{Array, Error, Message, Name, present, to_raw_value};
+use crate::protocol::{Array, Error, Message, Name, Raw, present, to_raw_value};
 
 /// The name of the log.
 const LOG: &str = "all";
@@ -98,8 +98,8 @@ impl TxnListAppend {
         }
     }
 
-    /// Replays an entry that no request of this node waits for. Whoever appended it has checked it; one that is malformed
-    /// nevertheless changes nothing, on any node.
+    /// Replays an entry `[[key, element], …]` that no request of this node waits for. Whoever appended it has checked it;
+    /// one that is malformed nevertheless changes nothing, on any node.
     fn replay_entry(&mut self, entry: &RawValue) {
         let Ok(appends) = serde_json::from_str::<Vec<(&RawValue, &RawValue)>>(entry.get()) else {
             return;
@@ -113,36 +113,22 @@ impl TxnListAppend {
 
     /// Does the transaction of a request, whose turn in the log has come.
     fn answer(&mut self, request: &Request<Box<RawValue>>, outbox: &mut Outbox) {
-        let operations: Operations =
-            serde_json::from_str(request.operation.get()).expect("it has been read before");
-        let steps = steps(&operations, "append").expect("they have been checked before");
-        let values = steps.into_iter().map(|step| match step {
-            Step::Read { key } => match self.lists.get(&key) {
+        let operations =
+            parse(&request.operation, "a transaction").expect("it has been parsed before");
+        let answer = execute(&operations, "append", |key, element| match element {
+            Some(element) => {
+                self.append(key, element.get());
+                Cow::Borrowed(element.get())
+            }
+            None => match self.lists.get(&key) {
                 Some(list) => Cow::Owned(alloc::format!("[{list}]")),
                 None => Cow::Borrowed("null"),
             },
-            Step::Change { key, value } => {
-                self.append(key, value.get());
-                Cow::Borrowed(value.get())
-            }
         });
-        let values: Vec<Cow<'_, str>> = values.collect();
-        let answer = request.answer("txn_ok", outbox);
-        answer.field("txn", done(&operations, &values));
+        let answer = answer.expect("it has been checked before");
+        let reply = request.answer("txn_ok", outbox);
+        reply.field("txn", Raw(&answer));
     }
-}
-
-/// The appends of a transaction as they stand in the log: `[[key, element], …]`.
-fn entry(operations: &Operations<'_>) -> Result<Box<RawValue>, Error> {
-    let appends = operations
-        .iter()
-        .filter(|(function, ..)| function.0 == "append");
-    let entry = to_raw_value(&Array(appends.map(|(_, key, element)| [*key, *element])));
-    if entry.get().len() > ENTRY_BYTES_MAX {
-        let text = alloc::format!("the appends have more than {ENTRY_BYTES_MAX} bytes");
-        return Err(Error::malformed(text));
-    }
-    Ok(entry)
 }
 
 /// What the messages of a transaction and the store's answers hold.
@@ -169,11 +155,19 @@ impl Workload for TxnListAppend {
         if body.kind != "txn" {
             return Err(Error::not_supported(&body.kind));
         }
-        let txn = body.fields.txn.ok_or_else(|| Error::missing("txn"))?;
-        let operations: Operations = serde_json::from_str(txn.get())
-            .map_err(|error| Error::malformed(alloc::format!("txn: {error}")))?;
-        steps(&operations, "append")?;
-        let entry = entry(&operations)?;
+        let txn = required(body.fields.txn, "txn")?;
+        let operations: Operations = parse(txn, "a transaction")?;
+        let mut appends = Vec::new();
+        execute(&operations, "append", |key, element| {
+            appends.extend(element.map(|element| (key, element)));
+            ""
+        })?;
+        let appends = appends.iter().map(|(key, element)| (Raw(key), *element));
+        let entry = to_raw_value(&Array(appends));
+        if entry.get().len() > ENTRY_BYTES_MAX {
+            let text = alloc::format!("the appends have more than {ENTRY_BYTES_MAX} bytes");
+            return Err(Error::malformed(text));
+        }
         let id = self.requests.admit(request, txn.to_owned(), context.now)?;
         self.logs.append(self.log, id, entry.into(), context);
         Ok(())

@@ -8,31 +8,32 @@
 //!
 //! A transaction has a stamp, *(count, node, incarnation)*, where the count is one above the highest that the node has seen
 //! (Lamport, "Time, clocks, and the ordering of events in a distributed system", 1978). No two transactions share one,
-//! even across restarts, and of two writes of a key the one with the higher stamp stays: the last writer wins, by an
-//! order that is the same everywhere and has no clock in it.
+//! even across restarts. Of two writes of a key the one with the higher stamp stays, on every node.
 //!
 //! - Only committed transactions are sent to other nodes: no aborted reads.
 //! - A transaction is sent, merged and read as a whole, with the last of its writes of each key: no intermediate reads,
 //!   and nobody sees one half of it without the other, unless something newer is in its place.
 //! - What a transaction reads was stamped lower than what it writes, so no two can each depend on the other: no
-//!   circular information flow. With the two above this is read committed (Adya, "Weak consistency", 1999, PL-2), and a
-//!   little more.
-//! - Nodes that have received the same transactions have the same registers: they converge once all partitions are over.
+//!   circular information flow. With the two above this is read committed (Adya, "Weak consistency", 1999, PL-2).
+//! - Nodes that have received the same transactions have the same registers.
 //!
 //! # Limits
 //!
 //! Lost updates and write skew happen, as they must where no transaction waits. The writes of a transaction have at most
 //! [`GOSSIP_BYTES_MAX`] bytes. A node keeps the newest value of each key and the transaction that wrote it, for up to
-//! [`REGISTERS_MAX`] keys. When a node is killed, what no other node has received is lost.
+//! [`REGISTERS_MAX`] keys.
 
-use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{
+    borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
+};
 use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{canonical, list};
-use super::transaction::{Operations, Step, done, steps};
+use super::json::{canonical, parse};
+use super::required;
+use super::transaction::{Operations, execute};
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, Raw, to_raw_value};
@@ -51,24 +52,22 @@ type Stamp = (u64, String, u64);
 struct Writes<'a>(Stamp, #[serde(borrow)] Vec<(&'a RawValue, &'a RawValue)>);
 
 struct Register {
-    /// Which transaction wrote it.
-    position: u64,
+    writer: Arc<Transaction>,
     value: Box<str>,
 }
 
 struct Transaction {
     stamp: Stamp,
+    position: u64,
     /// What is sent to other nodes: [`Writes`].
     entry: Box<RawValue>,
-    /// How many registers have their value from it.
-    registers: usize,
 }
 
 /// All registers, and those transactions that a register has its value from, in the order in which they came.
 #[derive(Default)]
 struct Registers {
     registers: BTreeMap<String, Register>,
-    transactions: BTreeMap<u64, Transaction>,
+    transactions: BTreeMap<u64, Arc<Transaction>>,
     end: u64,
     count: u64,
 }
@@ -80,24 +79,8 @@ impl Registers {
             .map_or("null", |register| &register.value)
     }
 
-    /// The last transaction that wrote a register: its stamp and position.
-    fn last_writer(&self, key: &str) -> Option<(&Stamp, u64)> {
-        let position = self.registers.get(key)?.position;
-        Some((&self.transactions[&position].stamp, position))
-    }
-
-    /// A register has a newer value: one less from the transaction at `position`.
-    fn forget(&mut self, position: u64) {
-        let transaction = self.transactions.get_mut(&position);
-        let transaction = transaction.expect("a register has its value from it");
-        transaction.registers -= 1;
-        if transaction.registers == 0 {
-            self.transactions.remove(&position);
-        }
-    }
-
-    /// Takes in what a transaction wrote, unless it is here already, and gives its position; none if there is something
-    /// newer in place of all of it.
+    /// Takes in what a transaction wrote, unless it is here already, and gives its position; none if all of it has been
+    /// overwritten.
     ///
     /// # Errors
     ///
@@ -107,15 +90,13 @@ impl Registers {
             let text = alloc::format!("the writes have more than {GOSSIP_BYTES_MAX} bytes");
             return Err(Error::malformed(text));
         }
-        let not_writes =
-            |error| Error::malformed(alloc::format!("not the writes of a transaction: {error}"));
-        let Writes(stamp, writes) = serde_json::from_str(entry.get()).map_err(not_writes)?;
+        let Writes(stamp, writes) = parse(entry, "the writes of a transaction")?;
         if stamp.0 > COUNT_MAX {
             return Err(Error::malformed("the stamp is too high"));
         }
         let mut values = BTreeMap::new();
         for (key, value) in writes {
-            values.insert(canonical(key).map_err(not_writes)?, value);
+            values.insert(canonical(key)?, value);
         }
         let is_new = |key: &&String| !self.registers.contains_key(*key);
         if self.registers.len() + values.keys().filter(is_new).count() > REGISTERS_MAX {
@@ -123,28 +104,31 @@ impl Registers {
             return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
         }
         self.count = self.count.max(stamp.0);
-        let mut writers = values.keys().filter_map(|key| self.last_writer(key));
-        if let Some((_, position)) = writers.find(|(writer, _)| **writer == stamp) {
-            return Ok(Some(position));
+        let last_writer = |key: &String| self.registers.get(key).map(|register| &register.writer);
+        let mut writers = values.keys().filter_map(last_writer);
+        if let Some(writer) = writers.find(|writer| writer.stamp == stamp) {
+            return Ok(Some(writer.position));
         }
-        let is_latest = |(writer, _): (&Stamp, u64)| *writer < stamp;
-        values.retain(|key, _| self.last_writer(key).is_none_or(is_latest));
+        values.retain(|key, _| last_writer(key).is_none_or(|writer| writer.stamp < stamp));
         if values.is_empty() {
             return Ok(None);
         }
         let position = self.end;
         self.end += 1;
-        let transaction = Transaction {
+        let writer = Arc::new(Transaction {
             stamp,
+            position,
             entry: entry.to_owned(),
-            registers: values.len(),
-        };
-        self.transactions.insert(position, transaction);
+        });
+        self.transactions.insert(position, writer.clone());
         for (key, value) in values {
-            let value = value.get().into();
-            let register = Register { position, value };
-            if let Some(old) = self.registers.insert(key, register) {
-                self.forget(old.position);
+            let (writer, value) = (writer.clone(), value.get().into());
+            let old = self.registers.insert(key, Register { writer, value });
+            // Only `old` and the list of transactions still hold it.
+            if let Some(Register { writer, .. }) = old
+                && Arc::strong_count(&writer) == 2
+            {
+                self.transactions.remove(&writer.position);
             }
         }
         Ok(Some(position))
@@ -162,7 +146,7 @@ impl Replica for Registers {
     }
 
     fn merge(&mut self, entries: &RawValue, merged: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        for entry in list(entries)? {
+        for entry in parse::<Vec<&RawValue>>(entries, "a list")? {
             if let Some(position) = self.add(entry)? {
                 merged(position);
             }
@@ -187,49 +171,32 @@ impl TxnRwRegister {
         }
     }
 
-    /// What is sent to other nodes of a transaction that writes `values`.
-    fn entry(&self, values: &BTreeMap<&str, (&RawValue, &str)>) -> Result<Box<RawValue>, Error> {
-        let count = self.gossip.replica().count + 1;
-        if count > COUNT_MAX {
-            let text = "the stamps have run out; nothing was written";
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
-        }
-        let stamp = (count, &self.node, self.gossip.incarnation());
-        let writes = values.values().map(|(key, value)| (*key, Raw(value)));
-        Ok(to_raw_value(&(stamp, Array(writes))))
-    }
-
     fn transact(&mut self, request: &Received<'_>, outbox: &mut Outbox) -> Result<(), Error> {
-        let operations = request.body.fields.txn.as_ref();
-        let operations = operations.ok_or_else(|| Error::missing("txn"))?;
-        let steps = steps(operations, "w")?;
-        let mut written: BTreeMap<&str, (&RawValue, &str)> = BTreeMap::new();
-        let mut values = Vec::with_capacity(steps.len());
-        for (step, (_, key, _)) in steps.iter().zip(operations) {
-            values.push(match step {
-                Step::Read { key } => {
-                    let own = written.get(key.as_str()).map(|(_, value)| *value);
-                    own.unwrap_or_else(|| self.gossip.replica().value(key))
-                }
-                Step::Change {
-                    key: canonical,
-                    value,
-                } => {
-                    written.insert(canonical, (*key, value.get()));
-                    value.get()
-                }
-            });
+        let operations = required(request.body.fields.txn.as_ref(), "txn")?;
+        let registers = &self.gossip.replica;
+        let mut written: BTreeMap<String, &RawValue> = BTreeMap::new();
+        let answer = execute(operations, "w", |key, value| match value {
+            Some(value) => {
+                written.insert(key, value);
+                value.get()
+            }
+            None => match written.get(&key) {
+                Some(own) => own.get(),
+                None => registers.value(&key),
+            },
+        })?;
+        if !written.is_empty() {
+            let count = registers.count + 1;
+            if count > COUNT_MAX {
+                let text = "the stamps have run out; nothing was written";
+                return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+            }
+            let stamp = (count, &self.node, self.gossip.incarnation());
+            let writes = written.iter().map(|(key, value)| (Raw(key), *value));
+            let entry = to_raw_value(&(stamp, Array(writes)));
+            self.gossip.replica.add(&entry)?;
         }
-        let entry = match written.is_empty() {
-            true => None,
-            false => Some(self.entry(&written)?),
-        };
-        // The answer is written while what was read still stands, and taken back if the writes are refused.
-        let answer = to_raw_value(&done(operations, &values));
-        if let Some(entry) = entry {
-            self.gossip.replica_mut().add(&entry)?;
-        }
-        outbox.reply(request, "txn_ok").field("txn", &*answer);
+        outbox.reply(request, "txn_ok").field("txn", Raw(&answer));
         Ok(())
     }
 }
@@ -261,23 +228,21 @@ impl Workload for TxnRwRegister {
     }
 
     fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-        match &*request.body.kind {
-            "txn" => self.transact(request, context.outbox),
-            "gossip" => {
-                let Fields {
-                    gossip, entries, ..
-                } = request.body.fields;
-                self.gossip.on_gossip(request, gossip, entries, context)
-            }
-            kind => Err(Error::not_supported(kind)),
+        if request.body.kind == "txn" {
+            return self.transact(request, context.outbox);
         }
+        let fields = &request.body.fields;
+        self.gossip
+            .on_message(request, fields.gossip, fields.entries, context)?;
+        Ok(())
     }
 
     fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
-        let Fields {
-            gossip, entries, ..
-        } = reply.body.fields;
-        self.gossip.on_reply(reply, gossip, entries, context.now);
+        let fields = &reply.body.fields;
+        // Nobody is told what is wrong with a reply.
+        let _ = self
+            .gossip
+            .on_message(reply, fields.gossip, fields.entries, context);
     }
 
     fn deadline(&self) -> Option<Duration> {

@@ -13,9 +13,8 @@ use crate::protocol::{Error, Message, Name};
 /// among a million restarts of a node two share a number with a chance of about one in forty million.
 pub struct UniqueIds {
     incarnation: u64,
-    /// The id given out last; what stands before `count` never changes.
+    /// The id given out last. `count` stands behind its last `-`.
     id: String,
-    prefix_bytes: usize,
     count: u64,
 }
 
@@ -25,7 +24,6 @@ impl UniqueIds {
         UniqueIds {
             incarnation: Random::new(seed).next_u64(),
             id: String::new(),
-            prefix_bytes: 0,
             count: 0,
         }
     }
@@ -36,7 +34,6 @@ impl Workload for UniqueIds {
 
     fn init(&mut self, node_id: &str, _peers: &[Name]) {
         self.id = alloc::format!("{node_id}-{:016x}-", self.incarnation);
-        self.prefix_bytes = self.id.len();
     }
 
     fn request(
@@ -49,7 +46,8 @@ impl Workload for UniqueIds {
             return Err(Error::not_supported(&body.kind));
         }
         self.count += 1;
-        self.id.truncate(self.prefix_bytes);
+        let prefix_bytes = self.id.rfind('-').map_or(0, |dash| dash + 1);
+        self.id.truncate(prefix_bytes);
         write!(self.id, "{}", self.count).expect("writing to a String never fails");
         let id = self.id.as_str();
         context.outbox.reply(request, "generate_ok").field("id", id);

@@ -3,7 +3,7 @@
 //! Only the incarnation itself changes its `[total, epoch]`, and each change counts the epoch up. So of two such pairs the
 //! one with the higher epoch is the later, and merging is to keep it: in any order, as often as one likes. This is the
 //! counter of Shapiro, Preguiça, Baquero and Zawirski ("A comprehensive study of convergent and commutative replicated
-//! data types", 2011) with epochs in place of ever growing totals, so that the same works where totals fall, too.
+//! data types", 2011) with epochs in place of ever growing totals, so that totals may fall, too.
 //!
 //! An incarnation starts with nothing, and its peers send it what the ones before it had counted. If it went on counting
 //! under their number, two different totals could have the same epoch, and one of them would be lost.
@@ -20,9 +20,8 @@ use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
 
 /// The most incarnations that a node keeps the counts of: 4,096.
 ///
-/// Each incarnation of a node that has added something is one, for ever, so this bounds how often the nodes of one
-/// counter may be restarted, all together. A node that would need more merges nothing further and says so with error 11;
-/// what it knows stays right.
+/// An incarnation that has added something is kept for ever, so this bounds how often the nodes of one counter may be
+/// restarted, all together. A node that would need more refuses with error 11; what it knows stays right.
 pub const INCARNATIONS_MAX: usize = 4096;
 
 /// One incarnation of one node.
@@ -81,18 +80,10 @@ impl Counts {
         self.value
     }
 
-    /// The index of the count of `id`. The search begins with the newest: those are the ones that change.
-    fn index(&self, id: Id) -> Option<usize> {
-        self.counts.iter().rposition(|count| count.id == id)
-    }
-
-    /// What `id` has counted, as far as is known: total and epoch.
-    fn count(&self, id: Id) -> (i64, u64) {
-        let index = self.index(id);
-        index.map_or((0, 0), |index| {
-            let count = &self.counts[index];
-            (count.total, count.epoch)
-        })
+    /// What `id` has counted, and its index. The search begins with the newest: those are the ones that change.
+    fn find(&self, id: Id) -> Option<(usize, &Count)> {
+        let mut counts = self.counts.iter().enumerate();
+        counts.rfind(|(_, count)| count.id == id)
     }
 
     /// Counts `delta`.
@@ -105,7 +96,8 @@ impl Counts {
         if delta == 0 {
             return Ok(());
         }
-        let (total, epoch) = self.count(self.own);
+        let own = self.find(self.own);
+        let (total, epoch) = own.map_or((0, 0), |(_, own)| (own.total, own.epoch));
         if epoch == 0 && self.counts.len() == INCARNATIONS_MAX {
             return Err(too_many());
         }
@@ -115,11 +107,11 @@ impl Counts {
         Ok(())
     }
 
-    /// Replaces what is known of `id`.
+    /// Replaces what is known of `id`, and puts it at the end.
     fn keep(&mut self, id: Id, total: i64, epoch: u64) {
-        if let Some(index) = self.index(id) {
-            let old = self.counts.remove(index);
+        if let Some((index, old)) = self.find(id) {
             self.value -= i128::from(old.total);
+            self.counts.remove(index);
         }
         self.value += i128::from(total);
         self.counts.push(Count {
@@ -142,8 +134,8 @@ impl Counts {
         });
         self.decoded = decoded;
         result.map_err(|error| Error::malformed(alloc::format!("malformed counts: {error}")))?;
-        let unknown = self.decoded.iter();
-        let unknown = unknown.filter(|(id, ..)| self.index(*id).is_none()).count();
+        let is_unknown = |(id, ..): &&(Id, i64, u64)| self.find(*id).is_none();
+        let unknown = self.decoded.iter().filter(is_unknown).count();
         match self.counts.len() + unknown > INCARNATIONS_MAX {
             true => Err(too_many()),
             false => Ok(()),
@@ -162,12 +154,8 @@ impl Replica for Counts {
         let start = self
             .counts
             .partition_point(|count| count.position < position);
-        let entry = |count| Entry {
-            nodes: &self.nodes,
-            count,
-        };
         let counts = self.counts[start..].iter();
-        counts.map(move |count| (count.position, entry(count)))
+        counts.map(|count| (count.position, Entry(&self.nodes, count)))
     }
 
     /// All of them, or none if there is an error.
@@ -175,13 +163,13 @@ impl Replica for Counts {
         self.decode(entries)?;
         for index in 0..self.decoded.len() {
             let (id, total, epoch) = self.decoded[index];
-            if self.count(id).1 < epoch {
-                self.keep(id, total, epoch);
-                merged(self.end - 1);
-            } else if let Some(known) = self.index(id)
-                && self.counts[known].epoch == epoch
-            {
-                merged(self.counts[known].position);
+            match self.find(id) {
+                Some((_, known)) if known.epoch > epoch => {}
+                Some((_, known)) if known.epoch == epoch => merged(known.position),
+                _ => {
+                    self.keep(id, total, epoch);
+                    merged(self.end - 1);
+                }
             }
         }
         Ok(())
@@ -200,23 +188,18 @@ fn too_many() -> Error {
 /// One count as it is sent: `"n0",8311,17,5`, which is node, incarnation, total and epoch.
 ///
 /// A list of them is one flat list, for the same reason as a register of the levels with a store.
-struct Entry<'a> {
-    nodes: &'a [Name],
-    count: &'a Count,
-}
+struct Entry<'a>(&'a [Name], &'a Count);
 
 impl Encode for Entry<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Count {
-            id, total, epoch, ..
-        } = self.count;
-        self.nodes[id.node].encode(out);
+        let Entry(nodes, count) = self;
+        nodes[count.id.node].encode(out);
         out.push(b',');
-        id.incarnation.encode(out);
+        count.id.incarnation.encode(out);
         out.push(b',');
-        total.encode(out);
+        count.total.encode(out);
         out.push(b',');
-        epoch.encode(out);
+        count.epoch.encode(out);
     }
 }
 
@@ -244,7 +227,8 @@ impl<'de> Visitor<'de> for Decoder<'_> {
                 return Err(A::Error::custom(format_args!("there is no node {node:?}")));
             };
             let id = Id { node, incarnation };
-            if id == self.counts.own && epoch > self.counts.count(id).1 {
+            let known = self.counts.find(id).map_or(0, |(_, known)| known.epoch);
+            if id == self.counts.own && epoch > known {
                 return Err(A::Error::custom("more than this node itself has counted"));
             }
             if epoch == 0 {

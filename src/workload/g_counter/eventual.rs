@@ -2,17 +2,16 @@
 //! works in every partition.
 //!
 //! An add is acknowledged as soon as its node has counted it. What each incarnation of each node has counted is a
-//! `[total, epoch]` of its own, and of two such pairs the one with the higher epoch is the newer
-//! ([`counts`](super::counts)). New counts spread by [gossip], which repeats them until they are acknowledged. So once
-//! adds have ended and every node can be reached again, all nodes have the same counts, and their sum is the sum of all
-//! adds.
+//! `[total, epoch]` of its own ([`counts`](super::counts)). New counts spread by [gossip], which repeats them until they
+//! are acknowledged. So once adds have ended and every node can be reached again, all nodes have the same counts, and
+//! their sum is the sum of all adds.
 //!
 //! # Reads
 //!
 //! A read sends a request to every peer, and is answered with the sum when all have replied, or after
 //! [`read_wait`](super::Options::read_wait) with the sum of what is known by then. At most one such poll is in flight;
-//! reads that arrive meanwhile wait for the next one, together. Requests and replies carry new counts, so while there are
-//! reads little else is sent.
+//! reads that arrive meanwhile share the next one. Requests and replies carry new counts, so while there are reads little
+//! else is sent.
 //!
 //! A poll leaves out the peers from which no reply can be expected in time:
 //!
@@ -25,11 +24,9 @@
 //! # What a crash loses
 //!
 //! An acknowledged add is lost if its node is killed before any other node has received it, and in no other case, as long
-//! as one of those that received it stays alive and can be reached in the end. Neighbours are sent new counts at once,
-//! unless they were sent some less than [`NEWS_INTERVAL`] (250 ms) ago. So a crash can lose the adds of the last 250 ms
-//! and of one latency; more where messages are lost, as they are repeated after 250 ms at the earliest; and where a
-//! partition leaves a node alone, all since it began. A node that was killed comes back as another incarnation, and its
-//! peers send it what its earlier incarnations had sent them.
+//! as one of those that received it stays alive and can be reached in the end. Neighbours are sent new counts at most
+//! every [`NEWS_INTERVAL`]. So a crash can lose the adds of the last 250 ms and of one latency; more where messages are
+//! lost, as they are repeated after 250 ms at the earliest; and where a partition leaves a node alone, all since it began.
 //!
 //! # Cost
 //!
@@ -43,23 +40,21 @@
 //! | heartbeats | where nothing is new, 0.7 a second | none |
 //! | repeats to a silent peer | one in each `rpc_timeout` | none |
 //!
-//! The first line is why a poll leaves out late peers. It also makes `read_wait` the choice between fresh reads and few
-//! messages: between many nodes with few reads each, polls cost the most, and a shorter `read_wait` leaves reads to
-//! gossip.
+//! Between many nodes with few reads each, polls cost the most. A shorter `read_wait` leaves reads to gossip.
 //!
 //! # What is trusted
 //!
-//! What can be seen to be wrong from a message alone is refused whole and changes no count: numbers that are none or out
-//! of range, nodes that don't exist, an epoch of 0, a negative total in a counter that only grows, a higher epoch of this
-//! node than its own. A peer that invents a plausible epoch of a third node is believed: this level tolerates crashes and
-//! lost messages, not nodes that lie.
+//! What can be seen to be wrong from a message alone is refused whole: numbers that are none or out of range, nodes that
+//! don't exist, an epoch of 0, a negative total in a counter that only grows, a higher epoch of this node than its own. A
+//! peer that invents a plausible epoch of a third node is believed: this level tolerates crashes and lost messages, not
+//! nodes that lie.
 
 use alloc::vec::Vec;
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 use super::counts::Counts;
 use super::operations::{Operation, Operations};
-use super::{Fields, Options, Received};
+use super::{Options, Received};
 use crate::gossip::{self, Gossip, Topology};
 use crate::kv::Queue;
 use crate::node::{Context, Outbox, Random, Request};
@@ -70,10 +65,6 @@ pub const NEWS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long polls leave out a peer whose replies come too late: 10 s.
 pub const LATE_PAUSE: Duration = Duration::from_secs(10);
-
-/// A peer is left out after so many replies in a row that came too late or never. More than one, so that a single lost
-/// message changes nothing.
-const MISSES_MAX: u32 = 2;
 
 /// One node of this level.
 #[derive(Debug)]
@@ -88,27 +79,19 @@ pub(super) struct Eventual {
     read_wait: Duration,
 }
 
-/// What polls know of a peer.
 #[derive(Clone, Debug, Default)]
 struct Peer {
     /// The poll in flight waits for its reply.
     is_awaited: bool,
-    /// How many replies in a row did not come in time.
-    misses: u32,
+    /// The last reply did not come in time.
+    has_missed: bool,
     left_out_until: Duration,
 }
 
 impl Peer {
-    fn on_reply_in_time(&mut self) {
-        self.misses = 0;
-        self.left_out_until = Duration::ZERO;
-    }
-
+    /// A reply did not come in time. A single one changes nothing: its message may have been lost.
     fn on_miss(&mut self, now: Duration) {
-        self.misses += 1;
-        if self.misses == MISSES_MAX {
-            // After the pause one more is enough.
-            self.misses -= 1;
+        if mem::replace(&mut self.has_missed, true) {
             self.left_out_until = now.saturating_add(LATE_PAUSE);
         }
     }
@@ -131,11 +114,10 @@ impl Eventual {
         let mut gossip = Gossip::new(counts, spread, random.next_u64());
         gossip.init(node_id, peers);
         let incarnation = gossip.incarnation();
-        let counts = gossip.replica_mut();
-        counts.init(incarnation, node_id, peers);
+        gossip.replica.init(incarnation, node_id, peers);
         Eventual {
             operations: Operations::new(options, random),
-            peers: alloc::vec![Peer::default(); gossip.peer_count()],
+            peers: alloc::vec![Peer::default(); peers.len()],
             gossip,
             reads: Queue::default(),
             read_wait: options.limits.op_timeout,
@@ -144,7 +126,7 @@ impl Eventual {
 
     /// Counts an add.
     pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
-        self.gossip.replica_mut().add(delta)
+        self.gossip.replica.add(delta)
     }
 
     /// Takes on a read.
@@ -153,31 +135,31 @@ impl Eventual {
         self.advance(context);
     }
 
-    /// A peer sends what it has.
+    /// A peer sends what it has, of its own accord or in reply to a poll.
     pub(super) fn on_gossip(
         &mut self,
-        request: &Received<'_>,
+        message: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let Fields {
-            gossip, entries, ..
-        } = request.body.fields;
-        self.gossip.on_gossip(request, gossip, entries, context)
-    }
-
-    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
-        let Fields {
-            gossip, entries, ..
-        } = reply.body.fields;
-        if let Some(reply) = self.gossip.on_reply(reply, gossip, entries, context.now) {
+        let fields = &message.body.fields;
+        let reply = self
+            .gossip
+            .on_message(message, fields.gossip, fields.entries, context)?;
+        if let Some(reply) = reply {
             let peer = &mut self.peers[reply.peer];
             peer.is_awaited = false;
             match reply.took < self.read_wait {
-                true => peer.on_reply_in_time(),
+                true => *peer = Peer::default(),
                 false => peer.on_miss(context.now),
             }
             self.advance(context);
         }
+        Ok(())
+    }
+
+    pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
+        // Nobody is told what is wrong with a reply.
+        let _ = self.on_gossip(reply, context);
     }
 
     /// Answers the reads whose poll is complete, and starts the next poll.
@@ -185,7 +167,7 @@ impl Eventual {
         loop {
             let is_polled = !self.peers.iter().any(|peer| peer.is_awaited);
             if is_polled || self.reads.is_abandoned() {
-                let value = self.gossip.replica().value();
+                let value = self.gossip.replica.value();
                 for (id, ()) in self.reads.end_batch() {
                     self.operations.succeed(id, value, context.outbox);
                 }
@@ -217,7 +199,7 @@ impl Eventual {
     /// Answers a read with what is known: it has waited for as long as it may.
     pub(super) fn give_up(&mut self, id: i64, read: &Request<Operation>, outbox: &mut Outbox) {
         self.reads.withdraw(id);
-        let value = self.gossip.replica().value();
+        let value = self.gossip.replica.value();
         read.answer("read_ok", outbox).field("value", value);
     }
 
