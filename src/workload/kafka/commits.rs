@@ -8,30 +8,24 @@ use serde_json::value::RawValue;
 
 use super::Operation;
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests};
-use crate::protocol::{Encode, Error, ErrorCode, Json, Message, Name};
+use crate::node::{Context, GivenUp, Limits, Random, Requests};
+use crate::protocol::{Encode, Json, Message, Name};
 
 /// The most keys for which a node commits offsets: 4096.
 pub const COMMITTED_KEYS_MAX: usize = 4096;
 
 /// `{"version": 42, "offsets": {"k1": 7}}`: the highest offsets that were committed at one node.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Offsets {
+pub(super) struct Offsets {
     version: u64,
     offsets: BTreeMap<String, u64>,
 }
 
 impl Offsets {
-    fn holds(&self, key: &str, offset: u64) -> bool {
-        let committed = self.offsets.get(key);
-        committed.is_some_and(|committed| *committed >= offset)
-    }
-
     /// Raises these offsets, unless that makes more keys than there may be.
     fn raise(&mut self, offsets: &[(String, u64)]) -> bool {
-        let new_keys = offsets.iter();
-        let new_keys = new_keys.filter(|(key, _)| !self.offsets.contains_key(key));
-        if self.offsets.len() + new_keys.count() > COMMITTED_KEYS_MAX {
+        let is_new = |(key, _): &&(String, u64)| !self.offsets.contains_key(key);
+        if self.offsets.len() + offsets.iter().filter(is_new).count() > COMMITTED_KEYS_MAX {
             return false;
         }
         for (key, offset) in offsets {
@@ -68,11 +62,11 @@ impl Encode for Offsets {
 /// The committed offsets of all nodes. Each node raises those in its own register, which no other node changes, and the
 /// highest of all nodes is what is committed.
 pub(super) struct Commits {
-    registers: Registers<Offsets, ()>,
+    pub(super) registers: Registers<Offsets, ()>,
     /// The register of each node; the first is this node's own.
     nodes: Vec<RegisterId>,
     /// The offsets to be raised.
-    queue: Queue<Vec<(String, u64)>>,
+    pub(super) queue: Queue<Vec<(String, u64)>>,
 }
 
 impl Commits {
@@ -93,30 +87,19 @@ impl Commits {
         }
     }
 
-    /// Commits the offsets of a request, and answers it when that is done.
-    pub(super) fn commit<'a>(
-        &mut self,
-        id: i64,
-        offsets: impl Iterator<Item = (&'a str, u64)> + Clone,
-        requests: &mut Requests<Operation>,
-        context: &mut Context<'_>,
-    ) {
+    /// Whether the offset of a key, or a higher one, is known to have been committed at this node.
+    pub(super) fn is_committed(&self, key: &str, offset: u64) -> bool {
         let own = self.registers.known(self.nodes[0]);
-        if own.is_some_and(|(own, _)| offsets.clone().all(|(key, offset)| own.holds(key, offset))) {
-            return succeed(id, requests, context.outbox);
-        }
-        let offsets = offsets.map(|(key, offset)| (key.into(), offset));
-        self.queue.push(id, offsets.collect());
-        self.advance(requests, context);
-    }
-
-    /// Gives a commit up. If it has not been sent yet, it never will be.
-    pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
-        self.queue.withdraw(id)
+        let committed = own.and_then(|(own, _)| own.offsets.get(key));
+        committed.is_some_and(|committed| *committed >= offset)
     }
 
     /// Starts the next change, if there is something to commit and none is in flight.
-    fn advance(&mut self, requests: &mut Requests<Operation>, context: &mut Context<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        requests: &mut Requests<Operation>,
+        context: &mut Context<'_>,
+    ) {
         let own = self.nodes[0];
         if !self.queue.is_ready() || self.registers.is_changing(own) {
             return;
@@ -130,7 +113,10 @@ impl Commits {
         let is_ready = self.queue.start_batch(usize::MAX, |id, offsets| {
             let is_raised = raised.raise(offsets);
             if !is_raised {
-                requests.fail(id, &too_many_keys(), context.outbox);
+                let why = alloc::format!(
+                    "offsets of {COMMITTED_KEYS_MAX} keys are committed here already"
+                );
+                requests.fail(id, &GivenUp::NotApplied.error(why), context.outbox);
             }
             is_raised
         });
@@ -179,8 +165,9 @@ impl Commits {
         match done.outcome {
             Outcome::Read => {}
             Outcome::Applied => {
-                for (id, _) in self.queue.end_batch() {
-                    succeed(id, requests, context.outbox);
+                let done = self.queue.end_batch();
+                for request in done.filter_map(|(id, _)| requests.take(id)) {
+                    request.answer("commit_offsets_ok", context.outbox);
                 }
             }
             Outcome::Lost => self.queue.return_batch(),
@@ -198,27 +185,4 @@ impl Commits {
         self.advance(requests, context);
         Some(readable)
     }
-
-    /// When [`wake`](Self::wake) is wanted.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        self.registers.deadline()
-    }
-
-    /// Asks the store again where it has not replied in time.
-    pub(super) fn wake(&mut self, context: &mut Context<'_>) {
-        self.registers.wake(context);
-    }
-}
-
-fn succeed(id: i64, requests: &mut Requests<Operation>, outbox: &mut Outbox) {
-    if let Some(request) = requests.take(id) {
-        request.answer("commit_offsets_ok", outbox);
-    }
-}
-
-fn too_many_keys() -> Error {
-    Error::new(
-        ErrorCode::TEMPORARILY_UNAVAILABLE,
-        alloc::format!("offsets of {COMMITTED_KEYS_MAX} keys are committed here already"),
-    )
 }

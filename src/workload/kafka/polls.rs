@@ -40,7 +40,7 @@ impl Kafka {
             unreachable!("it has just been admitted");
         };
         let mut left_out = 0;
-        for (index, (key, offset)) in poll.offsets.iter().enumerate() {
+        for (key, offset) in &poll.offsets {
             // Where one log can't be opened, no other can.
             let log = match left_out {
                 0 => self.logs.open(key),
@@ -52,7 +52,7 @@ impl Kafka {
             };
             if !self.logs.read((log, *offset), poll.since, context) {
                 poll.unknown += 1;
-                self.polls.insert((Place::of(log, *offset), id, index));
+                self.polls.insert((Place::of(log, *offset), id, *offset));
             }
         }
         if left_out > 0 && left_out == poll.offsets.len() {
@@ -78,13 +78,12 @@ impl Kafka {
 
     /// More is known of a chunk: answers the polls for which it was the last one.
     pub(super) fn on_chunk(&mut self, place: Place, context: &mut Context<'_>) {
-        for (_, id, index) in self.take_polls(place) {
+        for (_, id, offset) in self.take_polls(place) {
             let Some(Operation::Poll(poll)) = self.requests.get_mut(id) else {
                 unreachable!("only polls wait for chunks");
             };
-            let (_, offset) = poll.offsets[index];
             if !self.logs.read((place.log, offset), poll.since, context) {
-                self.polls.insert((place, id, index));
+                self.polls.insert((place, id, offset));
                 continue;
             }
             poll.unknown -= 1;
@@ -101,8 +100,8 @@ impl Kafka {
         }
     }
 
-    fn take_polls(&mut self, place: Place) -> Vec<(Place, i64, usize)> {
-        let range = (place, i64::MIN, 0)..=(place, i64::MAX, usize::MAX);
+    fn take_polls(&mut self, place: Place) -> Vec<(Place, i64, u64)> {
+        let range = (place, i64::MIN, 0)..=(place, i64::MAX, u64::MAX);
         self.polls.extract_if(range, |_| true).collect()
     }
 
@@ -120,9 +119,9 @@ impl Kafka {
 
     /// A poll no longer waits.
     pub(super) fn forget_poll(&mut self, id: i64, poll: &Poll) {
-        for (index, (key, offset)) in poll.offsets.iter().enumerate() {
+        for (key, offset) in &poll.offsets {
             if let Some(log) = self.logs.find(key) {
-                self.polls.remove(&(Place::of(log, *offset), id, index));
+                self.polls.remove(&(Place::of(log, *offset), id, *offset));
             }
         }
     }

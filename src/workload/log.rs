@@ -6,8 +6,7 @@
 //!
 //! An append is a change of the last chunk, and takes effect once or never ([`kv`](crate::kv)). A node has at most one
 //! append to a log in flight; entries that arrive meanwhile are combined into the next one. Alone, an append is one round
-//! trip. When another node was faster it is three: refused, read, sent again. Each refusal means that another append was
-//! applied.
+//! trip. When another node was faster it is three: refused, read, sent again.
 //!
 //! **Fairness.** After each append a node leaves the log alone for a random time, up to a round trip. Without that one
 //! node could keep all others out: a node that was refused needs a round trip from reading the new end to appending
@@ -16,9 +15,8 @@
 //! A node that doesn't know a log yet finds its end by reading chunks further and further on, then in between. The number
 //! of reads grows with the logarithm of the log's length.
 
-mod chunk;
-
 use alloc::{
+    borrow::ToOwned,
     collections::{BTreeMap, BTreeSet},
     string::String,
     sync::Arc,
@@ -26,16 +24,16 @@ use alloc::{
 };
 use core::time::Duration;
 
+use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 use slab::Slab;
 
-use crate::kv::{Done, Outcome, Queue, Register, RegisterId, Registers};
+use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
 use crate::node::{Context, GivenUp, Limits, Random};
-use crate::protocol::{Error, Message, Name};
+use crate::protocol::{Array, Encode, Error, Message, Name, Object};
 
-use chunk::Chunk;
-
-pub use chunk::CHUNK_ENTRIES;
+/// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
+pub const CHUNK_ENTRIES: u64 = 64;
 
 /// The most bytes of an entry: 8 KiB, so that no chunk is longer than a line may be.
 pub const ENTRY_BYTES_MAX: usize = 8 << 10;
@@ -48,6 +46,72 @@ pub const CHUNKS_KEPT_MAX: usize = 64;
 
 /// The longest fairness backoff, however long a round trip takes.
 const BACKOFF_MAX: Duration = Duration::from_millis(100);
+
+/// `{"entries": ["a", 7], "last_applied": {"n0": 5120}}`: a part of a log, which grows until it is full and never
+/// changes again, and for each node that appended to it the id of its last append.
+///
+/// The id of an append is never used again, not even by a later incarnation of the node, so it shows that the append was
+/// applied. Every append makes the number of entries higher, which is therefore the version.
+#[derive(Clone, Default)]
+struct Chunk {
+    entries: Vec<Arc<RawValue>>,
+    last_applied: BTreeMap<String, i64>,
+    /// The node whose append leads to this value, in one that this node is to write. It is not stored.
+    writer: String,
+}
+
+impl Chunk {
+    fn is_full(&self) -> bool {
+        self.version() == CHUNK_ENTRIES
+    }
+
+    /// Entries have been added by this append of `node`.
+    fn on_append(&mut self, node: &str, append_id: i64) {
+        self.last_applied.insert(node.into(), append_id);
+        self.writer = node.into();
+    }
+}
+
+impl Register for Chunk {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Stored<'a> {
+            #[serde(borrow)]
+            entries: Vec<&'a RawValue>,
+            last_applied: BTreeMap<String, i64>,
+        }
+        let stored: Stored = serde_json::from_str(json)?;
+        if !(1..=CHUNK_ENTRIES).contains(&(stored.entries.len() as u64)) {
+            let expected = &"from 1 to 64 entries";
+            return Err(de::Error::invalid_length(stored.entries.len(), expected));
+        }
+        let entries = stored.entries.into_iter();
+        self.entries = entries.map(|entry| entry.to_owned().into()).collect();
+        self.last_applied = stored.last_applied;
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn shows(&self, wanted: &Self) -> bool {
+        let last_of_writer = |chunk: &Self| chunk.last_applied.get(&wanted.writer).copied();
+        last_of_writer(self) == last_of_writer(wanted)
+    }
+}
+
+impl Encode for Chunk {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let entries = self.entries.iter().map(|entry| &**entry);
+        let (entries, last_applied) = (Array(entries), Object(self.last_applied.iter()));
+        let fields = [
+            ("entries", &entries as &dyn Encode),
+            ("last_applied", &last_applied),
+        ];
+        Object(fields.into_iter()).encode(out);
+    }
+}
 
 /// One chunk of one log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,7 +165,7 @@ struct Log {
 pub(super) struct Logs {
     /// How their keys in the store begin.
     prefix: &'static str,
-    node: Name,
+    node: String,
     /// Whether other nodes append, too.
     has_rivals: bool,
     registers: Registers<Chunk, Place>,
@@ -119,7 +183,7 @@ impl Logs {
     pub(super) fn new(prefix: &'static str, limits: &Limits, random: &mut Random) -> Self {
         Logs {
             prefix,
-            node: Name::default(),
+            node: String::new(),
             has_rivals: false,
             registers: Registers::new("lin-kv", limits, random),
             last_append_id: random.sequence_start(53) as i64,
@@ -149,7 +213,11 @@ impl Logs {
         if self.logs.len() >= LOGS_MAX {
             // One after the other, so the oldest: the newest are most likely in use.
             let mut logs = (self.next_forgotten..LOGS_MAX).chain(0..self.next_forgotten);
-            let idle = logs.find(|log| self.is_idle(&self.logs[*log]))?;
+            let idle = logs.find(|log| {
+                let Log { queue, chunks, .. } = &self.logs[*log];
+                let is_idle = |register: &RegisterId| self.registers.is_idle(*register);
+                queue.is_empty() && chunks.values().all(is_idle)
+            })?;
             self.next_forgotten = (idle + 1) % LOGS_MAX;
             let Log { name, chunks, .. } = self.logs.remove(idle);
             self.by_name.remove(&name);
@@ -170,12 +238,7 @@ impl Logs {
         self.by_name.get(name).copied()
     }
 
-    fn is_idle(&self, log: &Log) -> bool {
-        let mut chunks = log.chunks.values();
-        log.queue.is_empty() && chunks.all(|register| self.registers.is_idle(*register))
-    }
-
-    /// Appends the entry of a request, which [`on_reply`](Self::on_reply) names when that is done.
+    /// Appends the entry of a request. [`on_reply`](Self::on_reply) says when that has ended.
     pub(super) fn append(
         &mut self,
         log: usize,
@@ -302,30 +365,33 @@ impl Logs {
         value: Option<&RawValue>,
         context: &mut Context<'_>,
     ) -> Option<Progress> {
-        let Done {
-            name: place,
-            outcome,
-            ..
-        } = self.registers.on_reply(reply, value, context)?;
-        let mut progress = Progress {
-            place,
-            unreadable: None,
-            appended: Vec::new(),
-        };
-        match outcome {
+        let done = self.registers.on_reply(reply, value, context)?;
+        let place = done.name;
+        let log = &mut self.logs[place.log];
+        let (mut unreadable, mut appended) = (None, Vec::new());
+        match done.outcome {
             Outcome::Read => {}
-            Outcome::Applied => progress.appended = self.on_applied(place, context.now),
-            Outcome::Lost => self.logs[place.log].queue.return_batch(),
+            Outcome::Applied => appended = self.on_applied(place, context.now),
+            Outcome::Lost => log.queue.return_batch(),
             Outcome::Unexpected => {
-                let register = self.logs[place.log].chunks[&place.chunk];
-                let text = self.registers.unexpected_value(register);
-                progress.appended = self.on_unexpected(place, &text);
-                progress.unreadable = Some(text);
+                let text = self.registers.unexpected_value(done.register);
+                // Nothing can be appended, unless an append to another chunk is in flight.
+                let mut chunks = log.chunks.values();
+                if !chunks.any(|register| self.registers.is_changing(*register)) {
+                    let failed = log.queue.fail(&text);
+                    let failed = failed.map(|(request, error)| (request, Err(error)));
+                    appended = failed.collect();
+                }
+                unreadable = Some(text);
             }
             Outcome::Refused(_) => unreachable!("no append is sent once"),
         }
         self.advance(place.log, context);
-        Some(progress)
+        Some(Progress {
+            place,
+            unreadable,
+            appended,
+        })
     }
 
     fn on_applied(&mut self, place: Place, now: Duration) -> Vec<(i64, Result<u64, Error>)> {
@@ -341,35 +407,18 @@ impl Logs {
         let known = self.registers.known(log.chunks[&place.chunk]);
         if known.is_some_and(|(chunk, _)| chunk.is_full()) {
             // The node that fills a chunk is likely to begin the next one.
-            let next = self.register(Place {
-                chunk: place.chunk + 1,
-                ..place
-            });
+            let (log, chunk) = (place.log, place.chunk + 1);
+            let next = self.register(Place { log, chunk });
             self.registers.assume_missing(next);
         }
         appended
     }
 
-    /// Nothing can be appended to a log with an unexpected value in it, unless an append to another chunk is in flight.
-    fn on_unexpected(&mut self, place: Place, text: &str) -> Vec<(i64, Result<u64, Error>)> {
-        let log = &mut self.logs[place.log];
-        let end = log.chunks.get(&log.low);
-        if end.is_some_and(|end| self.registers.is_changing(*end)) {
-            return Vec::new();
-        }
-        let failed = log.queue.fail(text);
-        failed
-            .map(|(request, error)| (request, Err(error)))
-            .collect()
-    }
-
     /// When [`wake`](Self::wake) is wanted.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let resumes_at = self.backing_off.first().map(|(resumes_at, _)| *resumes_at);
-        resumes_at
-            .into_iter()
-            .chain(self.registers.deadline())
-            .min()
+        let deadlines = [resumes_at, self.registers.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Asks the store again where it has not replied in time, and appends where the backoff has ended.
