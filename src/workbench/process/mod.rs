@@ -1,7 +1,7 @@
 //! The driver for real processes: one loop over the pipes of all nodes.
 //!
-//! Time is real, and pipes are nonblocking: input that a node does not read yet waits here, and never keeps the loop from
-//! reading the output of another.
+//! Time is real. Pipes are nonblocking: input that a node does not read is kept in memory, so one slow node never stops
+//! the loop from reading the output of the others.
 
 mod executable;
 mod guard;
@@ -26,18 +26,18 @@ use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use guard::Guard;
 use members::Members;
-use node::NodeProcess;
+use node::{NodeProcess, Printed};
 
 pub use members::{LocalCluster, LocalError};
 pub use program::{Program, ProgramError};
 
-/// How long nodes may take to end by themselves when their input has ended, or when they have closed their output.
+/// How long a node may take to exit after its stdin or its stdout has been closed.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How often progress is shown, and stdout is checked.
+/// The interval at which progress is shown and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a [`RunError::System`] says where the pipes of a node can't be watched.
+/// The action that a [`RunError::System`] names when the pipes of a node can't be registered.
 const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -45,13 +45,13 @@ const SIGNALS: Token = Token(usize::MAX);
 /// Wakes the loop when a cluster has answered.
 const LATE_ANSWERS: Token = Token(usize::MAX - 1);
 
-/// Why there is nothing to check.
+/// The reason why a run has no result.
 #[derive(Debug, Error)]
 pub enum RunError {
     /// The program can't be run.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// A cluster that is to answer for a service does not serve.
+    /// A cluster that should answer for a service does not serve.
     #[error("{0}. All members have to serve when a run begins")]
     Etcd(#[from] GatewayError),
     /// The cluster of the run can't be started.
@@ -60,22 +60,22 @@ pub enum RunError {
     /// The nodes did not get ready.
     #[error("{error}{last_words}")]
     Start {
-        /// What was wrong.
+        /// The reason.
         error: StartError,
-        /// The last output of the nodes, in words, where the error does not hold it.
+        /// The last output of the nodes in words, unless `error` contains it.
         last_words: String,
     },
     /// The operating system refused something.
     #[error("the operating system refused to {what}: {error}")]
     System {
-        /// What was asked of it, such as "watch pipes".
+        /// The refused action, such as "watch pipes".
         what: &'static str,
-        /// Its answer.
+        /// The error that it returned.
         error: io::Error,
     },
 }
 
-/// Makes an error of the operating system one that says what was asked of it.
+/// Converts an error of the operating system to a [`RunError::System`] that names the refused action.
 fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |error| RunError::System { what, error }
 }
@@ -83,18 +83,18 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 /// The clusters that answer for services in a run.
 #[derive(Debug, Default)]
 pub struct Clusters {
-    /// Which service each answers for.
+    /// One entry for each service that a cluster answers for.
     pub services: Vec<EtcdOptions>,
-    /// The cluster that is started for the run, if one is. All services are its.
+    /// The cluster to start for the run, if any. It then answers for all of `services`.
     pub local: Option<LocalCluster>,
 }
 
-/// Runs a world with real processes, one for each name in `names`, and with these clusters for services. All processes
-/// have ended when it returns. A signal ends the run early, and so does a stdout that can't be written to any longer.
+/// Runs a world with a real process for each name in `names`, and with `clusters` for services. When it returns, all
+/// processes have ended. The run ends early on SIGINT, SIGTERM or SIGHUP, and when stdout can no longer be written to.
 ///
 /// # Errors
 ///
-/// When there is nothing to check.
+/// When the run has no result.
 pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     names: &[String],
@@ -122,7 +122,7 @@ struct Driver<W: Workload, O> {
     program: Program,
     nodes: Vec<NodeProcess>,
     members: Option<Members>,
-    /// Dropped after the nodes and members, which it guards.
+    /// Kills the nodes and members if this process is killed. It is dropped after them.
     guard: Guard,
     poll: Poll,
     signals: Signals,
@@ -148,12 +148,14 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let (sender, late_answers) = mpsc::channel();
         let waker = Waker::new(poll.registry(), LATE_ANSWERS).map_err(refused("make a waker"))?;
         let deliver: Deliver = Arc::new(move |answer| {
-            // After the run, nobody listens any longer.
+            // Sending fails after the run, because the receiver has been dropped.
             if sender.send(answer).is_ok() {
                 waker.wake().expect("a waker can be written to");
             }
         });
-        let mut guard = Guard::start().map_err(refused("start a shell that ends nodes in need"))?;
+        let mut guard = Guard::start().map_err(refused(
+            "start the shell that kills the nodes if eddy is killed",
+        ))?;
         let members = clusters.local.as_ref().map(Members::start).transpose()?;
         guard.watch(members.iter().flat_map(Members::groups));
         for options in &clusters.services {
@@ -217,7 +219,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
     }
 
-    /// Carries out the commands of the nemesis.
+    /// Carries out the world's commands to nodes and members.
     fn run_commands(&mut self) -> Result<(), RunError> {
         let mut has_run = false;
         while let Some(command) = self.world.next_command() {
@@ -237,7 +239,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         while let Some(command) = self.world.next_member_command() {
             has_run = true;
             let members = self.members.as_mut();
-            let members = members.expect("the nemesis knows of no members unless there are some");
+            let members = members.expect("the nemesis has no members to hit unless there are some");
             members.carry_out(command)?;
         }
         if has_run {
@@ -246,14 +248,14 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         Ok(())
     }
 
-    /// Has the guard end all processes that run now, and no others.
+    /// Passes the process groups that run now to the guard.
     fn watch_groups(&mut self) {
         let nodes = self.nodes.iter().filter_map(NodeProcess::group);
         let members = self.members.iter().flat_map(Members::groups);
         self.guard.watch(nodes.chain(members));
     }
 
-    /// Sleeps until an event or until this time. Does not sleep while there is more to read from a node.
+    /// Sleeps until an event arrives, or until this time. It does not sleep while a pipe may hold more output.
     fn wait(&mut self, events: &mut Events, until: Duration) -> Result<(), RunError> {
         let has_more = self.nodes.iter().any(NodeProcess::has_more);
         let timeout = if has_more {
@@ -289,23 +291,22 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
     }
 
-    /// Takes in what clusters have answered, reads once from each node that has output, and takes note of nodes that have
-    /// ended.
+    /// Passes the late answers of clusters and the output of nodes to the world, and reports nodes that have exited or
+    /// have closed their stdout. It reads once from each pipe.
     fn read(&mut self) -> Result<(), RunError> {
         let now = self.began.elapsed();
         for answer in self.late_answers.try_iter() {
             self.world.on_late_answer(&answer, now);
         }
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            node.read_stderr(|line| self.world.on_log_line(index, line, now))
-                .map_err(refused("read a node's stderr"))?;
-            node.read_stdout(|line| match line {
-                Ok(line) => self.world.on_line(index, line, now),
-                Err(error) => self.world.on_unreadable_line(index, &error),
+            node.read(|printed| match printed {
+                Printed::Log(line) => self.world.on_log_line(index, line, now),
+                Printed::Line(Ok(line)) => self.world.on_line(index, line, now),
+                Printed::Line(Err(error)) => self.world.on_unreadable_line(index, &error),
             })
-            .map_err(refused("read a node's stdout"))?;
+            .map_err(refused("read the output of a node"))?;
             let how = node.how_it_ended(&self.program);
-            if let Some(how) = how.map_err(refused("ask after a node"))? {
+            if let Some(how) = how.map_err(refused("wait for a node"))? {
                 self.world.on_exit(index, &how, now);
             }
             if node.has_closed_stdout(now) {
@@ -315,7 +316,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         Ok(())
     }
 
-    /// Ends the input of all nodes, gives them [`GRACE`] to exit, and kills those that don't. Ends the members.
+    /// Closes the stdin of all nodes, waits up to [`GRACE`] for them to exit, and kills the rest. Kills the members.
     fn end_nodes(&mut self) -> Result<(), RunError> {
         for node in &mut self.nodes {
             node.close_stdin();
@@ -329,19 +330,20 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         for node in &mut self.nodes {
             node.kill();
         }
-        // None may be paused when the session with them ends.
+        // A paused member would delay the end of the session with the cluster until a timeout.
         if let Some(members) = &mut self.members {
             members.kill();
         }
         Ok(())
     }
 
-    /// The lines that nodes have begun and not ended, in words.
+    /// A description of the incomplete lines on the nodes' stdout.
     fn unfinished_lines(&mut self) -> String {
         let nodes = self.nodes.iter_mut();
         nodes.filter_map(NodeProcess::unfinished_line).collect()
     }
 
+    /// The last lines on the stderr of each node.
     fn last_words(&self) -> String {
         let words = self.nodes.iter().filter_map(NodeProcess::last_words);
         words.map(|words| format!("\n{words}")).collect()

@@ -1,4 +1,4 @@
-//! One node: a process and its three pipes.
+//! A node: its process and the three pipes to it.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,26 +14,27 @@ use super::{GRACE, Program};
 use crate::protocol::{LineError, LineReader};
 use crate::workbench::world::shown;
 
-/// The longest line that a node may print. The limit is high because a read of a large set is one line.
+/// The maximum length of a line on stdout. It is high because the reply to a read of a large set is one line.
 const LINE_BYTES_MAX: usize = 16 << 20;
 
-/// The longest line of a log that is shown.
+/// The maximum length of a line on stderr. A longer one is dropped.
 const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// How many lines of each node's stderr are kept.
+/// The number of lines on stderr that are kept of each node.
 const LOG_LINES_MAX: usize = 20;
 
-/// A running node.
+/// A node.
 pub(super) struct NodeProcess {
     name: String,
     child: Child,
+    /// Whether the process has ended and has been waited for.
     is_gone: bool,
-    /// The child may have ended, or has changed in another way.
+    /// Whether a SIGCHLD has arrived since the child's state was last checked.
     has_child_event: bool,
     stdin: Option<Input>,
     stdout: Option<Output>,
     stderr: Option<Output>,
-    /// When its stdout was first found closed, by the driver's time.
+    /// The driver's time at which its stdout was first found closed.
     stdout_closed_at: Option<Duration>,
     log: VecDeque<String>,
 }
@@ -42,10 +43,11 @@ pub(super) struct NodeProcess {
 struct Input {
     pipe: Sender,
     token: Token,
-    /// What is being written. When all of it has been, the inbox takes its place.
+    /// The lines that are being written. When all bytes are written, the lines of the inbox replace them.
     pending: Vec<u8>,
+    /// How many bytes of `pending` are written.
     written: usize,
-    /// Whether the pipe was full and is watched until it is not.
+    /// Whether the loop is woken when the pipe has space again.
     is_watched: bool,
 }
 
@@ -53,7 +55,18 @@ struct Input {
 struct Output {
     pipe: Receiver,
     reader: LineReader,
+    /// Whether the pipe may hold bytes now.
     has_more: bool,
+    /// Whether the node has closed its end and everything has been read.
+    is_at_end: bool,
+}
+
+/// A line that a node has printed.
+pub(super) enum Printed<'a> {
+    /// On stderr.
+    Log(&'a str),
+    /// On stdout.
+    Line(Result<&'a str, LineError<'a>>),
 }
 
 /// Each node has three tokens, in the order of file descriptors.
@@ -67,7 +80,7 @@ pub(super) fn index(token: Token) -> usize {
 }
 
 impl NodeProcess {
-    /// Watches the pipes of a child that has just been started.
+    /// Registers the pipes of a child that has just been started.
     pub(super) fn new(
         name: &str,
         index: usize,
@@ -78,7 +91,7 @@ impl NodeProcess {
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
         let stderr = child.stderr.take().ok_or_else(missing)?;
-        // From here on the child is ended when this is dropped.
+        // From here on, dropping `node` kills the child.
         let mut node = NodeProcess {
             name: String::from(name),
             child,
@@ -116,7 +129,7 @@ impl NodeProcess {
         Ok(node)
     }
 
-    /// Begins a new incarnation with a new child. The log of the earlier one is kept.
+    /// Replaces the process by that of a new incarnation. Keeps the lines on stderr of the earlier ones.
     pub(super) fn restart(
         &mut self,
         index: usize,
@@ -130,22 +143,22 @@ impl NodeProcess {
         Ok(())
     }
 
-    /// Stops the whole process group.
+    /// Sends SIGSTOP to the process group.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Continues the process group.
+    /// Sends SIGCONT to the process group.
     pub(super) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Takes note of an event of one of the pipes.
+    /// Records an event of one of the pipes.
     pub(super) fn note_event(&mut self, token: Token) {
         let output = match token.0 % 3 {
             1 => &mut self.stdout,
             2 => &mut self.stderr,
-            // Every turn tries to write.
+            // Each turn of the loop tries to write, with or without an event.
             _ => return,
         };
         if let Some(output) = output {
@@ -153,67 +166,78 @@ impl NodeProcess {
         }
     }
 
-    /// Takes note that some child has ended, perhaps this one.
+    /// Records a SIGCHLD, which may be about this child or another.
     pub(super) fn note_child_event(&mut self) {
         self.has_child_event = true;
-        // Its last output is read before its end is reported.
+        // The last output must be read before the exit is reported.
         for output in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
             output.has_more = true;
         }
     }
 
-    /// Whether there may be more to read right now.
+    /// Whether a pipe may hold bytes now.
     pub(super) fn has_more(&self) -> bool {
         let outputs = [&self.stdout, &self.stderr];
         outputs.into_iter().flatten().any(|output| output.has_more)
     }
 
-    /// Writes as much of the inbox as the node takes.
+    /// Writes as much of the inbox as the pipe has space for.
     pub(super) fn write(&mut self, inbox: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
         let Some(input) = &mut self.stdin else {
             inbox.clear();
             return Ok(());
         };
         match input.write(inbox, registry) {
-            // It no longer reads. If it has ended, SIGCHLD follows.
+            // The node has closed its stdin. If it has exited, SIGCHLD follows.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => self.stdin = None,
             result => result?,
         }
         Ok(())
     }
 
-    /// Ends the node's input, upon which it should exit.
+    /// Closes the node's stdin. The node should then exit.
     pub(super) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Reads some of what the node has printed.
-    pub(super) fn read_stdout(
-        &mut self,
-        hear: impl FnMut(Result<&str, LineError<'_>>),
-    ) -> io::Result<()> {
-        read(&mut self.stdout, hear)
+    /// Reads once from each pipe that may hold bytes, and passes the complete lines to `take`: no line on stdout before a
+    /// line on stderr that the node printed earlier.
+    pub(super) fn read(&mut self, mut take: impl FnMut(Printed<'_>)) -> io::Result<()> {
+        let has_printed = match &mut self.stdout {
+            Some(stdout) => stdout.fill()?,
+            None => false,
+        };
+        if let Some(stderr) = &mut self.stderr {
+            // The node may have printed on stderr after the last events and before what was just read from stdout. One read
+            // takes all of that: a reader has space for at least as much as a pipe holds.
+            stderr.has_more |= has_printed;
+            stderr.fill()?;
+            stderr.take_lines(|line| {
+                let line = line.map_or_else(|error| format!("({error})"), String::from);
+                take(Printed::Log(&line));
+                if self.log.len() == LOG_LINES_MAX {
+                    self.log.pop_front();
+                }
+                self.log.push_back(line);
+            });
+        }
+        if let Some(stdout) = &mut self.stdout {
+            stdout.take_lines(|line| take(Printed::Line(line)));
+        }
+        for output in [&mut self.stdout, &mut self.stderr] {
+            output.take_if(|output| output.is_at_end);
+        }
+        Ok(())
     }
 
-    /// Reads some of what the node has logged.
-    pub(super) fn read_stderr(&mut self, mut hear: impl FnMut(&str)) -> io::Result<()> {
-        read(&mut self.stderr, |line| {
-            let line = line.map_or_else(|error| format!("({error})"), String::from);
-            hear(&line);
-            if self.log.len() == LOG_LINES_MAX {
-                self.log.pop_front();
-            }
-            self.log.push_back(line);
-        })
-    }
-
-    /// Whether the node has closed its stdout although it goes on running.
+    /// Whether the node closed its stdout at least [`GRACE`] ago and still runs.
     pub(super) fn has_closed_stdout(&mut self, now: Duration) -> bool {
         let is_closed = self.stdout.is_none() && !self.is_gone;
         is_closed && now >= *self.stdout_closed_at.get_or_insert(now) + GRACE
     }
 
-    /// A line on stdout that the node has begun and not ended, in words. Nothing may be read afterwards.
+    /// A description of the incomplete line on stdout, if there is one. It takes the line, so nothing may be read
+    /// afterwards.
     pub(super) fn unfinished_line(&mut self) -> Option<String> {
         let line = match self.stdout.as_mut()?.reader.rest()? {
             Ok(line) => shown(line),
@@ -225,23 +249,23 @@ impl NodeProcess {
         ))
     }
 
-    /// The process group, if it has not been ended.
+    /// The process group, unless the process has ended.
     pub(super) fn group(&self) -> Option<u32> {
         (!self.is_gone).then(|| self.child.id())
     }
 
-    /// Whether the process has been ended and waited for.
+    /// Whether the process has ended and has been waited for.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
     }
 
-    /// How the process ended, in words, once it has ended and all of its output has been read.
+    /// A description of how the process ended, once it has ended by itself and all its output has been read.
     pub(super) fn how_it_ended(&mut self, program: &Program) -> io::Result<Option<String>> {
         if self.is_gone || !self.has_child_event || self.has_more() {
             return Ok(None);
         }
         self.has_child_event = false;
-        // NOWAIT leaves it to be waited for: until then no other process group can get its number, so `kill` is safe.
+        // With NOWAIT the process stays a zombie, so no other process can get its number before `kill` signals the group.
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if waitid(WaitId::Pid(Pid::from_child(&self.child)), options)?.is_none() {
             return Ok(None);
@@ -256,7 +280,7 @@ impl NodeProcess {
         }))
     }
 
-    /// The node's last lines on stderr, in words.
+    /// The node's last lines on stderr, with a heading.
     pub(super) fn last_words(&self) -> Option<String> {
         if self.log.is_empty() {
             return None;
@@ -269,22 +293,22 @@ impl NodeProcess {
         Some(words)
     }
 
-    /// Ends the whole process group, and waits for the process. Output that has not been read is lost.
+    /// Kills the process group and waits for the process. Output that has not been read is lost.
     pub(super) fn kill(&mut self) {
         if self.is_gone {
             return;
         }
         self.signal(Signal::KILL);
         self.is_gone = true;
-        // It fails only if the process has been waited for already.
+        // This fails only if the process has already been waited for.
         let _ = self.child.wait();
         (self.stdin, self.stdout, self.stderr) = (None, None, None);
     }
 
-    /// Sends a signal to the process group, unless it has been waited for: its number may belong to another by now.
+    /// Sends a signal to the process group, unless the process has been waited for: another group may have its number.
     fn signal(&self, signal: Signal) {
         if !self.is_gone {
-            // It fails only if all its processes have ended.
+            // This fails only if all processes of the group have ended.
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
@@ -318,7 +342,7 @@ impl Input {
         }
     }
 
-    /// Says whether the loop is woken when the pipe has room again.
+    /// Sets whether the loop is woken when the pipe has space again.
     fn watch(&mut self, watch: bool, registry: &Registry) -> io::Result<()> {
         if mem::replace(&mut self.is_watched, watch) == watch {
             return Ok(());
@@ -344,42 +368,83 @@ impl Output {
             pipe,
             reader: LineReader::new(line_bytes_max),
             has_more: false,
+            is_at_end: false,
         })
+    }
+
+    /// Reads once, so that a node that prints without end does not keep the others waiting. Returns whether there was
+    /// anything to read.
+    fn fill(&mut self) -> io::Result<bool> {
+        if !self.has_more {
+            return Ok(false);
+        }
+        match self.pipe.read(self.reader.space()) {
+            Ok(count) => {
+                self.reader.filled(count);
+                self.is_at_end = count == 0;
+                return Ok(true);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.has_more = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(false)
+    }
+
+    /// Passes each complete line that has been read to `take`, and at the end an incomplete one.
+    fn take_lines(&mut self, mut take: impl FnMut(Result<&str, LineError<'_>>)) {
+        while let Some(line) = self.reader.next_line() {
+            take(line);
+        }
+        if self.is_at_end
+            && let Some(line) = self.reader.rest()
+        {
+            take(line);
+        }
     }
 }
 
-/// Reads once, so that a node that prints without end does not keep the others waiting. At the end, drops the pipe.
-fn read(
-    output: &mut Option<Output>,
-    mut hear: impl FnMut(Result<&str, LineError<'_>>),
-) -> io::Result<()> {
-    let Some(Output {
-        pipe,
-        reader,
-        has_more,
-    }) = output
-    else {
-        return Ok(());
-    };
-    if !*has_more {
-        return Ok(());
-    }
-    match pipe.read(reader.space()) {
-        Ok(0) => {
-            if let Some(line) = reader.rest() {
-                hear(line);
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    #[test]
+    fn a_line_on_stderr_comes_before_a_later_one_on_stdout() {
+        const SCRIPT: &str =
+            "i=0; while [ $i -lt 20000 ]; do echo $i >&2; echo $i; i=$((i+1)); done";
+        let child = Command::new("/bin/sh")
+            .args(["-c", SCRIPT])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        let mut poll = Poll::new().expect("a poll");
+        let mut node = NodeProcess::new("n0", 0, child, poll.registry()).expect("it has pipes");
+        let mut events = Events::with_capacity(4);
+        let (mut logged_count, mut printed_count) = (0, 0);
+        while node.stdout.is_some() {
+            if !node.has_more() {
+                poll.poll(&mut events, None).expect("events");
+                events
+                    .iter()
+                    .for_each(|event| node.note_event(event.token()));
             }
-            *output = None;
+            let read = node.read(|printed| match printed {
+                Printed::Log(_) => logged_count += 1,
+                Printed::Line(_) => {
+                    printed_count += 1;
+                    assert!(logged_count >= printed_count);
+                }
+            });
+            read.expect("the pipes can be read");
         }
-        Ok(count) => {
-            reader.filled(count);
-            while let Some(line) = reader.next_line() {
-                hear(line);
-            }
-        }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => *has_more = false,
-        Err(error) if error.kind() == ErrorKind::Interrupted => {}
-        Err(error) => return Err(error),
+        assert_eq!(printed_count, 20_000);
     }
-    Ok(())
 }
