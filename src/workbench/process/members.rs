@@ -1,8 +1,9 @@
-//! A cluster of etcd that is started for a run: its processes, and the faults that they suffer.
+//! A cluster of etcd that is started for a run: its processes, and the faults of its members.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,17 +17,17 @@ use super::GatewayError;
 use crate::workbench::service::etcd::{Deliver, Etcd, EtcdOptions, MemberUrl};
 use crate::workbench::world::MemberCommand;
 
-/// How long a cluster may take to serve after its members were started.
+/// The maximum time from the start of the members until the cluster serves.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// How often it is tried whether they serve.
+/// The time between two attempts to connect to a cluster that starts.
 const START_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Where ports are looked for: below those from which Linux takes ports for connections. While a member is down, nothing
-/// else may take its port, not even a connection that is tried to that port.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// The ports that members may use. They are below those that Linux gives to outgoing connections, which could otherwise
+/// take the port of a member that is down: even an attempt to connect to that port could.
+const PORTS: Range<u16> = 20_000..32_000;
 
-/// A cluster that a run is to have.
+/// A cluster that will be started for a run.
 #[derive(Debug)]
 pub struct LocalCluster {
     folder: PathBuf,
@@ -40,10 +41,10 @@ struct Ports {
     peer: u16,
 }
 
-/// Why a cluster can't be started.
+/// The reason why a cluster can't be started.
 #[derive(Debug, Error)]
 pub enum LocalError {
-    /// The program is not there.
+    /// The program is not installed.
     #[error(
         "there is no program etcd on the PATH. Debian has it in etcd-server: apt-get install etcd-server"
     )]
@@ -51,7 +52,7 @@ pub enum LocalError {
     /// The operating system could not start it.
     #[error("etcd can't be started: {0}")]
     NotStarted(io::Error),
-    /// There are no ports for it.
+    /// Too few ports are free.
     #[error("there are not enough free ports on 127.0.0.1 for etcd between {} and {}", PORTS.start, PORTS.end)]
     NoPorts,
     /// Its files can't be written.
@@ -59,26 +60,26 @@ pub enum LocalError {
     Folder {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// The members run and do not serve.
+    /// The members run but did not serve within 20 s.
     #[error("{error}. The logs of the members are in {}", folder.display())]
     NotServing {
-        /// What one of them said.
+        /// The error of the last attempt.
         error: GatewayError,
-        /// Where the logs are.
+        /// The folder with the logs of the members.
         folder: PathBuf,
     },
 }
 
 impl LocalCluster {
-    /// A cluster with `count` members on ports that are free now. Its logs are written to `folder`, and removed with the
-    /// data if they are not to be kept.
+    /// A cluster of `count` members on ports that are free now. The search for ports begins at one that `seed` selects.
+    /// Logs and data are written to `folder`. The data is removed after the run, and without `is_kept` the folder is.
     ///
     /// # Errors
     ///
-    /// When there are not enough free ports.
+    /// [`LocalError::NoPorts`] when there are not enough free ports.
     pub fn new(
         count: usize,
         folder: PathBuf,
@@ -86,36 +87,26 @@ impl LocalCluster {
         seed: u64,
     ) -> Result<Self, LocalError> {
         let first = PORTS.start + (seed % PORTS.len() as u64) as u16;
-        let mut listeners = (first..PORTS.end)
-            .chain(PORTS.start..first)
-            .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-        // All are held until the last is found, so that none is found twice.
-        let listeners: Vec<_> = listeners.by_ref().take(2 * count).collect();
-        let ports = listeners.iter().map(TcpListener::local_addr);
-        let ports: Vec<u16> = ports.flatten().map(|address| address.port()).collect();
-        let pairs = ports.chunks_exact(2);
-        let members: Vec<_> = pairs
-            .map(|pair| Ports {
-                client: pair[0],
-                peer: pair[1],
+        let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let mut free = (first..PORTS.end).chain(PORTS.start..first).filter(is_free);
+        let mut next = || free.next().ok_or(LocalError::NoPorts);
+        let mut ports = || {
+            Ok(Ports {
+                client: next()?,
+                peer: next()?,
             })
-            .collect();
-        if members.len() < count {
-            return Err(LocalError::NoPorts);
-        }
+        };
         Ok(LocalCluster {
             folder,
             is_kept,
-            members,
+            members: (0..count).map(|_| ports()).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The addresses of the members.
+    /// The addresses of the members for clients.
     pub fn urls(&self) -> impl Iterator<Item = MemberUrl> {
-        let url = |ports: &Ports| url(ports.client).parse();
-        self.members
-            .iter()
-            .map(move |ports| url(ports).expect("a URL"))
+        let urls = self.members.iter().map(|ports| url(ports.client));
+        urls.map(|url| url.parse().expect("it is the address of a member"))
     }
 }
 
@@ -123,7 +114,7 @@ fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The processes of a cluster. All have ended when this is dropped, and their data is removed.
+/// The processes of a cluster. Dropping it kills them and removes their data.
 pub(super) struct Members {
     folder: PathBuf,
     is_kept: bool,
@@ -132,7 +123,7 @@ pub(super) struct Members {
 
 struct Member {
     command: Command,
-    /// None while it is killed.
+    /// The process; `None` while the member is down.
     child: Option<Child>,
 }
 
@@ -165,7 +156,7 @@ impl Members {
         Ok(started)
     }
 
-    /// Begins a session as soon as the cluster serves.
+    /// Connects to the cluster as soon as it serves.
     pub(super) fn connect(
         &self,
         options: &EtcdOptions,
@@ -184,7 +175,7 @@ impl Members {
         }
     }
 
-    /// Does what the nemesis commands.
+    /// Carries out a command of the world.
     pub(super) fn carry_out(&mut self, command: MemberCommand) -> Result<(), LocalError> {
         match command {
             MemberCommand::Kill(index) => self.members[index].kill(),
@@ -212,12 +203,12 @@ impl Members {
         children.map(Child::id)
     }
 
-    /// How many there are, those included that are killed.
+    /// The number of members, including those that are down.
     pub(super) fn count(&self) -> usize {
         self.members.len()
     }
 
-    /// Ends all members.
+    /// Kills all members.
     pub(super) fn kill(&mut self) {
         self.members.iter_mut().for_each(Member::kill);
     }
@@ -226,7 +217,7 @@ impl Members {
 impl Drop for Members {
     fn drop(&mut self) {
         self.kill();
-        // What can't be removed stays.
+        // An error is ignored: the run is over, and what remains are files in its folder or a temporary one.
         if !self.is_kept {
             let _ = fs::remove_dir_all(&self.folder);
             return;
@@ -238,7 +229,7 @@ impl Drop for Members {
 }
 
 impl Member {
-    /// Starts the member, unless it runs. It goes on from what it has on disk.
+    /// Starts the member unless it runs. It continues with its data on disk.
     fn start(&mut self) -> Result<(), LocalError> {
         if self.child.is_none() {
             let child = self.command.spawn().map_err(|error| match error.kind() {
@@ -253,21 +244,21 @@ impl Member {
     fn kill(&mut self) {
         self.signal(Signal::KILL);
         if let Some(mut child) = self.child.take() {
-            // It fails only if the process has been waited for already.
+            // This fails only if the process has already been waited for.
             let _ = child.wait();
         }
     }
 
-    /// Sends a signal to the process group. Its number is the member's own until it has been waited for.
+    /// Sends a signal to the process group. No other group can have its number before the process has been waited for.
     fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
-            // It fails only if the process has ended.
+            // This fails only if the process has ended.
             let _ = kill_process_group(Pid::from_child(child), signal);
         }
     }
 }
 
-/// Where a member keeps its data.
+/// The folder with the data of a member.
 fn data(folder: &Path, index: usize) -> PathBuf {
     folder.join(format!("m{index}.data"))
 }
