@@ -99,7 +99,7 @@ fn a_node_that_is_killed_is_named_with_the_signal() {
 fn garbage_on_stdout_is_shown_escaped() {
     let printed = verdict_on("garbage.py", r"print('got \x1b[31mred', flush=True)");
     assert!(
-        printed.contains("what is no message (it is not JSON"),
+        printed.contains("a line that is not a message (it is not JSON"),
         "{printed}"
     );
     assert!(printed.contains(r"got \u{1b}[31mred"), "{printed}");
@@ -289,7 +289,7 @@ fn what_a_node_did_in_place_of_init_ok_is_reported() {
     let script = "#!/bin/sh\nread line\necho Listening!\nexit 1\n";
     let printed = verdict_on_program(&program("chatty.sh", script));
     assert!(
-        printed.contains("printed on stdout what is no message"),
+        printed.contains("printed on stdout a line that is not a message"),
         "{printed}"
     );
     assert!(printed.contains("Listening!"), "{printed}");

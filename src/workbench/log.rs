@@ -1,4 +1,4 @@
-//! The log of a run: one line for each thing that happens, in the order in which things happen.
+//! The log of a run: one line for each event, in the order of events.
 //!
 //! ```text
 //! start+0.000000 s  n1 joins the network
@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use super::world::{Event, Loss, MessageEvent, Observer, Progress};
 
-/// Which lines a log has.
+/// The kinds of lines that a log has.
 #[derive(Clone, Copy, Default)]
 pub struct Topics {
     /// Operations, faults, and nodes that join the network.
     pub run: bool,
-    /// What nodes print on stderr.
+    /// Lines that nodes print on stderr.
     pub stderr: bool,
     /// Messages, when they are sent.
     pub sent: bool,
@@ -31,20 +31,20 @@ pub struct Topics {
     pub received: bool,
 }
 
-/// Where the lines of a log go.
+/// The destination of the lines of a log.
 pub trait Sink {
-    /// Takes a line. `node` is the name of the node that printed it, if one did.
+    /// Takes a line. `node` is the name of the node if the line is one of its stderr.
     fn line(&mut self, line: &str, node: Option<&str>);
 
-    /// Called from time to time while a run goes on in real time.
+    /// Called at intervals during a run in real time.
     fn progress(&mut self, _: &Progress<'_>) {}
 }
 
-/// Writes what it observes to a sink.
+/// An observer that writes a log to a sink.
 pub struct Log<S> {
     topics: Topics,
     sink: S,
-    /// When all nodes were ready, by the driver's time.
+    /// The driver's time at which all nodes were ready.
     began_at: Option<Duration>,
     /// The line that is being written; kept to save allocations.
     line: String,
@@ -61,17 +61,17 @@ impl<S: Sink> Log<S> {
         }
     }
 
-    /// When all nodes were ready, by the driver's time.
+    /// The driver's time at which all nodes were ready.
     pub fn began_at(&self) -> Option<Duration> {
         self.began_at
     }
 
-    /// Where the lines go.
+    /// The sink.
     pub fn sink(&mut self) -> &mut S {
         &mut self.sink
     }
 
-    /// Ends the log.
+    /// Ends the log and returns its sink.
     pub fn into_sink(self) -> S {
         self.sink
     }
@@ -104,7 +104,7 @@ impl<S: Sink> Log<S> {
     }
 }
 
-/// A time in words, in whole microseconds as in the other files of a run.
+/// The text of a time, in whole microseconds as in the other files of a run.
 fn time(began_at: Option<Duration>, at: Duration) -> String {
     let (name, time) = match began_at.and_then(|began_at| at.checked_sub(began_at)) {
         Some(since) => ("", since),
@@ -114,10 +114,9 @@ fn time(began_at: Option<Duration>, at: Duration) -> String {
     format!("{name}{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// Splits a line of a log into its time and what happened then. The time is in microseconds since all nodes were ready.
-/// `began_at` is when they were, by the driver's time; without it, lines from before have no time.
-///
-/// `None` for a line without a time.
+/// Splits a line of a log into its time and the rest. The time is in microseconds since all nodes were ready, which was at
+/// `began_at` by the driver's time. Returns `None` for a line without a time, and without `began_at` also for an earlier
+/// line.
 pub fn split(line: &str, began_at: Option<Duration>) -> Option<(i64, &str)> {
     let (time, what) = line.split_once(" s  ")?;
     let micros = |seconds: &str| seconds.replace('.', "").parse::<i64>().ok();
@@ -213,7 +212,7 @@ pub struct LastLines {
 }
 
 impl LastLines {
-    /// How many lines are kept.
+    /// The number of lines to keep.
     const MAX: usize = 120;
 }
 
@@ -243,7 +242,7 @@ impl fmt::Display for LastLines {
 mod tests {
     use super::*;
 
-    /// What a log of these topics holds, as a text, of a node that joins, gets a message, prints a line and answers.
+    /// The log of a node that joins, receives a message, prints a line and answers.
     fn log(topics: Topics) -> String {
         let ms = Duration::from_millis;
         let mut log = Log::new(topics, LastLines::default());

@@ -1,4 +1,4 @@
-//! Operations in few words.
+//! Short texts of operations and figures, for people.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use crate::workbench::body::BodyWriter;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
-/// What is longer is cut off: an answer may hold thousands of values.
+/// The maximum length of a text, in characters. A reply may hold thousands of values.
 const CHARS_MAX: usize = 160;
 
-/// So many neighbours of an element are shown on either side.
+/// The number of neighbours to show on each side of an element.
 const NEIGHBOURS: usize = 3;
 
-/// What was asked: `add {"delta":3}`.
+/// The text of a request: `add {"delta":3}`.
 pub fn call<W: Workload>(call: &W::Call) -> String {
     let mut body = Vec::new();
     let writer = BodyWriter::new(&mut body, W::request_kind(call));
@@ -25,12 +25,12 @@ pub fn call<W: Workload>(call: &W::Call) -> String {
     body_words(&body)
 }
 
-/// What came of it: `read_ok {"value":7}`.
+/// The text of an outcome: `read_ok {"value":7}`.
 pub fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String {
     match &operation.outcome {
         Outcome::Ok(answer) => {
             let mut json = Beginning(Vec::new());
-            // It fails on purpose, when there is enough.
+            // `Beginning` returns an error when it has enough.
             let _ = serde_json::to_writer(&mut json, &W::answer_body(&operation.call, answer));
             body_words(&json.0)
         }
@@ -39,7 +39,7 @@ pub fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String
     }
 }
 
-/// What came of it, with a set shown around where an element is or would be: `read_ok {"value":[… 6, 8 …]}`.
+/// The text of an outcome. Of a set, it shows the part where `element` is or would be: `read_ok {"value":[… 6, 8 …]}`.
 pub fn outcome_around<W: Workload>(
     operation: &Operation<W::Call, W::Answer>,
     element: u64,
@@ -64,7 +64,7 @@ pub fn outcome_around<W: Workload>(
     }
 }
 
-/// The part of a list around an element: numbers from the lowest up, then whatever else.
+/// The part of a list around an element. The list has numbers in ascending order, and then all other values.
 fn around(list: Vec<&RawValue>, element: u64) -> String {
     let number = |value: &RawValue| value.get().parse::<u64>();
     let before =
@@ -79,7 +79,7 @@ fn around(list: Vec<&RawValue>, element: u64) -> String {
     format!("[{less}{}{more}]", shown.join(", "))
 }
 
-/// A body, or the beginning of one, with its type in front.
+/// The text of a body, or of the beginning of one: its type, then its other fields.
 fn body_words(body: &[u8]) -> String {
     match split_kind(body) {
         (kind, [b'"', b',', fields @ ..]) => format!("{kind} {{{}", clipped(fields)),
@@ -87,7 +87,7 @@ fn body_words(body: &[u8]) -> String {
     }
 }
 
-/// The type of a body and what follows it. It comes first and holds no escapes.
+/// Splits a body after its type, which is the first field and has no escapes.
 fn split_kind(body: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let rest = body.strip_prefix(b"{\"type\":\"").unwrap_or(body);
     let end = rest.iter().position(|&byte| byte == b'"');
@@ -95,7 +95,7 @@ fn split_kind(body: &[u8]) -> (Cow<'_, str>, &[u8]) {
     (String::from_utf8_lossy(kind), rest)
 }
 
-/// A figure for a person: a fraction with the digits that matter, and each member of an object by its name.
+/// The text of a figure: a fraction has up to four decimal places, and an object is a list of its named members.
 pub fn figure(value: &Value) -> String {
     match value {
         Value::Object(members) => {
@@ -112,12 +112,12 @@ pub fn figure(value: &Value) -> String {
     }
 }
 
-/// The beginning of a text, and a sign if there is more.
+/// The beginning of a text, with an ellipsis if the text is longer.
 pub fn clipped(text: &[u8]) -> String {
     clipped_to(text, CHARS_MAX)
 }
 
-/// The first `chars_max` characters of a text, and a sign if there are more.
+/// The first `chars_max` characters of a text, with an ellipsis if there are more.
 pub fn clipped_to(text: &[u8], chars_max: usize) -> String {
     // A character is up to four bytes.
     let text = &text[..text.len().min(4 * (chars_max + 1))];
@@ -128,7 +128,7 @@ pub fn clipped_to(text: &[u8], chars_max: usize) -> String {
     }
 }
 
-/// Takes little more than can be shown.
+/// A writer that returns an error once it has more bytes than are shown.
 struct Beginning(Vec<u8>);
 
 impl Write for Beginning {

@@ -1,4 +1,4 @@
-//! What nodes are answered by etcd.
+//! The replies of a service on etcd.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Members that do not respond as etcd does. Nothing definite is said of what may have happened.
+//! Members that do not respond as etcd does. The reply must not be a definite error if the request may have taken effect.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,9 +16,9 @@ const REQUESTS: [&str; 4] = [
     r#"{"type":"cas","key":"k","from":1,"to":2,"create_if_not_exists":true,"msg_id":5}"#,
 ];
 
-/// Holds that every request gets error 0 from a member that responds like that, with this in its text.
+/// Asserts that every request gets error 0 if the member responds with `bytes`, and that the text contains `why`.
 #[track_caller]
-fn assert_says_nothing_definite(bytes: impl Into<Vec<u8>>, why: &str) {
+fn assert_indefinite(bytes: impl Into<Vec<u8>>, why: &str) {
     let bytes = bytes.into();
     let url = member(move |_, _| bytes.clone());
     let mut service = Service::etcd(&[&url]).expect("it opens a session");
@@ -33,18 +33,18 @@ fn assert_says_nothing_definite(bytes: impl Into<Vec<u8>>, why: &str) {
 
 #[test]
 fn a_member_that_closes_the_connection() {
-    assert_says_nothing_definite("", "etcd at http://127.0.0.1:");
+    assert_indefinite("", "etcd at http://127.0.0.1:");
 }
 
 #[test]
 fn a_member_that_breaks_off_its_response() {
-    assert_says_nothing_definite("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "etcd at");
+    assert_indefinite("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "etcd at");
 }
 
 #[test]
 fn what_is_not_http() {
-    assert_says_nothing_definite("SSH-2.0-OpenSSH_9.2\r\n\r\n", "etcd at");
-    assert_says_nothing_definite(b"\x15\x03\x01\0\x02\x02\x16\r\n\r\n", "etcd at");
+    assert_indefinite("SSH-2.0-OpenSSH_9.2\r\n\r\n", "etcd at");
+    assert_indefinite(b"\x15\x03\x01\0\x02\x02\x16\r\n\r\n", "etcd at");
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn a_status_other_than_success() {
             "HTTP status {}: etcdserver: request timed out",
             &status[..3]
         );
-        assert_says_nothing_definite(response(status, message), &why);
+        assert_indefinite(response(status, message), &why);
     }
     let page = response("502 Bad Gateway", "<html>");
-    assert_says_nothing_definite(page, "HTTP status 502: <html>");
+    assert_indefinite(page, "HTTP status 502: <html>");
     let content = format!("{{{HEADER}}}");
     let moved = response("307 Temporary Redirect\r\nLocation: /other", &content);
-    assert_says_nothing_definite(moved, "HTTP status 307");
-    assert_says_nothing_definite(response("204 No Content", ""), "HTTP status 204");
+    assert_indefinite(moved, "HTTP status 307");
+    assert_indefinite(response("204 No Content", ""), "HTTP status 204");
 }
 
 #[test]
@@ -80,19 +80,19 @@ fn a_response_that_is_not_etcds() {
         r#"{"header":{}}"#,
         r#"{"kvs":[{"value":"MQ=="}]}"#,
     ] {
-        assert_says_nothing_definite(ok(body), "no response of etcd's version 3 API");
+        assert_indefinite(ok(body), "the response is not one of etcd's version 3 API");
     }
 }
 
 #[test]
 fn a_response_longer_than_etcds_are() {
     let body = format!("{{{HEADER},\"more\":\"{}\"}}", "x".repeat(5 << 20));
-    assert_says_nothing_definite(ok(&body), "etcd at");
+    assert_indefinite(ok(&body), "etcd at");
 }
 
-/// Holds that a request gets error 0 where etcd responds with that content.
+/// Asserts that a request gets error 0 if the response of etcd has this content.
 #[track_caller]
-fn assert_is_not_understood(request: &str, content: &str) {
+fn assert_not_understood(request: &str, content: &str) {
     let body = format!("{{{HEADER},{content}}}");
     let url = member(move |_, _| ok(&body));
     let mut service = Service::etcd(&[&url]).expect("it opens a session");
@@ -104,9 +104,9 @@ fn assert_is_not_understood(request: &str, content: &str) {
 fn a_value_that_is_no_json() {
     let [read, ..] = REQUESTS;
     for value in ["!", "/w==", "e30=e30=", "", "ew=="] {
-        assert_is_not_understood(read, &format!(r#""kvs":[{{"value":"{value}"}}]"#));
+        assert_not_understood(read, &format!(r#""kvs":[{{"value":"{value}"}}]"#));
     }
-    assert_is_not_understood(read, r#""kvs":[{"key":"AA=="}]"#);
+    assert_not_understood(read, r#""kvs":[{"key":"AA=="}]"#);
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn a_transaction_that_does_not_say_what_it_has_done() {
         r#""responses":[{"response_txn":{}}]"#,
         r#""succeeded":"true""#,
     ] {
-        assert_is_not_understood(cas, content);
-        assert_is_not_understood(create, content);
+        assert_not_understood(cas, content);
+        assert_not_understood(create, content);
     }
 }
 
@@ -130,7 +130,7 @@ fn a_transaction_that_does_not_say_what_it_has_done() {
 fn a_member_that_is_gone() {
     let url = member(|_, _| Vec::new());
     let gone = member_from_the_start(|_, _| Vec::new());
-    // The session is open before the second member is found to be gone.
+    // The first member opens the session; the second one fails.
     let refused = Service::etcd(&[&url, &gone]).err().expect("it is closed");
     assert!(refused.to_string().contains(&gone), "{refused}");
 }

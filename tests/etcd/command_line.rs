@@ -1,4 +1,4 @@
-//! `eddy test` on a cluster.
+//! `eddy test` on a cluster of etcd.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -39,10 +39,10 @@ fn members_that_do_not_serve_are_named_before_the_run() {
     for url in ["http://127.0.0.1:1", &closes] {
         let output = test(&format!("--seq-kv etcd={url}"));
         assert_ends_with(3, &output);
-        let said = stderr(&output);
+        let printed = stderr(&output);
         assert!(
-            said.contains(url) && said.contains("All members have to serve"),
-            "{said}"
+            printed.contains(url) && printed.contains("All members have to serve"),
+            "{printed}"
         );
     }
 }

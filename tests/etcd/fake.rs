@@ -1,4 +1,4 @@
-//! Members of a cluster that respond as a test says.
+//! Fake members of a cluster, whose responses a test defines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,8 +8,8 @@ use std::thread;
 /// The header of every response of etcd's.
 pub const HEADER: &str = r#""header":{"cluster_id":"1","member_id":"2","revision":"3"}"#;
 
-/// Starts a member that opens sessions as etcd does. `respond` gives the bytes of the responses to everything else, from
-/// path and body of the request, one a connection. Gives the member's address.
+/// Starts a member that opens sessions as etcd does, and returns its address. For all other requests, `respond` returns the
+/// bytes of the response from the path and the body of the request. Each connection serves one request.
 pub fn member(respond: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -> String {
     member_from_the_start(move |path, body| match path {
         "/v3/lease/grant" => ok(&format!(r#"{{{HEADER},"ID":"7","TTL":"60"}}"#)),
@@ -19,10 +19,10 @@ pub fn member(respond: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static) -
     })
 }
 
-/// The body of the range that a session opens with.
+/// The body of the range with which a session opens.
 const OPENING: &str = r#"{"key":"AA=="}"#;
 
-/// Like [`member`]; `respond` is asked for everything.
+/// Like [`member`], but `respond` serves all requests.
 pub fn member_from_the_start(
     respond: impl Fn(&str, &str) -> Vec<u8> + Send + Sync + 'static,
 ) -> String {
@@ -38,12 +38,12 @@ pub fn member_from_the_start(
     format!("http://{address}")
 }
 
-/// A response that says success.
+/// A response that reports success.
 pub fn ok(body: &str) -> Vec<u8> {
     response("200 OK", body)
 }
 
-/// A response with that status.
+/// A response with the given status.
 pub fn response(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}");
@@ -53,7 +53,7 @@ pub fn response(status: &str, body: &str) -> Vec<u8> {
 fn serve(stream: TcpStream, respond: &dyn Fn(&str, &str) -> Vec<u8>) {
     let mut reader = BufReader::new(stream);
     if let Some((path, body)) = request(&mut reader) {
-        // The other side may have closed it.
+        // This fails if the client has closed the connection.
         let _ = reader.get_mut().write_all(&respond(&path, &body));
     }
 }

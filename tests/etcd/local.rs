@@ -1,4 +1,4 @@
-//! A cluster that is started for a run.
+//! Clusters that are started for a run: `--etcd-local`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::command::{assert_ends_with, stderr, stdout};
 use super::real::is_installed;
 
-/// `eddy test` of the counter on three members, stored in the folder of that name.
+/// `eddy test` of the counter on three members, and the folder in which it stores its runs.
 struct Run {
     store: PathBuf,
     command: Command,
@@ -41,7 +41,7 @@ fn run(name: &str, flags: &str) -> Run {
     Run { store, command }
 }
 
-/// How many members run that have their data in a folder.
+/// The number of running members whose data is in `folder`.
 fn members_in(folder: &Path) -> usize {
     let folder = folder.to_str().expect("a path in UTF-8");
     let processes = fs::read_dir("/proc").expect("this is Linux");
@@ -56,7 +56,7 @@ fn members_in(folder: &Path) -> usize {
         .count()
 }
 
-/// Waits until that many members run in a folder.
+/// Waits until `count` members with their data in `folder` run.
 #[track_caller]
 fn wait_for_members(count: usize, folder: &Path) {
     for _ in 0..300 {
@@ -77,12 +77,12 @@ fn start(run: &mut Run) -> Child {
     while children_of(id) < child_count {
         thread::sleep(Duration::from_millis(100));
     }
-    // The guard is told of the last of them right after it has started.
+    // Eddy passes the last process to the guard directly after its start, which can't be observed from here.
     thread::sleep(Duration::from_millis(300));
     child
 }
 
-/// How many children a process has.
+/// The number of children of a process.
 fn children_of(id: u32) -> usize {
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
     children.expect("eddy runs").split_whitespace().count()
@@ -96,7 +96,7 @@ fn members_are_killed_and_paused_and_the_counter_keeps_its_level() {
     let flags = "--concurrency 10n --rate 50 --time-limit 3 --recovery 3 --nemesis member-kill,member-pause --nemesis-interval 1";
     let mut run = run("faults", flags);
     let output = run.command.output().expect("eddy is built");
-    // A run in which members were down all the time proves nothing, and is unknown.
+    // A run in which some member was down all the time can't be decided, so its verdict is unknown.
     let is_kept = matches!(output.status.code(), Some(0 | 2));
     assert!(is_kept, "{}{}", stdout(&output), stderr(&output));
     assert_eq!(members_in(&run.store), 0);
@@ -130,13 +130,13 @@ fn members_end_with_eddy_however_it_ends() {
 }
 
 #[test]
-fn without_the_program_it_says_how_to_get_it() {
+fn without_etcd_the_error_names_its_package() {
     let mut run = run("none", "");
     let output = run.command.env("PATH", "/nowhere").output();
     let output = output.expect("eddy is built");
     assert_ends_with(3, &output);
-    let said = stderr(&output);
-    assert!(said.contains("apt-get install etcd-server"), "{said}");
+    let printed = stderr(&output);
+    assert!(printed.contains("apt-get install etcd-server"), "{printed}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Services that a cluster of etcd answers for: on etcd itself, if it is installed, and on members that respond wrongly.
+//! Services on a cluster of etcd: on real etcd if it is installed, and on fake members that respond wrongly.
 #![cfg(feature = "workbench")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! Etcd itself.
+//! Real etcd.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,28 +10,28 @@ use std::time::Duration;
 
 use super::service::Service;
 
-/// A cluster of one member, which ends when this is dropped.
+/// A cluster of one member. Dropping it kills the member.
 pub struct Real {
     child: Child,
     folder: PathBuf,
     pub url: String,
 }
 
-/// Whether etcd is installed. If it is not, says that this is skipped.
+/// Whether etcd is installed. If it is not, prints that `what` is skipped.
 pub fn is_installed(what: &str) -> bool {
     let ran = Command::new("etcd")
         .arg("--version")
         .stdout(Stdio::null())
         .status();
     if ran.is_err() {
-        // Not by a macro, whose output is only shown of tests that fail.
+        // The output of `eprintln!` would be shown only for tests that fail.
         let skipped = format!("skipped {what}: there is no etcd (apt-get install etcd-server)");
         let _ = writeln!(io::stderr(), "{skipped}");
     }
     ran.is_ok()
 }
 
-/// Starts a cluster that serves, if etcd is installed.
+/// Starts a cluster and waits until it serves; `None` if etcd is not installed.
 pub fn etcd(name: &str) -> Option<Real> {
     if !is_installed(name) {
         return None;
@@ -65,7 +65,7 @@ pub fn etcd(name: &str) -> Option<Real> {
     panic!("etcd does not serve at {}", etcd.url);
 }
 
-/// The URL of a port that was free just now.
+/// The URL of a port that is free now.
 fn free_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");

@@ -1,4 +1,4 @@
-//! A service that a test asks as the network does.
+//! A client of a service, for tests.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -10,7 +10,7 @@ use eddy::workbench::service::etcd::{Etcd, EtcdOptions, GatewayError};
 use eddy::workbench::service::{LateAnswer, SequentialStore, Services};
 use serde_json::Value;
 
-/// The services of a run.
+/// The services of a run, one of which gets the requests.
 pub struct Service {
     services: Services,
     index: usize,
@@ -29,7 +29,7 @@ impl Service {
         }
     }
 
-    /// `lin-kv` as the cluster with those members answers for it.
+    /// `lin-kv` on a cluster with these members.
     pub fn etcd(members: &[&str]) -> Result<Self, GatewayError> {
         let mut service = Self::own();
         let (sender, late) = mpsc::channel();
@@ -46,7 +46,7 @@ impl Service {
         Ok(service)
     }
 
-    /// Asks for a node, and gives the answer if there is one at once.
+    /// Sends a request of a node. Returns the reply if there is one at once.
     pub fn send(&mut self, node: usize, body: &str) -> Option<Value> {
         let mut out = Vec::new();
         let handled = (self.services).handle(self.index, Endpoint::Node(node), body, &mut out);
@@ -54,7 +54,7 @@ impl Service {
         (!out.is_empty()).then(|| serde_json::from_slice(&out).expect("JSON"))
     }
 
-    /// The next answer that comes later.
+    /// Waits for the next late answer.
     pub fn late_answer(&self) -> Value {
         let answer = self.late.recv_timeout(Duration::from_secs(30));
         let answer = answer.expect("an answer");
@@ -62,7 +62,7 @@ impl Service {
         serde_json::from_str(&answer.body).expect("JSON")
     }
 
-    /// Asks for the first node, and waits for the answer.
+    /// Sends a request of the first node, and waits for the reply.
     pub fn ask(&mut self, body: &str) -> Value {
         let answer = self.send(0, body);
         answer.unwrap_or_else(|| self.late_answer())

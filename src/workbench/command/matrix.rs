@@ -67,12 +67,12 @@ pub(super) struct MatrixOptions {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = some_seconds)]
     nemesis_interval: Duration,
 
-    /// Run each level on a cluster of etcd as well, in real time, with that program as the nodes: g-counter. Members are
-    /// killed and paused. The program etcd has to be on the PATH.
+    /// Also run each level on a cluster of etcd, in real time, with this program (g-counter) as the nodes. Members are
+    /// killed and paused. The program etcd must be on the PATH.
     #[arg(long, value_name = "FILE")]
     etcd_bin: Option<PathBuf>,
 
-    /// How often to run each level on etcd.
+    /// The number of runs of each level on etcd.
     #[arg(long, value_name = "N", default_value = "3", value_parser = positive)]
     etcd_runs: usize,
 
@@ -128,14 +128,13 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     Ok(Validity::Valid)
 }
 
-/// How many members a cluster has.
+/// The number of members of a cluster.
 const ETCD_MEMBERS: usize = 3;
 
-/// The time of recovery on etcd. A leader is elected in one or two seconds, and this time is real.
+/// The time of recovery on etcd, which is real time. The election of a leader takes one or two seconds.
 const ETCD_RECOVERY: Duration = Duration::from_secs(5);
 
-/// Runs `level` on a cluster of etcd, each time on another, and calls `done` after each run. Messages take no longer than
-/// the cluster makes them.
+/// Runs `level` on etcd, each time on a new cluster, and calls `done` after each run. Messages have no simulated latency.
 fn row_on_etcd(
     level: Consistency,
     bin: &Path,

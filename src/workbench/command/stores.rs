@@ -1,4 +1,4 @@
-//! The flags that say which stores answer the nodes.
+//! The flags that select the stores of a run.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::workbench::service::SequentialStore;
 use crate::workbench::service::etcd::{EtcdOptions, MemberUrl};
 use crate::workbench::world::Settings;
 
-/// What names a cluster of etcd, before the addresses of its members.
+/// The prefix of a flag's value that is a list of members of etcd.
 const ETCD: &str = "etcd=";
 
-/// What answers as seq-kv.
+/// The store that answers as seq-kv.
 #[derive(Clone, Debug)]
 pub(super) enum SequentialKv {
     /// A store of this crate.
@@ -34,7 +34,7 @@ pub(super) enum SequentialKv {
 pub(super) struct Cluster(Vec<MemberUrl>);
 
 impl SequentialKv {
-    /// The store of this crate. Where a cluster answers in its place, it is not asked.
+    /// The variant of this crate's store. It gets no requests if a cluster answers in its place.
     pub(super) fn own(&self) -> SequentialStore {
         match self {
             SequentialKv::Own(store) => *store,
@@ -43,11 +43,11 @@ impl SequentialKv {
     }
 }
 
-/// Refuses what asks for a cluster, in a simulation.
+/// Refuses the flags that need a cluster, for simulations.
 ///
 /// # Errors
 ///
-/// Which flag does.
+/// When one of them is given.
 pub(super) fn refuse_clusters(
     seq_kv: Option<&SequentialKv>,
     faults: &[Fault],
@@ -62,7 +62,7 @@ pub(super) fn refuse_clusters(
     )))
 }
 
-/// The flags that only a run in real time has.
+/// The flags for stores that only a run in real time has.
 #[derive(Args)]
 pub(super) struct StoreOptions {
     /// Let a cluster of etcd answer as lin-kv: etcd=URL,URL,... with the address of each member, as for --seq-kv.
@@ -80,7 +80,7 @@ impl StoreOptions {
     ///
     /// # Errors
     ///
-    /// Which do.
+    /// When two of them do.
     pub(super) fn check(&self, run: &RunOptions) -> Result<(), CommandError> {
         let is_given = matches!(run.seq_kv, SequentialKv::Etcd(_));
         let wrong = match self.etcd_local {
@@ -93,11 +93,11 @@ impl StoreOptions {
         Err(CommandError::Options(String::from(wrong)))
     }
 
-    /// The clusters that answer for services in a run, which is stored in that folder.
+    /// The clusters that answer for services in a run. `folder` is the folder of the run, if it is stored.
     ///
     /// # Errors
     ///
-    /// When there is no place for a cluster of the run's own.
+    /// When there are no free ports for the members of `--etcd-local`.
     pub(super) fn clusters(
         &self,
         seq_kv: &SequentialKv,
@@ -120,11 +120,11 @@ impl StoreOptions {
     }
 }
 
-/// A cluster that is started for the run, in its folder, or in a temporary one if it has none.
+/// A cluster to start for the run, with its files in the folder of the run, or else in a temporary one.
 ///
 /// # Errors
 ///
-/// When there is no place for it.
+/// When there are no free ports for its members.
 pub(super) fn local(
     count: usize,
     settings: &Settings,
@@ -158,9 +158,9 @@ fn lin_kv_of(members: &[MemberUrl], settings: &Settings) -> EtcdOptions {
     }
 }
 
-/// The time after which a run is over for certain.
+/// An upper bound of the duration of a run.
 fn lasts_at_most(settings: &Settings) -> Duration {
-    // That of the last answers to requests, and of the last phase.
+    // The time for the last replies before the recovery, and for the last phase.
     const LESS_THAN_A_MINUTE: Duration = Duration::from_secs(60);
     2 * settings.init_timeout
         + settings.time_limit

@@ -45,7 +45,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it hits members of a cluster.
+    /// Whether this kind of fault hits members of etcd.
     pub fn is_of_members(self) -> bool {
         matches!(self, Fault::MemberKill | Fault::MemberPause)
     }
@@ -69,7 +69,7 @@ pub struct Targets {
     pub nodes: Vec<String>,
     /// Whether services are affected; a partition treats them as one more node, the last.
     pub includes_services: bool,
-    /// How many members of etcd there are.
+    /// The number of members of etcd.
     pub etcd_members: usize,
 }
 
@@ -162,7 +162,7 @@ impl Nemesis {
         }
     }
 
-    /// From now on there are so many members of etcd.
+    /// Sets the number of members of etcd.
     pub fn set_etcd_members(&mut self, count: usize) {
         self.targets.etcd_members = count;
     }
@@ -265,7 +265,7 @@ impl Track {
     }
 }
 
-/// What happens to a process.
+/// The verb for a fault of processes.
 fn verb(fault: Fault) -> &'static str {
     match fault {
         Fault::Kill | Fault::MemberKill => "killed",

@@ -1,4 +1,4 @@
-//! Why the operating system won't start a file that is there and may be run, as far as its first bytes tell.
+//! Hints about a program that exists and is executable but does not start, from its first bytes and its output.
 
 use std::borrow::Cow;
 use std::env;
@@ -7,18 +7,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// What to do about a program that can't be started.
+/// A hint about a program that the operating system did not start.
 pub(super) fn hint(path: &Path, error: &io::Error) -> String {
     match (read_head(path), error.raw_os_error()) {
         // ENOEXEC
         (Ok(head), Some(8)) => wrong_kind(&head),
-        // ENOENT, though the file is there
+        // ENOENT although the file exists
         (Ok(head), Some(2)) => lost_interpreter(&head),
         _ => String::from("Try to run it by hand"),
     }
 }
 
-/// What to do about a program that `env` was started for and could not start.
+/// A hint about a script whose interpreter `env` did not find.
 pub(super) fn hint_for_env(path: &Path) -> Option<String> {
     let search_path = env::var_os("PATH").unwrap_or_default();
     let is_there =
@@ -26,9 +26,9 @@ pub(super) fn hint_for_env(path: &Path) -> Option<String> {
     lost_by_env(&read_head(path).ok()?, is_there)
 }
 
-/// What to do about a program that has logged that it can't find a file.
+/// A hint about a program that has printed on stderr that it can't find a file.
 pub(super) fn hint_for_lost_file<'a>(log: impl IntoIterator<Item = &'a String>) -> Option<String> {
-    /// How programs and interpreters say so.
+    /// The words that programs and interpreters use for it.
     const LOST: [&str; 5] = [
         "no such file",
         "not found",
@@ -36,15 +36,15 @@ pub(super) fn hint_for_lost_file<'a>(log: impl IntoIterator<Item = &'a String>) 
         "could not find",
         "unable to access",
     ];
-    let says_so = |line: &String| {
+    let has_lost = |line: &String| {
         let line = line.to_lowercase();
         LOST.iter().any(|lost| line.contains(lost))
     };
     let folder = env::temp_dir();
-    log.into_iter().any(says_so).then(|| {
+    log.into_iter().any(has_lost).then(|| {
         format!(
-            "Nodes run in the folder for temporary files, {}, as on Maelstrom: a file is found under its absolute path, or \
-             relative to the program's own",
+            "Nodes run in the folder for temporary files, {}, as on Maelstrom. Open a file by its absolute path, or by its \
+             path relative to the program",
             folder.display()
         )
     })
@@ -56,7 +56,7 @@ fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// What is wrong with a file that is no program for this machine.
+/// A hint about a file that is not a program for this machine.
 fn wrong_kind(head: &[u8]) -> String {
     let other = match head {
         [] => return String::from("The file is empty"),
@@ -65,7 +65,7 @@ fn wrong_kind(head: &[u8]) -> String {
         [b'M', b'Z', ..] => Some("Windows"),
         _ => {
             return String::from(
-                "It is no binary, and a script needs a first line that names its interpreter, such as \
+                "It is not a binary, and a script needs a first line that names its interpreter, such as \
                  #!/usr/bin/env python3",
             );
         }
@@ -74,7 +74,7 @@ fn wrong_kind(head: &[u8]) -> String {
     format!("It was built for {other}; build it for this machine, {ARCH}")
 }
 
-/// The machine that an ELF file was built for: a number in its header.
+/// The architecture that the header of an ELF file names.
 fn architecture(head: &[u8]) -> Option<&'static str> {
     let number: [u8; 2] = head.get(18..20)?.try_into().ok()?;
     let is_big_endian = head[5] == 2;
@@ -96,11 +96,11 @@ fn architecture(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a file whose interpreter is not there.
+/// A hint about a file whose interpreter does not exist.
 fn lost_interpreter(head: &[u8]) -> String {
     let Some(first_line) = first_line(head) else {
         return String::from(
-            "It is a binary for other system libraries than this machine's; build it here, or link it statically",
+            "It is a binary that needs other system libraries than this machine has. Build it here, or link it statically",
         );
     };
     if first_line.ends_with('\r') {
@@ -110,7 +110,7 @@ fn lost_interpreter(head: &[u8]) -> String {
     format!("Its first line names the interpreter {interpreter}, which does not exist")
 }
 
-/// What is wrong with a file whose interpreter is `env`, which did not find what it is to start.
+/// A hint about a script that `env` runs, if `env` can't find the program that the first line names.
 fn lost_by_env(head: &[u8], is_there: impl Fn(&str) -> bool) -> Option<String> {
     let first_line = first_line(head)?;
     let mut words = first_line.split_whitespace();
@@ -120,16 +120,16 @@ fn lost_by_env(head: &[u8], is_there: impl Fn(&str) -> bool) -> Option<String> {
     if first_line.ends_with('\r') {
         return Some(String::from(CARRIAGE_RETURN));
     }
-    // Other options may take the word that follows.
+    // Any other option may have the next word as its value, so no name can be found behind it.
     let mut words =
         words.skip_while(|word| ["-S", "-i", "-v"].contains(word) || word.contains('='));
     let name = words.next().filter(|word| !word.starts_with('-'))?;
     (!is_there(name)).then(|| format!("Its first line asks for {name}, which is not on the PATH"))
 }
 
-const CARRIAGE_RETURN: &str = "Its first line ends like those of Windows, with a carriage return; take these out: sed -i 's/\\r$//' FILE";
+const CARRIAGE_RETURN: &str = "Its first line ends with a carriage return, as on Windows. Remove them: sed -i 's/\\r$//' FILE";
 
-/// The first line of a script, behind its `#!`.
+/// The first line of a script, without the `#!`.
 fn first_line(head: &[u8]) -> Option<Cow<'_, str>> {
     let rest = head.strip_prefix(b"#!")?;
     rest.split(|&byte| byte == b'\n')
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_folder_of_nodes_is_named_if_a_file_is_not_found() {
-        for (logged, is_told) in [
+        for (logged, is_hinted) in [
             (
                 "python3: can't open file '/tmp/node.py': [Errno 2] No such file or directory",
                 true,
@@ -190,7 +190,7 @@ mod tests {
             ("out of coffee", false),
         ] {
             let hint = hint_for_lost_file([&String::from("starting"), &String::from(logged)]);
-            assert_eq!(hint.is_some(), is_told, "{logged}");
+            assert_eq!(hint.is_some(), is_hinted, "{logged}");
         }
     }
 

@@ -8,29 +8,29 @@ use thiserror::Error;
 
 use super::executable;
 
-/// The program that nodes run.
+/// The program under test, with its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
     args: Vec<String>,
 }
 
-/// Why a program can't be run.
+/// The reason why a program can't be run.
 #[derive(Debug, Error)]
 pub enum ProgramError {
-    /// There is nothing at that path.
+    /// There is nothing at the path.
     #[error("there is no file {0}. Build it first, or check the path after --bin", path.display())]
     NotFound {
         /// The path that was given.
         path: PathBuf,
     },
-    /// It is a folder, or a device.
+    /// It is a folder or a device.
     #[error("{0} is not a file. --bin wants the program itself", path.display())]
     NotAFile {
         /// The path that was given.
         path: PathBuf,
     },
-    /// It lacks the permission.
+    /// It lacks the permission to be executed.
     #[error("{0} is not executable. Make it so: chmod +x {0}", path.display())]
     NotExecutable {
         /// The path that was given.
@@ -41,17 +41,17 @@ pub enum ProgramError {
     NotStarted {
         /// The path of the program.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
 impl Program {
-    /// The program at that path, under its canonical name, as upstream: links are followed.
+    /// The program at `path`. As upstream, links are followed and the program is started under its canonical path.
     ///
     /// # Errors
     ///
-    /// When there is no executable file.
+    /// When there is no executable file at `path`.
     pub fn find(path: &Path, args: Vec<String>) -> Result<Self, ProgramError> {
         let given = || PathBuf::from(path);
         let canonical = path
@@ -72,20 +72,21 @@ impl Program {
         })
     }
 
-    /// What to do about it, where a node that has logged that ended like that because something was not found.
+    /// A hint for the user, if a node's exit status and its last lines on stderr show that a file was not found.
     pub(super) fn hint<'a>(
         &self,
         status: ExitStatus,
         log: impl IntoIterator<Item = &'a String>,
     ) -> Option<String> {
-        // What env and shells end with then.
+        // The status of env and shells when they did not find the program.
         let is_of_env = status.code() == Some(127);
         let hint = is_of_env.then(|| executable::hint_for_env(&self.path));
         hint.flatten()
             .or_else(|| executable::hint_for_lost_file(log))
     }
 
-    /// Starts one node in the temporary folder, in a process group of its own: a shell script's children end with it.
+    /// Starts one node in the temporary folder. It has a process group of its own, so that the children of a shell script
+    /// can be killed with it.
     pub(super) fn spawn(&self) -> Result<Child, ProgramError> {
         Command::new(&self.path)
             .args(&self.args)

@@ -212,7 +212,7 @@ fn unexpected_value(value: &RawValue, from: &RawValue) -> Error {
     Error::new(ErrorCode::PRECONDITION_FAILED, text)
 }
 
-/// Writes the body of the answer that tells of `error`.
+/// Writes the body of an error reply.
 fn write_error(error: &Error, msg_id: Option<&RawValue>, out: &mut Vec<u8>) {
     BodyWriter::new(out, "error")
         .field("code", error.code.0)

@@ -48,12 +48,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         let printed: Printed<'_> = match serde_json::from_str(line) {
             Ok(printed) => printed,
-            Err(error) => return self.heard_no_message(node, line, &error),
+            Err(error) => return self.on_invalid_line(node, line, &error),
         };
         let is_whole = |id: &RawValue| is_whole_number(id.get());
         if !printed.body.get().starts_with('{') || !printed.id.is_none_or(is_whole) {
             let why = malformed::wrong_field(line).expect("one of them is wrong");
-            return self.heard_malformed(node, line, &why);
+            return self.on_malformed(node, line, &why);
         }
         let src = self.directory.find(&printed.src);
         let Some(src) = src.filter(|&src| self.is_there(src)) else {
@@ -67,7 +67,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         let dest = match self.directory.find(&printed.dest) {
             Some(dest) if self.is_there(dest) => dest,
-            other => return self.spoke_to_nobody(node, &printed.dest, other, line),
+            other => return self.on_unknown_dest(node, &printed.dest, other, line),
         };
         if src != Endpoint::Node(node) {
             self.violations
@@ -101,7 +101,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// A node has sent a message to a name that is not in the network. `known` is the endpoint that has the name at
     /// another time.
-    fn spoke_to_nobody(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
+    fn on_unknown_dest(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
         let what = match known {
             Some(Endpoint::Node(_)) => "which had not joined the network yet",
             Some(_) => "a client that had left when it had its answer",
@@ -109,8 +109,8 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         let advice = match known {
             Some(Endpoint::Node(_)) => {
-                "\nNodes are started side by side, and each joins when it is started. Clients begin when all have joined: \
-                 speak to a node once it or a client has spoken to you."
+                "\nNodes start side by side, and each joins when it starts. Clients begin when all have joined: send to a node \
+                 only after a client or that node has sent you a message."
             }
             _ => "",
         };
@@ -142,13 +142,13 @@ impl<W: Workload, O: Observer> World<W, O> {
                     LineError::NotUtf8(bytes) => format!(": {}", shown_bytes(bytes)),
                     LineError::TooLong(_) => String::new(),
                 };
-                format!("printed on stdout what is no message ({error}){line}\n{ONLY_MESSAGES}")
+                format!("printed on stdout a line that is not a message ({error}){line}\n{ONLY_MESSAGES}")
             });
     }
 
-    fn heard_no_message(&mut self, node: usize, line: &str, error: &serde_json::Error) {
+    fn on_invalid_line(&mut self, node: usize, line: &str, error: &serde_json::Error) {
         if let Some(why) = malformed::wrong_field(line) {
-            return self.heard_malformed(node, line, &why);
+            return self.on_malformed(node, line, &why);
         }
         let has_mark = line.starts_with('\u{feff}');
         self.silence(node, ProtocolViolation::PrintedNoMessage, || match line {
@@ -163,19 +163,19 @@ impl<W: Workload, O: Observer> World<W, O> {
                     false => json_error(error),
                 };
                 let line = shown(line);
-                format!("printed on stdout what is no message ({why}): {line}\n{ONLY_MESSAGES}")
+                format!("printed on stdout a line that is not a message ({why}): {line}\n{ONLY_MESSAGES}")
             }
         });
     }
 
-    fn heard_malformed(&mut self, node: usize, line: &str, why: &str) {
+    fn on_malformed(&mut self, node: usize, line: &str, why: &str) {
         self.silence(node, ProtocolViolation::WroteWrongField, || {
             format!("sent a malformed message ({why}): {}", shown(line))
         });
     }
 
     /// A node has sent a body that its receiver can't read.
-    pub(super) fn heard_wrong_body(&mut self, node: usize, body: &str, error: &serde_json::Error) {
+    pub(super) fn on_wrong_body(&mut self, node: usize, body: &str, error: &serde_json::Error) {
         self.violations
             .note(node, ProtocolViolation::WroteWrongField, None, || {
                 let why = malformed::wrong_field_of_body(body);
@@ -204,7 +204,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         let reply = match Reply::read(body) {
             Ok(reply) => reply,
-            Err(error) => return self.heard_wrong_body(node, body, &error),
+            Err(error) => return self.on_wrong_body(node, body, &error),
         };
         let in_reply_to = match reply.field("in_reply_to") {
             Some(id) => id,
@@ -342,7 +342,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.violations
             .note(node, ProtocolViolation::AnsweredTwice, operation, || {
                 let body = shown(body);
-                let upstream = "Maelstrom's clients hear the first answer only.";
+                let upstream = "Maelstrom's clients ignore all answers but the first.";
                 format!("answered a request that had its answer already: {body}\n{upstream}")
             });
     }

@@ -45,7 +45,7 @@ pub use observer::{Event, Loss, MessageEvent, Observer};
 pub use start_error::StartError;
 pub(super) use violations::shown;
 
-/// How many bytes are kept for a node that does not read them.
+/// The maximum size of the input that is kept for a node that does not read, in bytes.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
 
 /// How long a node may take to answer `init` by default. It is Maelstrom's limit.
@@ -80,16 +80,16 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// What the driver has to do with members of etcd, given by their index.
+/// What the driver must do with members of etcd, given by their index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemberCommand {
-    /// End it at once.
+    /// End the member at once.
     Kill(usize),
-    /// Start those that have been killed.
+    /// Start all members that were killed.
     StartAll,
-    /// Stop it until it is continued.
+    /// Stop the member until it is continued.
     Pause(usize),
-    /// Continue those that are paused.
+    /// Continue all members that are paused.
     ContinueAll,
 }
 
@@ -118,19 +118,19 @@ pub struct World<W: Workload, O = ()> {
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
     member_commands: VecDeque<MemberCommand>,
-    /// The lines that each node has not been given yet.
+    /// The lines for each node that the driver has not taken yet.
     inboxes: Vec<Vec<u8>>,
-    /// The body that is being written; kept to save an allocation a message.
+    /// A buffer for the body that is being written; kept to save an allocation per message.
     scratch: Vec<u8>,
 }
 
 /// A run that has ended.
 pub struct Record<W: Workload> {
-    /// The workload, with what it has learnt from the run.
+    /// The workload, with the state that it has gathered in the run.
     pub workload: W,
     /// The operations of clients.
     pub history: Vec<Operation<W::Call, W::Answer>>,
-    /// What nodes did against the protocol.
+    /// The protocol violations of nodes, and the interruption.
     pub findings: Vec<Finding>,
     /// Whether the run ended before the last phase, because a node had ended or because it was interrupted.
     pub is_cut_short: bool,
@@ -220,17 +220,17 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.node_states.next_command()
     }
 
-    /// From now on there are so many members of etcd that faults can hit.
+    /// Sets the number of members of etcd that faults can hit.
     pub fn set_etcd_members(&mut self, count: usize) {
         self.nemesis.set_etcd_members(count);
     }
 
-    /// The next command for the driver that is about members of etcd.
+    /// The next command for the driver about members of etcd.
     pub fn next_member_command(&mut self) -> Option<MemberCommand> {
         self.member_commands.pop_front()
     }
 
-    /// The lines that a node has not been given yet. The driver takes bytes from the front.
+    /// The lines for a node that the driver has not taken yet. The driver takes bytes from the front.
     pub fn inbox(&mut self, node: usize) -> &mut Vec<u8> {
         &mut self.inboxes[node]
     }
@@ -253,7 +253,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.observer.progress(&progress);
     }
 
-    /// A node has printed a line on stderr.
+    /// Records a line that a node has printed on stderr.
     pub fn on_log_line(&mut self, node: usize, line: &str, now: Duration) {
         let node = &*self.directory.nodes()[node];
         self.observer.happened(now, &Event::Logged { node, line });
@@ -263,7 +263,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// # Errors
     ///
-    /// Why the run did not begin, if not all nodes got ready.
+    /// When the run did not begin because not all nodes got ready.
     pub fn finish(self) -> Result<Record<W>, StartError> {
         self.finish_observed().map(|(record, _)| record)
     }
@@ -272,7 +272,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     ///
     /// # Errors
     ///
-    /// Why the run did not begin, if not all nodes got ready.
+    /// When the run did not begin because not all nodes got ready.
     pub fn finish_observed(mut self) -> Result<(Record<W>, O), StartError> {
         while let Some(envelope) = self.network.take_next() {
             self.lose(&envelope, Loss::RunOver, envelope.due_at);

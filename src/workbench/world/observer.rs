@@ -21,7 +21,7 @@ pub trait Observer {
     /// Called when anything else happens, with the time.
     fn happened(&mut self, _: Duration, _: &Event<'_>) {}
 
-    /// Called from time to time while a run goes on in real time.
+    /// Called at intervals during a run in real time.
     fn progress(&mut self, _: &Progress<'_>) {}
 }
 

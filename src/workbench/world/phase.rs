@@ -112,7 +112,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// Ends the run because a node has left more input unread than is kept for it.
     pub(super) fn stopped_reading(&mut self, node: usize, now: Duration) {
         let how = format!(
-            "{} MiB of messages wait on its stdin. A node has to read even while it has much to say",
+            "{} MiB of messages wait on its stdin. A node must go on reading while it writes",
             UNREAD_BYTES_MAX >> 20
         );
         self.end_without(

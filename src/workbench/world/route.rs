@@ -205,7 +205,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             match &handled {
                 Ok(None) => {}
                 Ok(Some(why)) => self.asked_oddly(node, service, body, why),
-                Err(error) => self.heard_wrong_body(node, body, error),
+                Err(error) => self.on_wrong_body(node, body, error),
             }
         }
         if handled.is_ok() && !answer.is_empty() {

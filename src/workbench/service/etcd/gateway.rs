@@ -1,4 +1,4 @@
-//! A member of etcd, asked by HTTP: the JSON gateway of its version 3 API.
+//! Sends requests to a member of etcd: HTTP to the JSON gateway of its version 3 API.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,13 +11,15 @@ use ureq::http::Uri;
 
 use super::IN_FLIGHT_MAX;
 
-/// How long a member may take to connect, and how long to respond. The client of the node has given up by then.
+/// The maximum time to connect to a member, and the maximum time to wait for its response. It is as long as a client of
+/// the node waits for a reply.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest response that is read. Etcd takes requests of 1.5 MiB at most, and base64 adds a third.
+/// The maximum length of a response. Etcd accepts requests up to 1.5 MiB, and base64 adds a third to a value.
 const RESPONSE_BYTES_MAX: u64 = 4 << 20;
 
-/// The buffers of a connection, each way. There may be hundreds, with a few hundred bytes a message.
+/// The size of each of the two buffers of a connection. It is small because there may be hundreds of connections, and most
+/// messages have a few hundred bytes.
 const BUFFER_BYTES: usize = 8 << 10;
 
 pub(super) const RANGE: &str = "/v3/kv/range";
@@ -44,13 +46,13 @@ impl FromStr for MemberUrl {
         match text.parse().is_ok_and(is_right) {
             true => Ok(MemberUrl(String::from(text))),
             false => Err(format!(
-                "{text:?} is no address of a member of etcd, such as http://127.0.0.1:2379. There is no TLS"
+                "{text:?} is not the address of a member of etcd, such as http://127.0.0.1:2379. TLS is not supported"
             )),
         }
     }
 }
 
-/// Why a member has not served a request. Whether it was carried out is not known.
+/// The reason why a request to a member failed. The request may nevertheless have taken effect.
 #[derive(Debug, Error)]
 #[error("etcd at {}: {why}", url.0)]
 pub struct GatewayError {
@@ -60,14 +62,14 @@ pub struct GatewayError {
 
 #[derive(Debug, Error)]
 pub(super) enum Why {
-    /// There is no response.
+    /// There is no complete response.
     #[error(transparent)]
     Http(#[from] ureq::Error),
     #[error("HTTP status {0}: {1}")]
     Status(u16, String),
-    #[error("this is no response of etcd's version 3 API: {0}")]
+    #[error("the response is not one of etcd's version 3 API: {0}")]
     Response(#[from] serde_json::Error),
-    #[error("it belongs to another cluster than {}", .0.0)]
+    #[error("this member belongs to another cluster than {}", .0.0)]
     OtherCluster(MemberUrl),
 }
 
@@ -79,19 +81,19 @@ pub(super) struct Response<T> {
     pub content: T,
 }
 
-/// What stands in every response, so that one without it is not etcd's.
+/// The header, which etcd puts into every response: a response without it is not etcd's.
 #[derive(Deserialize)]
 pub(super) struct Header {
     pub cluster_id: String,
 }
 
-/// What etcd says with a status that is not 200.
+/// The body of a response whose status is not 200.
 #[derive(Deserialize)]
 struct Failure {
     message: String,
 }
 
-/// A member, with connections that are kept open from one request to the next.
+/// A member. Its connections stay open from one request to the next.
 pub(super) struct Member {
     url: MemberUrl,
     agent: ureq::Agent,
@@ -100,12 +102,12 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn new(url: MemberUrl) -> Self {
         let config = ureq::Agent::config_builder()
-            // The cluster is asked itself, and nothing is sent twice.
+            // Requests go to the member itself, and none is sent twice.
             .proxy(None)
             .max_redirects(0)
             .http_status_as_error(false)
             .no_delay(true)
-            // Not a timeout for all of it: with that, ureq starts a thread for each request.
+            // There is no timeout for the whole request, because ureq would start a thread for each request.
             .timeout_connect(Some(RESPONSE_TIMEOUT))
             .timeout_recv_response(Some(RESPONSE_TIMEOUT))
             .timeout_recv_body(Some(RESPONSE_TIMEOUT))
@@ -128,7 +130,7 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// When there is no response of etcd's that says success.
+    /// When there is no response, or one that is not etcd's or does not report success.
     pub(super) fn ask<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -1,24 +1,24 @@
-//! A key-value service that a cluster of etcd answers for.
+//! A key-value service on a cluster of etcd.
 //!
-//! | request | what etcd is asked for |
+//! | request of a node | request to etcd |
 //! |---|---|
-//! | `read` | a range: a serializable one for `seq-kv`, a linearizable one for `lin-kv` |
+//! | `read` | a range: serializable for `seq-kv`, linearizable for `lin-kv` |
 //! | `write` | a put |
 //! | `cas` | a transaction that compares the value and puts the new one; with `create_if_not_exists`, also if the key is missing |
 //!
-//! Each node is bound to one member. A serializable range is answered by that member from what it has applied, which may
-//! be old. Puts and transactions go through consensus, and the member responds when it has applied them: a node reads its
-//! own changes, and a change brings it up to date. This is what [`Sequential`](super::Sequential) is a model of.
+//! The requests of a node all go to the same member. The member serves a serializable range from its own state, which
+//! may be old. Puts and transactions go through consensus, and the member responds after it has applied them. So a node
+//! reads its own changes, and a change brings it up to date. [`Sequential`](super::Sequential) is a model of this.
 //!
-//! Values are compared as the other services compare them. Etcd compares bytes, so each value is stored in its canonical
-//! form, in which equal values have the same text; a `cas` is then one transaction and needs no read before it.
+//! Values are compared as in the other services. Etcd compares bytes, so each value is stored in its canonical form, in
+//! which equal values have the same text. A `cas` is therefore one transaction, without a read before it.
 //!
-//! When a member does not respond in [`RESPONSE_TIMEOUT`], refuses the connection, breaks it off, or responds with
-//! anything but success, the answer is error 0: the change may have been made, or may yet be. A request that can't be sent
-//! because [`IN_FLIGHT_MAX`] others wait for the member is refused with error 11.
+//! If a member does not respond within [`RESPONSE_TIMEOUT`], refuses or closes the connection, or does not report success,
+//! the reply to the node is error 0: the change may have taken effect or still may. A request is refused with error 11
+//! if it can't be sent because [`IN_FLIGHT_MAX`] others wait for the member.
 //!
-//! Keys begin with the id of a lease and are deleted with it: when the run ends, or when the lease expires if this
-//! program can't end it.
+//! All keys of a run are attached to a lease, and begin with its id. They are deleted with the lease: when the run ends,
+//! or when the lease expires if this program was killed.
 
 mod gateway;
 mod query;
@@ -37,30 +37,30 @@ use session::Session;
 
 pub use gateway::{GatewayError, MemberUrl, RESPONSE_TIMEOUT};
 
-/// How many requests wait for one member at most. Each has a thread, as one that waits for a paused member must not keep
-/// another from being sent.
+/// The maximum number of requests that wait for one member. Each has its own thread, so that one that waits for a paused
+/// member does not delay the others.
 pub const IN_FLIGHT_MAX: usize = 256;
 
-/// The stack of a thread that waits for a member.
+/// The stack size of a thread that waits for a member.
 const STACK_BYTES: usize = 256 << 10;
 
-/// Which service a cluster answers for.
+/// The settings of a service on a cluster.
 #[derive(Clone, Debug)]
 pub struct EtcdOptions {
     /// The address of the service.
     pub service: &'static str,
-    /// Whether reads are serializable, not linearizable.
+    /// Whether reads are serializable instead of linearizable.
     pub reads_are_serializable: bool,
-    /// The members; at least one. The node of that index, modulo their number, is bound to each.
+    /// The members; at least one. The requests of node `i` go to member `i` modulo their number.
     pub members: Vec<MemberUrl>,
-    /// After how long keys are deleted if this program does not do it. A run has to be over by then.
+    /// The time to live of the lease, after which etcd deletes all keys. It must be longer than the run.
     pub lease_ttl: Duration,
 }
 
-/// Hands an answer to the world from any thread.
+/// Delivers a late answer to the world, from any thread.
 pub type Deliver = Arc<dyn Fn(LateAnswer) + Send + Sync>;
 
-/// The service.
+/// A key-value service on a cluster of etcd.
 pub struct Etcd {
     service: &'static str,
     session: Session,
@@ -68,11 +68,11 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Begins a session with the cluster. Answers are given to `deliver`.
+    /// Opens a session with the cluster. The service passes its answers to `deliver`.
     ///
     /// # Errors
     ///
-    /// When a member can't serve: the cluster has to be whole when a run begins.
+    /// When a member does not serve: all members must serve when a run begins.
     pub fn connect(options: &EtcdOptions, deliver: Deliver) -> Result<Self, GatewayError> {
         Ok(Etcd {
             service: options.service,
@@ -83,13 +83,13 @@ impl Etcd {
 }
 
 impl Service for Etcd {
-    /// Sends the request to the client's member. The answer is delivered later.
+    /// Sends the request to the member of the client. The answer is delivered later.
     fn handle(&mut self, call: &Call<'_>, _: &mut Vec<u8>) -> Result<(), Error> {
         let query = Query::new(call, &self.session.keyspace)?;
         let client = call.client;
         let index = match client {
             Endpoint::Node(node) => node,
-            // A node said it in another's name.
+            // A node used the name of a client or service as the source.
             Endpoint::Client(_) | Endpoint::Service(_) => 0,
         };
         let members = &self.session.members;
@@ -98,7 +98,7 @@ impl Service for Etcd {
             let text = format!("nothing was sent to {}: {why}", member.url());
             Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text)
         };
-        // Each thread that waits for the member holds it.
+        // Each thread that waits for the member holds a reference to it.
         if Arc::strong_count(member) > IN_FLIGHT_MAX {
             return Err(not_sent(format!("{IN_FLIGHT_MAX} requests wait for it")));
         }
@@ -117,7 +117,7 @@ impl Service for Etcd {
     }
 }
 
-/// Asks the member and gives the body of the answer to the client.
+/// Sends the query to the member, and returns the body of the reply to the client.
 fn answer(member: &Member, query: &Query) -> String {
     let mut body = Vec::new();
     if let Err(error) = query.answer(member, &mut body) {

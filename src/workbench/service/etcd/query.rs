@@ -1,4 +1,4 @@
-//! A node's request as etcd is asked, and etcd's response as the node is answered.
+//! Translates the requests of nodes to requests to etcd, and its responses to replies.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +14,7 @@ use super::session::Keyspace;
 use crate::protocol::{Error, ErrorCode};
 use crate::workbench::body::BodyWriter;
 
-/// What a member is asked for a request of a node.
+/// The request to etcd for a request of a node.
 pub(super) struct Query {
     json: Value,
     kind: Kind,
@@ -28,11 +28,11 @@ enum Kind {
 }
 
 impl Query {
-    /// The query for a request.
+    /// The query for a request of a node.
     ///
     /// # Errors
     ///
-    /// When a key-value service does not know such a request.
+    /// When the request is none of a key-value service's.
     pub(super) fn new(call: &Call<'_>, keyspace: &Keyspace) -> Result<Self, Error> {
         let (key, request) = Request::new(call)?;
         let key = encoded(&keyspace.key(&key));
@@ -73,16 +73,16 @@ impl Query {
         })
     }
 
-    /// The id of the request, as it came.
+    /// The message id of the node's request, unchanged.
     pub(super) fn msg_id(&self) -> Option<&RawValue> {
         self.msg_id.as_deref()
     }
 
-    /// Asks the member, and writes the body of the answer to `out`.
+    /// Sends the query to the member, and writes the body of the reply to `out`.
     ///
     /// # Errors
     ///
-    /// What the node is told instead; nothing is written then. It is error 0 unless the member has responded as etcd does.
+    /// The error to reply with, if nothing was written to `out`. It is error 0 unless the response is etcd's.
     pub(super) fn answer(&self, member: &Member, out: &mut Vec<u8>) -> Result<(), Error> {
         let body = match &self.kind {
             Kind::Read => {
@@ -133,7 +133,7 @@ struct KeyValue {
 /// The content of the response to a transaction.
 #[derive(Deserialize)]
 struct Transaction {
-    /// Whether the comparison held. As all that is zero, left out when it is false.
+    /// Whether the comparison was true. Etcd leaves out fields that are false, zero or empty.
     #[serde(default)]
     succeeded: bool,
     #[serde(default)]
@@ -151,7 +151,7 @@ enum Part {
 }
 
 impl Range {
-    /// The value of the key, or none if it is missing.
+    /// The value of the key; `None` if the key is missing.
     fn value(self) -> Result<Option<Box<RawValue>>, Error> {
         let Some(KeyValue { value }) = self.kvs.into_iter().next() else {
             return Ok(None);
@@ -165,7 +165,7 @@ impl Range {
 }
 
 impl Transaction {
-    /// What the key was found to be, if nothing was put.
+    /// The range that was read because nothing was put.
     fn found_instead(self) -> Result<Option<Range>, Error> {
         if self.succeeded {
             return Ok(None);
@@ -182,7 +182,7 @@ fn encoded(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
-/// The answer where a response does not say what became of the request.
+/// The error to reply with if a response does not show whether the request took effect.
 fn not_understood(why: impl std::fmt::Display) -> Error {
     let text = format!("etcd's response can't be understood: {why}");
     Error::new(ErrorCode::TIMEOUT, text)

@@ -1,4 +1,4 @@
-//! The time that a run has with a cluster, and the keys that it has meanwhile.
+//! A session of a run with a cluster: its lease, to which all its keys are attached.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use serde_json::json;
 use super::EtcdOptions;
 use super::gateway::{GRANT, GatewayError, Member, RANGE, REVOKE, Response, Why};
 
-/// A session with every member. When it is dropped, its keys are deleted.
+/// A session with all members. Dropping it deletes its keys.
 pub(super) struct Session {
     pub members: Vec<Arc<Member>>,
     pub keyspace: Keyspace,
 }
 
-/// What every query of a session has in common.
+/// The parameters that all queries of a session share.
 pub(super) struct Keyspace {
     pub reads_are_serializable: bool,
-    /// The id of the lease: keys are deleted with it.
+    /// The id of the lease.
     pub lease: String,
 }
 
@@ -37,7 +37,7 @@ struct Granted {
 }
 
 impl Session {
-    /// Asks for a lease, and makes sure that every member serves.
+    /// Requests a lease from the first member, and checks that every other member serves and is of the same cluster.
     pub(super) fn open(options: &EtcdOptions) -> Result<Self, GatewayError> {
         let members = options.members.iter().cloned();
         let members: Vec<_> = members.map(|url| Arc::new(Member::new(url))).collect();
@@ -51,7 +51,7 @@ impl Session {
                 lease: id,
             },
         };
-        // A linearizable range, which a member without a leader can't serve.
+        // The range is linearizable, so a member without a leader can't serve it.
         let range = json!({"key": "AA=="});
         for member in &session.members[1..] {
             let response: Response<IgnoredAny> = member.ask(RANGE, &range)?;
@@ -67,8 +67,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let lease = json!({"ID": self.keyspace.lease});
-        // If no member does it now, the lease expires.
-        let _ =
-            (self.members.iter()).any(|member| member.ask::<IgnoredAny>(REVOKE, &lease).is_ok());
+        let mut members = self.members.iter();
+        // If no member revokes the lease, it expires.
+        let _ = members.any(|member| member.ask::<IgnoredAny>(REVOKE, &lease).is_ok());
     }
 }

@@ -50,13 +50,13 @@ fn a_node_that_prints_what_is_no_message_is_mute_from_there_on() {
     for (line, expected) in [
         (
             "hello",
-            "n0 printed on stdout what is no message (it is not JSON",
+            "n0 printed on stdout a line that is not a message (it is not JSON",
         ),
         ("", "n0 printed an empty line on stdout"),
         (" ", "n0 printed an empty line on stdout"),
         (
             "\u{feff}{\"src\": \"n0\", \"dest\": \"n1\", \"body\": {}}",
-            "what is no message (it begins with a byte-order mark; write UTF-8 without it): \\u{feff}{",
+            "a line that is not a message (it begins with a byte-order mark; write UTF-8 without it): \\u{feff}{",
         ),
     ] {
         let found = makes_mute(line);
