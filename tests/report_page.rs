@@ -286,7 +286,7 @@ fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
     }
     for (omitted, last_us, words) in [
         (0, 2_000_000, "messages.jsonl has them"),
-        (held, 0, "are nowhere"),
+        (held, 0, "were not stored"),
         (1, 2_000_000, "messages.jsonl has them"),
     ] {
         data["messages"]["omitted"] = json!(omitted);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::write_page;
 use crate::workbench::report::listing::ListedRun;
 
-const TEMPLATE: &str = include_str!("index.html");
+const BODY: &str = include_str!("index.html");
 const SCRIPTS: [&str; 2] = [include_str!("js/page.js"), include_str!("js/index.js")];
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ pub fn write_index(runs: &[ListedRun], out: impl Write) -> io::Result<()> {
     let index = Index {
         runs: runs.iter().rev().map(Row::new).collect(),
     };
-    write_page(TEMPLATE, &index, &SCRIPTS, out)
+    write_page("eddy runs", BODY, &index, &SCRIPTS, out)
 }
 
 impl Row {

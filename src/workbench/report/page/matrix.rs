@@ -1,11 +1,11 @@
+//! Writes the page of `eddy matrix`.
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::STYLE;
+use super::write_head;
 use crate::workbench::check::consistency::Level;
 use crate::workbench::sim::matrix::{Cell, Matrix};
-
-const TEMPLATE: &str = include_str!("matrix.html");
 
 /// Writes the matrix as a page in the style of a run's page, without scripts.
 ///
@@ -14,11 +14,13 @@ const TEMPLATE: &str = include_str!("matrix.html");
 /// Those of `out`.
 pub fn write_matrix(matrix: &Matrix, mut out: impl Write) -> io::Result<()> {
     let run_count = matrix.0.first().map_or(0, |row| row.cells[0].total());
-    let page = TEMPLATE
-        .replace("{{style}}", STYLE)
-        .replace("{{runs}}", &run_count.to_string())
-        .replace("{{table}}", &table(matrix));
-    out.write_all(page.as_bytes())
+    write_head("eddy matrix", &mut out)?;
+    write!(
+        out,
+        include_str!("matrix.html"),
+        run_count = run_count,
+        table = table(matrix)
+    )
 }
 
 /// The rows of the table. None of the texts needs escaping.

@@ -31,8 +31,7 @@ use messages::MessageColumns;
 use operations::OperationColumns;
 use series::Series;
 
-const TEMPLATE: &str = include_str!("template.html");
-const STYLE: &str = include_str!("style.css");
+const BODY: &str = include_str!("run.html");
 const SCRIPTS: [&str; 10] = [
     include_str!("js/page.js"),
     include_str!("js/data.js"),
@@ -98,46 +97,37 @@ impl<'a> Page<'a> {
     ///
     /// Those of `out`.
     pub fn write(&self, out: impl Write) -> io::Result<()> {
-        write_page(TEMPLATE, self, &SCRIPTS, out)
+        write_page("eddy", BODY, self, &SCRIPTS, out)
     }
 }
 
-/// Writes a page: the template, filled with the style, the data and the scripts.
+/// Writes a page: the head, the body, and then the data and the scripts.
 fn write_page(
-    template: &str,
+    title: &str,
+    body: &str,
     data: &impl Serialize,
     scripts: &[&str],
     mut out: impl Write,
 ) -> io::Result<()> {
-    let mut rest = template;
-    for (mark, part) in [
-        ("{{style}}", Part::Style),
-        ("{{data}}", Part::Data),
-        ("{{scripts}}", Part::Scripts),
-    ] {
-        let (before, after) = rest
-            .split_once(mark)
-            .expect("the template has each of these marks once, in this order");
-        out.write_all(before.as_bytes())?;
-        match part {
-            Part::Style => out.write_all(STYLE.as_bytes())?,
-            // Buffered, because the serializer writes every number separately.
-            Part::Data => WithoutTags(&mut out).write_all(&serde_json::to_vec(data)?)?,
-            Part::Scripts => {
-                for script in scripts {
-                    out.write_all(script.as_bytes())?;
-                }
-            }
-        }
-        rest = after;
+    write_head(title, &mut out)?;
+    write!(out, "{body}<script type=\"application/json\" id=\"data\">")?;
+    // Buffered, because the serializer writes every number separately.
+    WithoutTags(&mut out).write_all(&serde_json::to_vec(data)?)?;
+    out.write_all(b"</script>\n<script type=\"module\">\n")?;
+    for script in scripts {
+        out.write_all(script.as_bytes())?;
     }
-    out.write_all(rest.as_bytes())
+    out.write_all(b"</script>\n</body>\n</html>\n")
 }
 
-enum Part {
-    Style,
-    Data,
-    Scripts,
+/// Writes what comes before the body of a page.
+fn write_head(title: &str, out: &mut impl Write) -> io::Result<()> {
+    write!(
+        out,
+        include_str!("head.html"),
+        title = title,
+        style = include_str!("style.css")
+    )
 }
 
 /// Writes JSON in which no tag can begin. In JSON, `<` occurs only in strings, where an escape means the same.

@@ -1,8 +1,8 @@
 // Canvases, their axes, and what all of them share.
 
-/** What is being looked at. Whoever changes it calls `changed`. */
+/** The current view. After changing it, call `changed`. */
 const state = {
-  /** The stretch of time of the closer look. */
+  /** The time span of the closer look. */
   window: { from: 0, to: 1 },
   /** The type of operations in the plots; "" for all. */
   kind: "",
@@ -10,11 +10,11 @@ const state = {
   hiddenTypes: new Set(),
   /** The kinds of entries that the log leaves out. */
   hiddenEntries: new Set(),
-  /** A chosen operation and what it has caused, or a chosen message. */
+  /** The chosen operation and the messages that it caused, or the chosen message. */
   operation: null,
   caused: null,
   message: null,
-  /** A chosen line that a node printed. */
+  /** The chosen line that a node printed. */
   printed: null,
 };
 
@@ -46,7 +46,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 const kindColour = (name) => (name === "error" ? colours.failed
   : colours[`type-${kindNames.filter((other) => other !== "error").indexOf(name) % 8}`]);
 
-/** A canvas as wide as its place. `paint(context, plot)` draws it; the plot knows its size and its stretch of time. */
+/** A canvas as wide as its place. `paint(context, plot)` draws it; the plot has its size and time span. */
 class Plot {
   constructor(id, height, time, paint) {
     this.canvas = byId(id);
@@ -97,13 +97,13 @@ class Plot {
     context.clip();
   }
 
-  /** Adds the stretch of a fault to the path. */
+  /** Adds the time span of a fault to the path. */
   addFault(context, fault, top, height) {
     const from = this.x(fault.from);
     context.rect(from, top, Math.max(this.x(Math.min(fault.to, whole.to)) - from, 1), height);
   }
 
-  /** Where something was broken: one shade, however much of it. */
+  /** Shades the time of faults, in one shade even where faults overlap. */
   shadeFaults(context, top = 0) {
     this.clip(context);
     context.fillStyle = colours.fault;
@@ -151,7 +151,7 @@ function roundStep(least) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= least * 0.999);
 }
 
-/** Text that is too long for its place ends with a sign. */
+/** The text, cut with an ellipsis if it is wider than `width`. */
 function fitted(context, text, width) {
   if (context.measureText(text).width <= width) return text;
   let length = text.length;

@@ -1,8 +1,8 @@
-// Which messages an operation has caused, as far as the protocol tells.
+// Finds the messages that an operation caused.
 //
-// Certain is what carries ids: a request, and the reply to it between the same two. Between a node's hearing of a
-// request and its answer, whatever it asks of others may be for that request, or for another that it works on at the
-// same time; nothing in the protocol says for which. So all of it is shown, and called by what it is.
+// Ids show for certain which message is the request and which are replies to it. Requests of a node to others between a
+// client's request and its reply may be for that request or for another one at the same time: the protocol does not show
+// which. All of them are included, as "sent meanwhile".
 
 const CAUSED_MAX = 2000;
 
@@ -31,14 +31,14 @@ function requestsOf(m) {
   return requests.get(linkKey(messages.dest[m], messages.src[m], messages.in_reply_to[m])) ?? [];
 }
 
-/** The operation that a message asks for or answers, if it is one of a client. */
+/** The operation of which a message is the request or the reply, if there is one. */
 function operationOf(m) {
   const request = operationByRequest.get(`${sourceOf(m)} ${messages.msg_id[m]}`);
   const reply = operationByRequest.get(`${destinationOf(m)} ${messages.in_reply_to[m]}`);
   return request ?? reply;
 }
 
-/** Messages that an operation has caused, each with what it is: a map in the order of sending. */
+/** The messages that an operation caused: a map from each message to its role, in the order of sending. */
 function causedBy(o) {
   const client = messages.names.indexOf(`c${operations.client[o]}`);
   const node = messages.names.indexOf(nodeNames[operations.node[o]]);
@@ -51,7 +51,7 @@ function causedBy(o) {
     for (const reply of answers) roles.set(reply, `reply of ${sourceOf(reply)}`);
     if (isLost(request) || !isNode[messages.dest[request]]) continue;
     const end_us = answers.length > 0 ? messages.sent_us[answers[0]] : until_us;
-    // Of two messages that were sent in one microsecond, numbers say which came first.
+    // Of two messages that were sent in one microsecond, numbers show which came first.
     const endId = answers.length > 0 ? messages.id[answers[0]] : Infinity;
     for (const m of sentWithin(messages.dest[request], endOf(request), end_us)) {
       if (messages.id[m] < messages.id[request] || messages.id[m] > endId) continue;
@@ -64,7 +64,7 @@ function causedBy(o) {
   return new Map(inOrder);
 }
 
-/** What someone sent in a stretch of time. */
+/** The messages of one sender in a time span. */
 function sentWithin(name, from_us, to_us) {
   const all = sentBy.get(name) ?? [];
   const first = lowerBound(all, from_us, (m) => messages.sent_us[m]);

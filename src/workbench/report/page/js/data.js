@@ -1,5 +1,5 @@
-// What the page was given, and how to find things in it. Operations and messages are columns; one of them is named by
-// its position.
+// The data of the page, and how to find things in it. Operations and messages are stored as columns, and identified by
+// their position in them.
 
 const { report, series, operations, messages, logs } = data;
 const operationCount = operations.index.length;
@@ -27,7 +27,7 @@ for (let i = 0; i < messageCount; i++) {
   whole.from = Math.min(whole.from, messages.sent_us[i]);
   whole.to = Math.max(whole.to, messages.sent_us[i]);
 }
-/** The run without what nodes printed before it and after it: a node may take long to start. */
+/** The run without the time in which nodes only printed something, because a node may take long to start. */
 const run = { ...whole };
 if (lineCount > 0) {
   whole.from = Math.min(whole.from, logs.at_us[0]);
@@ -42,7 +42,7 @@ for (let i = 0; i < operationCount; i++) {
   operationByRequest.set(`c${operations.client[i]} ${operations.msg_id[i]}`, i);
 }
 
-/** Messages in the order of sending, and the longest way that any of them had. */
+/** Messages in the order of sending, and the longest time that any of them was under way. */
 const bySending = Uint32Array.from({ length: messageCount }, (_, i) => i)
   .sort((a, b) => messages.sent_us[a] - messages.sent_us[b] || messages.id[a] - messages.id[b]);
 let longestWay_us = 0;
@@ -53,7 +53,7 @@ const isNode = messages.names.map((name) => nodeNames.includes(name));
 const isClient = messages.names.map((name, i) => !isNode[i] && /^c\d+$/.test(name));
 const serviceNames = messages.names.filter((_, i) => !isNode[i] && !isClient[i]).sort();
 
-/** An answer has the colour of its question. */
+/** A reply has the colour of its request. */
 const baseKinds = messages.kinds.map((kind) => kind.replace(/_ok$/, ""));
 const kindNames = [...new Set(baseKinds)].sort();
 
@@ -63,7 +63,7 @@ const isLost = (m) => messages.fates[messages.fate[m]] !== "delivered";
 const endOf = (m) => messages.sent_us[m] + messages.took_us[m];
 const completedAt = (o) => operations.invoked_us[o] + operations.took_us[o];
 
-/** The first place in `list` whose `key` is not below `value`. */
+/** The position of the first element of `list` whose `key` is not below `value`. */
 function lowerBound(list, value, key) {
   let [low, high] = [0, list.length];
   while (low < high) {

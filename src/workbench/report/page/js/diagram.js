@@ -1,6 +1,6 @@
 // A closer look: messages between lines that stand for nodes and services.
 
-/** No more lines than a browser draws while one drags. */
+/** The maximum number of messages to draw, so that dragging stays smooth. */
 const DRAWN_MAX = 20_000;
 
 /** Nodes and then services, each with its line. */
@@ -126,7 +126,7 @@ function messageAt(plot, { x, y }) {
   return best;
 }
 
-/** What was chosen, in words: an operation with all that it has caused, or a message with what it belongs to. */
+/** Shows the chosen operation with the messages that it caused, or the chosen message with its request or replies. */
 function showSelection() {
   const place = byId("selection");
   place.replaceChildren();
@@ -143,11 +143,11 @@ function showSelection() {
   place.append(element("header", {}, element("h3", {}, title), clear));
   if (state.operation !== null) place.append(element("p", { class: "note" }, causesNote(state.operation, rows.length)));
   const start_us = state.operation !== null ? operations.invoked_us[state.operation] : messages.sent_us[rows[0][0]];
-  // One that was delivered twice is listed twice.
-  const told = new Set();
+  // A message that was delivered twice is listed twice.
+  const listed = new Set();
   const row = ([m, role]) => {
-    const isCopy = told.has(messages.id[m]);
-    told.add(messages.id[m]);
+    const isCopy = listed.has(messages.id[m]);
+    listed.add(messages.id[m]);
     return element("li", { "data-message": messages.id[m] },
       element("span", { class: "at" }, `+${duration(messages.sent_us[m] - start_us)}`),
       element("span", {}, `${sourceOf(m)} → ${destinationOf(m)}`),
@@ -162,9 +162,9 @@ function showSelection() {
 function causesNote(o, count) {
   if (report.messages === null) return "";
   if (count === 0 && messages.omitted > 0 && operations.invoked_us[o] > messages.last_us) {
-    return "Its messages are nowhere: messages.jsonl had reached its limit.";
+    return "Its messages were not stored: messages.jsonl had reached its limit.";
   }
   if (count === 0) return "Its messages are not among those that this page holds; messages.jsonl has them.";
   if (count <= 2) return "";
-  return "Sent meanwhile: after the node heard the request and before it answered. Other operations that it was at may have caused some of these.";
+  return "“Sent meanwhile” is after the node received the request and before it replied. Other operations of the node at that time may have caused some of these messages.";
 }

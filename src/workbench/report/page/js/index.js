@@ -1,6 +1,6 @@
 // The runs in a store, the newest first.
 
-/** The address of what a run has to look at. */
+/** The address of a run's page, or of the most useful file or folder that it has instead. */
 const addressOf = ({ name, file }) => [...name.split("/"), file].map(encodeURIComponent).join("/");
 
 const rows = data.runs.map((run) => {
@@ -14,7 +14,7 @@ const rows = data.runs.map((run) => {
 });
 byId("run-list").append(...rows.map(({ row }) => row));
 
-/** Shows the runs that have each of the words that were typed, and says how many they are. */
+/** Shows the runs that have each of the typed words, and their number. */
 function filter() {
   const words = byId("filter").value.toLowerCase().split(/\s+/);
   let count = 0;
@@ -26,5 +26,5 @@ function filter() {
 }
 byId("filter").addEventListener("input", filter);
 filter();
-// How long all of this took since the page was asked for.
+// The time that all of this took since the browser requested the page.
 document.documentElement.dataset.readyMs = Math.round(performance.now());

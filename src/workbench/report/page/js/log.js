@@ -1,6 +1,6 @@
 // A closer look: the log of the time shown, with operations, faults, and what nodes printed on stderr.
 
-/** The most entries that a list shows. */
+/** The maximum number of entries that a list shows. */
 const ENTRIES_MAX = 200;
 
 /** How many entries are listed before a chosen one that is not among the first. */
@@ -32,7 +32,7 @@ const faultEvents = faults.flatMap(({ what, from, to }) => [
   { at: from, who: "fault begins", text: what }, { at: to, who: "fault ends", text: what },
 ]).sort((a, b) => a.at - b.at);
 
-/** The kinds of entries, each with those of a stretch of time and how one is shown; `time` puts a time into words. */
+/** The kinds of entries: how to find those of a time span, and how to show one. `time` formats a time. */
 const entryKinds = {
   operations: {
     within: (from, to) => {
@@ -110,7 +110,7 @@ function showLog() {
   list.scrollTop = row.offsetTop - list.offsetTop - list.clientHeight / 2;
 }
 
-/** The list follows what is looked at once that rests. */
+/** How long the view must stay the same before the log is listed again. */
 const LOG_REST_MS = 120;
 let logTimer = 0;
 plots.push({
@@ -169,18 +169,18 @@ function drawPrinted(context, plot, heights) {
   }
 }
 
-/** The mark at a place, one of a line rather than one of missing lines. */
+/** The mark at a place. A mark of printed lines wins over one of missing lines. */
 function markAt(plot, { x, y }) {
   const isNear = (mark) => x >= mark.x1 - 4 && x <= mark.x2 + 4 && y >= mark.y + 2 && y <= mark.y + 14;
   const near = (plot.marks ?? []).filter(isNear);
   return near.findLast((mark) => mark.entries[0].count === undefined) ?? near[0] ?? null;
 }
 
-/** How many lines of a mark a tooltip has. */
-const TOLD_MAX = 6;
+/** The maximum number of lines in the tooltip of a mark. */
+const TOOLTIP_LINES_MAX = 6;
 
 function markLines({ entries }) {
-  const told = entries.slice(0, TOLD_MAX).map((entry) => `${moment(entry.at)}  ${printedText(entry)}`);
-  const more = entries.length - told.length;
-  return [`${nodeNames[entries[0].node]} printed`, ...told, ...more > 0 ? [`and ${counted(more, "line")} more`] : []];
+  const lines = entries.slice(0, TOOLTIP_LINES_MAX).map((entry) => `${moment(entry.at)}  ${printedText(entry)}`);
+  const more = entries.length - lines.length;
+  return [`${nodeNames[entries[0].node]} printed`, ...lines, ...more > 0 ? [`and ${counted(more, "line")} more`] : []];
 }

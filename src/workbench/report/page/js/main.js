@@ -1,9 +1,9 @@
 // Choosing, moving and zooming, and the first drawing.
 
-/** The shortest stretch that can be looked at. */
+/** The shortest time span of the closer look. */
 const WINDOW_MIN_US = 50;
 
-/** Looks at a stretch of time, or as much of it as there is. */
+/** Moves the closer look to a time span, as far as it lies within the run. */
 function look(from, to) {
   const length = Math.min(Math.max(to - from, WINDOW_MIN_US), whole.to - whole.from);
   const middle = (from + to) / 2;
@@ -12,7 +12,7 @@ function look(from, to) {
   changed();
 }
 
-/** Makes the stretch longer or shorter, and keeps what is at `us` in its place. */
+/** Makes the time span longer or shorter. The time `us` keeps its place on the screen. */
 function zoom(factor, us = (state.window.from + state.window.to) / 2) {
   const { from, to } = state.window;
   look(us - (us - from) * factor, us + (to - us) * factor);
@@ -22,12 +22,12 @@ function move(us) {
   look(state.window.from + us, state.window.to + us);
 }
 
-/** How long a choice rests before the address names it. Browsers limit how often an address may change: Chromium to 200
- * times in 10 s, Safari to 100 in 30 s. */
+/** How long a choice must stay the same before it is put into the address. Browsers limit how often an address may change:
+ * Chromium to 200 times in 10 s, Safari to 100 in 30 s. */
 const ADDRESS_REST_MS = 400;
 let addressTimer = 0;
 
-/** Lets the address name what is chosen, for a link to it, once the choice has rested. */
+/** Puts the chosen operation into the address, for a link to it, once the choice has stayed the same for a while. */
 function updateAddress() {
   clearTimeout(addressTimer);
   addressTimer = setTimeout(() => {
@@ -36,7 +36,7 @@ function updateAddress() {
   }, ADDRESS_REST_MS);
 }
 
-/** Chooses an operation, and looks at it if wanted. */
+/** Chooses an operation. Moves the closer look to it if `moves` or if it is out of view. */
 function select(o, moves = false) {
   [state.operation, state.message, state.caused, state.printed] = [o, null, causedBy(o), null];
   updateAddress();
@@ -74,7 +74,7 @@ function selectMessage(m) {
   changed();
 }
 
-/** Shows what a node printed, here and in the log: a finger can't rest above a mark. */
+/** Shows the lines of a mark in a tooltip and in the log. A click does so too, because a finger can't hover over a mark. */
 function choosePrinted(mark, event) {
   [state.printed] = mark.entries;
   showTooltip(event, markLines(mark));
@@ -139,7 +139,7 @@ function movable(plot, click, hover) {
   });
 }
 
-/** How many digits after the point the times in the stretch need to differ. */
+/** How many decimals the times in the time span need to differ. */
 function windowDigits() {
   const { from, to } = state.window;
   return Math.max(1, Math.min(6, 7 - Math.floor(Math.log10(to - from))));
@@ -218,8 +218,8 @@ function linkedIndex() {
   return linked ? Number(linked[1]) : undefined;
 }
 
-/** Where to look first: at what the address names or the first proof, or at the beginning, with a number of messages
- * that can be told apart. */
+/** Begins with the operation in the address, or the first operation of the evidence, or else with so many messages from the
+ * start that each can be seen. */
 function lookFirst() {
   const proof = operationByIndex.get(linkedIndex() ?? [...report.findings, ...report.warnings].flatMap((finding) => finding.operation_indices)[0]);
   if (proof !== undefined) {
@@ -260,5 +260,5 @@ lookFirst();
 addEventListener("hashchange", () => selectIndex(linkedIndex(), true));
 for (const plot of plots) plot.draw();
 showLog();
-// How long all of this took since the page was asked for.
+// The time that all of this took since the browser requested the page.
 document.documentElement.dataset.readyMs = Math.round(performance.now());

@@ -89,7 +89,7 @@ new Plot("rate", 130, runTime, (context, plot) => {
   plot.timeAxis(context);
 });
 
-/** When each kind of fault was there. */
+/** Draws a strip for each kind of fault, with the times at which there was one. */
 function drawFaultStrips(context, plot) {
   plot.clip(context);
   context.textAlign = "left";
@@ -106,10 +106,10 @@ function drawFaultStrips(context, plot) {
   context.restore();
 }
 
-/** When a stretch ends, of so many. */
+/** The end of an interval. `count` is the number of all intervals. */
 const binEnd = (bin, count) => (bin === count - 1 ? series.end_us : (bin + 1) * series.bin_us);
 
-/** A line through the middles of all stretches that have a value. */
+/** Draws a line through the middles of all intervals that have a value. */
 function strokeBins(context, plot, values, y) {
   context.beginPath();
   context.lineJoin = "round";
@@ -125,7 +125,7 @@ function strokeBins(context, plot, values, y) {
   context.stroke();
 }
 
-/** Each line's name where it ends, as long as names don't stand upon each other. */
+/** Names each line at its end, without overlaps. */
 function nameLines(context, plot, named, y) {
   context.textAlign = "right";
   context.fillStyle = colours.ink;
@@ -145,7 +145,7 @@ function nameLines(context, plot, named, y) {
   context.font = "12px system-ui, sans-serif";
 }
 
-/** Shows which stretch the closer look is at. */
+/** Frames the time span of the closer look. */
 function frameWindow(context, plot, top) {
   const marked = brush ?? state.window;
   const from = Math.max(plot.x(marked.from), plot.left);
@@ -157,10 +157,10 @@ function frameWindow(context, plot, top) {
   context.setLineDash([]);
 }
 
-/** The stretch that is being marked. */
+/** The time span that is being marked. */
 let brush = null;
 
-/** Drag to mark a stretch; a click chooses the operation there, or moves the closer look. */
+/** Dragging marks a time span; a click chooses the operation there, or moves the closer look. */
 function brushable(plot) {
   let start = null;
   const { canvas } = plot;
@@ -200,7 +200,7 @@ function brushable(plot) {
   canvas.addEventListener("pointerleave", hideTooltip);
 }
 
-/** What was broken at a time, in words. */
+/** The faults at a time, in words. */
 function brokenAt(us) {
   return faults.filter((fault) => fault.from <= us && us <= fault.to).map((fault) => fault.what);
 }

@@ -1,9 +1,9 @@
-// What every page is made with.
+// What all pages share.
 
-/** What the page was given. */
+/** The data of the page. */
 const data = JSON.parse(document.getElementById("data").textContent);
 
-/** An element with text and other elements in it. Nothing here is ever read as HTML. */
+/** An element with text and other elements in it. No text is parsed as HTML. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

@@ -11,14 +11,14 @@ const verdicts = {
 
 const spaced = (name) => name.replaceAll("_", " ");
 
-/** Of a list of figures so many are shown. */
+/** The maximum number of figures of a list to show. */
 const LISTED_MAX = 5;
 
 /** A figure in words: quantiles in rising order, and each member of an object by its name. */
-function told(value) {
+function inWords(value) {
   if (Array.isArray(value)) {
     // A list in a list is a range.
-    const words = (part) => (Array.isArray(part) ? part.map(told).join(" to ") : told(part));
+    const words = (part) => (Array.isArray(part) ? part.map(inWords).join(" to ") : inWords(part));
     const listed = value.slice(0, LISTED_MAX).map(words).join("; ");
     return value.length > LISTED_MAX ? `${listed}; … (${value.length} in results.json)` : listed;
   }
@@ -26,7 +26,7 @@ function told(value) {
   if (typeof value !== "object") return String(value);
   // Names that are no numbers stay as they are.
   const members = Object.entries(value ?? {}).sort(([a], [b]) => a - b);
-  return members.map(([name, part]) => `${spaced(name)}: ${told(part)}`).join(", ");
+  return members.map(([name, part]) => `${spaced(name)}: ${inWords(part)}`).join(", ");
 }
 
 /** Shows findings or warnings in their section, if there are any, each with its operations. */
@@ -82,7 +82,7 @@ function summarize() {
     element("dt", {}, name), element("dd", {}, value, element("small", {}, more)))));
   const byType = Object.entries(report.operations_by_type).map(([type, counts]) => [`of these ${type}`, counts]);
   const all = [["operations", counts], ...byType, ["latency_ms", latency], ["messages", traffic], ...Object.entries(facts)];
-  byId("facts").append(...all.map(([name, value]) => [spaced(name), told(value)]).filter(([, words]) => words !== "")
+  byId("facts").append(...all.map(([name, value]) => [spaced(name), inWords(value)]).filter(([, words]) => words !== "")
     .map(([name, words]) => element("tr", {}, element("td", {}, name), element("td", {}, words))));
 
   byId("faults").hidden = faults.length === 0;
@@ -94,7 +94,7 @@ function summarize() {
     + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
   const held = messageCount < messages.total
     ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
-      + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} are nowhere. ` : "; messages.jsonl has all. ")
+      + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} were not stored. ` : "; messages.jsonl has all. ")
     : "";
   byId("messages").hidden = !traffic;
   byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`
@@ -102,14 +102,14 @@ function summarize() {
   noteLog();
 }
 
-/** Says what the log has, and which of the lines that nodes printed. */
+/** Describes the contents of the log, and which lines of the nodes it lacks. */
 function noteLog() {
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const [total, omitted] = [sum(logs.total), sum(logs.omitted)];
   const what = report.history === null ? "Operations, faults and what nodes print on stderr" : "Operations and faults";
   const held = lineCount < total
     ? ` This page holds ${grouped(lineCount)} of ${grouped(total)} lines that nodes printed: those from the time of the evidence, and the first and the last of each node`
-      + (omitted > 0 ? `. Logs reached their limit: ${grouped(omitted)} are nowhere.` : "; node-logs has all.")
+      + (omitted > 0 ? `. Logs reached their limit: ${grouped(omitted)} were not stored.` : "; node-logs has all.")
     : "";
   byId("log-note").textContent = `${what}, in the order of time.${held}`;
 }

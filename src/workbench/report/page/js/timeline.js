@@ -1,4 +1,4 @@
-// A closer look: operations by client, each a bar from its question to its answer.
+// A closer look: operations by client, each a bar from its invocation to its completion.
 
 const windowTime = () => state.window;
 
