@@ -3,9 +3,10 @@
 
 mod program;
 mod python_node;
+mod running;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, pipe};
+use std::io::pipe;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use program::program;
 use python_node::echo_node;
+use running::started;
 use serde_json::Value;
 
 /// A long run of `eddy test`, and the store of its run.
@@ -31,7 +33,7 @@ fn long_run(name: &str) -> (Command, PathBuf) {
     (command, store)
 }
 
-/// What is said of a command that ends for want of a stdout.
+/// What a command prints on stderr that ends because it can't print its result.
 fn complaint(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
@@ -74,13 +76,7 @@ fn a_stdout_that_nobody_reads_or_that_takes_nothing_ends_a_command_before_it_beg
 #[test]
 fn a_stdout_that_is_closed_in_mid_run_ends_the_run_and_keeps_what_is_known_of_it() {
     let (mut command, store) = long_run("unread");
-    let mut eddy = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
-    let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
-    lines.next().expect("a line").expect("UTF-8");
+    let (mut eddy, _, lines) = started(&mut command);
     drop(eddy.stdout.take());
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert_eq!(eddy.wait().expect("it ends").code(), Some(3));

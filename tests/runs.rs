@@ -3,14 +3,16 @@
 
 mod program;
 mod python_node;
+mod running;
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::{fs, mem};
 
 use program::program;
 use python_node::echo_node;
+use running::started;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A store with a valid run, and an invalid one after it.
@@ -213,25 +215,18 @@ fn a_run_that_goes_on_is_listed_and_kept() {
         "goes-on.py",
         &echo_node("print(count, file=sys.stderr, flush=True)"),
     );
-    let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
         .args("test -w echo --node-count 1 --time-limit 600 --log-stderr --store".split(' '))
         .arg(&store)
         .arg("--bin")
-        .arg(path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
-    let mut lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
-    lines.next().expect("a line").expect("UTF-8");
+        .arg(path);
+    let (mut run, _, _stderr) = started(&mut command);
     let list = said("runs --keep 0", &store);
     assert_eq!(list.lines().count(), 1, "{list}");
     assert!(list.ends_with("  goes on; see log.txt\n"), "{list}");
     assert!(store.join("latest/log.txt").is_file());
-    let interrupt = Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
-        .status();
-    assert!(interrupt.expect("kill").success());
+    kill_process(Pid::from_child(&run), Signal::INT).expect("it is our child");
     run.wait().expect("it ends");
     assert!(said("runs", &store).contains("  unknown  "));
     assert_eq!(said("runs --keep 0", &store), "");

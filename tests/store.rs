@@ -3,14 +3,16 @@
 
 mod program;
 mod python_node;
+mod running;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use program::program;
 use python_node::echo_node;
+use running::started;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Something that would be a script, if a page took it for one.
@@ -216,21 +218,14 @@ fn an_interrupted_run_is_stored_as_far_as_it_came() {
     let store = store("interrupted");
     let wrong = "print('asked', file=sys.stderr, flush=True)";
     let node = program("interrupted-store.py", &echo_node(wrong));
-    let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
         .args("test -w echo --node-count 1 --rate 100 --log-stderr --bin".split(' '))
         .arg(node)
         .arg("--store")
-        .arg(&store)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
-    let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
-    lines.next().expect("a line").expect("UTF-8");
-    let interrupt = Command::new("kill")
-        .args(["-INT", &eddy.id().to_string()])
-        .status();
-    assert!(interrupt.expect("kill").success());
+        .arg(&store);
+    let (mut eddy, _, lines) = started(&mut command);
+    kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert!(last.contains("is in") && last.contains("/echo/"), "{last}");
     assert_eq!(eddy.wait().expect("it ends").code(), Some(3));

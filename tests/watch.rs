@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use program::program;
 use python_node::echo_node;
+use rustix::process::{Pid, Signal, kill_process};
 
 const WRONG: &str = "body['echo'] = 'no'";
 
-/// A command that watches, with what it prints.
+/// A command with `--watch`, and what it prints.
 struct Watch {
     eddy: Child,
     stdout: Lines<BufReader<ChildStdout>>,
@@ -50,10 +51,7 @@ impl Watch {
 
     /// Interrupts it, and returns its exit code.
     fn interrupt(mut self) -> Option<i32> {
-        let interrupt = Command::new("kill")
-            .args(["-INT", &self.eddy.id().to_string()])
-            .status();
-        assert!(interrupt.expect("kill").success());
+        kill_process(Pid::from_child(&self.eddy), Signal::INT).expect("it is our child");
         self.eddy.wait().expect("it ends").code()
     }
 }

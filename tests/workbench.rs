@@ -4,16 +4,19 @@
 mod command;
 mod program;
 mod python_node;
+mod running;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use command::{assert_ends_with, stderr, stdout};
 use program::program;
 use python_node::echo_node;
+use running::started;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 /// `eddy test -w echo` on a program.
@@ -362,13 +365,8 @@ fn nodes_and_their_children_end_though_eddy_was_killed() {
     // It reads nothing, and so does not see that its input has ended.
     let script = format!("#!/bin/sh\n{nap} &\necho started >&2\nexec {nap}\n");
     let path = program("orphan.sh", &script);
-    let mut eddy = eddy(&path, "--node-count 2 --log-stderr")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
-    let printed = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
-    assert_eq!(printed.take(2).count(), 2, "both nodes have started");
+    let (mut eddy, _, lines) = started(&mut eddy(&path, "--node-count 2 --log-stderr"));
+    assert_eq!(lines.take(1).count(), 1, "both nodes have started");
     eddy.kill().expect("it goes on until it is killed");
     eddy.wait().expect("it has been killed");
     let is_left = || {
@@ -385,13 +383,14 @@ fn nodes_and_their_children_end_though_eddy_was_killed() {
 
 #[test]
 fn an_interrupt_ends_the_nodes_and_reports_what_is_known_without_a_verdict() {
-    let printed = ended_by("INT", "");
+    let printed = ended_by(Signal::INT, "");
     assert!(printed.starts_with("unknown"), "{printed}");
     assert!(
         printed.contains("The run was interrupted after"),
         "{printed}"
     );
-    let report: Value = serde_json::from_str(&ended_by("INT", "--json")).expect("one JSON object");
+    let report: Value =
+        serde_json::from_str(&ended_by(Signal::INT, "--json")).expect("one JSON object");
     assert_eq!(report["valid"], "unknown");
     let what = report["findings"][0]["what"].as_str().expect("a text");
     assert!(what.starts_with("The run was interrupted after"), "{what}");
@@ -399,34 +398,27 @@ fn an_interrupt_ends_the_nodes_and_reports_what_is_known_without_a_verdict() {
 
 #[test]
 fn so_does_the_end_of_the_terminal() {
-    ended_by("HUP", "");
+    ended_by(Signal::HUP, "");
 }
 
 /// What a run prints that is ended by that signal.
-fn ended_by(signal: &str, more: &str) -> String {
+fn ended_by(signal: Signal, more: &str) -> String {
     let wrong = "print('my process is', os.getpid(), file=sys.stderr, flush=True)";
-    let path = program(&format!("interrupted-{signal}{more}.py"), &echo_node(wrong));
-    let mut eddy = eddy(
-        &path,
-        &format!("--rate 100 --log-stderr --node-count 1 {more}"),
-    )
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("eddy is built");
-    let mut lines = BufReader::new(eddy.stderr.take().expect("a pipe")).lines();
-    let line = lines.next().expect("a line").expect("UTF-8");
+    let path = program(
+        &format!("interrupted-{signal:?}{more}.py"),
+        &echo_node(wrong),
+    );
+    let more = format!("--rate 100 --log-stderr --node-count 1 {more}");
+    let (eddy, line, lines) = started(&mut eddy(&path, &more));
     let node = line.split(' ').next_back().expect("a number");
-    let kill = |args: [&str; 2]| Command::new("kill").args(args).output().expect("kill");
-    kill([&format!("-{signal}"), &eddy.id().to_string()]);
+    let node = node.parse().ok().and_then(Pid::from_raw);
+    kill_process(Pid::from_child(&eddy), signal).expect("it is our child");
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert!(last.contains("interrupted"), "{last}");
     let output = eddy.wait_with_output().expect("it ends");
     assert_ends_with(3, &output);
-    assert!(
-        !kill(["-0", node]).status.success(),
-        "the node is still there"
-    );
+    let node = test_kill_process(node.expect("the number of a process"));
+    assert_eq!(node, Err(Errno::SRCH), "the node is still there");
     stdout(&output)
 }
 
@@ -472,15 +464,9 @@ fn messages_can_be_watched() {
 #[test]
 fn a_run_goes_on_though_nobody_watches_any_longer() {
     let path = program("unwatched.py", &echo_node("pass"));
-    let mut eddy = eddy(&path, &format!("{SHORT} --node-count 1 --log-net-recv"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("eddy is built");
-    let mut line = String::new();
-    let mut watched = BufReader::new(eddy.stderr.take().expect("a pipe"));
-    watched.read_line(&mut line).expect("a line");
-    drop(watched);
+    let more = format!("{SHORT} --node-count 1 --log-net-recv");
+    let (mut eddy, _, lines) = started(&mut eddy(&path, &more));
+    drop(lines);
     assert_eq!(eddy.wait().expect("it ends").code(), Some(0));
 }
 
