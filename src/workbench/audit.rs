@@ -1,6 +1,7 @@
 //! What is checked in every run, whatever the workload.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::check::Finding;
 use super::check::availability::Availability;
@@ -62,6 +63,21 @@ impl Counts {
             failed: sum.failed + counts.failed,
             indeterminate: sum.indeterminate + counts.indeterminate,
         })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            ok,
+            failed,
+            indeterminate,
+        } = self;
+        let total = self.total();
+        write!(
+            f,
+            "{total}: ok {ok}, failed {failed}, indeterminate {indeterminate}"
+        )
     }
 }
 

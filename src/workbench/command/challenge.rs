@@ -184,36 +184,32 @@ pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandE
     watch::watch(&programs, || run(&lines, &mut watched))
 }
 
-/// A challenge by its name, with the command line of `eddy test` that runs it, read and as it is.
+/// The name of a challenge, and the command line of `eddy test` that runs it: parsed, and as words.
 type Line = (&'static str, TestOptions, Vec<OsString>);
 
-/// Runs the challenges once. `watched` tells of each what changed since the run before, where that is asked for.
+/// Runs the challenges once. With `--watch`, `watched` has what was printed of each so far.
 fn run(
     lines: &[Line],
     watched: &mut BTreeMap<&'static str, watch::Lines>,
 ) -> Result<Validity, CommandError> {
     let (is_one, mut worst) = (lines.len() == 1, Validity::Valid);
     for (challenge, options, args) in lines {
+        let keep = &options.output.keep;
         let mut last = Validity::Valid;
         test::each_run(options, args, options.run.first_seed(), |_, report| {
             last = report.validity();
-            if options.watch && !options.output.keep.json {
+            if options.watch && !keep.json {
                 let lines = watched.entry(challenge).or_default();
-                return lines.tell(&format!("{challenge} "), report);
+                return lines.print(&format!("{challenge} "), report);
             }
             let outcome = Outcome {
                 challenge,
                 report: &report,
             };
-            let mut out = io::stdout().lock();
-            if options.output.keep.json {
-                let json = serde_json::to_string(&outcome).map_err(io::Error::from)?;
-                return writeln!(out, "{json}");
+            if !keep.json && (is_one || last != Validity::Valid) {
+                writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
             }
-            if is_one || last != Validity::Valid {
-                writeln!(out, "{}\n", harmless(&report.to_string()))?;
-            }
-            writeln!(out, "{}", harmless(&outcome.to_string()))
+            keep.print(&outcome)
         })?;
         worst = worst.max(last);
     }

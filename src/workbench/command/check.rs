@@ -2,16 +2,17 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::console::{harmless, say};
+use super::console::say;
 use super::error::CommandError;
 use super::help::{EXIT_STATUS, SHOWN_AND_KEPT};
+use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
 use super::runs;
@@ -73,18 +74,8 @@ pub(super) struct CheckOptions {
     #[arg(long)]
     strict: bool,
 
-    /// The folder in which each check makes a folder for its page report.html, its results, and the history as
-    /// history.jsonl.
-    #[arg(long, value_name = "DIR", default_value = "store", help_heading = SHOWN_AND_KEPT)]
-    store: PathBuf,
-
-    /// Store nothing.
-    #[arg(long, help_heading = SHOWN_AND_KEPT)]
-    no_store: bool,
-
-    /// Print the result as one JSON object.
-    #[arg(long, help_heading = SHOWN_AND_KEPT)]
-    json: bool,
+    #[command(flatten, next_help_heading = SHOWN_AND_KEPT)]
+    keep: KeepOptions,
 }
 
 /// Checks a history, prints the report and returns the verdict. `args` is the whole command line.
@@ -99,13 +90,7 @@ pub(super) fn check(options: &CheckOptions, args: &[OsString]) -> Result<Validit
         args,
     };
     let report = workloads::perform(options.workload, &run.load, task)?;
-    let mut out = io::stdout().lock();
-    if options.json {
-        let json = serde_json::to_string(&report).map_err(io::Error::from)?;
-        writeln!(out, "{json}")?;
-    } else {
-        writeln!(out, "{}", harmless(&report.to_string()))?;
-    }
+    options.keep.print(&report)?;
     Ok(report.validity())
 }
 
@@ -163,9 +148,9 @@ impl Task for Check<'_> {
         let again = repeat::invocation(&Vec::from_iter(words));
         let mut report = Report::of_history(&record, &file, demands, again);
         report.set_machine(Machine::this());
-        if !self.options.no_store {
+        if !self.options.keep.no_store {
             spinner.set_message("writing the report");
-            if let Err(error) = store(&self.options.store, &record, &mut report) {
+            if let Err(error) = store(&self.options.keep.store, &record, &mut report) {
                 spinner.suspend(|| {
                     say(format_args!(
                         "eddy: not everything could be stored: {error}. Choose another folder with --store, or none with --no-store"

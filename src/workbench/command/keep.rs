@@ -8,14 +8,19 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::{harmless, say};
+use super::runs;
 use crate::workbench::log::Topics;
+use crate::workbench::report::Report;
+use crate::workbench::report::page::Page;
 use crate::workbench::store::Store;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::Record;
 
 /// The flags that say where a run is stored and how its result is printed.
 #[derive(Args)]
 pub(super) struct KeepOptions {
-    /// The folder in which each run makes a folder for its page report.html, its results, history, messages, the log
-    /// log.txt, and the logs of its nodes.
+    /// The folder in which each run or check makes a folder for its page report.html, its results and its history. That of
+    /// a run also has the messages, the log log.txt, and the logs of the nodes.
     #[arg(long, value_name = "DIR", default_value = "store")]
     pub store: PathBuf,
 
@@ -55,6 +60,18 @@ impl KeepOptions {
                 None
             }
         }
+    }
+
+    /// Completes the folder of a run, and lists the run in the page of the store. What can't be written is reported on
+    /// stderr.
+    pub(super) fn finish<W: Workload>(&self, store: Store, record: &Record<W>, report: &Report) {
+        let stored = store.finish::<W>(report, &record.history, report.nodes(), |recorded, out| {
+            Page::new(record, report, Some(recorded))?.write(out)
+        });
+        if let Err(error) = stored {
+            say(format_args!("eddy: not all of the run is stored: {error}"));
+        }
+        runs::renew_index(&self.store);
     }
 
     /// Prints a report, as JSON if requested.

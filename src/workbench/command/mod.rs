@@ -131,6 +131,6 @@ fn may_be_the_nodes_own(error: &clap::Error, args: &[OsString]) -> bool {
     let has_node_args = args
         .get(1)
         .is_some_and(|name| name == "test" || name == "sim");
-    let is_told = error.get(ContextKind::Suggested).is_some();
-    has_node_args && error.kind() == ErrorKind::UnknownArgument && !is_told
+    let has_suggestion = error.get(ContextKind::Suggested).is_some();
+    has_node_args && error.kind() == ErrorKind::UnknownArgument && !has_suggestion
 }

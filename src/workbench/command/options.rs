@@ -35,7 +35,7 @@ pub(super) struct TestOptions {
     pub test_count: usize,
 
     /// Run again, with the same seed, each time the program changes, until Ctrl-C. Each run is one line, with what has
-    /// changed since the run before; eddy show tells the findings of the last.
+    /// changed since the run before; eddy show shows all about the last.
     #[arg(long)]
     pub watch: bool,
 

@@ -10,7 +10,7 @@ use super::error::CommandError;
 use crate::workbench::check::Validity;
 use crate::workbench::report::listing::{self, ListedRun, Summary};
 use crate::workbench::report::page;
-use crate::workbench::store::{StoreError, StoredRun, remove_old_runs, replace_index, runs};
+use crate::workbench::store::{StoreError, remove_old_runs, replace_index};
 
 /// The flags of `eddy runs`.
 #[derive(Args)]
@@ -27,9 +27,7 @@ pub(super) struct RunsOptions {
 
 /// Removes old runs if requested, and lists the others, the oldest first.
 pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
-    let store = &*options.store;
-    // Its error says what to do about a folder that is missing.
-    found(store)?;
+    let store = existing(&options.store)?;
     if let Some(keep) = options.keep {
         let removal = remove_old_runs(store, keep)?;
         say(format_args!("{} runs removed", removal.removed_count));
@@ -80,10 +78,10 @@ fn say_stale(error: &StoreError) {
     ));
 }
 
-/// The runs in a store, oldest first.
-pub(super) fn found(store: &Path) -> Result<Vec<StoredRun>, CommandError> {
-    if !store.exists() {
-        return Err(CommandError::NoStore(store.to_path_buf()));
+/// The same folder, or an error that says what to do about a missing one.
+pub(super) fn existing(store: &Path) -> Result<&Path, CommandError> {
+    match store.exists() {
+        true => Ok(store),
+        false => Err(CommandError::NoStore(store.to_path_buf())),
     }
-    Ok(runs(store)?)
 }

@@ -16,7 +16,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::log;
 use crate::workbench::report::Report;
 use crate::workbench::report::listing;
-use crate::workbench::store::{ClientRequest, caused_by};
+use crate::workbench::store::{self, ClientRequest, caused_by};
 
 /// The flags of `eddy show`.
 #[derive(Args)]
@@ -53,7 +53,7 @@ pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
 /// The folder of the run.
 fn folder(options: &ShowOptions) -> Result<PathBuf, CommandError> {
     let Some(name) = &options.run else {
-        let latest = runs::found(&options.store)?.pop();
+        let latest = store::runs(runs::existing(&options.store)?)?.pop();
         let none = || {
             let store = options.store.display();
             CommandError::Options(format!("there is no run in {store}"))

@@ -10,13 +10,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::console::say;
 use super::error::CommandError;
 use super::help::SHOWN_AND_KEPT;
 use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
-use super::runs;
 use super::stores::refuse_clusters;
 use super::values::positive;
 use super::workloads::{self, Task};
@@ -24,7 +22,6 @@ use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};
-use crate::workbench::report::page::Page;
 use crate::workbench::report::{Figures, Invocation, Machine, Quantiles, Report, VERSION};
 use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::stdout;
@@ -214,16 +211,10 @@ impl fmt::Display for Campaign {
             self.unknown,
             self.runs as f64 / self.took_s
         )?;
-        let Counts {
-            ok,
-            failed,
-            indeterminate,
-        } = self.operations;
         writeln!(
             f,
-            "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}; {:.1} a second",
-            self.operations.total(),
-            self.operations_per_s
+            "operations  {}; {:.1} a second",
+            self.operations, self.operations_per_s
         )?;
         if let Some(quantiles) = self.latency_ms {
             writeln!(f, "latency     {quantiles}")?;
@@ -284,14 +275,7 @@ fn simulate_one<W: Workload>(
     if let Some(store) = store {
         let folder = store.path().to_path_buf();
         // Without the folder's path and the machine, the same seed leaves the same bytes.
-        let stored =
-            store.finish::<W>(&report, &record.history, report.nodes(), |recorded, out| {
-                Page::new(&record, &report, Some(recorded))?.write(out)
-            });
-        if let Err(error) = stored {
-            say(format_args!("eddy: not all of the run is stored: {error}"));
-        }
-        runs::renew_index(&keep.store);
+        keep.finish(store, &record, &report);
         report.set_store(&folder);
     }
     report.set_machine(Machine::this());

@@ -3,18 +3,16 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use super::console::{Console, say};
+use super::console::Console;
 use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
-use super::runs;
 use super::watch;
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::check::Validity;
 use crate::workbench::log::Log;
 use crate::workbench::process::{self, Program, RunError};
-use crate::workbench::report::page::Page;
 use crate::workbench::report::{Machine, Report};
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
@@ -33,7 +31,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
         each_run(options, args, seed, |run, report| {
             last = report.validity();
             if options.watch && !keep.json {
-                return lines.tell("", report);
+                return lines.print("", report);
             }
             if options.test_count > 1 && !keep.json {
                 writeln!(io::stdout(), "run {} of {}", run + 1, options.test_count)?;
@@ -132,14 +130,7 @@ impl Task for Run<'_> {
         report.set_machine(Machine::this());
         if let Some(store) = store {
             report.set_store(store.path());
-            let stored =
-                store.finish::<W>(&report, &record.history, report.nodes(), |recorded, out| {
-                    Page::new(&record, &report, Some(recorded))?.write(out)
-                });
-            if let Err(error) = stored {
-                say(format_args!("eddy: not all of the run is stored: {error}"));
-            }
-            runs::renew_index(&keep.store);
+            keep.finish(store, &record, &report);
         }
         Ok((report, record.is_interrupted))
     }

@@ -1,8 +1,8 @@
 //! `--watch`: runs again each time the program of the nodes changes.
 //!
 //! The file's metadata is read five times a second, instead of having the system report changes: linkers and editors
-//! replace a file, so that its folder and that of every link to it would have to be watched too, and what another machine
-//! changes on a network file system is reported to nobody.
+//! replace a file, so its folder and the folder of every link to it would have to be watched too, and the system does not
+//! report what another machine changes on a network file system.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,14 +22,15 @@ use crate::workbench::process::{ProgramError, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::stdout;
 
-/// How often a file is looked at. One that has not changed for as long is taken to be whole.
+/// How often the metadata of a file is read. A file that has not changed for that long is taken to be complete.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// What tells one version of a file from another. `None` where no program can be started from it.
+/// Identifies the version of a file. `None` if the file can't be started as a program.
 type Version = Option<[i64; 5]>;
 
-/// Runs `run` at once, and again each time one of `programs` has changed, until a signal comes. Returns what the last run
-/// returned. A program that can't be run is complained about, and may be replaced; at the beginning it is an error.
+/// Calls `run` at once, and again each time one of `programs` has changed, until a signal comes. Returns the result of the
+/// last run. A program that can't be run is reported on stderr, and `run` is called again when it has changed. Programs
+/// that are missing at the beginning are an error.
 pub(super) fn watch(
     programs: &[&Path],
     mut run: impl FnMut() -> Result<Validity, CommandError>,
@@ -48,7 +49,7 @@ pub(super) fn watch(
     loop {
         match &last {
             Ok(_) => {}
-            // The linker still writes to it.
+            // The linker is still writing the file.
             Err(CommandError::Run(RunError::Program(ProgramError::NotStarted {
                 error, ..
             }))) if error.kind() == ErrorKind::ExecutableFileBusy => {
@@ -94,7 +95,7 @@ fn is_of_program(error: &CommandError) -> bool {
     )
 }
 
-/// Tells each run in one line.
+/// Prints each run in one line, compared with the run before.
 #[derive(Default)]
 pub(super) struct Lines {
     run_count: usize,
@@ -102,8 +103,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Tells a run of `name`, which may be empty, beside the run before.
-    pub(super) fn tell(&mut self, name: &str, report: Report) -> io::Result<()> {
+    /// Prints the line of a run. `name` begins it, and may be empty.
+    pub(super) fn print(&mut self, name: &str, report: Report) -> io::Result<()> {
         self.run_count += 1;
         let (number, line) = (self.run_count, report.line(self.before.as_ref()));
         let line = format!("{name}run {number}: {line}");

@@ -454,16 +454,7 @@ impl fmt::Display for Report {
             }
         }
         writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
-        let Counts {
-            ok,
-            failed,
-            indeterminate,
-        } = self.operations;
-        writeln!(
-            f,
-            "operations  {}: ok {ok}, failed {failed}, indeterminate {indeterminate}",
-            self.operations.total()
-        )?;
+        writeln!(f, "operations  {}", self.operations)?;
         if let Some(quantiles) = self.latency_ms {
             writeln!(f, "latency     {quantiles}")?;
         }
