@@ -248,6 +248,26 @@ fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
 }
 
 #[test]
+fn the_page_of_a_run_without_operations_draws_without_an_error() {
+    let Some(mut browser) = browser() else {
+        return;
+    };
+    let node = program("unasked.py", &echo_node("pass"));
+    let flags = "-w echo --node-count 1 --rate 0 --time-limit 0 --recovery 0";
+    open(&mut browser, &page_of("unasked", flags, &node));
+    let verdict = browser.run("return document.getElementById('verdict').innerText");
+    assert_eq!(verdict, "? Unknown: this run could not be decided");
+    browser.click("#window-controls button:last-child");
+    let shown = browser.run("return document.body.innerText");
+    let shown = shown.as_str().expect("a text");
+    assert!(
+        !shown.contains("NaN") && !shown.contains("undefined"),
+        "{shown}"
+    );
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
 fn the_page_lists_what_was_broken_and_when() {
     let Some(mut browser) = browser() else {
         return;

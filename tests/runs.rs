@@ -313,3 +313,22 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
     let said = complaint("show --operation 0", &store);
     assert!(said.contains("log.txt can't be read"), "{said}");
 }
+
+#[test]
+fn an_operation_of_an_imported_history_is_shown_without_messages() {
+    let store = store("imported");
+    let history = store.join("latest/history.jsonl");
+    let checked = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["check", "-w", "echo", "--store"])
+        .args([&store, &history])
+        .output();
+    checked.expect("eddy is built");
+    let output = eddy("show --operation 0", &store);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "the verdict: {printed}");
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("#0 c"), "{printed}");
+    assert!(lines[1].starts_with("  {"), "{printed}");
+    assert!(lines[2].starts_with("  ok: {"), "{printed}");
+    assert!(!printed.contains("Messages"), "{printed}");
+}

@@ -130,6 +130,28 @@ fn challenges_are_watched_too() {
 }
 
 #[test]
+fn a_broken_program_is_reported_once_although_the_watch_ends_with_it() {
+    let path = node("broken.py");
+    let mut watch = Watch::start("test -w echo", &path);
+    watch.next();
+    replace(&path, "#!/usr/bin/env python3\ndef (\n");
+    let first = watch.stderr.next().expect("a line").expect("UTF-8");
+    assert!(first.contains("n0 ended before the run began"), "{first}");
+    kill_process(Pid::from_child(&watch.eddy), Signal::INT).expect("it is our child");
+    let rest: Vec<String> = watch.stderr.by_ref().map_while(Result::ok).collect();
+    assert!(
+        rest.last()
+            .is_some_and(|last| last.starts_with("eddy: interrupted")),
+        "{rest:?}"
+    );
+    assert!(
+        !rest.iter().any(|line| line.contains("ended before")),
+        "{rest:?}"
+    );
+    assert_eq!(watch.eddy.wait().expect("it ends").code(), Some(3));
+}
+
+#[test]
 fn a_program_that_is_not_there_at_the_beginning_is_an_error() {
     let mut watch = Watch::start("test -w echo", Path::new("/no/such/node"));
     let said = watch.stderr.next().expect("a line").expect("UTF-8");

@@ -146,3 +146,39 @@ fn one_run_is_one_json_object_if_that_is_asked_for_and_campaigns_that_hold_leave
     assert_eq!(output.status.code(), Some(0));
     assert!(!campaign.exists());
 }
+
+#[test]
+fn a_run_is_repeated_by_its_command_whatever_its_names_are() {
+    for flags in [
+        ["--nodes", "a b,c"],
+        ["--nodes=-x,--y", "--rate=5"],
+        ["--consistency-models", "regular , eventual"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+            .args("sim -w g-counter --no-store --json --time-limit 2 --seed 3".split(' '))
+            .args(flags)
+            .output()
+            .expect("eddy is built");
+        let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        let command = json["repeat"].as_str().expect("a command");
+        let command = command.replacen("eddy", env!("CARGO_BIN_EXE_eddy"), 1);
+        let repeated = Command::new("sh")
+            .args(["-c", &format!("{command} --no-store --json")])
+            .output()
+            .expect("there is a shell");
+        assert_eq!(
+            String::from_utf8_lossy(&repeated.stdout),
+            String::from_utf8_lossy(&output.stdout),
+            "{flags:?}: {command}"
+        );
+    }
+}
+
+#[test]
+fn a_campaign_in_which_nothing_can_happen_has_figures_all_the_same() {
+    let flags = "-w echo --seeds 2 --time-limit 0 --no-store --json";
+    let output = sim(&store("sim-nothing"), flags);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(json["operations_per_s"], 0.0, "{json}");
+    assert_eq!(json["messages_per_operation"], 0.0, "{json}");
+}

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::StringValueParser;
 use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -16,6 +17,7 @@ use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
 use super::runs;
+use super::values::Trimmed;
 use super::workloads::{self, Task, WorkloadName};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Demands;
@@ -66,7 +68,12 @@ pub(super) struct CheckOptions {
 
     /// What to hold replies to. For transactions: read-uncommitted, read-committed, serializable and others (default:
     /// strict-serializable). For counters: eventual, regular, sequential or linearizable (default: eventual).
-    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "MODELS",
+        value_parser = Trimmed(StringValueParser::new()),
+        value_delimiter = ','
+    )]
     consistency_models: Vec<String>,
 
     /// Let warnings make a history invalid. A warning is about something that Maelstrom accepts but that most would

@@ -1,9 +1,10 @@
 //! The flags that decide what clients request, and which guarantees the replies must keep.
 
 use clap::Args;
+use clap::builder::StringValueParser;
 
 use super::error::CommandError;
-use super::values::{flag_value, positive};
+use super::values::{Trimmed, flag_value, positive};
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
@@ -31,7 +32,12 @@ pub(super) struct LoadOptions {
     /// The guarantees that replies must keep. Transactions: read-uncommitted, read-committed, serializable and others
     /// (default: strict-serializable). Counters: eventual, regular, sequential or linearizable (default: eventual).
     /// Other workloads have fixed guarantees and ignore this.
-    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "MODELS",
+        value_parser = Trimmed(StringValueParser::new()),
+        value_delimiter = ','
+    )]
     pub consistency_models: Vec<String>,
 }
 
@@ -126,7 +132,7 @@ impl LoadOptions {
     }
 
     fn model_names(&self) -> impl Iterator<Item = &str> {
-        self.consistency_models.iter().map(|name| name.trim())
+        self.consistency_models.iter().map(String::as_str)
     }
 
     /// Checks that each name is known. As upstream, any known model may be named with any workload.

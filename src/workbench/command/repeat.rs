@@ -27,46 +27,48 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
         fault_interval,
         seed,
     } = settings;
-    let mut words = vec![
-        format!("eddy sim -w {} --nodes {}", W::NAME, nodes.join(",")),
-        format!("--concurrency {client_count} --rate {rate_per_s}"),
-        format!("--time-limit {}", time_limit.as_secs_f64()),
-        format!("--recovery {}", recovery.as_secs_f64()),
-        format!("--latency {}", latency.mean.as_millis()),
-        format!("--latency-dist {}", flag_value(latency.distribution)),
-        format!("--seq-kv {}", flag_value(*sequential_store)),
-    ];
+    // A name may begin with a dash.
+    let names = format!("--nodes={}", nodes.join(","));
+    let words = ["eddy", "sim", "-w", W::NAME, &names];
+    let mut words = Vec::from(words.map(String::from));
+    // The values of all other flags are without spaces.
+    let mut add = |flags: String| words.extend(flags.split(' ').map(String::from));
+    add(format!("--concurrency {client_count} --rate {rate_per_s}"));
+    add(format!("--time-limit {}", time_limit.as_secs_f64()));
+    add(format!("--recovery {}", recovery.as_secs_f64()));
+    add(format!("--latency {}", latency.mean.as_millis()));
+    add(format!(
+        "--latency-dist {}",
+        flag_value(latency.distribution)
+    ));
+    add(format!("--seq-kv {}", flag_value(*sequential_store)));
     if *init_timeout != INIT_TIMEOUT {
-        words.push(format!("--init-timeout {}", init_timeout.as_secs_f64()));
+        add(format!("--init-timeout {}", init_timeout.as_secs_f64()));
     }
     if !faults.is_empty() {
         let faults: Vec<String> = faults.iter().copied().map(flag_value).collect();
         let interval = fault_interval.as_secs_f64();
-        words.push(format!(
-            "--nemesis {} --nemesis-interval {interval}",
-            faults.join(",")
-        ));
+        let faults = faults.join(",");
+        add(format!("--nemesis {faults} --nemesis-interval {interval}"));
     }
     if *services_suffer {
-        words.push(String::from("--nemesis-services"));
+        add(String::from("--nemesis-services"));
     }
     if let Some(availability) = options.availability {
-        words.push(format!("--availability {availability}"));
+        add(format!("--availability {availability}"));
     }
     if let Some(limit) = options.max_messages_per_op {
-        words.push(format!("--max-messages-per-op {limit}"));
+        add(format!("--max-messages-per-op {limit}"));
     }
     if let Some(limits) = options.max_stable_latency {
-        words.push(format!("--max-stable-latency {limits}"));
+        add(format!("--max-stable-latency {limits}"));
     }
     if options.strict {
-        words.push(String::from("--strict"));
+        add(String::from("--strict"));
     }
-    words.push(format!("--seed {seed}"));
-    words.extend(options.load.words());
+    add(format!("--seed {seed}"));
+    options.load.words().into_iter().for_each(add);
     let node_args = &options.node_args;
-    let words = words.iter().flat_map(|words| words.split(' '));
-    let mut words: Vec<String> = words.map(String::from).collect();
     if !node_args.is_empty() {
         words.push(String::from("--"));
         words.extend(node_args.iter().cloned());

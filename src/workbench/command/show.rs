@@ -85,7 +85,8 @@ struct Line<'a> {
     why: Option<String>,
 }
 
-/// An operation, the messages that it caused, and what the nodes that took part printed meanwhile.
+/// An operation, the messages that it caused, and what the nodes that took part printed meanwhile. Of an imported history,
+/// only the operation.
 fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, CommandError> {
     #[derive(Deserialize)]
     struct Request {
@@ -123,6 +124,9 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
         operation.outcome,
         outcome.unwrap_or_default()
     );
+    if !report.has_messages() {
+        return Ok(text);
+    }
     let request = ClientRequest {
         client: &operation.client,
         node: &operation.node,

@@ -57,6 +57,7 @@ pub(super) fn watch(
             }
             Err(error) if is_of_program(error) && tested.iter().all(Option::is_some) => {
                 say(format_args!("eddy: {error}"));
+                last = Err(CommandError::Interrupted(String::new()));
             }
             Err(_) => return last,
         }

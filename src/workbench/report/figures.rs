@@ -54,9 +54,9 @@ impl Figures {
         self.counts
     }
 
-    /// The successful operations per second, while clients sent requests.
+    /// The successful operations per second, while clients sent requests. 0 if they had no time.
     pub fn per_second(&self) -> f64 {
-        self.ok_in_time as f64 / self.asked_for.as_secs_f64()
+        ratio(self.ok_in_time as f64, self.asked_for.as_secs_f64())
     }
 
     /// The latencies of successful operations; `None` if there are none.
@@ -66,9 +66,14 @@ impl Figures {
 
     /// The messages per operation: all, and those that neither come from nor go to a client.
     pub fn messages_an_operation(&self) -> [f64; 2] {
-        let total = self.counts.total().max(1) as f64;
-        [self.messages, self.messages_of_servers].map(|count| count as f64 / total)
+        let total = self.counts.total() as f64;
+        [self.messages, self.messages_of_servers].map(|count| ratio(count as f64, total))
     }
+}
+
+/// The share of `count` for one of `total`; 0 if there is none.
+pub(super) fn ratio(count: f64, total: f64) -> f64 {
+    if total == 0.0 { 0.0 } else { count / total }
 }
 
 /// The latency of each successful operation.

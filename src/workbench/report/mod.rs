@@ -290,6 +290,11 @@ impl Report {
         &self.limits
     }
 
+    /// Whether the messages were recorded. Those of an imported history were not.
+    pub fn has_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
     /// The verdict.
     pub fn validity(&self) -> Validity {
         self.valid
@@ -361,10 +366,7 @@ fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
 
 impl Messages {
     fn new(sent: Traffic, received: Traffic, operation_count: usize) -> Self {
-        let per_operation = |count: u64| match operation_count {
-            0 => 0.0,
-            total => count as f64 / total as f64,
-        };
+        let per_operation = |count: u64| figures::ratio(count as f64, operation_count as f64);
         Messages {
             all: sent.all,
             all_received: received.all,

@@ -142,7 +142,7 @@ impl Folder {
         fs::create_dir_all(&of_workload).map_err(StoreError::creating(&of_workload))?;
         let name = create_unique(&of_workload, &time_name(SystemTime::now()))?;
         let path = of_workload.join(&name);
-        let lock = File::open(&path).and_then(|folder| folder.lock_shared().map(|()| folder));
+        let lock = File::open(&path).and_then(|folder| folder.lock().map(|()| folder));
         link_latest(&of_workload, Path::new(&name))?;
         link_latest(parent, &Path::new(workload).join(&name))?;
         let room = Room::keep(&path).ok();

@@ -59,10 +59,10 @@ impl StoredRun {
         &self.path
     }
 
-    /// Whether a process still writes to its folder.
+    /// Whether a process still writes to its folder. Several may ask at the same time.
     pub fn is_under_way(&self) -> bool {
         let folder = File::open(&self.path);
-        folder.is_ok_and(|folder| matches!(folder.try_lock(), Err(TryLockError::WouldBlock)))
+        folder.is_ok_and(|folder| matches!(folder.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The run in a folder of this name. `None` if the name is not a time.
@@ -300,6 +300,9 @@ mod tests {
         assert_eq!(removal.removed_count, 2);
         assert_eq!(names(&store), [expected[2], &name]);
         drop(folder);
+        // Another process asks at the same time.
+        let other = File::open(store.join(&name)).expect("a folder");
+        other.try_lock_shared().expect("nobody writes to it");
         let removal = remove_old_runs(&store, 0).expect("all can be removed");
         assert_eq!(removal.removed_count, 2);
     }
