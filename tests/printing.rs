@@ -1,4 +1,4 @@
-//! What `eddy` does when its results can't be printed: it stops at once and says so.
+//! What `eddy` does when its results can't be printed: it stops at once and prints the reason.
 #![cfg(feature = "workbench")]
 
 mod program;
@@ -35,9 +35,9 @@ fn long_run(name: &str) -> (Command, PathBuf) {
 
 /// What a command prints on stderr that ends because it can't print its result.
 fn complaint(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    said
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    text
 }
 
 #[test]
@@ -63,11 +63,11 @@ fn a_stdout_that_nobody_reads_or_that_takes_nothing_ends_a_command_before_it_beg
     for (expected, stdout) in stdouts {
         let (mut command, store) = long_run("unprintable");
         let output = command.stdout(stdout()).output().expect("eddy is built");
-        let said = complaint(&output);
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let text = complaint(&output);
+        assert_eq!(text.lines().count(), 1, "{text}");
         assert!(
-            said.contains("can't be printed") && said.contains(expected),
-            "{said}"
+            text.contains("can't be printed") && text.contains(expected),
+            "{text}"
         );
         assert!(!store.exists(), "{expected}: it began");
     }

@@ -185,16 +185,16 @@ fn the_page_shows_the_figures_of_a_challenge() {
     let flags = "-w broadcast --node-count 3 --recovery 1";
     open(&mut browser, &page_of("figures", flags, node));
     browser.click("details summary");
-    let told = |id| format!("return document.getElementById('{id}').innerText");
-    let first = browser.run(&told("figures"));
+    let shown = |id| format!("return document.getElementById('{id}').innerText");
+    let first = browser.run(&shown("figures"));
     let first = first.as_str().expect("a text");
     assert!(first.contains("median stable latency"), "{first}");
-    let all = browser.run(&told("facts"));
+    let all = browser.run(&shown("facts"));
     let all = all.as_str().expect("a text");
     let begin = all.find("stable latencies ms").expect("a line of its own");
     let line = all[begin..].lines().next().expect("a line");
     let quantiles = [" 0.5: ", " 0.95: ", " 0.99: ", " 1: "];
-    let places = quantiles.map(|name| line.find(name).expect("it is told"));
+    let places = quantiles.map(|name| line.find(name).expect("it is shown"));
     assert!(places.is_sorted(), "{line}");
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }
@@ -220,14 +220,14 @@ fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
         open(&mut browser, &format!("file://{}", page.display()));
-        let told = browser.run("return document.body.innerText");
-        let told = told.as_str().expect("a text").to_lowercase();
+        let shown = browser.run("return document.body.innerText");
+        let shown = shown.as_str().expect("a text").to_lowercase();
         assert!(
-            told.contains("this history shows what must not happen"),
-            "{told}"
+            shown.contains("this history shows what must not happen"),
+            "{shown}"
         );
-        assert!(told.contains("page.edn"), "{told}");
-        assert!(!told.contains("message"), "{told}");
+        assert!(shown.contains("page.edn"), "{shown}");
+        assert!(!shown.contains("message"), "{shown}");
         let overflow = browser.run("return document.documentElement.scrollWidth <= innerWidth");
         assert_eq!(overflow, true, "it is wider than {width} pixels");
         browser.click("#finding-list button");
@@ -276,12 +276,12 @@ fn the_page_lists_what_was_broken_and_when() {
     let flags = "-w broadcast --node-count 3 --nemesis partition,pause --recovery 1";
     open(&mut browser, &page_of("faults", flags, node));
     browser.click("#faults summary");
-    let told = browser.run("return document.getElementById('fault-list').innerText");
-    let told = told.as_str().expect("a text");
+    let shown = browser.run("return document.getElementById('fault-list').innerText");
+    let shown = shown.as_str().expect("a text");
     for fault in ["partition: ", "paused: "] {
-        let mut lines = told.lines();
-        let is_told = |line: &str| line.starts_with("0.00 s to ") && line.contains(fault);
-        assert!(lines.any(is_told), "no line for {fault:?} in {told:?}");
+        let mut lines = shown.lines();
+        let is_listed = |line: &str| line.starts_with("0.00 s to ") && line.contains(fault);
+        assert!(lines.any(is_listed), "no line for {fault:?} in {shown:?}");
     }
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }
@@ -311,7 +311,7 @@ fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
     ] {
         data["messages"]["omitted"] = json!(omitted);
         data["messages"]["last_us"] = json!(last_us);
-        // What a node says could end the script.
+        // What a node prints could end the script.
         let data = data.to_string().replace('<', "\\u003c");
         let page = format!("{before}id=\"data\">{data}</script>{after}");
         fs::write(path, page).expect("the test's folder can be written to");
@@ -360,7 +360,7 @@ fn a_link_leads_to_the_operation_that_was_chosen_however_many_were_before() {
 }
 
 #[test]
-fn what_nodes_print_is_marked_below_their_lines_listed_and_told_of_an_operation() {
+fn what_nodes_print_is_marked_below_their_lines_listed_and_shown_with_an_operation() {
     let Some(mut browser) = browser() else {
         return;
     };
@@ -392,13 +392,13 @@ fn what_nodes_print_is_marked_below_their_lines_listed_and_told_of_an_operation(
         wait_for(&mut browser, &only);
         browser.click("#log-filter button");
 
-        // An operation that is chosen there is told with what its node printed meanwhile, as text.
+        // A chosen operation is shown with what its node printed meanwhile, as text.
         wait_for(&mut browser, entries);
         browser.click("#log button");
-        let told = browser.run("return document.querySelector('#selection .log').innerText");
-        let told = told.as_str().expect("a text");
-        assert!(told.contains("</script><b>asked "), "{told}");
-        assert_eq!(told.matches("asked").count(), 1, "{told}");
+        let shown = browser.run("return document.querySelector('#selection .log').innerText");
+        let shown = shown.as_str().expect("a text");
+        assert!(shown.contains("</script><b>asked "), "{shown}");
+        assert_eq!(shown.matches("asked").count(), 1, "{shown}");
         let chosen =
             "return document.querySelector('#log [aria-current] .at')?.textContent ?? null";
         wait_for(&mut browser, chosen);
@@ -426,7 +426,7 @@ fn what_nodes_print_is_marked_below_their_lines_listed_and_told_of_an_operation(
 }
 
 #[test]
-fn a_long_log_does_not_make_the_page_long_and_what_is_left_out_is_told() {
+fn a_long_log_does_not_make_the_page_long_and_the_page_describes_what_is_left_out() {
     let Some(mut browser) = browser() else {
         return;
     };
@@ -452,9 +452,9 @@ fn a_long_log_does_not_make_the_page_long_and_what_is_left_out_is_told() {
         "{note}"
     );
     // What was printed during the operation that is the evidence is there, and before it something is missing.
-    let told = browser.run(&text("#selection .log"));
-    let told = told.as_str().expect("a text");
-    assert!(told.contains("asked 30 x"), "{told}");
+    let shown = browser.run(&text("#selection .log"));
+    let shown = shown.as_str().expect("a text");
+    assert!(shown.contains("asked 30 x"), "{shown}");
     browser.click("#window-controls button:last-child");
     let missing = "return document.querySelector('#log .missing')?.innerText ?? null";
     let missing = wait_for(&mut browser, missing);

@@ -1,4 +1,4 @@
-//! What `eddy runs` and `eddy show` tell of a store, on nodes that are a few lines of Python each.
+//! What `eddy runs` and `eddy show` print of a store, on nodes that are a few lines of Python each.
 #![cfg(feature = "workbench")]
 
 mod program;
@@ -42,27 +42,27 @@ fn eddy(command: &str, store: &Path) -> Output {
         .expect("eddy is built")
 }
 
-/// What is printed, of a command that ends well.
-fn said(command: &str, store: &Path) -> String {
+/// The output of a command that succeeds.
+fn stdout_of(command: &str, store: &Path) -> String {
     let output = eddy(command, store);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What is wrong, of a command that can't be carried out.
+/// The error message of a command that fails.
 fn complaint(command: &str, store: &Path) -> String {
     let output = eddy(command, store);
     assert_eq!(output.status.code(), Some(3));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said.lines().count(), 1, "{said}");
-    said
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
 }
 
 #[test]
 fn runs_are_listed_with_time_workload_verdict_seed_and_first_finding() {
     let store = store("list");
-    let list = said("runs", &store);
+    let list = stdout_of("runs", &store);
     let rows: Vec<Vec<&str>> = list
         .lines()
         .map(|line| line.split_whitespace().collect())
@@ -90,7 +90,7 @@ fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
             fs::write(folder.join("results.json"), results).expect("a file");
         }
     }
-    let list = said("runs", &store);
+    let list = stdout_of("runs", &store);
     let lines: Vec<&str> = list.lines().collect();
     assert_eq!(lines.len(), 5, "{list}");
     let expected = [
@@ -106,7 +106,7 @@ fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
 }
 
 #[test]
-fn a_run_that_was_stored_before_results_had_settings_is_still_told() {
+fn a_run_that_was_stored_before_results_had_settings_is_still_listed() {
     let store = store("older");
     let path = store.join("latest/results.json");
     let results = fs::read_to_string(&path).expect("results");
@@ -116,19 +116,19 @@ fn a_run_that_was_stored_before_results_had_settings_is_still_told() {
         assert!(fields.remove(field).is_some(), "{field}");
     }
     fs::write(&path, results.to_string()).expect("a file");
-    assert!(said("runs", &store).contains("  invalid  seed 77"));
+    assert!(stdout_of("runs", &store).contains("  invalid  seed 77"));
     assert_eq!(eddy("show", &store).status.code(), Some(1));
 }
 
 #[test]
 fn the_newest_runs_are_kept() {
     let store = store("keep");
-    let before = said("runs", &store);
-    let after = said("runs --keep 1", &store);
+    let before = stdout_of("runs", &store);
+    let after = stdout_of("runs --keep 1", &store);
     assert_eq!(after.lines().next(), before.lines().last());
     assert_eq!(after.lines().count(), 1);
     assert!(store.join("latest/report.html").exists());
-    assert_eq!(said("runs --keep 0", &store), "");
+    assert_eq!(stdout_of("runs --keep 0", &store), "");
 }
 
 /// The rows of the page of a store.
@@ -172,7 +172,7 @@ fn the_page_of_the_store_is_written_anew_when_runs_are_listed_or_removed() {
     let older = store.join("echo/20200101T000000.000Z");
     fs::create_dir(&older).expect("a folder");
     fs::write(older.join("results.json"), "</script><b>").expect("a file");
-    said("runs", &store);
+    stdout_of("runs", &store);
     let rows = index(&store);
     assert_eq!(rows.len(), 3);
     assert_eq!(
@@ -181,9 +181,9 @@ fn the_page_of_the_store_is_written_anew_when_runs_are_listed_or_removed() {
     );
     let why = rows[2]["finding"].as_str().expect("text");
     assert!(why.contains("is not of this version of eddy"), "{why}");
-    said("runs --keep 1", &store);
+    stdout_of("runs --keep 1", &store);
     assert_eq!(index(&store).len(), 1);
-    said("runs --keep 0", &store);
+    stdout_of("runs --keep 0", &store);
     assert!(index(&store).is_empty());
 }
 
@@ -195,10 +195,10 @@ fn a_store_that_can_not_be_written_to_is_listed_all_the_same() {
     let output = eddy("runs", &store);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("the list of runs is not up to date: can't write"),
-        "{said}"
+        text.contains("the list of runs is not up to date: can't write"),
+        "{text}"
     );
     let left: Vec<_> = fs::read_dir(&store)
         .expect("a store")
@@ -222,33 +222,33 @@ fn a_run_that_goes_on_is_listed_and_kept() {
         .arg("--bin")
         .arg(path);
     let (mut run, _, _stderr) = started(&mut command);
-    let list = said("runs --keep 0", &store);
+    let list = stdout_of("runs --keep 0", &store);
     assert_eq!(list.lines().count(), 1, "{list}");
     assert!(list.ends_with("  goes on; see log.txt\n"), "{list}");
     assert!(store.join("latest/log.txt").is_file());
     kill_process(Pid::from_child(&run), Signal::INT).expect("it is our child");
     run.wait().expect("it ends");
-    assert!(said("runs", &store).contains("  unknown  "));
-    assert_eq!(said("runs --keep 0", &store), "");
+    assert!(stdout_of("runs", &store).contains("  unknown  "));
+    assert_eq!(stdout_of("runs --keep 0", &store), "");
 }
 
 #[test]
 fn a_missing_store_is_reported_in_one_line() {
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
-    let said = complaint("runs", &missing);
+    let text = complaint("runs", &missing);
     assert!(
-        said.contains("there is no folder") && said.contains("--store"),
-        "{said}"
+        text.contains("there is no folder") && text.contains("--store"),
+        "{text}"
     );
     assert!(!missing.exists());
-    let said = complaint("runs", Path::new("/dev/null"));
-    assert!(said.contains("can't read /dev/null"), "{said}");
+    let text = complaint("runs", Path::new("/dev/null"));
+    assert!(text.contains("can't read /dev/null"), "{text}");
 }
 
 #[test]
 fn the_latest_run_is_shown_as_it_was_first_printed_with_its_exit_status() {
     let store = store("show");
-    let list = said("runs", &store);
+    let list = stdout_of("runs", &store);
     let name = list.lines().last().and_then(|line| line.split(' ').next());
     let name = name.expect("the name of the latest run");
     let again = fs::read_to_string(store.join("latest/results.json")).expect("results");
@@ -267,28 +267,28 @@ fn the_latest_run_is_shown_as_it_was_first_printed_with_its_exit_status() {
 fn an_operation_is_shown_with_its_messages_and_what_its_node_printed_meanwhile() {
     let store = store("operation");
     let output = eddy("show --operation 3", &store);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     let history = fs::read_to_string(store.join("latest/history.jsonl")).expect("a history");
     let line = history.lines().nth(3).expect("an operation");
     let operation: Value = serde_json::from_str(line).expect("JSON");
     let (client, node) = (&operation["client"], &operation["node"]);
     let [client, node] = [client, node].map(|name| name.as_str().expect("a name"));
     assert!(
-        said.starts_with(&format!("#3 {client} → {node}, from ")),
-        "{said}"
+        text.starts_with(&format!("#3 {client} → {node}, from ")),
+        "{text}"
     );
-    let (_, messages) = said
+    let (_, messages) = text
         .split_once("Messages that it caused")
         .expect("messages");
     let (messages, printed) = messages.split_once("printed meanwhile:").expect("a log");
     for arrow in [format!("{client} → {node} "), format!("{node} → {client} ")] {
-        assert_eq!(messages.matches(&arrow).count(), 1, "{said}");
+        assert_eq!(messages.matches(&arrow).count(), 1, "{text}");
     }
     let printed: Vec<&str> = printed.trim().lines().collect();
-    assert_eq!(printed.len(), 1, "{said}");
+    assert_eq!(printed.len(), 1, "{text}");
     assert!(
         printed[0].contains(&format!(" s  {node}: asked ")),
-        "{said}"
+        "{text}"
     );
 }
 
@@ -306,12 +306,12 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
         ),
         ("show echo", &store, "no results.json"),
     ] {
-        let said = complaint(command, store);
-        assert!(said.contains(expected), "{command}: {said}");
+        let text = complaint(command, store);
+        assert!(text.contains(expected), "{command}: {text}");
     }
     fs::remove_file(store.join("latest/log.txt")).expect("a file");
-    let said = complaint("show --operation 0", &store);
-    assert!(said.contains("log.txt can't be read"), "{said}");
+    let text = complaint("show --operation 0", &store);
+    assert!(text.contains("log.txt can't be read"), "{text}");
 }
 
 #[test]

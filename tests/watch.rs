@@ -106,8 +106,11 @@ fn a_program_that_is_missing_or_broken_for_a_while_does_not_end_the_watch() {
     replace(&path, "");
     thread::sleep(Duration::from_millis(500));
     replace(&path, "#!/usr/bin/env python3\ndef (\n");
-    let said = watch.stderr.next().expect("it complains").expect("UTF-8");
-    assert!(said.contains("n0 ended before the run began"), "{said}");
+    let complaint = watch.stderr.next().expect("it complains").expect("UTF-8");
+    assert!(
+        complaint.contains("n0 ended before the run began"),
+        "{complaint}"
+    );
     replace(&path, &echo_node("pass"));
     let line = watch.next();
     assert!(line.starts_with("run 2: valid as before"), "{line}");
@@ -154,7 +157,10 @@ fn a_broken_program_is_reported_once_although_the_watch_ends_with_it() {
 #[test]
 fn a_program_that_is_not_there_at_the_beginning_is_an_error() {
     let mut watch = Watch::start("test -w echo", Path::new("/no/such/node"));
-    let said = watch.stderr.next().expect("a line").expect("UTF-8");
-    assert!(said.contains("there is no file /no/such/node"), "{said}");
+    let complaint = watch.stderr.next().expect("a line").expect("UTF-8");
+    assert!(
+        complaint.contains("there is no file /no/such/node"),
+        "{complaint}"
+    );
     assert_eq!(watch.eddy.wait().expect("it ends").code(), Some(3));
 }

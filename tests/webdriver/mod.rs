@@ -1,4 +1,4 @@
-//! A browser that does as a test says: as much of the WebDriver protocol (w3c.github.io/webdriver) as that takes.
+//! Drives a browser with the part of the WebDriver protocol (w3c.github.io/webdriver) that the tests need.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 /// A browser with one window. It ends when this is dropped.
 pub struct Browser {
     driver: Child,
-    /// What it says: kept open, so that it can go on.
-    _said: Lines<BufReader<ChildStdout>>,
+    /// Its output, kept open so that it can go on writing.
+    _stdout: Lines<BufReader<ChildStdout>>,
     port: u16,
     session: String,
     profile: PathBuf,
@@ -27,11 +27,11 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        // It says which port it has taken, once it listens there.
-        let said = driver.stdout.take().expect("it is a pipe");
-        let mut said = BufReader::new(said).lines();
-        let port = said.find_map(|line| {
-            let line = line.expect("it says something");
+        // It prints its port once it listens there.
+        let stdout = driver.stdout.take().expect("it is a pipe");
+        let mut stdout = BufReader::new(stdout).lines();
+        let port = stdout.find_map(|line| {
+            let line = line.expect("it prints UTF-8");
             line.rsplit_once("successfully on port ")?
                 .1
                 .trim_end_matches('.')
@@ -42,7 +42,7 @@ impl Browser {
         let profile = std::env::temp_dir().join(format!("eddy-browser-{}-{port}", process::id()));
         let mut browser = Browser {
             driver,
-            _said: said,
+            _stdout: stdout,
             port,
             session: String::new(),
             profile,
@@ -68,7 +68,7 @@ impl Browser {
         Some(browser)
     }
 
-    /// Makes what shows the page so large.
+    /// Sets the size of the window, in pixels.
     pub fn resize(&mut self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
         let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
@@ -80,7 +80,7 @@ impl Browser {
         self.post("url", &json!({"url": url}));
     }
 
-    /// Runs a script and gives what it returns.
+    /// Runs a script, and returns its result.
     pub fn run(&mut self, script: &str) -> Value {
         self.post("execute/sync", &json!({"script": script, "args": []}))
     }
@@ -122,7 +122,7 @@ impl Browser {
         self.post("actions", &json!({"actions": [mouse]}));
     }
 
-    /// What the browser has logged since it was last asked.
+    /// What the browser has logged since the last call.
     pub fn log(&mut self) -> Value {
         self.post("se/log", &json!({"type": "browser"}))
     }

@@ -65,7 +65,7 @@ impl Request {
         }
         if challenges.is_empty() {
             return Err(
-                "say which challenge first, such as eddy challenge 3d --bin ./broadcast, or all"
+                "name a challenge first, such as eddy challenge 3d --bin ./broadcast, or all"
                     .into(),
             );
         }
@@ -274,7 +274,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (line, what) in [
             ("3x --bin ./b", "there is no challenge 3x. There are 1 2 3a"),
-            ("--bin ./b", "say which challenge first"),
+            ("--bin ./b", "name a challenge first"),
             ("3d --bin", "--bin needs a program"),
             ("3d", "challenge 3d needs a program: --bin broadcast=FILE"),
             (

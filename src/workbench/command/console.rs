@@ -62,8 +62,8 @@ pub(super) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{}", harmless(&line.to_string()));
 }
 
-/// A text that is safe to print on a terminal, whoever wrote it: control characters are escaped, except for ends of
-/// lines and tabs.
+/// A text of any origin, made safe to print on a terminal: control characters are escaped, except for ends of lines and
+/// tabs.
 pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     let is_harmful = |char: char| char.is_control() && char != '\n' && char != '\t';
     if !text.contains(is_harmful) {

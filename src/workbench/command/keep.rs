@@ -16,7 +16,7 @@ use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::Record;
 
-/// The flags that say where a run is stored and how its result is printed.
+/// The flags that decide where a run is stored and how its result is printed.
 #[derive(Args)]
 pub(super) struct KeepOptions {
     /// The folder in which each run or check makes a folder for its page report.html, its results and its history. That of

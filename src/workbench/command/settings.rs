@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::Cli;
 use super::help::SHOWN_AND_KEPT;
 
-/// Every flag of this command line of `eddy` with the value that it has, given or left out, by its name. Flags that say
-/// what is shown and kept are left out: they change nothing about a run.
+/// Every flag of this command line of `eddy` with the value that it has, given or left out, by its name. Flags under
+/// "What is shown and kept" are left out: they change nothing about a run.
 pub(super) fn of(words: &[String]) -> Map<String, Value> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(words);

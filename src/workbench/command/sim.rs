@@ -73,7 +73,7 @@ struct Campaign {
     runs: usize,
     version: &'static str,
     machine: Machine,
-    /// Every flag with its value, but for those that say what is shown and kept.
+    /// Every flag with its value, except those under "What is shown and kept".
     settings: Map<String, Value>,
     /// The number of invalid runs.
     invalid: usize,

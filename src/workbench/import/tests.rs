@@ -339,7 +339,7 @@ fn operations_stand_in_the_order_of_their_invocations_each_with_its_line_and_its
     assert_eq!(import.lines, [2, 4, 7]);
     assert_eq!(import.nodes, ["p3", "p4", "p7"]);
     let operations = import.operations.iter();
-    let told = operations.map(|operation| {
+    let read = operations.map(|operation| {
         let times = [operation.invoked_at, operation.completed_at].map(|at| at.as_nanos());
         (
             operation.client,
@@ -348,7 +348,7 @@ fn operations_stand_in_the_order_of_their_invocations_each_with_its_line_and_its
             operation.is_final,
         )
     });
-    let told: Vec<_> = told.collect();
+    let read: Vec<_> = read.collect();
     // Time does not go back, and no two events are at the same time. An operation without a completion is under way to
     // the end.
     let expected = [
@@ -356,7 +356,7 @@ fn operations_stand_in_the_order_of_their_invocations_each_with_its_line_and_its
         (3, String::from("p3"), [1000, 2000], true),
         (7, String::from("p7"), [2002, 3000], false),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(read, expected);
     let why = Outcome::Indeterminate(String::from("\"timeout\""));
     assert_eq!(import.operations[1].outcome, why);
     let is_open = matches!(import.operations[2].outcome, Outcome::Indeterminate(_));

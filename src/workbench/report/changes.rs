@@ -6,7 +6,7 @@ use crate::workbench::check::Validity;
 /// By which factor a figure must change to be printed. Real processes differ by less from run to run.
 const CHANGE_FACTOR_MIN: f64 = 1.5;
 
-/// By how much a latency must change to be printed: less than a millisecond is the machine's.
+/// By how much a latency must change to be printed: smaller changes are due to the machine.
 const LATENCY_CHANGE_MIN_MS: f64 = 1.0;
 
 impl Report {
@@ -66,7 +66,7 @@ impl Report {
         kinds.collect()
     }
 
-    /// What is compared: name, value and unit.
+    /// The figures to compare: name, value and unit.
     fn figures(&self) -> Vec<(&'static str, f64, &'static str)> {
         let mut figures = vec![("ok", self.operations.ok as f64, "")];
         if let Some(quantiles) = self.latency_ms {
@@ -122,7 +122,8 @@ fn rounded(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// What two findings of one kind have in common: the first line, without numbers, and without the length of lists.
+/// The part that findings of one kind have in common: the first line without numbers and repeated words, so that lists of
+/// different length are equal.
 fn shape(finding: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     for word in finding.lines().next().unwrap_or_default().split(' ') {

@@ -1,4 +1,4 @@
-//! What a result was made by and on.
+//! The version, command and machine that made a result.
 
 use std::env::consts::{ARCH, OS};
 use std::thread;

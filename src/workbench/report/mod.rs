@@ -56,12 +56,12 @@ pub struct Report {
     faults: Vec<ReportedFault>,
     facts: Map<String, Value>,
     repeat: String,
-    /// The flags of that command, each with its value, but for those that say what is shown and kept. Like the version and
-    /// the machine, they are missing in results that were stored before there were any.
+    /// Every flag of that command with its value, except those under "What is shown and kept". Like the version and the
+    /// machine, they are missing in results of earlier versions.
     #[serde(default)]
     settings: Map<String, Value>,
     version: Option<Cow<'static, str>>,
-    /// `None` in what a simulated run has stored, too: that is the same on any machine.
+    /// Also `None` in the files of a simulated run, which are the same on any machine.
     machine: Option<Machine>,
     /// The folder of the run.
     store: Option<PathBuf>,

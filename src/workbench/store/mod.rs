@@ -105,8 +105,8 @@ impl std::error::Error for StoreErrors {}
 /// The folder of a run or of an imported history.
 pub struct Folder {
     path: PathBuf,
-    /// Locked, so that [`StoredRun::is_under_way`] knows. The lock ends with this process, however that ends; where the
-    /// file system has no locks there is none.
+    /// Locked for [`StoredRun::is_under_way`]. The lock ends with this process, even if the process is killed. `None` if the
+    /// file system has no locks.
     _lock: Option<File>,
     /// Reserved for the results, which are small and matter most, in case messages fill the disk.
     room: Option<Room>,
@@ -194,12 +194,12 @@ impl Folder {
 }
 
 impl Store {
-    /// A new folder for a run of `workload` that starts now, in the folder `parent`, which is made if need be. Its log has
-    /// these topics.
+    /// Creates a folder for a run of `workload` that starts now, in the folder `parent`, which is created if need be. Its
+    /// log has these topics.
     ///
     /// # Errors
     ///
-    /// When there can be no such folder.
+    /// When the folder can't be created.
     pub fn create(
         parent: &Path,
         workload: &str,
@@ -267,7 +267,7 @@ fn time_name(time: SystemTime) -> String {
     name.replace(['-', ':'], "")
 }
 
-/// Makes a folder of that name, or one beside it if there is one already, and gives its name.
+/// Creates a folder of that name, or with a number appended if there is one already, and returns its name.
 fn create_unique(parent: &Path, name: &str) -> Result<String, StoreError> {
     let mut unique = String::from(name);
     for number in 2.. {
@@ -282,7 +282,7 @@ fn create_unique(parent: &Path, name: &str) -> Result<String, StoreError> {
     unreachable!("there are more names than folders");
 }
 
-/// Makes `latest` in `parent` lead to `target`. There is one at any time, whoever else makes one.
+/// Makes `latest` in `parent` lead to `target`. There is one at any time, even if several processes make one.
 fn link_latest(parent: &Path, target: &Path) -> Result<(), StoreError> {
     let latest = parent.join("latest");
     let new = parent.join(format!(".latest-{}", std::process::id()));

@@ -30,7 +30,7 @@ impl Broadcast {
 }
 
 #[derive(Deserialize)]
-struct Tell {
+struct Message {
     message: u64,
 }
 
@@ -106,7 +106,7 @@ impl Workload for Broadcast {
 
     fn read_request(kind: &str, body: &str) -> Result<Call, String> {
         match kind {
-            "broadcast" => fields(body).map(|Tell { message }| Call::Broadcast(message)),
+            "broadcast" => fields(body).map(|Message { message }| Call::Broadcast(message)),
             "read" => Ok(Call::Read),
             _ => Err(unknown::<Self>(kind)),
         }

@@ -15,10 +15,10 @@ use crate::workbench::json::{Json, list_or_null};
 ///
 /// Two values are equal if they are the same text.
 #[derive(Clone, Debug)]
-pub struct Entries(Arc<Told>);
+pub struct Entries(Arc<Parsed>);
 
 #[derive(Debug)]
-struct Told {
+struct Parsed {
     json: Box<RawValue>,
     list: Vec<(i64, Json)>,
 }
@@ -32,7 +32,7 @@ impl Entries {
     pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
         let list = list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
         let json = json.to_owned();
-        Ok(Entries(Arc::new(Told { json, list })))
+        Ok(Entries(Arc::new(Parsed { json, list })))
     }
 
     /// A number that identifies this list while it exists: copies share it, other lists do not.
