@@ -305,9 +305,9 @@ fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
         }
     }
     for (omitted, last_us, words) in [
-        (0, 2_000_000, "messages.jsonl has them"),
+        (0, 2_000_000, "eddy show --messages prints them"),
         (held, 0, "were not stored"),
-        (1, 2_000_000, "messages.jsonl has them"),
+        (1, 2_000_000, "eddy show --messages prints them"),
     ] {
         data["messages"]["omitted"] = json!(omitted);
         data["messages"]["last_us"] = json!(last_us);

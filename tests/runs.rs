@@ -293,6 +293,62 @@ fn an_operation_is_shown_with_its_messages_and_what_its_node_printed_meanwhile()
 }
 
 #[test]
+fn all_messages_are_printed_each_as_a_line_of_json() {
+    let store = store("messages");
+    // The latest run is invalid. That is no error of printing.
+    let printed = stdout_of("show --messages", &store);
+    let results = fs::read_to_string(store.join("latest/results.json")).expect("results");
+    let results: Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!(results["messages"]["all"], printed.lines().count());
+    for line in printed.lines() {
+        let message: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(message["fate"], "delivered");
+        assert!(message["body"]["type"].is_string(), "{line}");
+    }
+    let mut reader = Command::new("sh");
+    reader.args(["-c", "\"$0\" show --messages --store \"$1\" | head -n 1"]);
+    let head = reader.arg(env!("CARGO_BIN_EXE_eddy")).arg(&store).output();
+    let head = head.expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&head.stderr), "");
+}
+
+#[test]
+fn the_messages_of_a_run_that_was_killed_are_printed_up_to_the_last_whole_block() {
+    let store = store("killed");
+    let compressed = store.join("latest/messages.jsonl.lz4");
+    let whole = stdout_of("show --messages", &store);
+    // Twice the file, but for the end.
+    let mut bytes = fs::read(&compressed).expect("a file").repeat(2);
+    bytes.truncate(bytes.len() - 10);
+    fs::write(&compressed, &bytes).expect("a file");
+    // Such a run has no results either.
+    fs::remove_file(store.join("latest/results.json")).expect("a file");
+    let output = eddy("show --messages", &store);
+    assert_eq!(output.status.code(), Some(0));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let second = printed.strip_prefix(&*whole).expect("the first whole");
+    assert!(whole.starts_with(second) && whole != second);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        text.contains("the end of ") && text.contains("lz4 is missing"),
+        "{text}"
+    );
+}
+
+#[test]
+fn runs_from_before_messages_were_compressed_are_shown() {
+    let store = store("uncompressed");
+    let messages = stdout_of("show --messages", &store);
+    let operation = eddy("show --operation 3", &store).stdout;
+    fs::remove_file(store.join("latest/messages.jsonl.lz4")).expect("a file");
+    fs::write(store.join("latest/messages.jsonl"), &messages).expect("a file");
+    assert_eq!(stdout_of("show --messages", &store), messages);
+    assert_eq!(eddy("show --operation 3", &store).stdout, operation);
+    stdout_of("runs --keep 0", &store);
+    assert!(!store.join("echo").exists(), "it can be removed, too");
+}
+
+#[test]
 fn what_can_not_be_shown_is_reported_in_one_line() {
     let store = store("unshown");
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
@@ -312,6 +368,21 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
     fs::remove_file(store.join("latest/log.txt")).expect("a file");
     let text = complaint("show --operation 0", &store);
     assert!(text.contains("log.txt can't be read"), "{text}");
+    let messages = store.join("latest/messages.jsonl.lz4");
+    fs::write(&messages, "no frame").expect("a file");
+    for command in ["show --messages", "show --operation 0"] {
+        let text = complaint(command, &store);
+        assert!(
+            text.contains("messages.jsonl.lz4 can't be read: it is damaged"),
+            "{text}"
+        );
+    }
+    fs::remove_file(&messages).expect("a file");
+    let text = complaint("show --messages", &store);
+    assert!(
+        text.contains("messages.jsonl.lz4 can't be read: No such file"),
+        "{text}"
+    );
 }
 
 #[test]

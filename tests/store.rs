@@ -50,6 +50,19 @@ fn lines(path: &Path) -> Vec<Value> {
     read(path).lines().map(parse).collect()
 }
 
+/// The messages of the run in this folder.
+fn messages(folder: &Path) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["show", "--messages"])
+        .arg(folder)
+        .output()
+        .expect("eddy is built");
+    assert!(output.status.success() && output.stderr.is_empty());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let parse = |line| serde_json::from_str(line).expect("every line is JSON");
+    text.lines().map(parse).collect()
+}
+
 #[test]
 fn a_run_leaves_results_history_messages_logs_and_a_page() {
     let store = store("whole");
@@ -74,7 +87,7 @@ fn a_run_leaves_results_history_messages_logs_and_a_page() {
     assert_eq!(results["valid"], true);
     let history = lines(&folder.join("history.jsonl"));
     assert_eq!(results["operations"]["ok"], history.len());
-    let messages = lines(&folder.join("messages.jsonl"));
+    let messages = messages(&folder);
     assert_eq!(results["messages"]["all"], messages.len());
     for (index, operation) in history.iter().enumerate() {
         assert_eq!(operation["index"], index);
@@ -288,5 +301,5 @@ fn every_file_that_can_not_be_written_is_named_and_the_others_are_whole() {
     let results = read(&store.join("latest/results.json"));
     let results: Value = serde_json::from_str(&results).expect("JSON");
     assert_eq!(results["valid"], true);
-    assert!(!lines(&store.join("latest/messages.jsonl")).is_empty());
+    assert!(!messages(&store.join("latest")).is_empty());
 }

@@ -32,21 +32,21 @@ fn sim(store: &Path, flags: &str) -> Output {
 }
 
 /// The files in a folder and its subfolders, by name.
-fn files(folder: &Path, files_of: &mut BTreeMap<PathBuf, String>, root: &Path) {
+fn files(folder: &Path, files_of: &mut BTreeMap<PathBuf, Vec<u8>>, root: &Path) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
             files(&path, files_of, root);
         } else {
             let name = path.strip_prefix(root).expect("it is in there");
-            let text = fs::read_to_string(&path).expect("text");
-            files_of.insert(name.to_path_buf(), text);
+            let bytes = fs::read(&path).expect("a file");
+            files_of.insert(name.to_path_buf(), bytes);
         }
     }
 }
 
 /// The files of the latest run in a store.
-fn latest(store: &Path) -> BTreeMap<PathBuf, String> {
+fn latest(store: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let folder = fs::canonicalize(store.join("latest")).expect("a link to the run");
     let mut of_run = BTreeMap::new();
     files(&folder, &mut of_run, &folder);
@@ -67,7 +67,7 @@ fn the_same_seed_leaves_the_same_files_to_the_byte_wherever_they_are() {
     let expected = [
         "history.jsonl",
         "log.txt",
-        "messages.jsonl",
+        "messages.jsonl.lz4",
         "node-logs/n0.log",
         "node-logs/n1.log",
         "node-logs/n2.log",
@@ -75,12 +75,17 @@ fn the_same_seed_leaves_the_same_files_to_the_byte_wherever_they_are() {
         "results.json",
     ];
     assert_eq!(names, expected);
-    for (name, text) in &runs[0] {
-        assert!(runs[1][name] == *text, "{} differs", name.display());
+    for (name, bytes) in &runs[0] {
+        assert!(runs[1][name] == *bytes, "{} differs", name.display());
     }
     sim(&stores[1], &format!("{RUN} --seed 8"));
     let other = latest(&stores[1]);
-    for name in ["history.jsonl", "log.txt", "messages.jsonl", "results.json"] {
+    for name in [
+        "history.jsonl",
+        "log.txt",
+        "messages.jsonl.lz4",
+        "results.json",
+    ] {
         assert!(other[Path::new(name)] != runs[0][Path::new(name)], "{name}");
     }
 }
@@ -130,7 +135,7 @@ fn one_run_is_one_json_object_if_that_is_asked_for_and_campaigns_that_hold_leave
     let output = sim(&store, &format!("--json {RUN} --seed 7"));
     let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let results: Value =
-        serde_json::from_str(&latest(&store)[Path::new("results.json")]).expect("JSON");
+        serde_json::from_slice(&latest(&store)[Path::new("results.json")]).expect("JSON");
     assert_eq!(json["operations"], results["operations"]);
     assert_eq!(json["seed"], 7);
     assert_eq!(json["settings"], results["settings"]);

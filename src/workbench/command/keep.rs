@@ -20,7 +20,8 @@ use crate::workbench::world::Record;
 #[derive(Args)]
 pub(super) struct KeepOptions {
     /// The folder in which each run or check makes a folder for its page report.html, its results and its history. That of
-    /// a run also has the messages, the log log.txt, and the logs of the nodes.
+    /// a run also has the messages in messages.jsonl.lz4 (eddy show --messages prints them), the log log.txt, and the logs
+    /// of the nodes.
     #[arg(long, value_name = "DIR", default_value = "store")]
     pub store: PathBuf,
 

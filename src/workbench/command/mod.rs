@@ -66,7 +66,7 @@ enum Command {
     Check(CheckOptions),
     /// Lists the runs in the store, here and in its page index.html, and removes old ones.
     Runs(RunsOptions),
-    /// Shows the findings of a stored run, or one of its operations with its messages.
+    /// Shows the findings of a stored run, one of its operations with its messages, or all messages.
     Show(ShowOptions),
     /// Simulates the counter at each level on each store, and shows which guarantees hold.
     Matrix(MatrixOptions),

@@ -14,6 +14,9 @@ use crate::workbench::store::{StoreError, remove_old_runs, replace_index};
 
 /// The flags of `eddy runs`.
 #[derive(Args)]
+#[command(
+    after_help = "eddy show RUN shows the findings of a run, and eddy show RUN --messages prints its messages."
+)]
 pub(super) struct RunsOptions {
     /// The folder in which runs were stored.
     #[arg(long, value_name = "DIR", default_value = "store")]

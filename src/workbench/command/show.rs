@@ -2,21 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::console::harmless;
+use super::console::{harmless, say};
 use super::error::CommandError;
 use super::runs;
 use crate::workbench::check::Validity;
 use crate::workbench::log;
 use crate::workbench::report::Report;
 use crate::workbench::report::listing;
-use crate::workbench::store::{self, ClientRequest, caused_by};
+use crate::workbench::store::{self, ClientRequest, MESSAGES, caused_by, read_messages};
 
 /// The flags of `eddy show`.
 #[derive(Args)]
@@ -30,6 +30,10 @@ pub(super) struct ShowOptions {
     #[arg(long, value_name = "N")]
     operation: Option<usize>,
 
+    /// Print all messages, each as a line of JSON, for grep or jq. The exit status is 0, whatever the verdict is.
+    #[arg(long, conflicts_with = "operation")]
+    messages: bool,
+
     /// The folder in which runs were stored.
     #[arg(long, value_name = "DIR", default_value = "store")]
     store: PathBuf,
@@ -38,6 +42,15 @@ pub(super) struct ShowOptions {
 /// Shows the findings of a run, and returns its verdict.
 pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
     let folder = folder(options)?;
+    if options.messages {
+        return match print_messages(&folder) {
+            // Whoever reads them has seen enough, such as head.
+            Err(CommandError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                Ok(Validity::Valid)
+            }
+            printed => printed.map(|()| Validity::Valid),
+        };
+    }
     let report = listing::read(&folder);
     let mut report =
         report.map_err(|why| CommandError::Options(format!("{}: {why}", folder.display())))?;
@@ -68,6 +81,30 @@ fn folder(options: &ShowOptions) -> Result<PathBuf, CommandError> {
             options.store.display()
         ))
     })
+}
+
+/// Prints the messages of a run, even of one that was killed.
+fn print_messages(folder: &Path) -> Result<(), CommandError> {
+    let path = folder.join(MESSAGES);
+    let unreadable = |reason| CommandError::Read {
+        path: path.clone(),
+        reason,
+    };
+    let stdout = io::stdout().lock();
+    let is_terminal = stdout.is_terminal();
+    let mut out = BufWriter::new(stdout);
+    for lines in read_messages(folder).map_err(unreadable)? {
+        match lines {
+            Ok(lines) if is_terminal => out.write_all(harmless(&lines).as_bytes())?,
+            Ok(lines) => out.write_all(lines.as_bytes())?,
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => say(format_args!(
+                "eddy: the end of {} is missing, as after a kill or on a full disk",
+                path.display()
+            )),
+            Err(reason) => return Err(unreadable(reason)),
+        }
+    }
+    Ok(out.flush()?)
 }
 
 /// A line of `history.jsonl`.
@@ -135,7 +172,7 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
     };
     let messages = caused_by(folder, report.nodes(), &request);
     let messages = messages.map_err(|reason| CommandError::Read {
-        path: folder.join("messages.jsonl"),
+        path: folder.join(MESSAGES),
         reason,
     })?;
     text.push_str("\nMessages that it caused, and others that its nodes sent meanwhile:\n");

@@ -475,7 +475,14 @@ impl fmt::Display for Report {
             writeln!(f, "limit       {measure}")?;
         }
         if let Some(folder) = &self.store {
-            writeln!(f, "stored in   {}", folder.display())?;
+            let folder = folder.display();
+            writeln!(f, "stored in   {folder}")?;
+            if self.has_messages() {
+                writeln!(
+                    f,
+                    "            eddy show {folder} --messages prints its messages"
+                )?;
+            }
         }
         write!(f, "\nagain       {}", self.repeat)
     }

@@ -1,24 +1,23 @@
-//! Finds the messages that an operation caused in `messages.jsonl`.
+//! Finds the messages that an operation caused among all that are stored.
 //!
 //! Ids show for certain which message is the request and which are replies to it. Requests of a node to others between
 //! a client's request and its reply may be for that request or for another one at the same time: the protocol does not
 //! show which. All of them are included.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::messages::MessageLine;
+use super::messages::{MessageLine, read_messages};
 
 /// The maximum number of messages.
 const CAUSED_MAX: usize = 2000;
 
-/// A message in `messages.jsonl`, or a copy of one.
+/// A stored message, or a copy of one.
 pub struct StoredMessage {
     id: u64,
     /// When it was sent, in microseconds since the start of the run.
@@ -87,16 +86,25 @@ pub struct ClientRequest<'a> {
 ///
 /// # Errors
 ///
-/// When `messages.jsonl` can't be read.
+/// When the messages can't be read.
 pub fn caused_by(
     folder: &Path,
     nodes: &[String],
     request: &ClientRequest<'_>,
 ) -> io::Result<Vec<StoredMessage>> {
+    let is_meanwhile = |message: &StoredMessage| request.time_us.contains(&message.sent_us);
     let mut messages = Vec::new();
-    for line in BufReader::new(File::open(folder.join("messages.jsonl"))?).lines() {
-        let message = StoredMessage::read(&line?);
-        messages.extend(message.filter(|message| request.time_us.contains(&message.sent_us)));
+    for lines in read_messages(folder)? {
+        match lines {
+            Ok(lines) => messages.extend(
+                lines
+                    .lines()
+                    .filter_map(StoredMessage::read)
+                    .filter(is_meanwhile),
+            ),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
+        }
     }
     messages.sort_by_key(|message| (message.sent_us, message.id));
     Ok(select(messages, nodes, request))

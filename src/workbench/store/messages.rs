@@ -1,24 +1,31 @@
-//! Writes `messages.jsonl`, which has every message on a line of its own, written once the fate of the message is
-//! known. A message that a fault duplicates has a line for each of its copies.
+//! Writes and reads `messages.jsonl.lz4`, which has every message on a line of its own, written once the fate of the
+//! message is known. A message that a fault duplicates has a line for each of its copies.
 //!
-//! Lines go to disk while the run goes on. Memory holds only one mark for every `BLOCK_LINES` lines, to find a part of
-//! a long file without reading all of it.
+//! Lines go to disk in blocks while the run goes on. Memory holds the time of each block, to find a part of a long file
+//! without reading all of it.
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::StoreError;
-use super::file::OutFile;
+use super::blocks::{self, BlockFile};
 use crate::protocol::Encode;
 use crate::workbench::world::{Loss, MessageEvent, Observer};
 
-/// A line of `messages.jsonl`: a message, or a copy of one.
+/// The name of the file.
+pub const MESSAGES: &str = "messages.jsonl.lz4";
+
+/// The file of runs that were stored before messages were compressed.
+pub(super) const MESSAGES_UNCOMPRESSED: &str = "messages.jsonl";
+
+/// A line of the file: a message, or a copy of one.
 #[derive(Deserialize)]
 pub struct MessageLine<'a> {
     /// Its number. Copies have the number of the message.
@@ -41,11 +48,17 @@ pub struct MessageLine<'a> {
     pub body: &'a RawValue,
 }
 
-/// The maximum length of the file: some 7 million messages.
+/// The maximum length of the file: some 40 million messages.
 const MESSAGES_BYTES_MAX: u64 = 1 << 30;
 
-/// The number of lines per mark.
-const BLOCK_LINES: u64 = 1024;
+/// The maximum number of lines in a block.
+const BLOCK_LINES_MAX: usize = 1024;
+
+/// A block that has reached this size gets no more lines.
+const BLOCK_BYTES: usize = 192 << 10;
+
+/// A block that spans this time gets no more lines, so that a run that is killed loses little.
+const BLOCK_TIME_US: i64 = 1_000_000;
 
 /// The maximum number of messages that are kept before the nodes are ready, when the zero of all times is not yet
 /// known.
@@ -53,22 +66,22 @@ const EARLY_MESSAGES_MAX: usize = 10_000;
 
 /// The messages of a run.
 pub struct Messages {
-    file: OutFile,
+    file: BlockFile,
     /// The driver's time at which the nodes were ready.
     began_at: Option<Duration>,
     early: Vec<Early>,
-    line_count: u64,
     /// The number of messages that did not fit.
     omitted_count: u64,
-    blocks: Vec<Mark>,
-    /// The time of the last line, since the start of the run.
-    last_us: i64,
+    blocks: Vec<Block>,
 }
 
-/// The position of a block, and the time of its first line since the start of the run.
-struct Mark {
-    offset: u64,
-    at_us: i64,
+/// A block of messages. Times are in microseconds since the start of the run.
+struct Block {
+    line_count: usize,
+    /// When its first message arrived or was lost.
+    first_us: i64,
+    /// When its last message arrived or was lost.
+    last_us: i64,
 }
 
 /// A message from before the start.
@@ -83,15 +96,13 @@ struct Early {
 }
 
 impl Messages {
-    pub(super) fn create(path: std::path::PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn create(path: PathBuf) -> Result<Self, StoreError> {
         Ok(Messages {
-            file: OutFile::create(path, MESSAGES_BYTES_MAX)?,
+            file: BlockFile::create(path, MESSAGES_BYTES_MAX)?,
             began_at: None,
             early: Vec::new(),
-            line_count: 0,
             omitted_count: 0,
             blocks: Vec::new(),
-            last_us: 0,
         })
     }
 
@@ -99,12 +110,16 @@ impl Messages {
     pub(super) fn finish(&mut self) -> Result<(), StoreError> {
         // A run that never began has no other zero.
         self.write_early(self.began_at.unwrap_or_default());
-        self.file.finish()
+        let finished = self.file.finish();
+        let omitted = self.blocks.drain(self.file.block_count()..);
+        self.omitted_count += omitted.map(|block| block.line_count as u64).sum::<u64>();
+        finished
     }
 
     /// The number of messages.
     pub fn count(&self) -> u64 {
-        self.line_count + self.omitted_count
+        let stored = self.blocks.iter().map(|block| block.line_count as u64);
+        stored.sum::<u64>() + self.omitted_count
     }
 
     /// The number of messages that are in no file.
@@ -112,21 +127,24 @@ impl Messages {
         self.omitted_count
     }
 
-    /// The number of blocks of up to `BLOCK_LINES` lines.
+    /// The number of blocks.
     pub fn block_count(&self) -> usize {
         self.blocks.len()
     }
 
     /// The number of messages in a block.
     pub fn block_len(&self, block: usize) -> usize {
-        (self.line_count - block as u64 * BLOCK_LINES).min(BLOCK_LINES) as usize
+        self.blocks[block].line_count
     }
 
     /// The time span in which the messages of a block arrived or were lost, in microseconds since the start of the
     /// run.
     pub fn block_time_us(&self, block: usize) -> Range<i64> {
-        let end = self.blocks.get(block + 1);
-        self.blocks[block].at_us..end.map_or(self.last_us, |next| next.at_us) + 1
+        let Block {
+            first_us, last_us, ..
+        } = self.blocks[block];
+        let next = self.blocks.get(block + 1);
+        first_us..next.map_or(last_us, |next| next.first_us) + 1
     }
 
     /// Reads the lines of one block.
@@ -134,15 +152,8 @@ impl Messages {
     /// # Errors
     ///
     /// When the file can't be read.
-    pub fn read_block(&self, block: usize, mut each: impl FnMut(&str)) -> io::Result<()> {
-        let mut file = BufReader::new(File::open(self.file.path())?);
-        file.seek(SeekFrom::Start(self.blocks[block].offset))?;
-        let mut line = String::new();
-        for _ in 0..self.block_len(block) {
-            line.clear();
-            file.read_line(&mut line)?;
-            each(&line);
-        }
+    pub fn read_block(&self, block: usize, each: impl FnMut(&str)) -> io::Result<()> {
+        self.file.read(block)?.lines().for_each(each);
         Ok(())
     }
 
@@ -178,37 +189,58 @@ impl Messages {
     }
 
     fn write(&mut self, message: &MessageEvent<'_>, fate: &'static str, began_at: Duration) {
-        let offset = self.file.len();
         let ended_us = microseconds_since(began_at, message.at);
-        let is_written = self.file.append(|out| {
-            out.extend_from_slice(b"{\"id\":");
-            message.id.encode(out);
-            out.extend_from_slice(b",\"sent_us\":");
-            microseconds_since(began_at, message.sent_at).encode(out);
-            out.extend_from_slice(b",\"ended_us\":");
-            ended_us.encode(out);
-            out.extend_from_slice(b",\"fate\":\"");
-            out.extend_from_slice(fate.as_bytes());
-            out.extend_from_slice(b"\",\"src\":");
-            message.src.encode(out);
-            out.extend_from_slice(b",\"dest\":");
-            message.dest.encode(out);
-            out.extend_from_slice(b",\"body\":");
-            out.extend_from_slice(message.body.as_bytes());
-            out.extend_from_slice(b"}\n");
-        });
-        if !is_written {
-            self.omitted_count += 1;
-            return;
-        }
-        if self.line_count.is_multiple_of(BLOCK_LINES) {
-            self.blocks.push(Mark {
-                offset,
-                at_us: ended_us,
+        let out = self.file.lines();
+        if out.is_empty() {
+            self.blocks.push(Block {
+                line_count: 0,
+                first_us: ended_us,
+                last_us: ended_us,
             });
         }
-        self.line_count += 1;
-        self.last_us = ended_us;
+        out.extend_from_slice(b"{\"id\":");
+        message.id.encode(out);
+        out.extend_from_slice(b",\"sent_us\":");
+        microseconds_since(began_at, message.sent_at).encode(out);
+        out.extend_from_slice(b",\"ended_us\":");
+        ended_us.encode(out);
+        out.extend_from_slice(b",\"fate\":\"");
+        out.extend_from_slice(fate.as_bytes());
+        out.extend_from_slice(b"\",\"src\":");
+        message.src.encode(out);
+        out.extend_from_slice(b",\"dest\":");
+        message.dest.encode(out);
+        out.extend_from_slice(b",\"body\":");
+        out.extend_from_slice(message.body.as_bytes());
+        out.extend_from_slice(b"}\n");
+        let block = self.blocks.last_mut();
+        let block = block.expect("a block that has a line was pushed above");
+        block.line_count += 1;
+        block.last_us = ended_us;
+        if block.line_count == BLOCK_LINES_MAX
+            || out.len() >= BLOCK_BYTES
+            || ended_us - block.first_us >= BLOCK_TIME_US
+        {
+            self.file.end_block();
+        }
+    }
+}
+
+/// Reads the messages in the folder of a run, in the order in which they arrived or were lost: some whole lines at a
+/// time. If the end is missing, as after a kill or on a full disk, the last item is the error
+/// [`ErrorKind::UnexpectedEof`].
+///
+/// # Errors
+///
+/// When there is no such file.
+pub fn read_messages(folder: &Path) -> io::Result<Box<dyn Iterator<Item = io::Result<String>>>> {
+    match File::open(folder.join(MESSAGES)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let file = File::open(folder.join(MESSAGES_UNCOMPRESSED)).map_err(|_| error)?;
+            let lines = BufReader::new(file).lines();
+            Ok(Box::new(lines.map(|line| Ok(line? + "\n"))))
+        }
+        file => Ok(Box::new(blocks::read_blocks(BufReader::new(file?)))),
     }
 }
 
@@ -264,7 +296,7 @@ mod tests {
 
     #[test]
     fn each_message_is_a_line_with_its_times_since_the_start_and_its_fate() {
-        let path = folder("messages").join("messages.jsonl");
+        let path = folder("messages").join(MESSAGES);
         let mut messages = Messages::create(path).expect("a new file");
         messages.received(&event(0, 10, 20));
         messages.began(Duration::from_millis(30));
@@ -282,12 +314,12 @@ mod tests {
 
     #[test]
     fn every_line_is_in_one_block_whose_time_it_is_of() {
-        let path = folder("blocks").join("messages.jsonl");
+        let path = folder("blocks").join(MESSAGES);
         let mut messages = Messages::create(path).expect("a new file");
         messages.began(Duration::ZERO);
-        let count = 3 * BLOCK_LINES + 10;
+        let count = 3 * BLOCK_LINES_MAX as u64 + 10;
         for id in 0..count {
-            messages.received(&event(id, id, id));
+            messages.received(&event(id, id / 10, id / 10));
         }
         messages.finish().expect("room on the disk");
         assert_eq!(messages.block_count(), 4);
@@ -307,8 +339,50 @@ mod tests {
     }
 
     #[test]
+    fn a_block_ends_after_a_second_or_when_it_is_large() {
+        let path = folder("block-ends").join(MESSAGES);
+        let mut messages = Messages::create(path).expect("a new file");
+        messages.began(Duration::ZERO);
+        for id in 0..6 {
+            messages.received(&event(id, 0, 500 * id));
+        }
+        let body = format!("\"{}\"", "x".repeat(BLOCK_BYTES));
+        for id in 6..8 {
+            let large = event(id, 0, 3000);
+            messages.received(&MessageEvent {
+                body: &body,
+                ..large
+            });
+        }
+        messages.finish().expect("room on the disk");
+        let lengths = (0..messages.block_count()).map(|block| messages.block_len(block));
+        assert_eq!(lengths.collect::<Vec<_>>(), [3, 3, 1, 1]);
+    }
+
+    #[test]
+    fn messages_above_the_limit_of_the_file_are_counted_as_omitted() {
+        let path = folder("omitted").join(MESSAGES);
+        let mut messages = Messages {
+            file: BlockFile::create(path.clone(), 20_000).expect("a new file"),
+            ..Messages::create(path.with_extension("other")).expect("a new file")
+        };
+        messages.began(Duration::ZERO);
+        let count = 20 * BLOCK_LINES_MAX as u64;
+        for id in 0..count {
+            messages.received(&event(id, id / 100, id / 100));
+        }
+        messages.finish().expect("room on the disk");
+        let stored = lines(&messages).len() as u64;
+        assert!(0 < stored && stored < count, "{stored}");
+        assert_eq!(messages.omitted_count(), count - stored);
+        assert_eq!(messages.count(), count);
+        let last = messages.block_count() - 1;
+        assert!(messages.block_time_us(last).end <= 1000 * stored as i64);
+    }
+
+    #[test]
     fn before_the_start_only_so_many_messages_are_kept_and_the_rest_is_counted() {
-        let path = folder("early").join("messages.jsonl");
+        let path = folder("early").join(MESSAGES);
         let mut messages = Messages::create(path).expect("a new file");
         let count = EARLY_MESSAGES_MAX as u64 + 5;
         for id in 0..count {

@@ -3,7 +3,7 @@
 //!
 //! - `results.json`: the verdict and the figures, as `--json` prints them.
 //! - `history.jsonl`: the operations of clients, with requests and replies.
-//! - `messages.jsonl`: every message, and what became of it. Written as the run goes on.
+//! - `messages.jsonl.lz4`: every message, and what became of it; compressed. Written as the run goes on.
 //! - `log.txt`: operations, faults, nodes that join, and what nodes print on stderr, in the order in which it happened.
 //!   Written as the run goes on.
 //! - `node-logs/`: the lines of each node in it. Written as the run goes on.
@@ -13,6 +13,7 @@
 //!
 //! An error here never ends a run or changes its verdict.
 
+mod blocks;
 mod causes;
 mod file;
 mod history;
@@ -43,7 +44,7 @@ use room::Room;
 pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::{LineCounts, LogFiles};
-pub use messages::{MessageLine, Messages};
+pub use messages::{MESSAGES, MessageLine, Messages, read_messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
 
 /// A file that was not stored, and the reason.
@@ -208,7 +209,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let folder = Folder::create(parent, workload)?;
         Ok(Store {
-            messages: Messages::create(folder.path.join("messages.jsonl"))?,
+            messages: Messages::create(folder.path.join(MESSAGES))?,
             log: Log::new(topics, LogFiles::create(&folder.path, nodes)?),
             folder,
         })

@@ -6,13 +6,15 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::messages::{MESSAGES, MESSAGES_UNCOMPRESSED};
 use super::{StoreError, StoreErrors, link_latest};
 
 /// All files and folders that a run writes to its folder.
-const CONTENTS: [&str; 6] = [
+const CONTENTS: [&str; 7] = [
     "history.jsonl",
     "log.txt",
-    "messages.jsonl",
+    MESSAGES,
+    MESSAGES_UNCOMPRESSED,
     "node-logs",
     "report.html",
     "results.json",

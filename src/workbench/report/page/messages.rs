@@ -65,7 +65,7 @@ pub(super) fn choose(
 pub(super) struct MessageColumns {
     /// The number of messages in the run.
     total: u64,
-    /// The number of messages that `messages.jsonl` lacks.
+    /// The number of messages that are not stored.
     omitted: u64,
     /// When the last message in the file arrived or was lost.
     last_us: i64,

@@ -162,9 +162,9 @@ function showSelection() {
 function causesNote(o, count) {
   if (report.messages === null) return "";
   if (count === 0 && messages.omitted > 0 && operations.invoked_us[o] > messages.last_us) {
-    return "Its messages were not stored: messages.jsonl had reached its limit.";
+    return "Its messages were not stored: messages.jsonl.lz4 had reached its limit.";
   }
-  if (count === 0) return "Its messages are not among those that this page holds; messages.jsonl has them.";
+  if (count === 0) return "Its messages are not among those that this page holds; eddy show --messages prints them.";
   if (count <= 2) return "";
   return "“Sent meanwhile” is after the node received the request and before it replied. Other operations of the node at that time may have caused some of these messages.";
 }

@@ -94,7 +94,7 @@ function summarize() {
     + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
   const held = messageCount < messages.total
     ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
-      + (messages.omitted > 0 ? `. messages.jsonl reached its limit: ${grouped(messages.omitted)} were not stored. ` : "; messages.jsonl has all. ")
+      + (messages.omitted > 0 ? `. messages.jsonl.lz4 reached its limit: ${grouped(messages.omitted)} were not stored. ` : "; eddy show --messages prints all. ")
     : "";
   byId("messages").hidden = !traffic;
   byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`
