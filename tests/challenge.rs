@@ -6,7 +6,7 @@ mod command;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use command::{assert_ends_with, stderr, stdout};
+use command::output::{assert_ends_with, stderr, stdout};
 use serde_json::Value;
 
 const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");

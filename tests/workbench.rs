@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use command::{assert_ends_with, stderr, stdout};
+use command::output::{assert_ends_with, stderr, stdout};
 use program::program;
 use python_node::echo_node;
 use running::started;

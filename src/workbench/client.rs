@@ -18,6 +18,8 @@ pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The clients of a run, numbered in the order in which they joined.
 pub struct Clients {
     members: Vec<Client>,
+    /// The client that has each place now.
+    at_places: Vec<usize>,
     /// The clients that are free.
     free: Vec<usize>,
     /// When requests time out, soonest first, as all clients wait equally long. Requests that have been answered are
@@ -67,6 +69,7 @@ impl Clients {
         let members = (0..count).map(|place| Client::new(place % node_count, place));
         Clients {
             members: members.collect(),
+            at_places: (0..count).collect(),
             free: (0..count).collect(),
             timeouts: VecDeque::new(),
             waiting_count: 0,
@@ -81,6 +84,19 @@ impl Clients {
     /// A client's place, from zero to the concurrency. It is that of the client that it replaced.
     pub fn place(&self, client: usize) -> usize {
         self.members[client].place
+    }
+
+    /// The client that has a place now.
+    pub fn at(&self, place: usize) -> usize {
+        self.at_places[place]
+    }
+
+    /// The operation for whose answer a client waits, by its index in the history.
+    pub fn waits_for(&self, client: usize) -> Option<usize> {
+        match self.members[client].state {
+            State::Waiting(operation) => Some(operation),
+            State::Free | State::Kept | State::Gone => None,
+        }
     }
 
     /// Takes a free client, drawn at random. [`ask`](Self::ask) must follow.
@@ -157,6 +173,7 @@ impl Clients {
         let successor = self.members.len();
         let Client { node, place, .. } = self.members[client];
         self.members.push(Client::new(node, place));
+        self.at_places[place] = successor;
         self.free.push(successor);
         successor
     }
@@ -237,6 +254,7 @@ mod tests {
         let successor = clients.replace(1);
         assert_eq!((successor, clients.node(successor)), (2, 1));
         assert_eq!(clients.place(successor), 1);
+        assert_eq!((clients.at(0), clients.at(1)), (0, successor));
         assert_eq!(clients.time_out(NOW + 2 * CLIENT_TIMEOUT), None);
         assert_eq!(clients.next_timeout_at(), None);
     }

@@ -12,6 +12,7 @@ pub mod history;
 pub mod import;
 pub mod json;
 pub mod latency;
+pub mod load;
 pub mod log;
 pub mod nemesis;
 pub mod network;

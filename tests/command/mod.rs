@@ -1,7 +1,9 @@
 //! Runs `eddy test` on programs that a test writes.
 
+pub mod output;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// `eddy test` of a workload on a program. It stores nothing.
 pub fn eddy(workload: &str, path: &Path, more: &str) -> Command {
@@ -11,23 +13,4 @@ pub fn eddy(workload: &str, path: &Path, more: &str) -> Command {
         .arg(path)
         .args(more.split_whitespace());
     command
-}
-
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-pub fn assert_ends_with(code: i32, output: &Output) {
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{}{}",
-        stdout(output),
-        stderr(output)
-    );
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::command::{assert_ends_with, eddy, stderr, stdout};
+use super::command::eddy;
+use super::command::output::{assert_ends_with, stderr, stdout};
 use super::fake::member_from_the_start;
 use super::real::etcd;
 

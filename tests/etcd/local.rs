@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use super::command::{assert_ends_with, stderr, stdout};
+use super::command::output::{assert_ends_with, stderr, stdout};
 use super::real::is_installed;
 
 /// `eddy test` of the counter on three members, and the folder in which it stores its runs.

@@ -7,7 +7,8 @@ mod command;
 
 use std::path::Path;
 
-use command::{assert_ends_with, eddy};
+use command::eddy;
+use command::output::assert_ends_with;
 
 /// Runs the node of that name in this folder, and asserts the exit code.
 #[track_caller]

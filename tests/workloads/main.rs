@@ -13,7 +13,8 @@ mod program;
 mod sets;
 mod stores;
 
-use command::{eddy, stderr, stdout};
+use command::eddy;
+use command::output::{stderr, stdout};
 use program::program;
 
 /// A node in Python. It begins with `state`. For each message, with `kind` and `body` of the request, it runs `wrong`,

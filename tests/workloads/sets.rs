@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::command::{assert_ends_with, eddy, stderr};
+use crate::command::eddy;
+use crate::command::output::{assert_ends_with, stderr};
 use crate::program::program;
 use crate::{Kind, node};
 

@@ -196,21 +196,26 @@ fn run(
     for (challenge, options, args) in lines {
         let keep = &options.output.keep;
         let mut last = Validity::Valid;
-        test::each_run(options, args, options.run.first_seed(), |_, report| {
-            last = report.validity();
-            if options.watch && !keep.json {
-                let lines = watched.entry(challenge).or_default();
-                return lines.print(&format!("{challenge} "), report);
-            }
-            let outcome = Outcome {
-                challenge,
-                report: &report,
-            };
-            if !keep.json && (is_one || last != Validity::Valid) {
-                writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
-            }
-            keep.print(&outcome)
-        })?;
+        test::each_run(
+            options,
+            args,
+            options.run.clients.first_seed(),
+            |_, report| {
+                last = report.validity();
+                if options.watch && !keep.json {
+                    let lines = watched.entry(challenge).or_default();
+                    return lines.print(&format!("{challenge} "), report);
+                }
+                let outcome = Outcome {
+                    challenge,
+                    report: &report,
+                };
+                if !keep.json && (is_one || last != Validity::Valid) {
+                    writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
+                }
+                keep.print(&outcome)
+            },
+        )?;
         worst = worst.max(last);
     }
     Ok(worst)
@@ -256,7 +261,7 @@ mod tests {
         );
         let line = TestLine::try_parse_from(&words(&command)[2..])
             .unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(line.options.run.rate, 7.0);
+        assert_eq!(line.options.run.clients.rate, 7.0);
     }
 
     #[test]

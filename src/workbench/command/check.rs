@@ -88,7 +88,8 @@ pub(super) struct CheckOptions {
 /// Checks a history, prints the report and returns the verdict. `args` is the whole command line.
 pub(super) fn check(options: &CheckOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     let mut run = default_run();
-    run.load
+    let requests = &mut run.clients.requests;
+    requests
         .consistency_models
         .clone_from(&options.consistency_models);
     let task = Check {
@@ -96,7 +97,7 @@ pub(super) fn check(options: &CheckOptions, args: &[OsString]) -> Result<Validit
         settings: run.settings(0).map_err(CommandError::Options)?,
         args,
     };
-    let report = workloads::perform(options.workload, &run.load, task)?;
+    let report = workloads::perform(options.workload, &run.clients.requests, task)?;
     options.keep.print(&report)?;
     Ok(report.validity())
 }
@@ -143,6 +144,7 @@ impl Task for Check<'_> {
             sent: Traffic::default(),
             received: Traffic::default(),
             fault_windows: history.fault_windows,
+            is_elsewhere: false,
         };
         let demands = Demands {
             is_strict: self.options.strict,

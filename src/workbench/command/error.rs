@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::workbench::import::ImportError;
+use crate::workbench::load::LoadError;
 use crate::workbench::process::RunError;
+use crate::workbench::report::Report;
 use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
@@ -15,6 +17,8 @@ pub(super) enum CommandError {
     Options(String),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{} can't be read: {reason}", path.display())]
@@ -29,10 +33,20 @@ pub(super) enum CommandError {
     Removal(#[from] StoreErrors),
     #[error("{}{}{reason}", path.display(), match reason { ImportError::At { .. } => ":", _ => ": " })]
     Import { path: PathBuf, reason: ImportError },
-    #[error("interrupted; all nodes have been ended{0}")]
+    #[error("interrupted{0}")]
     Interrupted(String),
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
     #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
     Page { path: PathBuf, reason: io::Error },
+}
+
+impl CommandError {
+    /// The run with this report was interrupted. `how` is what else has happened because of that, in words.
+    pub(super) fn interrupted(how: &str, report: &Report) -> Self {
+        let kept = report.store().map_or_else(String::new, |folder| {
+            format!(". What is known of the run is in {}", folder.display())
+        });
+        CommandError::Interrupted(format!("{how}{kept}"))
+    }
 }

@@ -1,160 +1,152 @@
-//! The flags that decide what clients request, and which guarantees the replies must keep.
+//! `eddy load` sends requests to nodes that run elsewhere, and checks the replies.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::StringValueParser;
 
+use super::clients::ClientOptions;
+use super::console::Console;
 use super::error::CommandError;
-use super::values::{Trimmed, flag_value, positive};
-use crate::workbench::check::consistency::Level;
-use crate::workbench::check::txn::Model;
-use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
-use crate::workbench::world::Settings;
+use super::help::{EXIT_STATUS, SHOWN_AND_KEPT};
+use super::keep::KeepOptions;
+use super::options::check_names;
+use super::repeat;
+use super::values::Trimmed;
+use super::workloads::{self, Task};
+use crate::stdio::arguments::Wrong;
+use crate::workbench::check::Validity;
+use crate::workbench::load::{self, Authentication, LoadError, Target};
+use crate::workbench::log::{Log, Topics};
+use crate::workbench::report::{Machine, Report};
+use crate::workbench::sim::Start;
+use crate::workbench::stdout;
+use crate::workbench::workload::Workload;
+use crate::workbench::world::{Settings, World};
 
+const NOTES: &str = "\
+Each client has a TCP connection of its own, on which it sends messages as lines of JSON, such as
+{\"body\":{\"type\":\"add\",\"delta\":3,\"msg_id\":1}}, and receives the replies. eddy serve makes a node such a service.
+
+The nodes have to be new: replies that show what was there before the run count as wrong. Only unique-ids and
+echo can be run again on the same nodes.
+
+Example, for three nodes:
+  eddy load --connect 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 -w g-counter --rate 1000 --concurrency 10n \\
+    --time-limit 10 --consistency-models linearizable";
+
+/// The flags of `eddy load`.
 #[derive(Args)]
-#[command(next_help_heading = "Options of single workloads")]
+#[command(args_override_self = true, after_help = format!("{NOTES}\n\n{EXIT_STATUS}"))]
 pub(super) struct LoadOptions {
-    /// Which nodes are neighbours of each other in broadcast.
-    #[arg(long, value_name = "SHAPE", value_enum, default_value = "grid")]
-    pub topology: Topology,
-
-    /// How many keys logs and transactions use at a time.
-    #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
-    pub key_count: usize,
-
-    /// The maximum number of steps of a transaction.
-    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
-    pub max_txn_length: usize,
-
-    /// How many writes to make to a key of logs and transactions before a new key replaces it.
-    #[arg(long, value_name = "N", default_value = "16", value_parser = positive)]
-    pub max_writes_per_key: usize,
-
-    /// The guarantees that replies must keep. Transactions: read-uncommitted, read-committed, serializable and others
-    /// (default: strict-serializable). Counters: eventual, regular, sequential or linearizable (default: eventual).
-    /// Other workloads have fixed guarantees and ignore this.
+    /// Where the nodes are: one address for each. Client i connects to address i, modulo their number.
     #[arg(
         long,
-        value_name = "MODELS",
+        value_name = "HOST:PORT,...",
+        required = true,
         value_parser = Trimmed(StringValueParser::new()),
         value_delimiter = ','
     )]
-    pub consistency_models: Vec<String>,
+    connect: Vec<String>,
+
+    /// The file with the token that clients of these nodes must give.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    clients: ClientOptions,
+
+    #[command(flatten, next_help_heading = SHOWN_AND_KEPT)]
+    keep: KeepOptions,
 }
 
-impl LoadOptions {
-    /// The flags with these values, without those that are defaults.
-    pub(super) fn words(&self) -> Vec<String> {
-        let LoadOptions {
-            topology,
-            key_count,
-            max_txn_length,
-            max_writes_per_key,
-            consistency_models,
+/// Runs the clients, prints the report and returns the verdict. `args` is the whole command line.
+pub(super) fn load(options: &LoadOptions, args: &[OsString]) -> Result<Validity, CommandError> {
+    let token = options.token_file.as_deref().map(read_token).transpose()?;
+    let authentication = Authentication::new(token.as_deref());
+    let targets = load::find(&options.connect, &authentication).map_err(LoadError::Target)?;
+    let nodes: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
+    check_names(&nodes).map_err(|error| CommandError::Options(format!("--connect: {error}")))?;
+    let clients = &options.clients;
+    let run = Run {
+        options,
+        settings: &clients.settings(nodes, clients.first_seed()),
+        targets: &targets,
+        authentication: &authentication,
+        args,
+    };
+    workloads::perform(clients.workload, &clients.requests, run)
+}
+
+/// Reads the token in a file, without the white space around it.
+fn read_token(path: &Path) -> Result<String, CommandError> {
+    let text = fs::read_to_string(path).map_err(|reason| CommandError::Read {
+        path: path.to_path_buf(),
+        reason,
+    })?;
+    match text.trim() {
+        "" => Err(CommandError::Options(format!(
+            "--token-file: there is no token in {}",
+            path.display()
+        ))),
+        token => Ok(String::from(token)),
+    }
+}
+
+/// One run of the clients.
+struct Run<'a> {
+    options: &'a LoadOptions,
+    settings: &'a Settings,
+    targets: &'a [Target],
+    authentication: &'a Authentication,
+    args: &'a [OsString],
+}
+
+impl Task for Run<'_> {
+    type Done = Validity;
+
+    fn with<W: Workload>(
+        self,
+        _: impl Fn(&[String]) -> Result<Start, Wrong>,
+        workload: impl Fn(&Settings) -> W + Sync,
+    ) -> Result<Validity, CommandError> {
+        let Run {
+            options,
+            settings,
+            targets,
+            authentication,
+            args,
         } = self;
-        let mut words = Vec::new();
-        if *topology != Topology::Grid {
-            words.push(format!("--topology {}", flag_value(*topology)));
-        }
-        if *key_count != 10 {
-            words.push(format!("--key-count {key_count}"));
-        }
-        if *max_txn_length != 4 {
-            words.push(format!("--max-txn-length {max_txn_length}"));
-        }
-        if *max_writes_per_key != 16 {
-            words.push(format!("--max-writes-per-key {max_writes_per_key}"));
-        }
-        if !consistency_models.is_empty() {
-            let models = consistency_models.join(",");
-            words.push(format!("--consistency-models {models}"));
-        }
-        words
-    }
-
-    /// The parameters of the keys.
-    pub(super) fn keys(&self) -> KeyLimits {
-        KeyLimits {
-            key_count: self.key_count,
-            max_writes_per_key: self.max_writes_per_key as u64,
-        }
-    }
-
-    /// Makes counters that must satisfy the named levels. Names of transactional models are ignored.
-    ///
-    /// # Errors
-    ///
-    /// When a name is unknown.
-    pub(super) fn counter<W>(
-        &self,
-        new: impl Fn(Vec<Level>) -> W,
-    ) -> Result<impl Fn(&Settings) -> W, CommandError> {
-        self.check_models()?;
-        let levels = self.model_names().filter_map(counter_level);
-        let levels: Vec<Level> = levels.collect();
-        Ok(move |_: &Settings| new(levels.clone()))
-    }
-
-    /// Makes transactions that must satisfy the named models.
-    ///
-    /// # Errors
-    ///
-    /// When a name is not that of a transactional model.
-    pub(super) fn transactions<W>(
-        &self,
-        new: impl Fn(TxnLimits, Vec<Model>) -> W,
-    ) -> Result<impl Fn(&Settings) -> W, CommandError> {
-        let limits = TxnLimits {
-            keys: self.keys(),
-            max_txn_length: self.max_txn_length,
+        let keep = &options.keep;
+        let mut store = keep.new_store(W::NAME, &settings.nodes, Topics::default());
+        let mut console = Log::new(Topics::default(), Console::new(settings.time_limit));
+        let files = store
+            .as_mut()
+            .map(|store| (&mut store.messages, &mut store.log));
+        let world = World::elsewhere(workload(settings), settings.clone(), (&mut console, files));
+        let record = load::run(world, settings.client_count, targets, authentication);
+        console.sink().clear();
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                // If the run was interrupted, this is the reason.
+                stdout::check()?;
+                return Err(error.into());
+            }
         };
-        let default = ["strict-serializable"];
-        let default = default
-            .into_iter()
-            .filter(|_| self.consistency_models.is_empty());
-        let models = self.model_names().chain(default).map(str::parse);
-        let models: Result<Vec<Model>, String> = models.collect();
-        let models = models
-            .map_err(|error| CommandError::Options(format!("--consistency-models: {error}")))?;
-        Ok(move |_: &Settings| new(limits, models.clone()))
-    }
-
-    /// Makes a workload with fixed guarantees.
-    ///
-    /// # Errors
-    ///
-    /// When the name of a model is unknown.
-    pub(super) fn plain<W: Workload, F: Fn(&Settings) -> W>(
-        &self,
-        new: F,
-    ) -> Result<F, CommandError> {
-        self.check_models()?;
-        Ok(new)
-    }
-
-    fn model_names(&self) -> impl Iterator<Item = &str> {
-        self.consistency_models.iter().map(String::as_str)
-    }
-
-    /// Checks that each name is known. As upstream, any known model may be named with any workload.
-    fn check_models(&self) -> Result<(), CommandError> {
-        let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
-        match self.model_names().find(|name| !is_known(name)) {
-            None => Ok(()),
-            Some(name) => Err(CommandError::Options(format!(
-                "--consistency-models: the model {name:?} is unknown. Those of transactions are read-committed, serializable, \
-                 strict-serializable and others, those of counters eventual, regular, sequential and linearizable"
-            ))),
+        let repeat = repeat::command(args, settings.seed);
+        let mut report = Report::new(&record, settings, options.clients.demands(), repeat);
+        report.set_machine(Machine::this());
+        if let Some(store) = store {
+            report.set_store(store.path());
+            keep.finish(store, &record, &report);
+        }
+        keep.print(&report)?;
+        match record.is_interrupted {
+            true => Err(CommandError::interrupted("", &report)),
+            false => Ok(report.validity()),
         }
     }
-}
-
-/// The level of a counter with that name.
-fn counter_level(name: &str) -> Option<Level> {
-    Some(match name {
-        "eventual" => Level::EventuallyRight,
-        "regular" => Level::Regular,
-        "sequential" => Level::Sequential,
-        "linearizable" => Level::Linearizable,
-        _ => return None,
-    })
 }

@@ -3,6 +3,7 @@
 mod challenge;
 mod challenges;
 mod check;
+mod clients;
 mod console;
 mod error;
 mod help;
@@ -11,6 +12,7 @@ mod load;
 mod matrix;
 mod options;
 mod repeat;
+mod requests;
 mod runs;
 mod settings;
 mod show;
@@ -37,6 +39,7 @@ use check::CheckOptions;
 use console::say;
 use error::CommandError;
 use help::EXIT_STATUS;
+use load::LoadOptions;
 use matrix::MatrixOptions;
 use options::TestOptions;
 use runs::RunsOptions;
@@ -62,6 +65,8 @@ enum Command {
     Challenge(ChallengeOptions),
     /// Simulates this crate's own nodes in virtual time from a seed, hundreds of runs per second.
     Sim(Box<SimOptions>),
+    /// Sends requests to nodes that run elsewhere, such as behind eddy serve, and checks the replies.
+    Load(LoadOptions),
     /// Checks a history from a file of Jepsen, Maelstrom, or any program that writes its JSON.
     Check(CheckOptions),
     /// Lists the runs in the store, here and in its page index.html, and removes old ones.
@@ -105,6 +110,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(options) => test::test(&options, &args),
         Command::Challenge(options) => challenge::challenge(&options),
         Command::Sim(options) => sim::sim(&options, &args),
+        Command::Load(options) => load::load(&options, &args),
         Command::Check(options) => check::check(&options, &args),
         Command::Runs(options) => runs::list(&options),
         Command::Show(options) => show::show(&options),

@@ -7,16 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{EnumValueParser, StringValueParser};
 
+use super::clients::ClientOptions;
 use super::help::{self, EXIT_STATUS, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
-use super::load::LoadOptions;
 use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
-use super::values::{Trimmed, milliseconds, not_negative, positive, seconds, some_seconds};
-use super::workloads::WorkloadName;
-use crate::stdio::random_seed;
+use super::values::{Trimmed, milliseconds, not_negative, positive, some_seconds};
 use crate::workbench::audit::Demands;
-use crate::workbench::check::availability::Availability;
-use crate::workbench::check::limits::{Limits, StableLatency};
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::log::Topics;
 use crate::workbench::nemesis::Fault;
@@ -88,9 +84,8 @@ pub(super) struct RunOptions {
     #[arg(value_name = "NODE ARGS")]
     pub node_args: Vec<String>,
 
-    /// The workload to test.
-    #[arg(short, long, value_enum, default_value = "lin-kv")]
-    pub workload: WorkloadName,
+    #[command(flatten)]
+    pub clients: ClientOptions,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
@@ -109,18 +104,6 @@ pub(super) struct RunOptions {
     /// How many seconds a node may take to answer init, and messages that it gets once before clients begin.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
     pub init_timeout: Duration,
-
-    /// The approximate number of operations per second, of all clients together.
-    #[arg(long, value_name = "RATE", default_value = "5", value_parser = not_negative, allow_negative_numbers = true)]
-    pub rate: f64,
-
-    /// How many seconds clients send requests, before faults end and the last requests are sent.
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
-    pub time_limit: Duration,
-
-    /// The number of clients, in all or for each node, such as 4n.
-    #[arg(long, value_name = "C|Cn", default_value = "1n", value_parser = concurrency)]
-    pub concurrency: Concurrency,
 
     /// The mean latency of a message between nodes, or to and from a service, in milliseconds.
     #[arg(
@@ -158,59 +141,17 @@ pub(super) struct RunOptions {
     #[arg(long, value_name = "STORE", value_parser = SequentialKvParser, default_value = "maelstrom")]
     pub seq_kv: SequentialKv,
 
-    /// The share of operations that must succeed: total, or a fraction such as 0.9.
-    #[arg(long, value_name = "total|FRACTION")]
-    pub availability: Option<Availability>,
-
     /// The maximum number of messages between servers per operation.
     #[arg(long, value_name = "N", value_parser = not_negative, allow_negative_numbers = true)]
     pub max_messages_per_op: Option<f64>,
-
-    /// The maximum time from the acknowledgement of a value until every node has it, in milliseconds, for the median
-    /// and the maximum: median=400,max=600, or one of them. Broadcast and g-set.
-    #[arg(long, value_name = "LIMITS")]
-    pub max_stable_latency: Option<StableLatency>,
-
-    /// Let warnings make a run invalid. A warning is about something that Maelstrom accepts but that most would call a
-    /// fault.
-    #[arg(long)]
-    pub strict: bool,
-
-    /// The seed of all random choices. With real processes it repeats the requests and the faults, not the timing.
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-
-    /// How many seconds the network rests before the last requests.
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, allow_negative_numbers = true)]
-    pub recovery: Duration,
-
-    #[command(flatten)]
-    pub load: LoadOptions,
-}
-
-/// The number of clients.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Concurrency {
-    InAll(usize),
-    EachNode(usize),
 }
 
 impl RunOptions {
     /// The limits on a run besides the guarantees of its workload.
     pub(super) fn demands(&self) -> Demands {
-        Demands {
-            availability: self.availability,
-            limits: Limits {
-                messages_per_op_max: self.max_messages_per_op,
-                stable_latency_max: self.max_stable_latency,
-            },
-            is_strict: self.strict,
-        }
-    }
-
-    /// The seed that was given, or one of the operating system's that is short enough to be typed.
-    pub(super) fn first_seed(&self) -> u64 {
-        self.seed.unwrap_or_else(|| random_seed() >> 32)
+        let mut demands = self.clients.demands();
+        demands.limits.messages_per_op_max = self.max_messages_per_op;
+        demands
     }
 
     /// The settings of the run with that seed.
@@ -219,21 +160,13 @@ impl RunOptions {
     ///
     /// When two nodes have the same name, or a node has the name of a client or service.
     pub(super) fn settings(&self, seed: u64) -> Result<Settings, String> {
-        let nodes = match self.node_count {
+        let nodes: Vec<String> = match self.node_count {
             Some(count) => (0..count).map(|index| format!("n{index}")).collect(),
             None => self.nodes.clone(),
         };
-        check_names(&nodes)?;
+        check_names(&nodes).map_err(|error| format!("--nodes: {error}"))?;
         Ok(Settings {
-            client_count: match self.concurrency {
-                Concurrency::InAll(count) => count,
-                Concurrency::EachNode(count) => count * nodes.len(),
-            },
-            nodes,
             init_timeout: self.init_timeout,
-            rate_per_s: self.rate,
-            time_limit: self.time_limit,
-            recovery: self.recovery,
             latency: Latency {
                 mean: Duration::from_millis(self.latency),
                 distribution: self.latency_dist,
@@ -242,12 +175,17 @@ impl RunOptions {
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
-            seed,
+            ..self.clients.settings(nodes, seed)
         })
     }
 }
 
-fn check_names(nodes: &[String]) -> Result<(), String> {
+/// Checks that the names of nodes can be told from each other and from all other names.
+///
+/// # Errors
+///
+/// Which name can't.
+pub(super) fn check_names(nodes: &[String]) -> Result<(), String> {
     let mut known = BTreeSet::from(["seq-kv", "lin-kv", "lww-kv", "lin-tso"]);
     for name in nodes {
         let number = name.strip_prefix('c');
@@ -256,7 +194,7 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
         let is_client = number.is_some_and(is_number);
         if name.is_empty() || is_client || !known.insert(name) {
             return Err(format!(
-                "--nodes: no node can be named {name:?}. Names differ from each other, from those of clients (c0, c1, \
+                "no node can be named {name:?}. Names differ from each other, from those of clients (c0, c1, \
                  ...) and from those of services"
             ));
         }
@@ -264,19 +202,11 @@ fn check_names(nodes: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-fn concurrency(text: &str) -> Result<Concurrency, String> {
-    match text.strip_suffix('n') {
-        Some("") => Ok(Concurrency::EachNode(1)),
-        Some(count) => positive(count).map(Concurrency::EachNode),
-        None => positive(text).map(Concurrency::InAll),
-    }
-    .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
+    use super::super::workloads::WorkloadName;
     use super::*;
 
     #[derive(Parser)]
@@ -295,8 +225,8 @@ mod tests {
             run, test_count, ..
         } = line.options;
         assert_eq!(test_count, 1);
-        assert_eq!(run.workload, WorkloadName::LinKv);
-        assert!(run.nemesis.is_empty() && run.availability.is_none());
+        assert_eq!(run.clients.workload, WorkloadName::LinKv);
+        assert!(run.nemesis.is_empty() && run.clients.availability.is_none());
         let settings = run.settings(1).expect("good names");
         assert_eq!(settings.nodes, ["n1", "n2", "n3", "n4", "n5"]);
         assert_eq!(settings.init_timeout, Duration::from_secs(10));
@@ -307,10 +237,10 @@ mod tests {
         assert_eq!(settings.latency.mean, Duration::ZERO);
         assert_eq!(settings.latency.distribution, Distribution::Constant);
         assert_eq!(settings.fault_interval, Duration::from_secs(10));
-        let load = &run.load;
-        assert!(load.words().is_empty() && load.consistency_models.is_empty());
-        assert_eq!((load.key_count, load.max_txn_length), (10, 4));
-        assert_eq!(load.max_writes_per_key, 16);
+        let requests = &run.clients.requests;
+        assert!(requests.words().is_empty() && requests.consistency_models.is_empty());
+        assert_eq!((requests.key_count, requests.max_txn_length), (10, 4));
+        assert_eq!(requests.max_writes_per_key, 16);
     }
 
     #[test]
@@ -321,7 +251,7 @@ mod tests {
         };
         let run = line.options.run;
         assert_eq!(run.node_args, ["broadcast", "fast", "--seed", "3"]);
-        assert_eq!((run.rate, run.seed), (7.0, None));
+        assert_eq!((run.clients.rate, run.clients.seed), (7.0, None));
     }
 
     #[test]

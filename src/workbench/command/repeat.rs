@@ -54,20 +54,20 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     if *services_suffer {
         add(String::from("--nemesis-services"));
     }
-    if let Some(availability) = options.availability {
+    if let Some(availability) = options.clients.availability {
         add(format!("--availability {availability}"));
     }
     if let Some(limit) = options.max_messages_per_op {
         add(format!("--max-messages-per-op {limit}"));
     }
-    if let Some(limits) = options.max_stable_latency {
+    if let Some(limits) = options.clients.max_stable_latency {
         add(format!("--max-stable-latency {limits}"));
     }
-    if options.strict {
+    if options.clients.strict {
         add(String::from("--strict"));
     }
     add(format!("--seed {seed}"));
-    options.load.words().into_iter().for_each(add);
+    options.clients.requests.words().into_iter().for_each(add);
     let node_args = &options.node_args;
     if !node_args.is_empty() {
         words.push(String::from("--"));

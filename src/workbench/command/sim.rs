@@ -63,7 +63,8 @@ pub(super) struct SimOptions {
 pub(super) fn sim(options: &SimOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     refuse_clusters(Some(&options.run.seq_kv), &options.run.nemesis)?;
     let simulation = Simulation { options, args };
-    workloads::perform(options.run.workload, &options.run.load, simulation)
+    let clients = &options.run.clients;
+    workloads::perform(clients.workload, &clients.requests, simulation)
 }
 
 /// The results of many runs.
@@ -144,7 +145,7 @@ fn simulate<W: Workload>(
 ) -> Result<Validity, CommandError> {
     let settings = options
         .run
-        .settings(options.run.seed.unwrap_or(1))
+        .settings(options.run.clients.seed.unwrap_or(1))
         .map_err(CommandError::Options)?;
     if options.seeds == 1 {
         let (report, log) = simulate_one(workload, start, settings, options)?;

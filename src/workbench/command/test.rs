@@ -24,7 +24,7 @@ use crate::workbench::world::{Settings, World};
 /// `args` is the whole command line.
 pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity, CommandError> {
     let keep = &options.output.keep;
-    let seed = options.run.first_seed();
+    let seed = options.run.clients.first_seed();
     let mut lines = watch::Lines::default();
     let mut run = || {
         let mut last = Validity::Valid;
@@ -62,15 +62,15 @@ pub(super) fn each_run(
             settings: &settings,
             args,
         };
+        let clients = &options.run.clients;
         let (report, is_interrupted) =
-            workloads::perform(options.run.workload, &options.run.load, run_once)?;
+            workloads::perform(clients.workload, &clients.requests, run_once)?;
         let validity = report.validity();
-        let kept = report.store().map_or_else(String::new, |folder| {
-            format!(". What is known of the run is in {}", folder.display())
-        });
+        let interrupted = is_interrupted
+            .then(|| CommandError::interrupted("; all nodes have been ended", &report));
         print(run, report)?;
-        if is_interrupted {
-            return Err(CommandError::Interrupted(kept));
+        if let Some(error) = interrupted {
+            return Err(error);
         }
         if validity != Validity::Valid {
             break;

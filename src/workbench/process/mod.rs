@@ -108,7 +108,9 @@ pub fn run<W: Workload, O: Observer>(
     let last_words = unfinished + &driver.last_words();
     driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
-            StartError::Exited { .. } | StartError::Interrupted => String::new(),
+            StartError::Exited { .. }
+            | StartError::Interrupted
+            | StartError::Disconnected { .. } => String::new(),
             StartError::NoAnswer { .. }
             | StartError::Refused { .. }
             | StartError::ClosedStdout { .. } => last_words,

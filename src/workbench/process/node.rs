@@ -12,10 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::{GRACE, Program};
 use crate::protocol::{LineError, LineReader};
-use crate::workbench::world::shown;
-
-/// The maximum length of a line on stdout. It is high because the reply to a read of a large set is one line.
-const LINE_BYTES_MAX: usize = 16 << 20;
+use crate::workbench::world::{LINE_BYTES_MAX, shown};
 
 /// The maximum length of a line on stderr. A longer one is dropped.
 const LOG_LINE_BYTES_MAX: usize = 16 << 10;

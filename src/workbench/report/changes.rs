@@ -73,8 +73,8 @@ impl Report {
             figures.push(("p50", quantiles.p50, " ms"));
             figures.push(("p99", quantiles.p99, " ms"));
         }
-        if let Some(messages) = &self.messages {
-            let per_operation = messages.servers_per_operation;
+        let messages = self.messages.as_ref();
+        if let Some(per_operation) = messages.and_then(|messages| messages.servers_per_operation) {
             figures.push(("messages between servers an operation", per_operation, ""));
         }
         figures

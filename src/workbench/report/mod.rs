@@ -21,7 +21,6 @@ use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
-use super::network::Traffic;
 use super::words;
 use super::workload::Workload;
 use super::world::{Record, Settings};
@@ -97,9 +96,10 @@ struct Messages {
     all_per_operation: f64,
     clients: u64,
     clients_received: u64,
-    servers: u64,
-    servers_received: u64,
-    servers_per_operation: f64,
+    /// `None` like the two that follow if the nodes ran elsewhere: their messages to others were not seen.
+    servers: Option<u64>,
+    servers_received: Option<u64>,
+    servers_per_operation: Option<f64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -169,7 +169,7 @@ impl Report {
         let mut findings = record.findings.clone();
         let mut facts = Map::new();
         let mut limited = Vec::new();
-        let messages = Messages::new(record.sent, record.received, operations.total());
+        let messages = Messages::new(record, operations.total());
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
         if !record.is_cut_short {
             findings.extend(nothing_asked(history));
@@ -185,7 +185,7 @@ impl Report {
             }
             limited = demands
                 .limits
-                .measure(messages.servers_per_operation, &facts);
+                .measure(messages.servers_per_operation.unwrap_or_default(), &facts);
             findings.extend(limits::check(&limited).findings);
         }
         let validities = findings
@@ -365,17 +365,20 @@ fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
 }
 
 impl Messages {
-    fn new(sent: Traffic, received: Traffic, operation_count: usize) -> Self {
+    fn new<W: Workload>(record: &Record<W>, operation_count: usize) -> Self {
         let per_operation = |count: u64| figures::ratio(count as f64, operation_count as f64);
+        let Record { sent, received, .. } = record;
+        let seen = (!record.is_elsewhere).then_some((sent.servers, received.servers));
+        let (servers, servers_received) = seen.unzip();
         Messages {
             all: sent.all,
             all_received: received.all,
             all_per_operation: per_operation(sent.all),
             clients: sent.clients(),
             clients_received: received.clients(),
-            servers: sent.servers,
-            servers_received: received.servers,
-            servers_per_operation: per_operation(sent.servers),
+            servers,
+            servers_received,
+            servers_per_operation: servers.map(per_operation),
         }
     }
 }
@@ -461,11 +464,15 @@ impl fmt::Display for Report {
             writeln!(f, "latency     {quantiles}")?;
         }
         if let Some(messages) = &self.messages {
-            writeln!(
+            write!(
                 f,
-                "messages    {} in all, {:.2} an operation; between servers {:.2} an operation",
-                messages.all, messages.all_per_operation, messages.servers_per_operation
+                "messages    {} in all, {:.2} an operation",
+                messages.all, messages.all_per_operation
             )?;
+            if let Some(per_operation) = messages.servers_per_operation {
+                write!(f, "; between servers {per_operation:.2} an operation")?;
+            }
+            writeln!(f)?;
         }
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
             let name = name.replace('_', " ");

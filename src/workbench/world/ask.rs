@@ -65,7 +65,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.observer.happened(now, &ended);
         if matches!(operation.outcome, Outcome::Indeterminate(_)) {
             self.clients.replace(client);
-            self.directory.add_client();
+            self.add_client();
             return;
         }
         let is_final = operation.is_final;

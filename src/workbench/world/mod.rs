@@ -12,6 +12,7 @@
 
 mod answer;
 mod ask;
+mod elsewhere;
 mod malformed;
 mod node_states;
 mod observer;
@@ -44,6 +45,9 @@ pub use node_states::NodeCommand;
 pub use observer::{Event, Loss, MessageEvent, Observer};
 pub use start_error::StartError;
 pub(super) use violations::shown;
+
+/// The maximum length of a line from a node. It is high because the reply to a read of a large set is one line.
+pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// The maximum size of the input that is kept for a node that does not read, in bytes.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
@@ -118,7 +122,9 @@ pub struct World<W: Workload, O = ()> {
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
     member_commands: VecDeque<MemberCommand>,
-    /// The lines for each node that the driver has not taken yet.
+    /// Whether the nodes run elsewhere. Then each client has a connection of its own to its node.
+    is_elsewhere: bool,
+    /// The lines for each node or, if the nodes run elsewhere, from each client, that the driver has not taken yet.
     inboxes: Vec<Vec<u8>>,
     /// A buffer for the body that is being written; kept to save an allocation per message.
     scratch: Vec<u8>,
@@ -142,6 +148,8 @@ pub struct Record<W: Workload> {
     pub received: Traffic,
     /// The faults, and when they lasted.
     pub fault_windows: Vec<FaultWindow>,
+    /// Whether the nodes ran elsewhere. Then messages between servers were not seen.
+    pub is_elsewhere: bool,
 }
 
 /// The progress of a run.
@@ -171,10 +179,29 @@ impl<'a> Progress<'a> {
 impl<W: Workload, O: Observer> World<W, O> {
     /// A run at time zero. The first node has joined the network and is sent its `init`.
     pub fn new(workload: W, settings: Settings, observer: O) -> Self {
+        let nodes = NodeStates::new(
+            settings.nodes.len(),
+            settings.init_timeout,
+            &mut Stream::Joins.seeded(settings.seed),
+        );
+        let inboxes = vec![Vec::new(); settings.nodes.len()];
+        let mut world = World::with(workload, settings, observer, nodes, inboxes);
+        world.begin();
+        world
+    }
+
+    /// A run at time zero that has no clients yet.
+    fn with(
+        workload: W,
+        settings: Settings,
+        observer: O,
+        node_states: NodeStates,
+        inboxes: Vec<Vec<u8>>,
+    ) -> Self {
         let seed = settings.seed;
         let node_count = settings.nodes.len();
         let services = Services::new(settings.sequential_store, Stream::Services.seeded(seed));
-        let mut world = World {
+        World {
             workload,
             observer,
             directory: Directory::new(&settings.nodes, services.addresses()),
@@ -201,18 +228,13 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             interrupted_at: None,
-            node_states: NodeStates::new(
-                node_count,
-                settings.init_timeout,
-                &mut Stream::Joins.seeded(seed),
-            ),
+            node_states,
             member_commands: VecDeque::new(),
-            inboxes: vec![Vec::new(); node_count],
+            is_elsewhere: false,
+            inboxes,
             scratch: Vec::new(),
             settings,
-        };
-        world.begin();
-        world
+        }
     }
 
     /// The next command for the driver, which carries out all of them before it looks at the inboxes.
@@ -296,6 +318,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             sent: self.network.traffic(),
             received: self.received,
             fault_windows: self.nemesis.windows().to_vec(),
+            is_elsewhere: self.is_elsewhere,
         };
         Ok((record, self.observer))
     }

@@ -76,6 +76,24 @@ impl NodeStates {
         }
     }
 
+    /// Nodes that have joined and answered their `init` before the run.
+    pub(super) fn ready_before(node_count: usize, init_timeout: Duration) -> Self {
+        let ready = |_| NodeState {
+            is_up: true,
+            is_paused: false,
+            is_mute: false,
+            init_msg_id: 1,
+            unready_until: None,
+        };
+        NodeStates {
+            nodes: (0..node_count).map(ready).collect(),
+            absent: VecDeque::new(),
+            next_join_at: Duration::ZERO,
+            init_timeout,
+            commands: VecDeque::new(),
+        }
+    }
+
     /// Lets the next node join if it is due. Returns its index and the message id of its `init`.
     pub(super) fn join(&mut self, now: Duration) -> Option<(usize, i64)> {
         if now < self.next_join_at {

@@ -30,9 +30,17 @@ impl<W: Workload, O: Observer> World<W, O> {
     pub(super) fn begin(&mut self) {
         let node_count = self.directory.nodes().len();
         for _ in 0..2 * node_count + self.settings.client_count {
-            self.directory.add_client();
+            self.add_client();
         }
         self.join_due(Duration::ZERO);
+    }
+
+    /// Names the next client.
+    pub(super) fn add_client(&mut self) {
+        self.directory.add_client();
+        if self.is_elsewhere {
+            self.inboxes.push(Vec::new());
+        }
     }
 
     /// Lets nodes join whose time has come, and sends them `init`.
@@ -187,8 +195,12 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.observer.received(&event);
         match (dest, src) {
             (Endpoint::Node(node), _) => {
-                write_line(&mut self.inboxes[node], &event);
-                if self.inboxes[node].len() > UNREAD_BYTES_MAX {
+                let inbox = match src {
+                    Endpoint::Client(client) if self.is_elsewhere => &mut self.inboxes[client],
+                    _ => &mut self.inboxes[node],
+                };
+                write_line(inbox, &event);
+                if inbox.len() > UNREAD_BYTES_MAX {
                     self.stopped_reading(node, now);
                 }
             }

@@ -45,7 +45,7 @@ pub enum StartError {
         instead: String,
     },
     /// The run was interrupted.
-    #[error("interrupted before the run began; all nodes have been ended")]
+    #[error("interrupted before the run began")]
     Interrupted,
     /// A node ended before all had answered.
     #[error("{node} ended before the run began: {how}")]
@@ -54,5 +54,15 @@ pub enum StartError {
         node: String,
         /// How it ended.
         how: String,
+    },
+    /// The connection to a node that runs elsewhere ended before the node had answered the workload's introduction.
+    #[error("{node} did not answer {asked}, with which a run begins: {why}")]
+    Disconnected {
+        /// Its name.
+        node: String,
+        /// The type of the request.
+        asked: &'static str,
+        /// Why the connection ended, in words.
+        why: String,
     },
 }

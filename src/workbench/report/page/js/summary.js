@@ -65,8 +65,11 @@ function summarize() {
     ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`],
   ];
   if (traffic) {
-    figures.push(["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`],
-      ["of these between servers", traffic.servers_per_operation.toFixed(2), `${grouped(traffic.servers)} in all`]);
+    figures.push(["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`]);
+  }
+  // If the nodes ran elsewhere, these were not seen.
+  if (traffic && traffic.servers !== null) {
+    figures.push(["of these between servers", traffic.servers_per_operation.toFixed(2), `${grouped(traffic.servers)} in all`]);
   }
   if (latency) {
     figures.splice(1, 0, ["median latency", duration(latency.p50 * 1e3),
@@ -75,7 +78,7 @@ function summarize() {
   // What a challenge asks of broadcast.
   const stable = facts.stable_latencies_ms;
   if (stable?.["0.5"] !== undefined) {
-    figures.splice(-2, 0, ["median stable latency", duration(stable["0.5"] * 1e3),
+    figures.splice(latency ? 2 : 1, 0, ["median stable latency", duration(stable["0.5"] * 1e3),
       `max ${duration(stable["1"] * 1e3)} to reach all nodes`]);
   }
   byId("figures").append(...figures.map(([name, value, more]) => element("div", {},

@@ -1,0 +1,291 @@
+//! The driver for nodes that run elsewhere, such as behind `eddy serve`: one loop over the connections of all clients.
+//!
+//! Each client has a connection of its own to its node, made when the run begins. When a connection ends, the request that
+//! waits for an answer on it has an unknown outcome. A client that has something to send and no connection makes one; if
+//! that fails, its request has failed, as nothing of it was sent.
+
+mod authentication;
+mod connection;
+mod target;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+use thiserror::Error;
+
+use super::stdout;
+use super::workload::Workload;
+use super::world::{Observer, Record, StartError, World};
+use connection::{Connection, Lost};
+
+pub use authentication::Authentication;
+pub use target::{Target, TargetError, find};
+
+/// How long it may take to connect, and to get the answer to `authenticate`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often progress is shown, and stdout is checked.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+const SIGNALS: Token = Token(usize::MAX);
+
+/// Why there is nothing to check.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A node can't be asked.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Not all clients could connect.
+    #[error("only {connected} of {wanted} clients could connect; the next one to {node}: {why}")]
+    Connect {
+        /// How many could.
+        connected: usize,
+        /// How many there are.
+        wanted: usize,
+        /// The name of the node of one that could not.
+        node: String,
+        /// What happened, in words.
+        why: String,
+    },
+    /// The nodes did not get ready.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The operating system refused something.
+    #[error("the operating system refused to {what}: {error}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// Its answer.
+        error: io::Error,
+    },
+}
+
+/// Makes an error of the operating system one that says what was asked of it.
+fn refused(what: &'static str) -> impl FnOnce(io::Error) -> LoadError {
+    move |error| LoadError::System { what, error }
+}
+
+/// Runs a world of [nodes that run elsewhere](World::elsewhere), with `client_count` clients. The nodes are `targets`, in
+/// this order. A signal ends the run early, and so does a stdout that can't be written to any longer.
+///
+/// # Errors
+///
+/// When there is nothing to check.
+pub fn run<W: Workload, O: Observer>(
+    world: World<W, O>,
+    client_count: usize,
+    targets: &[Target],
+    authentication: &Authentication,
+) -> Result<Record<W>, LoadError> {
+    let mut driver = Driver::new(world, client_count, targets, authentication)?;
+    driver.connect(targets)?;
+    driver.run()?;
+    Ok(driver.world.finish()?)
+}
+
+struct Driver<W: Workload, O> {
+    world: World<W, O>,
+    workers: Vec<Worker>,
+    poll: Poll,
+    signals: Signals,
+    began: Instant,
+    is_interrupted: bool,
+}
+
+/// One that sends requests: a client or, when it is replaced, its successor.
+struct Worker {
+    /// The client, by the number in its name.
+    client: usize,
+    /// Its place among the clients; none if it sends the workload's introduction.
+    place: Option<usize>,
+    connection: Connection,
+}
+
+impl<W: Workload, O: Observer> Driver<W, O> {
+    fn new(
+        world: World<W, O>,
+        client_count: usize,
+        targets: &[Target],
+        authentication: &Authentication,
+    ) -> Result<Self, LoadError> {
+        let poll = Poll::new().map_err(refused("watch connections"))?;
+        let mut signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, mio::Interest::READABLE)
+            .map_err(refused("watch signals"))?;
+        let introducers = world.introducers().map(|client| (client, None));
+        let clients = (0..client_count).map(|place| (world.client_at(place), Some(place)));
+        let workers = introducers.chain(clients).enumerate();
+        let workers = workers.map(|(index, (client, place))| {
+            let target = &targets[world.node_of(client)];
+            Worker {
+                client,
+                place,
+                connection: Connection::new(target.address, Token(index), authentication.clone()),
+            }
+        });
+        Ok(Driver {
+            workers: workers.collect(),
+            world,
+            poll,
+            signals,
+            began: Instant::now(),
+            is_interrupted: false,
+        })
+    }
+
+    /// Connects all clients.
+    fn connect(&mut self, targets: &[Target]) -> Result<(), LoadError> {
+        let mut events = Events::with_capacity(1024);
+        let wanted = self.workers.len();
+        let registry = self.poll.registry();
+        let mut lost = None;
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            if let Err(error) = worker.connection.open(self.began.elapsed(), registry) {
+                lost = Some((index, error));
+                break;
+            }
+        }
+        while lost.is_none()
+            && !self
+                .workers
+                .iter()
+                .all(|worker| worker.connection.is_ready())
+        {
+            self.wait(&mut events, self.began.elapsed() + PROGRESS_INTERVAL)?;
+            if self.is_interrupted {
+                return Err(StartError::Interrupted.into());
+            }
+            let (now, registry) = (self.began.elapsed(), self.poll.registry());
+            let mut nothing = Vec::new();
+            for (index, Worker { connection, .. }) in self.workers.iter_mut().enumerate() {
+                let step = connection.write(&mut nothing, now, registry);
+                if let Err(error) = step.and_then(|()| connection.read(now, |_| ())) {
+                    lost = Some((index, error));
+                    break;
+                }
+            }
+        }
+        let Some((index, Lost { why, .. })) = lost else {
+            return Ok(());
+        };
+        let node = self.world.node_of(self.workers[index].client);
+        let workers = self.workers.iter();
+        Err(LoadError::Connect {
+            connected: workers
+                .filter(|worker| worker.connection.is_ready())
+                .count(),
+            wanted,
+            node: targets[node].name.clone(),
+            why,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), LoadError> {
+        let mut events = Events::with_capacity(1024);
+        let mut progress_at = Duration::ZERO;
+        loop {
+            let now = self.began.elapsed();
+            self.world.advance(now);
+            self.write(now);
+            if self.world.is_over() {
+                return Ok(());
+            }
+            if now >= progress_at {
+                self.world.show_progress(now);
+                self.is_interrupted |= stdout::check().is_err();
+                progress_at = now + PROGRESS_INTERVAL;
+            }
+            let deadline = self.next_deadline();
+            let until = deadline.map_or(progress_at, |deadline| deadline.min(progress_at));
+            self.wait(&mut events, until)?;
+            self.read();
+            if self.is_interrupted {
+                self.world.interrupt(self.began.elapsed());
+            }
+        }
+    }
+
+    /// Sends what clients have to send.
+    fn write(&mut self, now: Duration) {
+        let registry = self.poll.registry();
+        for worker in &mut self.workers {
+            worker.follow(&self.world);
+            let outbox = self.world.outbox(worker.client);
+            if let Err(Lost { was_sent, why }) = worker.connection.write(outbox, now, registry) {
+                self.world
+                    .on_disconnected(worker.client, was_sent, &why, now);
+            }
+        }
+    }
+
+    /// Reads once from each connection that has something to read.
+    fn read(&mut self) {
+        let now = self.began.elapsed();
+        let world = &mut self.world;
+        for Worker {
+            client, connection, ..
+        } in &mut self.workers
+        {
+            let read = connection.read(now, |line| match line {
+                Ok(line) => world.on_answer(*client, line, now),
+                Err(error) => world.on_unreadable_answer(*client, &error),
+            });
+            if let Err(Lost { was_sent, why }) = read {
+                world.on_disconnected(*client, was_sent, &why, now);
+            }
+        }
+    }
+
+    fn next_deadline(&mut self) -> Option<Duration> {
+        let world = &mut self.world;
+        let of_connections = self.workers.iter().filter_map(|worker| {
+            let has_output = !world.outbox(worker.client).is_empty();
+            worker.connection.deadline(has_output)
+        });
+        let of_connections = of_connections.min();
+        [of_connections, self.world.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Sleeps until an event or until this time. Does not sleep while there is more to read from a connection.
+    fn wait(&mut self, events: &mut Events, until: Duration) -> Result<(), LoadError> {
+        let mut connections = self.workers.iter().map(|worker| &worker.connection);
+        let timeout = match connections.any(Connection::has_more) {
+            true => Duration::ZERO,
+            false => until.saturating_sub(self.began.elapsed()),
+        };
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(refused("wait for events")(error));
+            }
+            _ => {}
+        }
+        for event in events.iter() {
+            match event.token() {
+                SIGNALS => self.is_interrupted |= self.signals.pending().next().is_some(),
+                Token(index) => self.workers[index].connection.note_event(),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Worker {
+    /// Takes the place of a client that has been replaced.
+    fn follow<W: Workload, O: Observer>(&mut self, world: &World<W, O>) {
+        let Some(client) = self.place.map(|place| world.client_at(place)) else {
+            return;
+        };
+        if client != self.client {
+            self.client = client;
+            self.connection.pass_on();
+        }
+    }
+}
