@@ -4,6 +4,7 @@
 mod program;
 mod python_node;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::PermissionsExt;
@@ -27,10 +28,18 @@ struct Watch {
 
 impl Watch {
     fn start(command: &str, path: &Path) -> Self {
+        Self::start_each(command, &[path.as_os_str()])
+    }
+
+    fn start_each(command: &str, programs: &[&OsStr]) -> Self {
         let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
             .args(command.split(' '))
-            .args("--watch --no-store --node-count 1 --rate 20 --time-limit 1 --bin".split(' '))
-            .arg(path)
+            .args("--watch --no-store --node-count 1 --rate 20 --time-limit 1".split(' '))
+            .args(
+                programs
+                    .iter()
+                    .flat_map(|program| [OsStr::new("--bin"), program]),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -130,6 +139,31 @@ fn challenges_are_watched_too() {
         "{line}"
     );
     assert_eq!(watch.interrupt(), Some(1));
+}
+
+#[test]
+fn of_several_challenges_those_are_run_again_whose_program_has_changed() {
+    let echo = node("watched-echo.py");
+    let ids = "say(message['src'], {'type': 'generate_ok', 'id': count, 'in_reply_to': body['msg_id']}); continue";
+    let generate = program("watched-ids.py", &echo_node(ids));
+    let programs = [("echo", &echo), ("unique-ids", &generate)];
+    let programs = programs.map(|(workload, path)| format!("{workload}={}", path.display()));
+    let mut watch = Watch::start_each("challenge 1 2", &programs.each_ref().map(OsStr::new));
+    assert!(watch.next().starts_with("1 run 1: valid; ok "));
+    assert!(watch.next().starts_with("2 run 1: valid; ok "));
+    replace(&echo, "#!/usr/bin/env python3\ndef (\n");
+    let complaint = watch.stderr.next().expect("a line").expect("UTF-8");
+    assert!(
+        complaint.starts_with("eddy: challenge 1: n0 ended before"),
+        "{complaint}"
+    );
+    replace(&generate, &echo_node(&ids.replace("count", "1")));
+    let line = watch.next();
+    assert!(line.starts_with("2 run 2: INVALID, was valid"), "{line}");
+    replace(&echo, &echo_node("pass"));
+    let line = watch.next();
+    assert!(line.starts_with("1 run 2: valid as before"), "{line}");
+    assert_eq!(watch.interrupt(), Some(1), "the worst of the last verdicts");
 }
 
 #[test]

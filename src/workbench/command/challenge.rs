@@ -1,10 +1,9 @@
 //! `eddy challenge` runs the Gossip Glomers challenges with their own parameters and limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
-use std::path::Path;
 
 use clap::{Args, Parser};
 use serde::Serialize;
@@ -15,8 +14,9 @@ use super::error::CommandError;
 use super::help;
 use super::options::TestOptions;
 use super::test;
-use super::watch;
+use super::watch::{self, Watched};
 use crate::workbench::check::Validity;
+use crate::workbench::process::{Program, RunError};
 use crate::workbench::report::Report;
 
 /// The command line of `eddy challenge`.
@@ -163,6 +163,17 @@ impl fmt::Display for Outcome<'_> {
     }
 }
 
+/// The command line of `eddy test` that runs a challenge.
+struct Line {
+    /// The name of the challenge, which begins what is printed of it.
+    name: &'static str,
+    options: TestOptions,
+    /// The command line as words.
+    args: Vec<OsString>,
+    /// The seed of the first run. With `--watch`, runs that are compared have the same.
+    seed: u64,
+}
+
 /// Runs the challenges one after the other, prints the result of each, and returns the worst verdict.
 pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandError> {
     let request = Request::read(&options.words).map_err(CommandError::Options)?;
@@ -171,54 +182,72 @@ pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandE
         let args = request.command(challenge).map_err(CommandError::Options)?;
         let line = TestLine::try_parse_from(&args[2..]);
         let options = line.unwrap_or_else(|error| error.exit()).options;
-        lines.push((challenge.name, options, args));
-    }
-    let is_watched = lines.iter().any(|(_, options, _)| options.watch);
-    if !is_watched {
-        return run(&lines, &mut BTreeMap::new());
-    }
-    let programs = lines.iter().map(|(_, options, _)| &*options.bin);
-    let programs: BTreeSet<&Path> = programs.collect();
-    let programs: Vec<&Path> = programs.into_iter().collect();
-    let mut watched = BTreeMap::new();
-    watch::watch(&programs, || run(&lines, &mut watched))
-}
-
-/// The name of a challenge, and the command line of `eddy test` that runs it: parsed, and as words.
-type Line = (&'static str, TestOptions, Vec<OsString>);
-
-/// Runs the challenges once. With `--watch`, `watched` has what was printed of each so far.
-fn run(
-    lines: &[Line],
-    watched: &mut BTreeMap<&'static str, watch::Lines>,
-) -> Result<Validity, CommandError> {
-    let (is_one, mut worst) = (lines.len() == 1, Validity::Valid);
-    for (challenge, options, args) in lines {
-        let keep = &options.output.keep;
-        let mut last = Validity::Valid;
-        test::each_run(
+        // All are looked for before the first runs, as that takes its time.
+        Program::find(&options.bin, Vec::new()).map_err(RunError::Program)?;
+        lines.push(Line {
+            name: challenge.name,
+            seed: options.run.clients.first_seed(),
             options,
             args,
-            options.run.clients.first_seed(),
-            |_, report| {
-                last = report.validity();
-                if options.watch && !keep.json {
-                    let lines = watched.entry(challenge).or_default();
-                    return lines.print(&format!("{challenge} "), report);
-                }
-                let outcome = Outcome {
-                    challenge,
-                    report: &report,
-                };
-                if !keep.json && (is_one || last != Validity::Valid) {
-                    writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
-                }
-                keep.print(&outcome)
-            },
-        )?;
+        });
+    }
+    if lines.iter().any(|line| line.options.watch) {
+        return watch(&lines);
+    }
+    let mut worst = Validity::Valid;
+    for line in &lines {
+        let keep = &line.options.output.keep;
+        let last = line.run(|report| {
+            if !keep.json && (lines.len() == 1 || report.validity() != Validity::Valid) {
+                writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
+            }
+            line.print(&report)
+        })?;
         worst = worst.max(last);
     }
     Ok(worst)
+}
+
+/// Runs each challenge again when its program has changed.
+fn watch(lines: &[Line]) -> Result<Validity, CommandError> {
+    let names: Vec<String> = lines
+        .iter()
+        .map(|line| format!("challenge {}: ", line.name))
+        .collect();
+    let tasks = lines.iter().zip(&names).map(|(line, name)| Watched {
+        name,
+        program: &line.options.bin,
+    });
+    let mut shown = Vec::from_iter(lines.iter().map(|_| watch::Lines::default()));
+    watch::watch(&Vec::from_iter(tasks), |index| {
+        let line = &lines[index];
+        line.run(|report| match line.options.output.keep.json {
+            true => line.print(&report),
+            false => shown[index].print(&format!("{} ", line.name), report),
+        })
+    })
+}
+
+impl Line {
+    /// Runs the challenge, passes each report to `print`, and returns the last verdict.
+    fn run(
+        &self,
+        mut print: impl FnMut(Report) -> io::Result<()>,
+    ) -> Result<Validity, CommandError> {
+        let mut last = Validity::Valid;
+        test::each_run(&self.options, &self.args, self.seed, |_, report| {
+            last = report.validity();
+            print(report)
+        })?;
+        Ok(last)
+    }
+
+    fn print(&self, report: &Report) -> io::Result<()> {
+        self.options.output.keep.print(&Outcome {
+            challenge: self.name,
+            report,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::console::Console;
 use super::error::CommandError;
 use super::options::TestOptions;
 use super::repeat;
-use super::watch;
+use super::watch::{self, Watched};
 use super::workloads::{self, Task};
 use crate::stdio::arguments::Wrong;
 use crate::workbench::check::Validity;
@@ -41,7 +41,13 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
         Ok(last)
     };
     match options.watch {
-        true => watch::watch(&[&options.bin], run),
+        true => {
+            let task = Watched {
+                name: "",
+                program: &options.bin,
+            };
+            watch::watch(&[task], |_| run())
+        }
         false => run(),
     }
 }

@@ -4,13 +4,14 @@
 //! replace a file, so its folder and the folder of every link to it would have to be watched too, and the system does not
 //! report what another machine changes on a network file system.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use std::{fs, thread};
+use std::{fs, mem, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -28,12 +29,19 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Identifies the version of a file. `None` if the file can't be started as a program.
 type Version = Option<[i64; 5]>;
 
-/// Calls `run` at once, and again each time one of `programs` has changed, until a signal comes. Returns the result of the
-/// last run. A program that can't be run is reported on stderr, and `run` is called again when it has changed. Programs
-/// that are missing at the beginning are an error.
+/// What is run, each time its program has changed.
+pub(super) struct Watched<'a> {
+    /// Begins a line on stderr about its program; may be empty.
+    pub name: &'a str,
+    pub program: &'a Path,
+}
+
+/// Calls `run` at once for each of `tasks`, by its index, and again for those whose program has changed, until a signal
+/// comes. Returns the worst of their last results. A program that can't be run is reported on stderr, and its task is run
+/// again when it has changed. Programs that are missing at the beginning are an error.
 pub(super) fn watch(
-    programs: &[&Path],
-    mut run: impl FnMut() -> Result<Validity, CommandError>,
+    tasks: &[Watched<'_>],
+    mut run: impl FnMut(usize) -> Result<Validity, CommandError>,
 ) -> Result<Validity, CommandError> {
     let is_interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -43,38 +51,50 @@ pub(super) fn watch(
             error,
         })?;
     }
-    let versions = || Vec::from_iter(programs.iter().map(|program| version(program)));
-    let mut tested = versions();
-    let mut last = run();
+    let versions = || Vec::from_iter(tasks.iter().map(|task| version(task.program)));
+    let mut seen = versions();
+    let mut tested = seen.clone();
+    let mut results: BTreeMap<usize, Result<Validity, CommandError>> = BTreeMap::new();
+    let mut due = Vec::from_iter(0..tasks.len());
     loop {
-        match &last {
-            Ok(_) => {}
-            // The linker is still writing the file.
-            Err(CommandError::Run(RunError::Program(ProgramError::NotStarted {
-                error, ..
-            }))) if error.kind() == ErrorKind::ExecutableFileBusy => {
-                tested.clear();
+        for index in due {
+            tested[index] = seen[index];
+            let mut result = run(index);
+            match &result {
+                Ok(_) => {}
+                // The linker is still writing the file.
+                Err(CommandError::Run(RunError::Program(ProgramError::NotStarted {
+                    error,
+                    ..
+                }))) if error.kind() == ErrorKind::ExecutableFileBusy => tested[index] = None,
+                Err(error) if is_of_program(error) && tested[index].is_some() => {
+                    say(format_args!("eddy: {}{error}", tasks[index].name));
+                    result = Err(CommandError::Interrupted(String::new()));
+                }
+                Err(_) => return result,
             }
-            Err(error) if is_of_program(error) && tested.iter().all(Option::is_some) => {
-                say(format_args!("eddy: {error}"));
-                last = Err(CommandError::Interrupted(String::new()));
+            results.insert(index, result);
+            if is_interrupted.load(Ordering::Relaxed) {
+                break;
             }
-            Err(_) => return last,
         }
-        let mut seen = Vec::new();
-        while seen == tested || seen.is_empty() || seen.contains(&None) || seen != versions() {
-            seen = versions();
+        due = loop {
+            if is_interrupted.load(Ordering::Relaxed) {
+                let mut results = results.into_values();
+                return results.try_fold(Validity::Valid, |worst, result| Ok(worst.max(result?)));
+            }
             thread::sleep(INTERVAL);
             stdout::check()?;
-            if is_interrupted.load(Ordering::Relaxed) {
-                return last;
+            let before = mem::replace(&mut seen, versions());
+            let is_due = |&index: &usize| {
+                let version = seen[index];
+                version.is_some() && version == before[index] && version != tested[index]
+            };
+            let due = Vec::from_iter((0..tasks.len()).filter(is_due));
+            if !due.is_empty() {
+                break due;
             }
-        }
-        tested = seen;
-        last = run();
-        if is_interrupted.load(Ordering::Relaxed) {
-            return last;
-        }
+        };
     }
 }
 
