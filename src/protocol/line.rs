@@ -4,7 +4,7 @@ use core::{fmt, mem, ops::Range, str};
 /// The longest line that is read by default: 1 MiB.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// At most this much is read at once.
+/// At most this much is read at once, unless a reader is made for less.
 const READ_BYTES: usize = 64 << 10;
 
 /// Cuts bytes into lines.
@@ -29,6 +29,8 @@ pub struct LineReader {
     /// `buffer[start..searched]` holds no newline: a long line that comes in small pieces is looked through once.
     searched: usize,
     line_bytes_max: usize,
+    /// At most this much is read at once.
+    read_bytes: usize,
     /// The rest of a line that was too long is being thrown away.
     skipping: bool,
 }
@@ -61,12 +63,19 @@ impl core::error::Error for LineError<'_> {}
 impl LineReader {
     /// A reader of lines of at most `line_bytes_max` bytes, the newline not counted.
     pub fn new(line_bytes_max: usize) -> Self {
+        Self::with_read_bytes(line_bytes_max, READ_BYTES)
+    }
+
+    /// A reader that offers at most `read_bytes` bytes of [`space`](Self::space) at once, and that takes twice as much
+    /// memory as long as no line is longer: for a program that has thousands of readers.
+    pub fn with_read_bytes(line_bytes_max: usize, read_bytes: usize) -> Self {
         LineReader {
-            buffer: vec![0; 2 * READ_BYTES],
+            buffer: vec![0; 2 * read_bytes],
             start: 0,
             end: 0,
             searched: 0,
             line_bytes_max,
+            read_bytes,
             skipping: false,
         }
     }
@@ -75,17 +84,17 @@ impl LineReader {
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end, self.searched) = (0, 0, 0);
-        } else if self.end + READ_BYTES > self.buffer.len() {
+        } else if self.end + self.read_bytes > self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
             self.searched -= self.start;
             (self.start, self.end) = (0, self.end - self.start);
-            if self.end + READ_BYTES > self.buffer.len() {
-                let most = self.line_bytes_max.saturating_add(READ_BYTES);
+            if self.end + self.read_bytes > self.buffer.len() {
+                let most = self.line_bytes_max.saturating_add(self.read_bytes);
                 let doubled = most.min(2 * self.buffer.len());
                 self.buffer.resize(doubled.max(self.buffer.len()), 0);
             }
         }
-        let until = self.buffer.len().min(self.end + READ_BYTES);
+        let until = self.buffer.len().min(self.end + self.read_bytes);
         &mut self.buffer[self.end..until]
     }
 
