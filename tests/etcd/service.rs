@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eddy::workbench::network::Endpoint;
 use eddy::workbench::random::Stream;
-use eddy::workbench::service::etcd::{Etcd, EtcdOptions, GatewayError};
+use eddy::workbench::service::etcd::{Etcd, EtcdOptions, GatewayError, Keys};
 use eddy::workbench::service::{LateAnswer, SequentialStore, Services};
 use serde_json::Value;
 
@@ -37,7 +37,9 @@ impl Service {
             service: "lin-kv",
             reads_are_serializable: false,
             members: (members.iter().map(|url| url.parse().expect("a URL"))).collect(),
-            lease_ttl: Duration::from_secs(60),
+            keys: Keys::OfSession {
+                lease_ttl: Duration::from_secs(60),
+            },
         };
         let deliver = Arc::new(move |answer| drop(sender.send(answer)));
         let etcd = Etcd::connect(&options, deliver)?;

@@ -14,7 +14,7 @@ use crate::stdio::random_seed;
 use crate::workbench::nemesis::Fault;
 use crate::workbench::process::{Clusters, LocalCluster, RunError};
 use crate::workbench::service::SequentialStore;
-use crate::workbench::service::etcd::{EtcdOptions, MemberUrl};
+use crate::workbench::service::etcd::{EtcdOptions, Keys, MemberUrl};
 use crate::workbench::world::Settings;
 
 /// The prefix of a flag's value that is a list of members of etcd.
@@ -31,7 +31,7 @@ pub(super) enum SequentialKv {
 
 /// The members of a cluster of etcd.
 #[derive(Clone, Debug)]
-pub(super) struct Cluster(Vec<MemberUrl>);
+pub(super) struct Cluster(pub Vec<MemberUrl>);
 
 impl SequentialKv {
     /// The variant of this crate's store. It gets no requests if a cluster answers in its place.
@@ -111,8 +111,9 @@ impl StoreOptions {
             SequentialKv::Etcd(cluster) => Some(cluster),
             SequentialKv::Own(_) => None,
         };
-        let seq_kv = given.map(|Cluster(members)| seq_kv_of(members, settings));
-        let lin_kv = (self.lin_kv.as_ref()).map(|Cluster(members)| lin_kv_of(members, settings));
+        let seq_kv = given.map(|Cluster(members)| seq_kv_of(members, of_run(settings)));
+        let lin_kv =
+            (self.lin_kv.as_ref()).map(|Cluster(members)| lin_kv_of(members, of_run(settings)));
         Ok(Clusters {
             services: seq_kv.into_iter().chain(lin_kv).collect(),
             local: None,
@@ -136,25 +137,35 @@ pub(super) fn local(
     let cluster = cluster.map_err(RunError::Local)?;
     let members: Vec<_> = cluster.urls().collect();
     Ok(Clusters {
-        services: vec![seq_kv_of(&members, settings), lin_kv_of(&members, settings)],
+        services: vec![
+            seq_kv_of(&members, of_run(settings)),
+            lin_kv_of(&members, of_run(settings)),
+        ],
         local: Some(cluster),
     })
 }
 
-fn seq_kv_of(members: &[MemberUrl], settings: &Settings) -> EtcdOptions {
+pub(super) fn seq_kv_of(members: &[MemberUrl], keys: Keys) -> EtcdOptions {
     EtcdOptions {
         service: "seq-kv",
         reads_are_serializable: true,
         members: members.to_vec(),
-        lease_ttl: lasts_at_most(settings),
+        keys,
     }
 }
 
-fn lin_kv_of(members: &[MemberUrl], settings: &Settings) -> EtcdOptions {
+pub(super) fn lin_kv_of(members: &[MemberUrl], keys: Keys) -> EtcdOptions {
     EtcdOptions {
         service: "lin-kv",
         reads_are_serializable: false,
-        ..seq_kv_of(members, settings)
+        ..seq_kv_of(members, keys)
+    }
+}
+
+/// The keys of a run.
+fn of_run(settings: &Settings) -> Keys {
+    Keys::OfSession {
+        lease_ttl: lasts_at_most(settings),
     }
 }
 
@@ -168,7 +179,7 @@ fn lasts_at_most(settings: &Settings) -> Duration {
         + LESS_THAN_A_MINUTE
 }
 
-fn cluster(text: &str) -> Result<Cluster, String> {
+pub(super) fn cluster(text: &str) -> Result<Cluster, String> {
     let urls = text.strip_prefix(ETCD);
     let urls = urls.ok_or("expected etcd=URL,URL,... with the address of each member")?;
     let members: Result<_, _> = urls.split(',').map(str::parse).collect();

@@ -121,6 +121,11 @@ impl Services {
         ])
     }
 
+    /// Only these services, each with its address.
+    pub fn only(services: Vec<(&'static str, Box<dyn Service>)>) -> Self {
+        Services(services)
+    }
+
     /// Replaces the service at `address`.
     pub fn replace(&mut self, address: &str, service: Box<dyn Service>) {
         let mut services = self.0.iter_mut();

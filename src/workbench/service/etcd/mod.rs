@@ -17,8 +17,9 @@
 //! the reply to the node is error 0: the change may have taken effect or still may. A request is refused with error 11
 //! if it can't be sent because [`IN_FLIGHT_MAX`] others wait for the member.
 //!
-//! All keys of a run are attached to a lease, and begin with its id. They are deleted with the lease: when the run ends,
-//! or when the lease expires if this program was killed.
+//! The [`Keys`] of a run are attached to a lease, and begin with its id. They are deleted with the lease: when the run
+//! ends, or when the lease expires if this program was killed. The keys of a node that serves are kept, and shared with
+//! the other nodes.
 
 mod gateway;
 mod query;
@@ -53,8 +54,23 @@ pub struct EtcdOptions {
     pub reads_are_serializable: bool,
     /// The members; at least one. The requests of node `i` go to member `i` modulo their number.
     pub members: Vec<MemberUrl>,
-    /// The time to live of the lease, after which etcd deletes all keys. It must be longer than the run.
-    pub lease_ttl: Duration,
+    /// The keys that hold the values.
+    pub keys: Keys,
+}
+
+/// The keys in etcd that a service uses.
+#[derive(Clone, Debug)]
+pub enum Keys {
+    /// Keys that no other session uses. They are deleted at its end.
+    OfSession {
+        /// The time to live of their lease, after which etcd deletes them. It must be longer than the session.
+        lease_ttl: Duration,
+    },
+    /// Keys that are kept, and shared by all services that have the same address and prefix.
+    Shared {
+        /// The beginning of every key.
+        prefix: String,
+    },
 }
 
 /// Delivers a late answer to the world, from any thread.
@@ -72,7 +88,8 @@ impl Etcd {
     ///
     /// # Errors
     ///
-    /// When a member does not serve: all members must serve when a run begins.
+    /// When the keys are of the session and a member does not serve: all members must serve when a run begins. With
+    /// shared keys, nothing is sent to the members.
     pub fn connect(options: &EtcdOptions, deliver: Deliver) -> Result<Self, GatewayError> {
         Ok(Etcd {
             service: options.service,
