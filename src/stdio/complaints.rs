@@ -16,7 +16,7 @@ const LINE_CHARS_MAX: usize = 300;
 ///
 /// A line for which standard error has no space, because nobody reads it, is left out, too.
 #[derive(Default)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     /// When the second began in which the last complaint fell.
     second: Duration,
     written: u32,
@@ -24,7 +24,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    pub(super) fn add(&mut self, complaint: &dyn fmt::Display, now: Duration) {
+    pub(crate) fn add(&mut self, complaint: &dyn fmt::Display, now: Duration) {
         self.report_dropped(now);
         if self.written == 0 {
             self.second = now;
@@ -38,19 +38,19 @@ impl Complaints {
     }
 
     /// When [`report_dropped`](Self::report_dropped) has something to say.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         (self.left_out > 0).then_some(self.second + Duration::from_secs(1))
     }
 
     /// Says what was left out, once the second is over.
-    pub(super) fn report_dropped(&mut self, now: Duration) {
+    pub(crate) fn report_dropped(&mut self, now: Duration) {
         if self.written > 0 && now >= self.second + Duration::from_secs(1) {
             self.close();
         }
     }
 
     /// Says what was left out, at once.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if self.left_out > 0 && has_space().unwrap_or(false) {
             write_line(&format_args!("and {} lines more like that", self.left_out));
         }

@@ -33,7 +33,7 @@ use mio::{Events, Poll, Token};
 use crate::node::{Node, Workload};
 use crate::protocol::{LineError, LineReader};
 
-use complaints::Complaints;
+pub(crate) use complaints::Complaints;
 use stream::{Input, Output};
 
 /// A number that no other start of this or any node has: 64 bits of the operating system's randomness.

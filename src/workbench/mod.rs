@@ -20,6 +20,7 @@ pub mod pace;
 pub mod process;
 pub mod random;
 pub mod report;
+pub mod serve;
 pub mod service;
 pub mod sim;
 pub mod stdout;

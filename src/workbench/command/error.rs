@@ -7,6 +7,7 @@ use crate::workbench::import::ImportError;
 use crate::workbench::load::LoadError;
 use crate::workbench::process::RunError;
 use crate::workbench::report::Report;
+use crate::workbench::serve::ServeError;
 use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
@@ -19,6 +20,8 @@ pub(super) enum CommandError {
     Run(#[from] RunError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("{} can't be read: {reason}", path.display())]

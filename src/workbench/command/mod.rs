@@ -14,6 +14,7 @@ mod options;
 mod repeat;
 mod requests;
 mod runs;
+mod serve;
 mod settings;
 mod show;
 mod sim;
@@ -43,6 +44,7 @@ use load::LoadOptions;
 use matrix::MatrixOptions;
 use options::TestOptions;
 use runs::RunsOptions;
+use serve::ServeOptions;
 use show::ShowOptions;
 use sim::SimOptions;
 
@@ -69,6 +71,8 @@ enum Command {
     Load(LoadOptions),
     /// Checks a history from a file of Jepsen, Maelstrom, or any program that writes its JSON.
     Check(CheckOptions),
+    /// Runs one node as a network service: for clients by TCP, other nodes, and etcd as the store.
+    Serve(Box<ServeOptions>),
     /// Lists the runs in the store, here and in its page index.html, and removes old ones.
     Runs(RunsOptions),
     /// Shows the findings of a stored run, one of its operations with its messages, or all messages.
@@ -112,6 +116,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sim(options) => sim::sim(&options, &args),
         Command::Load(options) => load::load(&options, &args),
         Command::Check(options) => check::check(&options, &args),
+        Command::Serve(options) => serve::serve(&options).map(|()| Validity::Valid),
         Command::Runs(options) => runs::list(&options),
         Command::Show(options) => show::show(&options),
         Command::Matrix(options) => matrix::matrix(&options),

@@ -29,11 +29,7 @@ const FLAGS: [(&str, &str); 10] = [
 ];
 
 /// Each command, and what to do instead.
-const COMMANDS: [(&str, &str); 3] = [
-    (
-        "serve",
-        "what a run leaves is a page that needs no server. Open store/latest/report.html in a browser",
-    ),
+const COMMANDS: [(&str, &str); 2] = [
     (
         "demo",
         "it would need Maelstrom's own nodes. eddy sim -w WORKLOAD runs one of eddy's",
@@ -107,7 +103,6 @@ mod tests {
                 "eddy check --model list-append a.edn",
                 "-w names the workload",
             ),
-            ("eddy serve", "report.html"),
         ] {
             let message = instead(&words(line)).expect("it is not supported");
             assert!(message.contains(expected), "{message}");

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 ///
 /// The kernel could do this only in part: asking it to kill a child when its parent dies takes unsafe code between fork
 /// and exec, and does not affect the child's own children.
-pub(super) struct Guard(Child);
+pub(in crate::workbench) struct Guard(Child);
 
 /// Each line of input lists the process groups that run. At the end of the input, which is the end of this process, the
 /// groups of the last line are killed.
@@ -16,7 +16,7 @@ for group in $groups; do kill -s KILL -- "-$group"; done"#;
 impl Guard {
     /// Starts the shell in a process group of its own, so that a signal from the terminal to this process does not reach
     /// it.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(in crate::workbench) fn start() -> io::Result<Self> {
         Command::new("/bin/sh")
             .args(["-c", SCRIPT])
             .process_group(0)
@@ -28,7 +28,7 @@ impl Guard {
     }
 
     /// Sets the process groups to kill.
-    pub(super) fn watch(&mut self, groups: impl Iterator<Item = u32>) {
+    pub(in crate::workbench) fn watch(&mut self, groups: impl Iterator<Item = u32>) {
         let groups: Vec<String> = groups.map(|group| group.to_string()).collect();
         if let Some(stdin) = &mut self.0.stdin {
             // This fails only if the shell has been killed. The run goes on without it.

@@ -24,15 +24,15 @@ use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
 use super::stdout;
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
-use guard::Guard;
 use members::Members;
-use node::{NodeProcess, Printed};
 
+pub(super) use guard::Guard;
 pub use members::{LocalCluster, LocalError};
+pub(super) use node::{NodeProcess, Printed};
 pub use program::{Program, ProgramError};
 
 /// How long a node may take to exit after its stdin or its stdout has been closed.
-const GRACE: Duration = Duration::from_millis(500);
+pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// The interval at which progress is shown and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);

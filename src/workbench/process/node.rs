@@ -21,7 +21,7 @@ const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 const LOG_LINES_MAX: usize = 20;
 
 /// A node.
-pub(super) struct NodeProcess {
+pub(in crate::workbench) struct NodeProcess {
     name: String,
     child: Child,
     /// Whether the process has ended and has been waited for.
@@ -59,7 +59,7 @@ struct Output {
 }
 
 /// A line that a node has printed.
-pub(super) enum Printed<'a> {
+pub(in crate::workbench) enum Printed<'a> {
     /// On stderr.
     Log(&'a str),
     /// On stdout.
@@ -78,7 +78,7 @@ pub(super) fn index(token: Token) -> usize {
 
 impl NodeProcess {
     /// Registers the pipes of a child that has just been started.
-    pub(super) fn new(
+    pub(in crate::workbench) fn new(
         name: &str,
         index: usize,
         mut child: Child,
@@ -127,7 +127,7 @@ impl NodeProcess {
     }
 
     /// Replaces the process by that of a new incarnation. Keeps the lines on stderr of the earlier ones.
-    pub(super) fn restart(
+    pub(in crate::workbench) fn restart(
         &mut self,
         index: usize,
         child: Child,
@@ -151,7 +151,7 @@ impl NodeProcess {
     }
 
     /// Records an event of one of the pipes.
-    pub(super) fn note_event(&mut self, token: Token) {
+    pub(in crate::workbench) fn note_event(&mut self, token: Token) {
         let output = match token.0 % 3 {
             1 => &mut self.stdout,
             2 => &mut self.stderr,
@@ -164,7 +164,7 @@ impl NodeProcess {
     }
 
     /// Records a SIGCHLD, which may be about this child or another.
-    pub(super) fn note_child_event(&mut self) {
+    pub(in crate::workbench) fn note_child_event(&mut self) {
         self.has_child_event = true;
         // The last output must be read before the exit is reported.
         for output in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
@@ -173,13 +173,17 @@ impl NodeProcess {
     }
 
     /// Whether a pipe may hold bytes now.
-    pub(super) fn has_more(&self) -> bool {
+    pub(in crate::workbench) fn has_more(&self) -> bool {
         let outputs = [&self.stdout, &self.stderr];
         outputs.into_iter().flatten().any(|output| output.has_more)
     }
 
     /// Writes as much of the inbox as the pipe has space for.
-    pub(super) fn write(&mut self, inbox: &mut Vec<u8>, registry: &Registry) -> io::Result<()> {
+    pub(in crate::workbench) fn write(
+        &mut self,
+        inbox: &mut Vec<u8>,
+        registry: &Registry,
+    ) -> io::Result<()> {
         let Some(input) = &mut self.stdin else {
             inbox.clear();
             return Ok(());
@@ -193,13 +197,16 @@ impl NodeProcess {
     }
 
     /// Closes the node's stdin. The node should then exit.
-    pub(super) fn close_stdin(&mut self) {
+    pub(in crate::workbench) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
     /// Reads once from each pipe that may hold bytes, and passes the complete lines to `take`: no line on stdout before a
     /// line on stderr that the node printed earlier.
-    pub(super) fn read(&mut self, mut take: impl FnMut(Printed<'_>)) -> io::Result<()> {
+    pub(in crate::workbench) fn read(
+        &mut self,
+        mut take: impl FnMut(Printed<'_>),
+    ) -> io::Result<()> {
         let has_printed = match &mut self.stdout {
             Some(stdout) => stdout.fill()?,
             None => false,
@@ -228,7 +235,7 @@ impl NodeProcess {
     }
 
     /// Whether the node closed its stdout at least [`GRACE`] ago and still runs.
-    pub(super) fn has_closed_stdout(&mut self, now: Duration) -> bool {
+    pub(in crate::workbench) fn has_closed_stdout(&mut self, now: Duration) -> bool {
         let is_closed = self.stdout.is_none() && !self.is_gone;
         is_closed && now >= *self.stdout_closed_at.get_or_insert(now) + GRACE
     }
@@ -247,17 +254,20 @@ impl NodeProcess {
     }
 
     /// The process group, unless the process has ended.
-    pub(super) fn group(&self) -> Option<u32> {
+    pub(in crate::workbench) fn group(&self) -> Option<u32> {
         (!self.is_gone).then(|| self.child.id())
     }
 
     /// Whether the process has ended and has been waited for.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(in crate::workbench) fn is_gone(&self) -> bool {
         self.is_gone
     }
 
     /// A description of how the process ended, once it has ended by itself and all its output has been read.
-    pub(super) fn how_it_ended(&mut self, program: &Program) -> io::Result<Option<String>> {
+    pub(in crate::workbench) fn how_it_ended(
+        &mut self,
+        program: &Program,
+    ) -> io::Result<Option<String>> {
         if self.is_gone || !self.has_child_event || self.has_more() {
             return Ok(None);
         }
@@ -291,7 +301,7 @@ impl NodeProcess {
     }
 
     /// Kills the process group and waits for the process. Output that has not been read is lost.
-    pub(super) fn kill(&mut self) {
+    pub(in crate::workbench) fn kill(&mut self) {
         if self.is_gone {
             return;
         }

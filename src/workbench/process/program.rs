@@ -87,7 +87,7 @@ impl Program {
 
     /// Starts one node in the temporary folder. It has a process group of its own, so that the children of a shell script
     /// can be killed with it.
-    pub(super) fn spawn(&self) -> Result<Child, ProgramError> {
+    pub(in crate::workbench) fn spawn(&self) -> Result<Child, ProgramError> {
         Command::new(&self.path)
             .args(&self.args)
             .current_dir(std::env::temp_dir())

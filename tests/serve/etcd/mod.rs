@@ -1,0 +1,9 @@
+//! Real and fake members of etcd, shared with the tests of services.
+#![allow(dead_code, reason = "not all of it is needed here")]
+
+#[path = "../../etcd/fake.rs"]
+pub mod fake;
+#[path = "../../etcd/real.rs"]
+pub mod real;
+#[path = "../../etcd/service.rs"]
+pub mod service;
