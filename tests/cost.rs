@@ -5,7 +5,7 @@ mod world;
 use eddy::workload::g_counter::{Consistency, Options};
 use world::run::Run;
 
-const ROUND_TRIP_MS: u64 = 20;
+const ROUND_TRIP_MS: u64 = 40;
 
 /// The round trips of the first client's add and read, one after the other, on a node that has counted before.
 fn round_trips(consistency: Consistency) -> (u64, u64) {
@@ -29,6 +29,33 @@ fn round_trips(consistency: Consistency) -> (u64, u64) {
 #[test]
 fn regular_adds_in_one_round_trip_and_reads_in_two() {
     assert_eq!(round_trips(Consistency::Regular), (1, 2));
+}
+
+#[test]
+fn regular_stays_below_1_3_and_2_2_round_trips_for_clients_that_ask_again_when_answered() {
+    const BUSY_CLIENTS: [usize; 4] = [0, 3, 6, 9];
+    let mut run = Run::counters(Options::default(), 3, 12, 1);
+    run.world.latency_ms = ROUND_TRIP_MS / 2;
+    for step in 0..2_000 {
+        for client in BUSY_CLIENTS {
+            let is_add = (step + client) % 3 == 0;
+            if !run.is_waiting(client) {
+                run.count(client, is_add.then_some(1));
+            }
+        }
+        run.step();
+    }
+    let median_ms = |kind: &str| {
+        let operations = run.operations.iter();
+        let done = operations.filter(|operation| operation.kind() == kind && operation.is_ok());
+        let mut took: Vec<u64> = done
+            .map(|done| done.completed_ms - done.invoked_ms)
+            .collect();
+        took.sort_unstable();
+        took[took.len() / 2]
+    };
+    assert!(10 * median_ms("add") <= 13 * ROUND_TRIP_MS);
+    assert!(10 * median_ms("read") <= 22 * ROUND_TRIP_MS);
 }
 
 #[test]

@@ -252,15 +252,16 @@ fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_ques
     answer(&mut lone, 0, "read");
     answer(&mut lone, 1, "cas");
     // For this read the peers' registers are read, by requests 2 and 3, and the store does not reply. The next read
-    // waits until they can be read again.
+    // changes the second register, which is not known yet, and waits until the peers' can be read again.
     lone.pass(Duration::from_millis(500));
     lone.ask(json!({"type": "read"}));
-    answer(&mut lone, 4, "cas");
-    assert_eq!(lone.questions.len(), 5);
+    answer(&mut lone, 4, "read");
+    answer(&mut lone, 5, "cas");
+    assert_eq!(lone.questions.len(), 6);
     // The node gives up the first read.
     lone.pass(Duration::from_millis(500));
-    answer(&mut lone, 5, "read");
     answer(&mut lone, 6, "read");
+    answer(&mut lone, 7, "read");
     let second = lone.requests[1].answer.as_ref();
     assert_eq!(second.expect("it is answered")["value"], 0);
 }

@@ -132,7 +132,7 @@ fn settings(faults: &[Fault]) -> Settings {
         time_limit: Duration::from_secs(5),
         recovery: Duration::from_secs(10),
         latency: Latency {
-            mean: Duration::from_millis(10),
+            mean: Duration::from_millis(20),
             distribution: Distribution::Exponential,
         },
         sequential_store: SequentialStore::Maelstrom,

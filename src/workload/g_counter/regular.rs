@@ -5,16 +5,21 @@
 //!
 //! - An add is a change of the own register. No other node touches that, so an add takes one round trip, whatever the
 //!   number of nodes.
-//! - A read is a change of the own register too, which may hold adds as well, then reads of the peers' registers side by
+//! - A read is a change too, of a second register that only this node uses, then reads of the peers' registers side by
 //!   side. The answer is the sum of the newest totals known, newest by epoch.
 //! - While a change is under way, operations wait and are combined into the next one: none joins a message that was sent
 //!   before it arrived. The same holds for reading the peers' registers.
 //!
-//! Why change the own register to read the others? `seq-kv` may answer a plain read from the past, for ever. But **a
-//! change brings its client up to date**: it is made on the newest state, and what the client reads afterwards is no
-//! older. So the reads that follow see every add that was acknowledged before the change was sent. Maelstrom's store
-//! does this (upstream's service tests rely on it) and `lin-kv` does anyway. Sequential consistency alone does not ask
-//! for it, so the laziest legal store breaks this level. The linearizable level needs no such promise.
+//! Why change a register to read others? `seq-kv` may answer a plain read from the past, for ever. But **a change brings
+//! its client up to date**: it is made on the newest state, and what the client reads afterwards is no older. So the
+//! reads that follow see every add that was acknowledged before the change was sent. Maelstrom's store does this
+//! (upstream's service tests rely on it) and `lin-kv` does anyway. Sequential consistency alone does not ask for it, so
+//! the laziest legal store breaks this level. The linearizable level needs no such promise.
+//!
+//! Why a second register? So that adds don't wait for the changes of reads, nor reads for those of adds. Until this
+//! incarnation has changed its own register, though, reads change that one: an earlier incarnation may have left a change
+//! on its way, which can be applied until the epoch moves on. Afterwards nobody else can change the own register, and its
+//! total is known without a look at the store.
 //!
 //! What is given up: two reads may disagree on the order of two concurrent adds.
 //!
@@ -32,15 +37,23 @@ use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, Random};
 use crate::protocol::Name;
 
+/// After a change, the next one of the same register is sent this part of a round trip later: a sixteenth. A client that
+/// waits for answers sends its next request when it gets one. Without the pause that request would just miss the next
+/// change, and wait a round trip for the one after it.
+const PAUSE_PART: u32 = 16;
+
+/// A shorter pause is left out: no driver wakes a node that soon.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Regular {
     pub(super) operations: Operations,
     registers: Registers<OwnRegister, ()>,
-    own: RegisterId,
+    /// Of the [`OWN`] register, which holds this node's total, and of the [`SECOND`].
+    changes: [Changes; 2],
+    has_changed_own: bool,
     peers: Vec<RegisterId>,
-    /// Operations that wait for a change of the own register.
-    changes: Queue<Operation>,
     /// Reads whose change was applied, and which wait until the peers' registers have been read.
     reads: Queue<()>,
     /// How many of those have been asked for, and how many have been read.
@@ -48,19 +61,35 @@ pub(super) struct Regular {
     read: usize,
 }
 
+/// A register that only this node changes, and the operations that wait for a change of it.
+#[derive(Debug)]
+struct Changes {
+    register: RegisterId,
+    queue: Queue<Operation>,
+    paused_until: Option<Duration>,
+}
+
+const OWN: usize = 0;
+const SECOND: usize = 1;
+
 impl Regular {
     pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
         let mut registers = Registers::new(&options.service, &options.limits, random);
-        let mut open = |node: &str| {
-            let key = alloc::format!("{}/{node}", options.name());
+        let mut open = |folder: &str, node: &str| {
+            let key = alloc::format!("{}{folder}/{node}", options.name());
             registers.open(&key, ())
         };
+        let changes = ["", "-reads"].map(|folder| Changes {
+            register: open(folder, node),
+            queue: Queue::default(),
+            paused_until: None,
+        });
         Regular {
             operations: Operations::new(options, random),
-            own: open(node),
-            peers: peers.iter().map(|peer| open(peer.as_str())).collect(),
+            changes,
+            has_changed_own: false,
+            peers: peers.iter().map(|peer| open("", peer.as_str())).collect(),
             registers,
-            changes: Queue::default(),
             reads: Queue::default(),
             asked: 0,
             read: 0,
@@ -69,15 +98,18 @@ impl Regular {
 
     /// Takes on what a client asks for.
     pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
-        self.changes.push(id, operation);
+        let index = match operation {
+            Operation::Read if self.has_changed_own => SECOND,
+            _ => OWN,
+        };
+        self.changes[index].queue.push(id, operation);
         self.advance(context);
     }
 
-    /// Starts what is waited for and not under way: a change of the own register, and reading the peers' registers.
+    /// Starts what is waited for and not under way: changes of both registers, and reading the peers' registers.
     fn advance(&mut self, context: &mut Context<'_>) {
-        if self.changes.is_ready() && !self.registers.is_changing(self.own) {
-            self.change(context);
-        }
+        self.change(OWN, context);
+        self.change(SECOND, context);
         if self.reads.is_ready() {
             self.reads
                 .start_batch(self.operations.batch_max, |_, _| true);
@@ -86,28 +118,35 @@ impl Regular {
         }
     }
 
-    /// Changes the own register for the operations that wait, or reads it first, if it is not known.
-    fn change(&mut self, context: &mut Context<'_>) {
-        let Some((known, _)) = self.registers.known(self.own) else {
-            self.registers.read(self.own, context);
+    /// Changes a register for the operations that wait, or reads it first, if it is not known.
+    fn change(&mut self, index: usize, context: &mut Context<'_>) {
+        let changes = &mut self.changes[index];
+        let register = changes.register;
+        let is_paused = changes
+            .paused_until
+            .is_some_and(|until| context.now < until);
+        if is_paused || !changes.queue.is_ready() || self.registers.is_changing(register) {
+            return;
+        }
+        changes.paused_until = None;
+        let Some((known, _)) = self.registers.known(register) else {
+            self.registers.read(register, context);
             return;
         };
         let (own, value) = (known.total, self.value());
         let fits = |delta: i64| {
             own.checked_add(delta).is_some() && i64::try_from(value + i128::from(delta)).is_ok()
         };
-        if let Some(delta) = self
-            .operations
-            .combine(&mut self.changes, fits, context.outbox)
-        {
+        let queue = &mut self.changes[index].queue;
+        if let Some(delta) = self.operations.combine(queue, fits, context.outbox) {
             let add = |register: &mut OwnRegister| register.add(delta);
-            self.registers.change(self.own, add, context);
+            self.registers.change(register, add, context);
         }
     }
 
-    /// Reads the peers' registers side by side, but no more at once than there is capacity for, beside a change.
+    /// Reads the peers' registers side by side, but no more at once than there is capacity for, beside the changes.
     fn read_peers(&mut self, context: &mut Context<'_>) {
-        while self.asked < self.peers.len() && self.registers.capacity_left() > 1 {
+        while self.asked < self.peers.len() && self.registers.capacity_left() > 2 {
             self.registers.read(self.peers[self.asked], context);
             self.asked += 1;
         }
@@ -118,16 +157,18 @@ impl Regular {
         let Some(done) = self.registers.on_reply(reply, value, context) else {
             return;
         };
-        match (done.outcome, done.register == self.own) {
-            (Outcome::Applied, _) => self.on_applied(context),
-            (Outcome::Lost, _) => self.changes.return_batch(),
-            (Outcome::Read, false) => self.on_peer_read(context),
-            (Outcome::Unexpected, true) => {
-                let why = self.registers.unexpected_value(self.own);
-                self.operations
-                    .fail(&mut self.changes, &why, context.outbox);
+        let mut changes = self.changes.iter();
+        let changed = changes.position(|changes| changes.register == done.register);
+        match (done.outcome, changed) {
+            (Outcome::Applied, Some(index)) => self.on_applied(index, context),
+            (Outcome::Lost, Some(index)) => self.changes[index].queue.return_batch(),
+            (Outcome::Read, None) => self.on_peer_read(context),
+            (Outcome::Unexpected, Some(index)) => {
+                let why = self.registers.unexpected_value(done.register);
+                let queue = &mut self.changes[index].queue;
+                self.operations.fail(queue, &why, context.outbox);
             }
-            (Outcome::Unexpected, false) => {
+            (Outcome::Unexpected, None) => {
                 let why = self.registers.unexpected_value(done.register);
                 self.operations.fail(&mut self.reads, &why, context.outbox);
                 self.stop_reading_peers();
@@ -137,10 +178,16 @@ impl Regular {
         self.advance(context);
     }
 
-    /// The own register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
-    fn on_applied(&mut self, context: &mut Context<'_>) {
+    /// A register was changed: adds are done. Reads go on to the peers' registers, if there are peers.
+    fn on_applied(&mut self, index: usize, context: &mut Context<'_>) {
+        self.has_changed_own |= index == OWN;
         let value = self.value();
-        for (id, operation) in self.changes.end_batch() {
+        let changes = &mut self.changes[index];
+        let pause = self.registers.round_trip() / PAUSE_PART;
+        if pause >= PAUSE_MIN && self.operations.requests.len() > 1 {
+            changes.paused_until = Some(context.now.saturating_add(pause));
+        }
+        for (id, operation) in changes.queue.end_batch() {
             match operation {
                 Operation::Read if !self.peers.is_empty() => self.reads.push(id, ()),
                 _ => self.operations.succeed(id, value, context.outbox),
@@ -162,7 +209,7 @@ impl Regular {
 
     /// The counter's value, by all that is known.
     fn value(&self) -> i128 {
-        let registers = self.peers.iter().chain([&self.own]);
+        let registers = self.peers.iter().chain([&self.changes[OWN].register]);
         let known = registers.filter_map(|register| self.registers.known(*register));
         known.map(|(known, _)| i128::from(known.total)).sum()
     }
@@ -170,11 +217,17 @@ impl Regular {
     /// Gives an operation up.
     pub(super) fn withdraw(&mut self, id: i64) -> GivenUp {
         self.reads.withdraw(id);
-        self.changes.withdraw(id)
+        self.changes[SECOND].queue.withdraw(id);
+        self.changes[OWN].queue.withdraw(id)
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.registers.deadline()
+        let waiting = self
+            .changes
+            .iter()
+            .filter(|changes| changes.queue.is_ready());
+        let paused = waiting.filter_map(|changes| changes.paused_until);
+        paused.chain(self.registers.deadline()).min()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
@@ -182,7 +235,9 @@ impl Regular {
             self.stop_reading_peers();
         }
         if self.operations.requests.is_empty() {
-            self.registers.stop_reading(self.own);
+            for changes in &self.changes {
+                self.registers.stop_reading(changes.register);
+            }
         }
         self.registers.wake(context);
         self.advance(context);
