@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::output::{assert_ends_with, stderr};
-use super::served::Action::{Close, Reply};
+use super::served::Action::{Close, Ignore, Reply};
 use super::served::{Behaviour, echo, let_in, open, refuse, serve};
 use super::{eddy, load};
 
@@ -95,6 +95,9 @@ fn a_server_of_another_protocol_is_named_for_what_it_is() {
         printed.contains("did not answer authenticate (the connection was closed)"),
         "{printed}"
     );
+    let silent = serve(1, |_, _: &Value| Ignore);
+    let printed = refusal(&silent, "");
+    assert!(printed.contains("(nothing came within 3 s)"), "{printed}");
     let other = serve(1, |_, _: &Value| Reply(json!({"type": "hello"})));
     let printed = refusal(&other, "");
     assert!(

@@ -24,8 +24,9 @@ use connection::{Connection, Lost};
 pub use authentication::Authentication;
 pub use target::{Target, TargetError, find};
 
-/// How long it may take to connect, and to get the answer to `authenticate`.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to connect, and to get the answer to `authenticate`. It is less than a client waits, so that a request
+/// has failed for certain if it could not be sent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often progress is shown, and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
