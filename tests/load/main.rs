@@ -1,6 +1,7 @@
 //! `eddy load` from end to end, on nodes that a test serves by itself.
 #![cfg(feature = "workbench")]
 
+mod cluster;
 mod connections;
 mod judged;
 #[path = "../command/output.rs"]
