@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde_json::json;
 
@@ -18,8 +19,11 @@ pub fn token_file(name: &str, token: &str) -> PathBuf {
     path
 }
 
+/// The flag with the file of the secret. It is written once, as services of other tests may be reading it.
 fn flags() -> String {
-    format!("--token-file {}", token_file("token", SECRET).display())
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| token_file("token", SECRET));
+    format!("--token-file {}", file.display())
 }
 
 #[test]
