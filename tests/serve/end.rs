@@ -79,12 +79,13 @@ fn a_node_that_dies_while_the_service_ends_is_not_started_again() {
 
 #[test]
 fn the_node_ends_with_a_service_that_is_killed_even_if_it_does_not_read() {
-    // It answers init, says who it is, and then ignores the end of its input.
+    // It says who it is, answers init, and then ignores the end of its input.
     let answer = json!({"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1}});
-    let text = format!("#!/bin/sh\nread -r init\necho '{answer}'\necho $$ >&2\nexec sleep 1000\n");
+    let text = format!("#!/bin/sh\nread -r init\necho $$ >&2\necho '{answer}'\nexec sleep 1000\n");
     let mut service = Service::start(program("ignores-end.sh", &text), "");
-    let line = service.wait_for("n0: ");
-    let node = line.trim_start_matches("n0: ").parse().expect("a number");
+    let mut lines = service.log.iter();
+    let node = lines.find_map(|line| line.strip_prefix("n0: "));
+    let node = node.expect("it comes first").parse().expect("a number");
     let node = Pid::from_raw(node).expect("a process id");
     service.signal(Signal::KILL);
     service.wait();
