@@ -167,6 +167,34 @@ fn ten_thousand_clients_are_served_and_one_more_is_told_the_limit() {
 }
 
 #[test]
+fn memory_stays_flat_while_thousands_of_clients_come_and_go() {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let count = limit.saturating_sub(1_000).clamp(1, 2_000);
+    let flags = format!("--max-connections {count}");
+    let service = Service::start(env!("CARGO_BIN_EXE_echo"), &flags);
+    let descriptors = format!("/proc/{}/fd", service.child.id());
+    let descriptor_count = || std::fs::read_dir(&descriptors).expect("it runs").count();
+    let before = descriptor_count();
+    for _ in 0..4 {
+        let mut clients: Vec<Client> = (0..count).map(|_| service.client()).collect();
+        for client in &mut clients {
+            let answer =
+                client.ask(json!({"type": "echo", "echo": "x".repeat(1_000), "msg_id": 1}));
+            assert_eq!(answer["type"], "echo_ok");
+        }
+        drop(clients);
+        while descriptor_count() > before {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    assert!(
+        service.peak_memory_bytes() < 96 << 20,
+        "{}",
+        service.peak_memory_bytes()
+    );
+}
+
+#[test]
 fn connections_that_can_not_be_accepted_now_are_accepted_later() {
     let mut service = Service::start(parrot(), "");
     let mut client = service.client();
