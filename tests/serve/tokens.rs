@@ -68,7 +68,7 @@ fn a_connection_with_a_wrong_token_or_none_is_told_so_and_closed() {
         ),
         (
             json!({"type": "authenticate", "token": [SECRET], "msg_id": 1}),
-            "the token is wrong",
+            "the first line has to be",
         ),
         (
             json!({"type": "peer", "id": "n1", "msg_id": 1}),

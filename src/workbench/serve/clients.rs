@@ -4,7 +4,9 @@ use mio::net::TcpStream;
 use serde_json::value::RawValue;
 
 use super::connections::{OpenRequest, Role};
-use super::limits::{NODE_INPUT_BYTES_MAX, OPEN_REQUESTS_MAX, REFUSALS_MAX, SCRAPES_MAX};
+use super::limits::{
+    NODE_INPUT_BYTES_MAX, OPEN_REQUESTS_MAX, REFUSALS_MAX, SCRAPE_LINE_BYTES_MAX, SCRAPES_MAX,
+};
 use super::metrics::Outcome;
 use super::router::{NodeState, Router};
 use super::scrape::Scrape;
@@ -13,6 +15,10 @@ use crate::protocol::{Error, ErrorCode, LineError};
 
 /// The type of the request with which a client shows that it knows the token.
 const AUTHENTICATE: &str = "authenticate";
+
+/// The answer to a first line without a token, if there is one.
+const NO_TOKEN: &str =
+    r#"the first line has to be {"body":{"type":"authenticate","token":"...","msg_id":1}}"#;
 
 /// The type of the request with which a peer introduces itself.
 pub(super) const PEER: &str = "peer";
@@ -39,17 +45,12 @@ impl Router {
 
     /// Takes a connection to the metrics. Others beyond the limit are dropped.
     pub(super) fn on_scrape_accepted(&mut self, stream: TcpStream) {
-        let is_scrape = |role: &Role| matches!(role, Role::Scrape(_));
-        let scrapes = self
-            .connections
-            .iter_mut()
-            .filter(|(_, connection)| is_scrape(&connection.role));
-        if scrapes.count() < SCRAPES_MAX {
+        let connections = self.connections.iter_mut();
+        let roles = connections.map(|(_, connection)| &connection.role);
+        if roles.filter(|role| matches!(role, Role::Scrape(_))).count() < SCRAPES_MAX {
             let role = Role::Scrape(Scrape::new(self.now));
             // This fails only for want of memory in the kernel. Prometheus will ask again.
-            let _ = self
-                .connections
-                .accept(stream, super::limits::SCRAPE_LINE_BYTES_MAX, role);
+            let _ = self.connections.accept(stream, SCRAPE_LINE_BYTES_MAX, role);
         }
     }
 
@@ -71,26 +72,23 @@ impl Router {
     /// Handles the first line of a connection, which says who it is.
     pub(super) fn on_first_line(&mut self, key: usize, line: Result<&str, LineError<'_>>) {
         let body = line.ok().and_then(|line| wire::client_body(line).ok());
-        let head = body.and_then(|body| wire::object::<Head<'_>>(body.get()).ok());
-        let (kind, msg_id) = head.map_or(("".into(), None), |head| (head.kind, head.msg_id));
-        let msg_id = msg_id.filter(|id| wire::open_id(id).is_ok());
-        let introduction = body.and_then(|body| wire::object::<Introduction<'_>>(body.get()).ok());
-        let introduces = [AUTHENTICATE, PEER].contains(&&*kind);
+        let introduction = body.and_then(|body| wire::object(body.get()).ok());
+        // What introduces nobody is a request, which is examined later.
+        let introduction: Introduction<'_> = introduction.unwrap_or_default();
+        let Introduction { kind, id, .. } = &introduction;
+        let msg_id = (introduction.msg_id).filter(|id| wire::open_id(id).is_ok());
         if let Some(token) = &self.settings.token {
-            let given = introduction
-                .as_ref()
-                .map(|introduction| &*introduction.token);
-            if !introduces {
-                let text = r#"the first line has to be {"body":{"type":"authenticate","token":"...","msg_id":1}}"#;
-                return self.refuse(key, msg_id, String::from(text));
-            }
-            if !given.is_some_and(|given| token.is(given)) {
-                return self.refuse(key, msg_id, String::from("the token is wrong"));
+            let wrong = match &**kind {
+                AUTHENTICATE | PEER if token.is(&introduction.token) => None,
+                AUTHENTICATE | PEER => Some("the token is wrong"),
+                _ => Some(NO_TOKEN),
+            };
+            if let Some(wrong) = wrong {
+                return self.refuse(key, msg_id, String::from(wrong));
             }
         }
         if kind == PEER {
-            let id = introduction.map_or_else(Default::default, |introduction| introduction.id);
-            return self.on_peer_introduced(key, &id, msg_id);
+            return self.on_peer_introduced(key, id, msg_id);
         }
         if self.clients.len() >= self.settings.limits.connections_max {
             return self.refuse_for_number(key);

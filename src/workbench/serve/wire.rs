@@ -60,8 +60,12 @@ pub(super) struct ErrorBody<'a> {
 }
 
 /// The fields with which a connection introduces itself.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Introduction<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub msg_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub id: Cow<'a, str>,
     #[serde(borrow, default)]
