@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::check;
+use super::check;
 
 /// Runs a node, asserts that its history gets the same verdict and findings again, and returns the verdict.
 #[track_caller]

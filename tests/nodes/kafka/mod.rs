@@ -2,13 +2,10 @@
 
 mod limits;
 mod run;
-#[path = "../world/mod.rs"]
-mod world;
-
+use crate::world::Faults;
+use crate::world::run::Outcome;
 use run::{check, invoke_any, run};
 use serde_json::json;
-use world::Faults;
-use world::run::Outcome;
 
 #[test]
 fn every_acknowledged_send_is_in_its_log_once_while_messages_are_lost_doubled_and_late_and_nodes_die()

@@ -1,12 +1,9 @@
 //! `eddy challenge` and the limits of runs, end to end.
-#![cfg(feature = "workbench")]
-
-mod command;
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-use command::output::{assert_ends_with, stderr, stdout};
+use crate::command::output::{assert_ends_with, stderr, stdout};
 use serde_json::Value;
 
 const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
@@ -46,7 +43,7 @@ fn a_passed_challenge_reports_how_far_it_is_below_its_limits() {
 #[test]
 fn an_exceeded_limit_makes_a_run_invalid_and_is_reported_with_the_excess() {
     let flags = "--node-count 3 --rate 200 --latency 100 --max-stable-latency max=1";
-    let output = command::eddy(
+    let output = crate::command::eddy(
         "broadcast",
         Path::new(BROADCAST),
         &format!("{flags} {SHORT}"),

@@ -1,15 +1,13 @@
 //! Whole clusters of counters at the eventual level: they answer in every partition, converge to the exact sum, lose
 //! nothing that a running node has received, and send few messages.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::Faults;
+use crate::world::run::Run;
 use eddy::node::Random;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
-use world::Faults;
-use world::run::Run;
 
 const FAULTS_END_MS: u64 = 4_000;
 const LAST_ADD_MS: u64 = 5_000;

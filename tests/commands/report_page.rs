@@ -1,9 +1,4 @@
 //! The page of a run in a real browser, where there is one: chromedriver and chromium.
-#![cfg(feature = "workbench")]
-
-mod program;
-mod python_node;
-mod webdriver;
 
 use std::io::Write;
 use std::path::Path;
@@ -11,10 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use program::program;
-use python_node::echo_node;
+use crate::program::program;
+use crate::python_node::echo_node;
+use crate::webdriver::Browser;
 use serde_json::{Value, json};
-use webdriver::Browser;
 
 /// How many messages of a chosen operation the page lists.
 const ROWS: &str = "return document.querySelectorAll('#selection li').length";

@@ -1,18 +1,16 @@
 //! A counter with ten times the load that it can serve goes on serving as much as it can, in time, and refuses the
 //! rest at once. In virtual time, with a store that takes a while for each reply.
 
-mod world;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::world::driver::Driver;
+use crate::world::store::Store;
 use allocation_counter::measure;
 use eddy::node::Limits;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
-use world::driver::Driver;
-use world::store::Store;
 
 const PENDING_MAX: usize = 200;
 const BATCH_MAX: usize = 16;

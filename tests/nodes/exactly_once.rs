@@ -1,12 +1,10 @@
 //! Every acknowledged add counts once, and every read is as right as its level promises, through all faults of
 //! messages and nodes: whole clusters of the real state machines in virtual time, one seed per run.
 
-mod world;
-
+use crate::world::run::{Operation, Outcome, Run};
+use crate::world::{Faults, World};
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
-use world::run::{Operation, Outcome, Run};
-use world::{Faults, World};
 
 const NODES: usize = 3;
 const CLIENTS: usize = 6;

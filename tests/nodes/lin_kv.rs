@@ -1,14 +1,12 @@
 //! `lin-kv`: the proxy is linearizable, and its errors are true.
 
-mod world;
-
 use std::collections::{BTreeMap, HashSet};
 
+use crate::world::run::{Operation, Outcome, Run};
+use crate::world::{Faults, World};
 use eddy::workload::LinKv;
 use eddy::workload::lin_kv::Options;
 use serde_json::{Value, json};
-use world::run::{Operation, Outcome, Run};
-use world::{Faults, World};
 
 /// The value of a key after an operation, if the operation can have had its outcome on this value. Null stands for a
 /// key that does not exist.

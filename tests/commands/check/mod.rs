@@ -1,5 +1,4 @@
 //! `eddy check` on small imported histories.
-#![cfg(feature = "workbench")]
 
 mod again;
 mod errors;

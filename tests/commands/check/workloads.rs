@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::{check, code_and_words, file};
+use super::{check, code_and_words, file};
 
 /// Events as `process type f value`, one per line.
 fn edn(events: &str) -> String {

@@ -1,15 +1,13 @@
 //! The gossip between nodes, message by message.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::driver::Driver;
 use eddy::gossip::{self, GOSSIP_BYTES_MAX};
 use eddy::node::{Limits, Node};
 use eddy::workload::g_counter::{Consistency, Options};
 use eddy::workload::{Broadcast, GCounter};
 use serde_json::{Value, json};
-use world::driver::Driver;
 
 impl Driver<GCounter> {
     fn eventual(id: &str, seed: u64) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::run::{STALENESS_MS, check, run};
+use super::run::{STALENESS_MS, check, run};
 use crate::world::run::Outcome;
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{check, code_and_words, file};
+use super::{check, code_and_words, file};
 
 const INVOKE: &str = "{:process 0, :type :invoke, :f :read, :value nil}\n";
 const OK: &str = "{:process 0, :type :ok, :f :read, :value [7]}\n";

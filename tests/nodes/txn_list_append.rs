@@ -1,15 +1,13 @@
 //! Transactions take effect once, one after the other, in an order that agrees with real time, through all faults of
 //! messages and nodes.
 
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::world::Faults;
+use crate::world::run::{Operation, Outcome, Run};
 use eddy::node::Limits;
 use eddy::workload::TxnListAppend;
 use serde_json::{Value, json};
-use world::Faults;
-use world::run::{Operation, Outcome, Run};
 
 const KEYS: u64 = 4;
 

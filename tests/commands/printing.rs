@@ -1,9 +1,4 @@
 //! What `eddy` does when its results can't be printed: it stops at once and prints the reason.
-#![cfg(feature = "workbench")]
-
-mod program;
-mod python_node;
-mod running;
 
 use std::fs::{self, File};
 use std::io::pipe;
@@ -12,9 +7,9 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use program::program;
-use python_node::echo_node;
-use running::started;
+use crate::program::program;
+use crate::python_node::echo_node;
+use crate::running::started;
 use serde_json::Value;
 
 /// A long run of `eddy test`, and the store of its run.

@@ -1,8 +1,4 @@
 //! `eddy test --watch`: a run, in one line, each time the program changes.
-#![cfg(feature = "workbench")]
-
-mod program;
-mod python_node;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,8 +9,8 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use program::program;
-use python_node::echo_node;
+use crate::program::program;
+use crate::python_node::echo_node;
 use rustix::process::{Pid, Signal, kill_process};
 
 const WRONG: &str = "body['echo'] = 'no'";

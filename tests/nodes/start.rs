@@ -1,18 +1,16 @@
 //! Nodes at their start. None sends to a node that has not joined the network, which on Maelstrom would silence it. A
 //! node that restarts after a crash recovers its contents even if it gets no request.
 
-mod world;
-
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::world::World;
 use eddy::gossip::{self, Topology};
 use eddy::node::Workload;
 use eddy::workload::g_counter::{self, Consistency};
 use eddy::workload::{Broadcast, GCounter, TxnRwRegister};
 use serde_json::{Value, json};
-use world::World;
 
 /// The number of numbers to add, from 0 on. Their powers of two fit into a counter.
 const NUMBERS: u64 = 50;

@@ -1,15 +1,13 @@
 //! Broadcast: every node gets every value through all faults, within limits on messages and latency.
 
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::world::run::{Operation, Run};
+use crate::world::{Faults, World};
 use eddy::gossip::{Options, Topology};
 use eddy::workload::Broadcast;
 use serde_json::{Value, json};
-use world::run::{Operation, Run};
-use world::{Faults, World};
 
 fn options(topology: Topology, batch_ms: u64) -> Options {
     Options {
@@ -32,9 +30,9 @@ fn grid(nodes: usize) -> Value {
         }
         ids.extend(node.checked_sub(side));
         ids.extend(Some(node + side).filter(|below| *below < nodes));
-        ids.into_iter().map(world::name).collect::<Vec<_>>()
+        ids.into_iter().map(crate::world::name).collect::<Vec<_>>()
     };
-    let rows = (0..nodes).map(|node| (world::name(node), json!(neighbours(node))));
+    let rows = (0..nodes).map(|node| (crate::world::name(node), json!(neighbours(node))));
     Value::Object(rows.collect())
 }
 

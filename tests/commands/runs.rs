@@ -1,17 +1,12 @@
 //! What `eddy runs` and `eddy show` print of a store, on nodes that are a few lines of Python each.
-#![cfg(feature = "workbench")]
-
-mod program;
-mod python_node;
-mod running;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{fs, mem};
 
-use program::program;
-use python_node::echo_node;
-use running::started;
+use crate::program::program;
+use crate::python_node::echo_node;
+use crate::running::started;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{check, code_and_words, file};
+use super::{check, code_and_words, file};
 
 const LINES: &str = r#"{:index 0, :time 11611, :type :invoke, :process 1, :f :txn, :value [[:append 1 1]]}
 {:index 1, :time 15695, :type :ok, :process 1, :f :txn, :value [[:append 1 1]]}

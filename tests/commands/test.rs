@@ -1,27 +1,21 @@
 //! `eddy test` from end to end, on nodes that are a few lines of Python or shell each.
-#![cfg(feature = "workbench")]
-
-mod command;
-mod program;
-mod python_node;
-mod running;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use command::output::{assert_ends_with, stderr, stdout};
-use program::program;
-use python_node::echo_node;
-use running::started;
+use crate::command::output::{assert_ends_with, stderr, stdout};
+use crate::program::program;
+use crate::python_node::echo_node;
+use crate::running::started;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 /// `eddy test -w echo` on a program.
 fn eddy(path: &Path, more: &str) -> Command {
-    command::eddy("echo", path, more)
+    crate::command::eddy("echo", path, more)
 }
 
 /// Runs `eddy test` with two nodes to its end.

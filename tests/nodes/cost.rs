@@ -1,9 +1,7 @@
 //! The cost of an operation on an idle node at each level, in round trips to the store or the peers.
 
-mod world;
-
+use crate::world::run::Run;
 use eddy::workload::g_counter::{Consistency, Options};
-use world::run::Run;
 
 const ROUND_TRIP_MS: u64 = 40;
 

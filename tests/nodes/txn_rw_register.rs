@@ -1,15 +1,13 @@
 //! Transactions are answered at once in every partition, read only committed values, and all nodes converge.
 
-mod world;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::world::{Faults, World};
 use eddy::gossip::{Options, Topology};
 use eddy::node::Node;
 use eddy::workload::TxnRwRegister;
 use serde_json::{Value, json};
-use world::{Faults, World};
 
 const KEYS: u64 = 6;
 

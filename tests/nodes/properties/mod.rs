@@ -4,5 +4,3 @@ mod clock;
 mod counter;
 mod gossip;
 mod wire;
-#[path = "../world/mod.rs"]
-mod world;

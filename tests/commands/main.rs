@@ -1,0 +1,18 @@
+//! The commands of `eddy` end to end, on nodes that are a few lines of Python or shell each.
+#![cfg(feature = "workbench")]
+
+mod challenge;
+mod check;
+#[path = "../command/mod.rs"]
+mod command;
+mod printing;
+#[path = "../program/mod.rs"]
+mod program;
+mod python_node;
+mod report_page;
+mod running;
+mod runs;
+mod store;
+mod test;
+mod watch;
+mod webdriver;
