@@ -144,7 +144,7 @@ fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
         return;
     };
     let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
-    let node = program("twice.py", &echo_node(wrong));
+    let node = program("answers-twice.py", &echo_node(wrong));
     for (name, flags, verdict, heading) in [
         (
             "warned",

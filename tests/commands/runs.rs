@@ -289,7 +289,7 @@ fn an_operation_is_shown_with_its_messages_and_what_its_node_printed_meanwhile()
 
 #[test]
 fn all_messages_are_printed_each_as_a_line_of_json() {
-    let store = store("messages");
+    let store = store("shown-messages");
     // The latest run is invalid. That is no error of printing.
     let printed = stdout_of("show --messages", &store);
     let results = fs::read_to_string(store.join("latest/results.json")).expect("results");

@@ -324,6 +324,12 @@ fn a_node_that_sends_to_others_right_after_its_init_is_reported_as_mute() {
         "        for other in body['node_ids']:\n            say(other, {'type': 'hello'})\n        continue\n    \
          if body['type'] == 'hello': continue\n",
     );
+    // So that one node is certain to join after another has sent.
+    let slow = "        me = body[\"node_id\"]\n";
+    let node = node.replace(
+        slow,
+        &format!("{slow}        if me == 'n2': time.sleep(1)\n"),
+    );
     let output = eddy(
         &program("greets.py", &node),
         &format!("--node-count 3 {SHORT}"),
