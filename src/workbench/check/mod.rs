@@ -194,8 +194,7 @@ impl Verdict {
             self.add(finding);
         }
         if let [worst, ..] = &hidden[..] {
-            let what = format!("... and {} more like that.", hidden.len());
-            self.add(Finding::new(worst.severity, what, []));
+            self.add(Finding::new(worst.severity, more(hidden.len()), []));
         }
     }
 
@@ -213,6 +212,17 @@ impl Verdict {
     }
 }
 
+/// The text of the finding that stands for findings that are not shown.
+fn more(count: usize) -> String {
+    format!("... and {count} more like that.")
+}
+
+/// The number of findings that a finding with this text stands for. `None` if it stands for itself.
+pub fn hidden_count(what: &str) -> Option<usize> {
+    let count = what.strip_prefix("... and ")?;
+    count.strip_suffix(" more like that.")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +237,7 @@ mod tests {
         assert_eq!(verdict.findings[0].what, "a violation");
         let last = verdict.findings.last().expect("some are hidden");
         assert_eq!(last.what, "... and 3 more like that.");
+        assert_eq!(hidden_count(&last.what), Some(3));
         assert_eq!(last.severity, Severity::Warning);
         assert_eq!(verdict.facts["kind"], 6);
     }

@@ -1,7 +1,7 @@
 //! A run in one line, and what is different from the run before.
 
 use super::Report;
-use crate::workbench::check::Validity;
+use crate::workbench::check::{Validity, hidden_count};
 
 /// By which factor a figure must change to be printed. Real processes differ by less from run to run.
 const CHANGE_FACTOR_MIN: f64 = 1.5;
@@ -51,11 +51,19 @@ impl Report {
     /// The findings by their [shape]: the first of each, and how many more there are.
     fn kinds_of_findings(&self) -> Vec<(String, String)> {
         let mut kinds: Vec<(String, &str, usize)> = Vec::new();
+        // The kind of the finding before.
+        let mut last = 0;
         for finding in self.all_findings() {
             let line = finding.what.lines().next().unwrap_or_default();
+            if let (Some(hidden), Some((.., more))) = (hidden_count(line), kinds.get_mut(last)) {
+                *more += hidden;
+                continue;
+            }
             let shape = shape(line);
-            match kinds.iter_mut().find(|(other, ..)| *other == shape) {
-                Some((.., more)) => *more += 1,
+            let found = kinds.iter().position(|(other, ..)| *other == shape);
+            last = found.unwrap_or(kinds.len());
+            match found {
+                Some(kind) => kinds[kind].2 += 1,
                 None => kinds.push((shape, line.trim_end_matches('.'), 0)),
             }
         }
@@ -185,6 +193,16 @@ mod tests {
                     0.9,
                 ),
                 "INVALID as before; still: The final read of client c12 says 15: 3 is missing (and 1 more)",
+            ),
+            (
+                None,
+                report(
+                    &[lost, "Node n0 died.", lost, "... and 4 more like that."],
+                    385,
+                    44.0,
+                ),
+                "INVALID; The final read of client c7 says 5: 2 is missing (and 5 more); Node n0 died; \
+                 ok 385; p50 44 ms; p99 9 ms",
             ),
             (
                 Some(report(&[], 1, 1.0)),

@@ -173,6 +173,9 @@ fn a_transaction_is_a_list_of_steps() {
         ),
         Ok(vec![read(json!([1, 2])), write])
     );
+    let read = TxnRwRegister::read_request("txn", &request::<TxnRwRegister>(&call));
+    let capacity = read.expect("a transaction").capacity();
+    assert_eq!(capacity, call.len(), "a long history has millions of them");
     let error = answer(
         &mut TxnRwRegister::new(TXN_LIMITS, Vec::new()),
         &call,
