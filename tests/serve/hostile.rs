@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::node::parrot;
-use super::service::{Service, WAIT_MAX};
+use super::service::{Service, WAIT_MAX, output};
 
 #[track_caller]
 fn assert_serves(service: &Service) {
@@ -230,9 +230,8 @@ fn a_service_that_may_open_few_files_says_so() {
             .stderr(std::process::Stdio::piped());
         command
     };
-    let output = limited(100, "").output().expect("there is a shell");
-    assert_eq!(output.status.code(), Some(3));
-    let printed = String::from_utf8_lossy(&output.stderr);
+    let (code, printed) = output(limited(100, ""));
+    assert_eq!(code, Some(3));
     assert!(
         printed.contains("may open 100 files at a time, and needs at least 145"),
         "{printed}"

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -34,6 +34,21 @@ pub fn command(node: impl AsRef<Path>, flags: &str) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     command
+}
+
+/// Runs a command that should end by itself, and ends it if it does not. Returns its exit code and what it printed.
+pub fn output(mut command: Command) -> (Option<i32>, String) {
+    let mut child = command.spawn().expect("it can be run");
+    let until = Instant::now() + WAIT_MAX;
+    while child.try_wait().expect("it was started here").is_none() {
+        if Instant::now() > until {
+            child.kill().expect("it runs");
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("it has ended");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), printed)
 }
 
 impl Service {

@@ -3,13 +3,12 @@
 use std::net::TcpListener;
 
 use super::node::parrot;
-use super::service::{Service, command};
+use super::service::{Service, command, output};
 
 #[track_caller]
 pub fn assert_refuses_to_start(flags: &str, why: &str) {
-    let output = command(parrot(), flags).output().expect("eddy is built");
-    let printed = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{flags}: {printed}");
+    let (code, printed) = output(command(parrot(), flags));
+    assert_eq!(code, Some(3), "{flags}: {printed}");
     assert!(printed.contains(why), "{flags}: {printed}");
 }
 
@@ -81,11 +80,12 @@ fn an_address_that_is_in_use_is_named() {
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
-    let output = command("/no/such/node", "--listen 127.0.0.1:0")
-        .output()
-        .expect("eddy is built");
-    assert_eq!(output.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no file /no/such/node"));
+    let (code, printed) = output(command("/no/such/node", "--listen 127.0.0.1:0"));
+    assert_eq!(code, Some(3));
+    assert!(
+        printed.contains("there is no file /no/such/node"),
+        "{printed}"
+    );
 }
 
 #[test]
