@@ -3,11 +3,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use super::output::{assert_ends_with, stderr};
 
+/// Held while a cluster runs: two that start side by side could choose the same ports.
+static PORTS: Mutex<()> = Mutex::new(());
+
 /// Runs `cluster.sh` for some seconds; `None` if etcd is not installed. `step_s` is the time between two faults.
 fn cluster(workload: &str, seconds: u32, step_s: u32, more: &str) -> Option<Output> {
+    let _ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
     let nodes = Path::new(env!("CARGO_BIN_EXE_g-counter")).parent();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/load/cluster.sh");
     let output = Command::new(script)

@@ -91,7 +91,7 @@ fn an_answer_that_comes_after_its_client_gave_up_is_not_taken_for_an_answer_to_i
 }
 
 #[test]
-fn clients_that_are_not_all_let_in_are_counted() {
+fn a_node_that_does_not_let_all_clients_in_is_named() {
     let asked = AtomicUsize::new(0);
     let behaviour = move |_, request: &Value| match request["type"] == "authenticate" {
         // The first is the question for the id.
@@ -103,7 +103,9 @@ fn clients_that_are_not_all_let_in_are_counted() {
     assert_ends_with(3, &output);
     let printed = stderr(&output);
     assert!(
-        printed.contains("of 9 clients could connect; the next one to n0: too many connections"),
+        printed.contains(
+            "eddy: not all of 9 connections could be made. To n0: too many connections\n"
+        ),
         "{printed}"
     );
 }

@@ -38,6 +38,11 @@ impl Authentication {
         }
     }
 
+    /// Whether there is a token.
+    pub(super) fn has_token(&self) -> bool {
+        self.has_token
+    }
+
     /// The line that a client sends.
     pub(super) fn request(&self) -> &[u8] {
         &self.request
@@ -56,11 +61,7 @@ impl Authentication {
         if reply.is_error() {
             let text = reply.field("text").unwrap_or("\"it gave no reason\"");
             let text = serde_json::from_str(text).map_or(text.into(), |Text(text)| text);
-            let hint = match self.has_token {
-                true => "",
-                false => ". If it asks for a token, give one with --token-file",
-            };
-            return Err(format!("{}{hint}", shown(&text)));
+            return Err(shown(&text));
         }
         reply.check_kind("authenticate_ok").map_err(wrong)?;
         let id = answer.src.map(|Text(id)| String::from(id));
@@ -96,7 +97,7 @@ mod tests {
             (r#"{"body":{"type":"echo_ok"}}"#, "not \"authenticate_ok\""),
             (
                 r#"{"body":{"type":"error","code":1000,"text":"wrong token"}}"#,
-                "wrong token. If it asks for a token, give one with --token-file",
+                "wrong token",
             ),
             (r#"{"body":{"type":"error"}}"#, "it gave no reason"),
         ] {

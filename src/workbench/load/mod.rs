@@ -40,13 +40,11 @@ pub enum LoadError {
     #[error(transparent)]
     Target(#[from] TargetError),
     /// Not all clients could connect.
-    #[error("only {connected} of {wanted} clients could connect; the next one to {node}: {why}")]
+    #[error("not all of {wanted} connections could be made. To {node}: {why}")]
     Connect {
-        /// How many could.
-        connected: usize,
-        /// How many there are.
+        /// How many connections a run needs.
         wanted: usize,
-        /// The name of the node of one that could not.
+        /// The name of the node to which one could not be made.
         node: String,
         /// What happened, in words.
         why: String,
@@ -175,11 +173,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             return Ok(());
         };
         let node = self.world.node_of(self.workers[index].client);
-        let workers = self.workers.iter();
         Err(LoadError::Connect {
-            connected: workers
-                .filter(|worker| worker.connection.is_ready())
-                .count(),
             wanted,
             node: targets[node].name.clone(),
             why,

@@ -50,12 +50,17 @@ pub enum TargetError {
         why: String,
     },
     /// Another answer came.
-    #[error("{address} does not let clients in: {why}")]
+    #[error(
+        "{address} does not let clients in: {why}{}",
+        if *has_token { "" } else { ". If it asks for a token, give one with --token-file" }
+    )]
     Refused {
         /// What was given.
         address: String,
         /// The answer, in words.
         why: String,
+        /// Whether a token was given.
+        has_token: bool,
     },
     /// Two addresses lead to one node.
     #[error(
@@ -124,6 +129,7 @@ fn find_one(
                 let id = id.map_err(|why| TargetError::Refused {
                     address: given(),
                     why,
+                    has_token: authentication.has_token(),
                 })?;
                 let name = id.unwrap_or_else(|| format!("n{index}"));
                 return Ok(Target { name, address });
