@@ -197,7 +197,7 @@ fn a_total_that_would_overflow_is_refused_for_good_and_what_fits_still_counts() 
 fn a_sum_of_totals_beyond_the_range_is_read_exactly_and_not_added_to() {
     let mut store = Store::default();
     for key in ["g-counter/n0", "g-counter/n1"] {
-        store.set(key, json!([i64::MAX, 4]));
+        store.set(key, json!([i64::MAX, 4, 1]));
     }
     let mut node = Process::initialised(G_COUNTER, &[]);
     node.send(&request("c1", json!({"type": "read", "msg_id": 1})));
@@ -213,7 +213,7 @@ fn a_sum_of_totals_beyond_the_range_is_read_exactly_and_not_added_to() {
 #[test]
 fn a_node_that_is_named_twice_in_init_counts_once() {
     let mut store = Store::default();
-    store.set("g-counter/n1", json!([7, 4]));
+    store.set("g-counter/n1", json!([7, 4, 1]));
     let mut node = Process::start(G_COUNTER, &[]);
     node.send(&request(
         "c0",

@@ -8,27 +8,34 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use crate::kv::{Register, check_version};
 use crate::protocol::{Encode, Name, Text};
 
-/// The value of a register that only one node changes: `[17, 42]`, its total and its epoch, which counts the changes.
+/// The value of a register that only one node changes: `[17, 42, 5120]`. That is its total, its epoch, which counts the
+/// changes, and the incarnation of the node that made the last one.
+///
+/// Without the incarnation, a change could be taken for the same change of an earlier one, which was made before an
+/// operation that waits for it began.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct OwnRegister {
     pub(super) total: i64,
     epoch: u64,
+    incarnation: i64,
 }
 
 impl OwnRegister {
     /// Makes this the next value.
-    pub(super) fn add(&mut self, delta: i64) {
+    pub(super) fn add(&mut self, delta: i64, incarnation: i64) {
         self.total += delta;
         self.epoch += 1;
+        self.incarnation = incarnation;
     }
 }
 
 impl Register for OwnRegister {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        let [total, epoch]: [i64; 2] = serde_json::from_str(json)?;
+        let [total, epoch, incarnation]: [i64; 3] = serde_json::from_str(json)?;
         *self = OwnRegister {
             total,
             epoch: check_version(epoch as u64)?,
+            incarnation,
         };
         Ok(())
     }
@@ -37,7 +44,6 @@ impl Register for OwnRegister {
         self.epoch
     }
 
-    /// If another incarnation of the node made the same change, that is as good.
     fn shows(&self, wanted: &Self) -> bool {
         self == wanted
     }
@@ -45,7 +51,7 @@ impl Register for OwnRegister {
 
 impl Encode for OwnRegister {
     fn encode(&self, out: &mut Vec<u8>) {
-        [self.total, self.epoch as i64].encode(out);
+        [self.total, self.epoch as i64, self.incarnation].encode(out);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every read holds all adds that were acknowledged before it began, and a node never goes back to an older state.
 //!
-//! A register per node: node `n0` keeps its own total under its own key, as `[total, epoch]`, and counts the epoch up
-//! with each change.
+//! A register per node: node `n0` keeps its own total under its own key, as `[total, epoch, incarnation]`, and counts the
+//! epoch up with each change.
 //!
 //! - An add is a change of the own register. No other node touches that, so an add takes one round trip, whatever the
 //!   number of nodes.
@@ -23,8 +23,8 @@
 //!
 //! What is given up: two reads may disagree on the order of two concurrent adds.
 //!
-//! Exactly once is the work of [`kv`](crate::kv). Here `[total, epoch]` shows a change if both are what the change
-//! wanted. The same or a higher epoch with another total, which a late change of a killed incarnation can leave, shows
+//! Exactly once is the work of [`kv`](crate::kv). Here a value shows a change if all of it is what the change wanted. The
+//! same or a higher epoch with another total or incarnation, which a late change of a killed incarnation can leave, shows
 //! that the change never will be applied; its batch is then sent again on top of that.
 
 use alloc::vec::Vec;
@@ -50,6 +50,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 pub(super) struct Regular {
     pub(super) operations: Operations,
     registers: Registers<OwnRegister, ()>,
+    /// A number that no other incarnation of this node has.
+    incarnation: i64,
     /// Of the [`OWN`] register, which holds this node's total, and of the [`SECOND`].
     changes: [Changes; 2],
     has_changed_own: bool,
@@ -86,6 +88,7 @@ impl Regular {
         });
         Regular {
             operations: Operations::new(options, random),
+            incarnation: random.sequence_start(53) as i64,
             changes,
             has_changed_own: false,
             peers: peers.iter().map(|peer| open("", peer.as_str())).collect(),
@@ -139,7 +142,7 @@ impl Regular {
         };
         let queue = &mut self.changes[index].queue;
         if let Some(delta) = self.operations.combine(queue, fits, context.outbox) {
-            let add = |register: &mut OwnRegister| register.add(delta);
+            let add = |register: &mut OwnRegister| register.add(delta, self.incarnation);
             self.registers.change(register, add, context);
         }
     }

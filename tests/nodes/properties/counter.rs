@@ -267,6 +267,21 @@ fn a_read_that_comes_after_reads_that_were_given_up_does_not_wait_for_their_ques
 }
 
 #[test]
+fn a_change_of_an_earlier_incarnation_is_not_taken_for_the_one_that_a_read_waits_for() {
+    let mut lone = lone(&Options::default(), 1);
+    lone.ask(json!({"type": "read"}));
+    lone.answer_with(0, json!({"type": "read_ok", "value": [5, 7, 1]}));
+    let wanted = lone.questions[1]["body"]["to"].clone();
+    assert_eq!((&wanted[0], &wanted[1]), (&json!(5), &json!(8)));
+    // A late change of the earlier incarnation makes the same total and epoch first.
+    lone.answer_with(1, json!({"type": "error", "code": 22}));
+    lone.answer_with(2, json!({"type": "read_ok", "value": [5, 8, 1]}));
+    let again = &lone.questions[3]["body"];
+    assert_eq!(again["type"], "cas");
+    assert_eq!(again["from"], json!([5, 8, 1]));
+}
+
+#[test]
 fn a_reply_that_comes_long_after_the_store_was_asked_again_still_serves() {
     for consistency in [
         Consistency::Regular,
