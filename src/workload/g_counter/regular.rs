@@ -88,7 +88,7 @@ impl Regular {
         });
         Regular {
             operations: Operations::new(options, random),
-            incarnation: random.sequence_start(53) as i64,
+            incarnation: random.sequence_start(32) as i64,
             changes,
             has_changed_own: false,
             peers: peers.iter().map(|peer| open("", peer.as_str())).collect(),
