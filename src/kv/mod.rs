@@ -20,8 +20,8 @@
 //! effect once or never:
 //!
 //! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves, or none
-//!    that makes a difference to anybody (see [`Register::shows`]). So the changes that were applied form one chain, in which each names its predecessor, and a value
-//!    that has been replaced never comes back.
+//!    that makes a difference to anybody (see [`Register::shows`]). So the changes that were applied form one chain, in
+//!    which each names its predecessor, and a value that has been replaced never comes back.
 //! 2. **Doubt is resolved by reading.** A value that [shows](Register::shows) the change proves that it was applied. A
 //!    higher version than the change started from, without it, proves that it never will be: what it is to replace is
 //!    gone for good. Anything else is an older state, or the state to be replaced, and says nothing.

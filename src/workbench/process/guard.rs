@@ -4,8 +4,8 @@ use std::process::{Child, Command, Stdio};
 
 /// A shell that kills the nodes if this process is killed with SIGKILL and can't do so itself.
 ///
-/// The kernel could do this only in part: asking it to kill a child when its parent dies takes unsafe code between fork
-/// and exec, and does not affect the child's own children.
+/// The kernel could do this only in part: it can be asked to kill a child when its parent dies, but not from safe Rust,
+/// and the child's own children would live on.
 pub(in crate::workbench) struct Guard(Child);
 
 /// Each line of input lists the process groups that run. At the end of the input, which is the end of this process, the
