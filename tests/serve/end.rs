@@ -6,18 +6,25 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::json;
 
+use super::client::Client;
 use super::node::{parrot, program};
 use super::node_process::pid;
 use super::service::{Service, WAIT_MAX};
 
+/// A service, a client with a request that the node has received and holds back until SIGUSR1, and the node's process.
+fn with_an_open_request() -> (Service, Client, Pid) {
+    let service = Service::start(parrot(), "");
+    let mut client = service.client();
+    let node = pid(&client.ask(json!({"type": "pid", "msg_id": 1})));
+    client.send(&json!({"type": "hold", "msg_id": 2}));
+    client.ask(json!({"type": "seen", "msg_id": 3}));
+    (service, client, node)
+}
+
 #[test]
 fn at_sigterm_open_requests_are_answered_and_new_ones_refused() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let mut service = Service::start(parrot(), "");
-        let mut client = service.client();
-        let node = pid(&client.ask(json!({"type": "pid", "msg_id": 1})));
-        client.send(&json!({"type": "hold", "msg_id": 2}));
-        client.ask(json!({"type": "seen", "msg_id": 3}));
+        let (mut service, mut client, node) = with_an_open_request();
         service.signal(signal);
         service.wait_for("ends after 1 requests");
         let answer = client.ask(json!({"type": "hello", "msg_id": 4}));
@@ -50,11 +57,7 @@ fn a_request_that_is_never_answered_does_not_keep_the_service() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut service = Service::start(parrot(), "");
-    let mut client = service.client();
-    let node = pid(&client.ask(json!({"type": "pid", "msg_id": 1})));
-    client.send(&json!({"type": "hold", "msg_id": 2}));
-    client.ask(json!({"type": "seen", "msg_id": 3}));
+    let (mut service, mut client, node) = with_an_open_request();
     service.signal(Signal::TERM);
     service.wait_for("a second signal ends it at once");
     service.signal(Signal::TERM);
@@ -65,11 +68,7 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn a_node_that_dies_while_the_service_ends_is_not_started_again() {
-    let mut service = Service::start(parrot(), "");
-    let mut client = service.client();
-    let node = pid(&client.ask(json!({"type": "pid", "msg_id": 1})));
-    client.send(&json!({"type": "hold", "msg_id": 2}));
-    client.ask(json!({"type": "seen", "msg_id": 3}));
+    let (mut service, mut client, node) = with_an_open_request();
     service.signal(Signal::TERM);
     service.wait_for("ends after 1 requests");
     kill_process(node, Signal::KILL).expect("it runs");
