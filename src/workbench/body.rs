@@ -51,3 +51,14 @@ impl Drop for BodyWriter<'_> {
         self.out.push(b'}');
     }
 }
+
+/// Ends a line of a message, of which other fields may have been written: adds the sender, the receiver and the body.
+pub fn write_envelope(out: &mut Vec<u8>, src: &str, dest: &str, body: &str) {
+    out.extend_from_slice(b"\"src\":");
+    src.encode(out);
+    out.extend_from_slice(b",\"dest\":");
+    dest.encode(out);
+    out.extend_from_slice(b",\"body\":");
+    out.extend_from_slice(body.as_bytes());
+    out.extend_from_slice(b"}\n");
+}

@@ -13,8 +13,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits::MSG_ID_BYTES_MAX;
-use crate::protocol::{Encode, Error, ErrorCode};
-use crate::workbench::body::BodyWriter;
+use crate::protocol::{Error, ErrorCode};
+use crate::workbench::body::{BodyWriter, write_envelope};
 
 /// The code of the error that a connection gets before it is closed. Codes from 1000 up are a program's own.
 pub(super) const CLOSED: ErrorCode = ErrorCode(1000);
@@ -118,13 +118,8 @@ pub(super) fn open_id(id: &RawValue) -> Result<Option<String>, Error> {
 
 /// Writes a message.
 pub(super) fn write_message(out: &mut Vec<u8>, src: &str, dest: &str, body: &str) {
-    out.extend_from_slice(b"{\"src\":");
-    src.encode(out);
-    out.extend_from_slice(b",\"dest\":");
-    dest.encode(out);
-    out.extend_from_slice(b",\"body\":");
-    out.extend_from_slice(body.as_bytes());
-    out.extend_from_slice(b"}\n");
+    out.push(b'{');
+    write_envelope(out, src, dest, body);
 }
 
 /// The body of an error.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::StoreError;
 use super::blocks::{self, BlockFile};
 use crate::protocol::Encode;
+use crate::workbench::body::write_envelope;
 use crate::workbench::world::{Loss, MessageEvent, Observer};
 
 /// The name of the file.
@@ -206,13 +207,8 @@ impl Messages {
         ended_us.encode(out);
         out.extend_from_slice(b",\"fate\":\"");
         out.extend_from_slice(fate.as_bytes());
-        out.extend_from_slice(b"\",\"src\":");
-        message.src.encode(out);
-        out.extend_from_slice(b",\"dest\":");
-        message.dest.encode(out);
-        out.extend_from_slice(b",\"body\":");
-        out.extend_from_slice(message.body.as_bytes());
-        out.extend_from_slice(b"}\n");
+        out.extend_from_slice(b"\",");
+        write_envelope(out, message.src, message.dest, message.body);
         let block = self.blocks.last_mut();
         let block = block.expect("a block that has a line was pushed above");
         block.line_count += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Event, Loss, MessageEvent, Observer, UNREAD_BYTES_MAX, World};
 use crate::protocol::Encode;
-use crate::workbench::body::BodyWriter;
+use crate::workbench::body::{BodyWriter, write_envelope};
 use crate::workbench::directory::Directory;
 use crate::workbench::network::{Endpoint, Envelope};
 use crate::workbench::service::{LateAnswer, Service};
@@ -250,13 +250,8 @@ fn text(body: &[u8]) -> &str {
 fn write_line(out: &mut Vec<u8>, message: &MessageEvent<'_>) {
     out.extend_from_slice(b"{\"id\":");
     message.id.encode(out);
-    out.extend_from_slice(b",\"src\":");
-    message.src.encode(out);
-    out.extend_from_slice(b",\"dest\":");
-    message.dest.encode(out);
-    out.extend_from_slice(b",\"body\":");
-    out.extend_from_slice(message.body.as_bytes());
-    out.extend_from_slice(b"}\n");
+    out.push(b',');
+    write_envelope(out, message.src, message.dest, message.body);
 }
 
 /// Names as a JSON list.
