@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use super::console::{harmless, say};
 use super::runs;
+use crate::workbench::audit::Demands;
 use crate::workbench::log::Topics;
-use crate::workbench::report::Report;
 use crate::workbench::report::page::Page;
+use crate::workbench::report::{Invocation, Machine, Report};
 use crate::workbench::store::Store;
 use crate::workbench::workload::Workload;
-use crate::workbench::world::Record;
+use crate::workbench::world::{Record, Settings};
 
 /// The flags that decide where a run is stored and how its result is printed.
 #[derive(Args)]
@@ -73,6 +74,24 @@ impl KeepOptions {
             say(format_args!("eddy: not all of the run is stored: {error}"));
         }
         runs::renew_index(&self.store);
+    }
+
+    /// The report of a run of real processes. Completes the folder of the run, if there is one.
+    pub(super) fn report<W: Workload>(
+        &self,
+        store: Option<Store>,
+        record: &Record<W>,
+        settings: &Settings,
+        demands: Demands,
+        repeat: Invocation,
+    ) -> Report {
+        let mut report = Report::new(record, settings, demands, repeat);
+        report.set_machine(Machine::this());
+        if let Some(store) = store {
+            report.set_store(store.path());
+            self.finish(store, record, &report);
+        }
+        report
     }
 
     /// Prints a report, as JSON if requested.

@@ -20,7 +20,6 @@ use crate::stdio::arguments::Wrong;
 use crate::workbench::check::Validity;
 use crate::workbench::load::{self, Authentication, LoadError, Target};
 use crate::workbench::log::{Log, Topics};
-use crate::workbench::report::{Machine, Report};
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
 use crate::workbench::workload::Workload;
@@ -137,12 +136,7 @@ impl Task for Run<'_> {
             }
         };
         let repeat = repeat::command(args, settings.seed);
-        let mut report = Report::new(&record, settings, options.clients.demands(), repeat);
-        report.set_machine(Machine::this());
-        if let Some(store) = store {
-            report.set_store(store.path());
-            keep.finish(store, &record, &report);
-        }
+        let report = keep.report(store, &record, settings, options.clients.demands(), repeat);
         keep.print(&report)?;
         match record.is_interrupted {
             true => Err(CommandError::interrupted("", &report)),

@@ -13,7 +13,7 @@ use crate::stdio::arguments::Wrong;
 use crate::workbench::check::Validity;
 use crate::workbench::log::Log;
 use crate::workbench::process::{self, Program, RunError};
-use crate::workbench::report::{Machine, Report};
+use crate::workbench::report::Report;
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
 use crate::workbench::store::Store;
@@ -132,12 +132,7 @@ impl Task for Run<'_> {
             }
         };
         let repeat = repeat::command(args, settings.seed);
-        let mut report = Report::new(&record, settings, options.run.demands(), repeat);
-        report.set_machine(Machine::this());
-        if let Some(store) = store {
-            report.set_store(store.path());
-            keep.finish(store, &record, &report);
-        }
+        let report = keep.report(store, &record, settings, options.run.demands(), repeat);
         Ok((report, record.is_interrupted))
     }
 }
