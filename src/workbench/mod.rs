@@ -25,6 +25,7 @@ pub mod service;
 pub mod sim;
 pub mod stdout;
 pub mod store;
+pub mod system;
 mod words;
 pub mod workload;
 pub mod world;

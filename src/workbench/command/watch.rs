@@ -22,6 +22,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{ProgramError, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::stdout;
+use crate::workbench::system::refused;
 
 /// How often the metadata of a file is read. A file that has not changed for that long is taken to be complete.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -46,10 +47,9 @@ pub(super) fn watch(
     let is_interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         let registered = flag::register(signal, Arc::clone(&is_interrupted));
-        registered.map_err(|error| RunError::System {
-            what: "watch signals",
-            error,
-        })?;
+        registered
+            .map_err(refused("watch signals"))
+            .map_err(RunError::from)?;
     }
     let versions = || Vec::from_iter(tasks.iter().map(|task| version(task.program)));
     let mut seen = versions();

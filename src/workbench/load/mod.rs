@@ -17,6 +17,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::stdout;
+use super::system::{SystemError, refused};
 use super::workload::Workload;
 use super::world::{Observer, Record, StartError, World};
 use connection::{Connection, Lost};
@@ -33,10 +34,10 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 const SIGNALS: Token = Token(usize::MAX);
 
-/// Why there is nothing to check.
+/// The reason why a run has no result.
 #[derive(Debug, Error)]
 pub enum LoadError {
-    /// A node can't be asked.
+    /// A node does not serve as it should.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// Not all clients could connect.
@@ -53,18 +54,8 @@ pub enum LoadError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The operating system refused something.
-    #[error("the operating system refused to {what}: {error}")]
-    System {
-        /// What was asked of it.
-        what: &'static str,
-        /// Its answer.
-        error: io::Error,
-    },
-}
-
-/// Makes an error of the operating system one that says what was asked of it.
-fn refused(what: &'static str) -> impl FnOnce(io::Error) -> LoadError {
-    move |error| LoadError::System { what, error }
+    #[error(transparent)]
+    System(#[from] SystemError),
 }
 
 /// Runs a world of [nodes that run elsewhere](World::elsewhere), with `client_count` clients. The nodes are `targets`, in
@@ -72,7 +63,7 @@ fn refused(what: &'static str) -> impl FnOnce(io::Error) -> LoadError {
 ///
 /// # Errors
 ///
-/// When there is nothing to check.
+/// When the run has no result.
 pub fn run<W: Workload, O: Observer>(
     world: World<W, O>,
     client_count: usize,
@@ -94,7 +85,7 @@ struct Driver<W: Workload, O> {
     is_interrupted: bool,
 }
 
-/// One that sends requests: a client or, when it is replaced, its successor.
+/// A sender of requests: a client or, when that is replaced, its successor.
 struct Worker {
     /// The client, by the number in its name.
     client: usize,
@@ -258,7 +249,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         };
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(refused("wait for events")(error));
+                return Err(refused("wait for events")(error).into());
             }
             _ => {}
         }

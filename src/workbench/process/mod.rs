@@ -22,6 +22,7 @@ use thiserror::Error;
 use super::service::LateAnswer;
 use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
 use super::stdout;
+use super::system::{SystemError, refused};
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use members::Members;
@@ -37,7 +38,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// The interval at which progress is shown and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The action that a [`RunError::System`] names when the pipes of a node can't be registered.
+/// The action that a [`SystemError`](super::system::SystemError) names when the pipes of a node can't be registered.
 const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);
@@ -66,18 +67,8 @@ pub enum RunError {
         last_words: String,
     },
     /// The operating system refused something.
-    #[error("the operating system refused to {what}: {error}")]
-    System {
-        /// The refused action, such as "watch pipes".
-        what: &'static str,
-        /// The error that it returned.
-        error: io::Error,
-    },
-}
-
-/// Converts an error of the operating system to a [`RunError::System`] that names the refused action.
-fn refused(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
-    move |error| RunError::System { what, error }
+    #[error(transparent)]
+    System(#[from] SystemError),
 }
 
 /// The clusters that answer for services in a run.
@@ -267,7 +258,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         };
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(refused("wait for events")(error));
+                return Err(refused("wait for events")(error).into());
             }
             _ => {}
         }

@@ -44,6 +44,7 @@ use thiserror::Error;
 
 use super::process::{Program, ProgramError};
 use super::service::etcd::{EtcdOptions, GatewayError};
+use super::system::SystemError;
 
 pub use limits::Limits;
 pub use server::serve;
@@ -118,13 +119,8 @@ pub enum ServeError {
         needed: usize,
     },
     /// The operating system refused something.
-    #[error("the operating system refused to {what}: {error}")]
-    System {
-        /// The refused action.
-        what: &'static str,
-        /// The error that it returned.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    System(#[from] SystemError),
 }
 
 impl Settings {

@@ -1,6 +1,6 @@
 //! The loop of a service: events, the node's process, and listening sockets.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use super::{ServeError, Settings};
 use crate::workbench::process::{Guard, NodeProcess, Printed};
 use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
+use crate::workbench::system::refused;
 use crate::workbench::world::INIT_TIMEOUT;
 
 /// How often it is checked what is due.
@@ -85,10 +86,6 @@ struct Listener {
     has_more: bool,
     /// Whether the last connection could not be accepted, which is in the log then.
     is_failing: bool,
-}
-
-fn refused(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
-    move |error| ServeError::System { what, error }
 }
 
 impl Server {
@@ -242,7 +239,7 @@ impl Server {
         };
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
-                Err(refused("wait for events")(error))
+                Err(refused("wait for events")(error).into())
             }
             _ => Ok(()),
         }
