@@ -10,6 +10,8 @@
 //! | a node dies and starts again with another seed; its earlier messages may still arrive | [`Bounds::kills`] times in all |
 //! | the store replies | every reply of a sequentially consistent store, see `store` |
 //!
+//! What nodes announce is always lost: a forwarded proposal that arrives late tells a peer the same.
+//!
 //! Only the last three bounds make the state space finite; retries and depth have no other bound. In every reachable
 //! state: the store's total includes each acknowledged add once and no refused one; the replies to clients are
 //! linearizable, by the tester of `stateright`; no client gets two replies; and if all messages in flight were lost

@@ -62,6 +62,31 @@ fn linearizable_adds_and_reads_in_one_round_trip_when_it_is_alone() {
 }
 
 #[test]
+fn linearizable_keeps_no_node_waiting_that_is_cut_off_from_the_one_that_changes_the_register_all_the_time()
+ {
+    let options = Options {
+        consistency: Consistency::Linearizable,
+        ..Options::default()
+    };
+    let mut run = Run::counters(options, 2, 8, 1);
+    run.world.latency_ms = ROUND_TRIP_MS / 2;
+    run.world.sides = vec![0, 1];
+    for _ in 0..20_000 {
+        for client in [0, 2, 4, 6, 1] {
+            if !run.is_waiting(client) {
+                run.count(client, Some(1));
+            }
+        }
+        run.step();
+    }
+    run.rest(5_000);
+    let of_the_other = run.operations.iter().filter(|done| done.node == 1);
+    let took = of_the_other.map(|done| (done.completed_ms - done.invoked_ms) / ROUND_TRIP_MS);
+    let longest = took.max().expect("it has answered");
+    assert!(longest <= 24, "{longest} round trips");
+}
+
+#[test]
 fn sequential_adds_in_one_round_trip_when_it_is_alone_and_reads_in_one() {
     assert_eq!(round_trips(Consistency::Sequential), (1, 1));
 }

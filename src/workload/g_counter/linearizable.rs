@@ -7,7 +7,7 @@
 //! the node's previous proposal. A compare-and-swap from the newest value that the store has told to the next one applies
 //! it. Reads join batches like adds, so a read costs a change, too; it is answered with a total that the register had
 //! when or after its batch was applied. A change that is lost is tried again from the value that the store then tells,
-//! or the proposal is forwarded to the node that was faster: see `forwarding`.
+//! or the proposal is forwarded to the node that was faster, or announced to all: see `forwarding`.
 //!
 //! # Why this is linearizable
 //!
@@ -86,7 +86,7 @@ impl Linearizable {
             proposal: None,
             newest: View::default(),
             is_behind: false,
-            forwarding: Forwarding::new(options, peers),
+            forwarding: Forwarding::new(options, random, node, peers),
         }
     }
 
@@ -125,7 +125,7 @@ impl Linearizable {
         {
             return;
         }
-        if !self.has_work() || self.forwarding.backs_off(context.now) {
+        if !self.has_work() {
             return;
         }
         if self.is_behind {
@@ -183,9 +183,12 @@ impl Linearizable {
         let value = reply.body.fields.value;
         if let Some(done) = self.registers.on_reply(reply, value, context) {
             self.on_done(done.outcome, context);
-        } else if let Some(told) = self.forwarding.on_forward_ok(reply, context.now) {
-            self.is_behind = true;
-            self.learn(told, context.outbox);
+        } else {
+            let known = self.registers.known(self.register).map(|(known, _)| known);
+            if let Some(told) = self.forwarding.on_reply(reply, known, context) {
+                self.is_behind = true;
+                self.learn(told, context.outbox);
+            }
         }
         self.advance(context);
     }
@@ -201,11 +204,7 @@ impl Linearizable {
         }
         let (known, _) = self.registers.known(self.register).expect("it was read");
         match outcome {
-            Outcome::Applied => {
-                let round_trip = self.registers.round_trip();
-                self.forwarding
-                    .on_applied(&self.node, known, round_trip, context);
-            }
+            Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
             Outcome::Lost => self.forwarding.on_lost(known, context),
             _ => {}
         }
@@ -242,12 +241,8 @@ impl Linearizable {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let forwarding = self.forwarding.deadline(self.has_work());
-        self.registers
-            .deadline()
-            .into_iter()
-            .chain(forwarding)
-            .min()
+        let deadlines = [self.registers.deadline(), self.forwarding.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
@@ -255,7 +250,7 @@ impl Linearizable {
             self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
-        if self.forwarding.wake(context.now) {
+        if self.forwarding.wake(context) {
             self.is_behind = true;
         }
         self.advance(context);

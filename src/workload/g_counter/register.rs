@@ -73,12 +73,20 @@ pub(super) struct SharedRegister {
 ///
 /// It takes the node's entry of the last-applied table from `previous` to `id`, and is applied to no value in which that
 /// entry is another. Ids are never used again, so it is applied once or never, whoever sends it and however often.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Proposal {
     /// The id of the node's proposal before, 0 if there was none.
     pub(super) previous: i64,
     pub(super) id: i64,
     pub(super) delta: i64,
+}
+
+/// The value of a register in which a node announces its proposal, for other nodes to apply: `[3, 5120, 5121, 9]`. That is
+/// the version, and the proposal's previous id, id and delta.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Announcement {
+    version: u64,
+    pub(super) proposal: Proposal,
 }
 
 /// What one node needs to know of a register value. In messages it is `[17, 42, 5120]`.
@@ -114,6 +122,48 @@ impl Proposal {
     /// Whether a node could have made it: its id is new, and so is the one under which it is lost.
     pub(super) fn is_possible(&self) -> bool {
         self.id > 0 && self.previous.unsigned_abs() != self.id.unsigned_abs()
+    }
+}
+
+impl Announcement {
+    /// Makes this the next value.
+    pub(super) fn replace(&mut self, proposal: &Proposal) {
+        self.version += 1;
+        self.proposal = *proposal;
+    }
+}
+
+impl Register for Announcement {
+    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
+        let [version, previous, id, delta]: [i64; 4] = serde_json::from_str(json)?;
+        *self = Announcement {
+            version: check_version(version as u64)?,
+            proposal: Proposal {
+                previous,
+                id,
+                delta,
+            },
+        };
+        Ok(())
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn shows(&self, wanted: &Self) -> bool {
+        self.proposal == wanted.proposal
+    }
+}
+
+impl Encode for Announcement {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Proposal {
+            previous,
+            id,
+            delta,
+        } = self.proposal;
+        [self.version as i64, previous, id, delta].encode(out);
     }
 }
 
