@@ -1,9 +1,9 @@
 //! Maelstrom nodes as small state machines, and a workbench to test them.
 //!
-//! A hand-written readiness loop over stdin and stdout stores pending key-value operations in a slab of state machines
-//! with the states `Reading`, `Casing` and `Done`: a change starts at `Casing`, and reads when it is in doubt. Single-threaded, on mio; no async runtime; next to no allocation a message. The loop is
-//! `stdio::run`, the slab is in [`kv::Registers`] (a [`node::Pending`], which also finds entries by message id and by
-//! deadline), its states are [`kv::State`].
+//! A node is a hand-written readiness loop over stdin and stdout, `stdio::run`, around a state machine. Its pending
+//! operations on the store are the entries of one slab, in [`kv::Registers`], each a state machine with the states
+//! `Reading`, `Casing` and `Done`, [`kv::State`]: a change starts at `Casing`, and reads when it is in doubt. Everything is
+//! on one thread, on mio, with no async runtime and next to no allocation a message.
 //!
 //! # Start reading here
 //!
@@ -126,8 +126,9 @@
 //! use serde_json::value::RawValue;
 //!
 //! /// What the store holds. Only one node changes this register, so a value shows a change if it is equal to what
-//! /// the change wanted. A register that several nodes change has to hold which incarnation of which node made the last change
-//! /// as well: two may want the same value, and each must see whether it was its own change that was applied.
+//! /// the change wanted. A register that several nodes change has to hold for each of them the id of its last change that
+//! /// was applied, an id that no incarnation uses again (`Random::sequence_start`). The last change alone is not enough:
+//! /// the next node's hides it, and its node would take it for lost and make it again.
 //! #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 //! struct Visits {
 //!     count: u64,

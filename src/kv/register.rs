@@ -37,5 +37,9 @@ pub trait Register: Encode + Clone + Default {
     /// Whether this value can only have come about if the change to `wanted` was applied, or one that nobody can tell from
     /// it: in a register that one node changes, an earlier incarnation of that node may have made the same change, and
     /// none of its clients was answered. Where clients can tell (who holds a lock), the value must say whose change it is.
+    ///
+    /// Every later value must go on to show the change, until its node makes the next one: a higher version that does not
+    /// show it is taken for proof that it was lost. In a register that several nodes change, each has an entry of its own for
+    /// that.
     fn shows(&self, wanted: &Self) -> bool;
 }

@@ -59,7 +59,9 @@ pub struct RegisterId(usize);
 pub struct Registers<R, T> {
     service: Service,
     retry_policy: RetryPolicy,
+    /// What is known of each register that is open.
     copies: Slab<Copied<R, T>>,
+    /// The slab of pending operations.
     operations: Pending<Operation>,
     /// Where a value that was read is decoded, kept for its memory.
     decoded: R,

@@ -7,6 +7,7 @@
 //!   number of nodes.
 //! - A read is a change too, of a second register that only this node uses, then reads of the peers' registers side by
 //!   side. The answer is the sum of the newest totals known, newest by epoch.
+//! - An incarnation reads each of the two registers once, before its first change of it.
 //! - While a change is under way, operations wait and are combined into the next one: none joins a message that was sent
 //!   before it arrived. The same holds for reading the peers' registers.
 //!
@@ -22,6 +23,11 @@
 //! total is known without a look at the store.
 //!
 //! What is given up: two reads may disagree on the order of two concurrent adds.
+//!
+//! What it costs: an add that is alone takes 2 messages to and from the store, a read among n nodes 2n, for its change and
+//! for the registers of n - 1 peers. Where each node has a register of its own, a read can't do with less: each peer may have
+//! had an add acknowledged just before the read was requested, which only that peer's register shows, and without the
+//! change the store may answer from before that add. Operations that overlap share these messages.
 //!
 //! Exactly once is the work of [`kv`](crate::kv). Here a value shows a change if all of it is what the change wanted. The
 //! same or a higher epoch with another total or incarnation, which a late change of a killed incarnation can leave, shows
