@@ -240,21 +240,33 @@ impl Encode for bool {
     }
 }
 
+/// The two digits of each number below 100.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
+
 impl Encode for u64 {
     fn encode(&self, out: &mut Vec<u8>) {
         // By hand: `core::fmt` would be a tenth of the cost of a whole message.
-        let mut digits = [0; 20];
-        let mut at = digits.len();
+        let mut pairs = [[0; 2]; 10];
+        let mut at = pairs.len();
         let mut rest = *self;
         loop {
             at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
+            pairs[at] = DIGIT_PAIRS[(rest % 100) as usize];
+            rest /= 100;
             if rest == 0 {
                 break;
             }
         }
-        out.extend_from_slice(&digits[at..]);
+        let digits = pairs[at..].as_flattened();
+        out.extend_from_slice(digits.strip_prefix(b"0").unwrap_or(digits));
     }
 }
 
