@@ -112,7 +112,7 @@ impl Regular {
             _ => OWN,
         };
         self.changes[index].queue.push(id, operation);
-        self.advance(context);
+        self.change(index, context);
     }
 
     /// Starts what is waited for and not under way: changes of both registers, and reading the peers' registers.
@@ -131,10 +131,8 @@ impl Regular {
     fn change(&mut self, index: usize, context: &mut Context<'_>) {
         let changes = &mut self.changes[index];
         let register = changes.register;
-        let is_paused = changes
-            .paused_until
-            .is_some_and(|until| context.now < until);
-        if is_paused || !changes.queue.is_ready() || self.registers.is_changing(register) {
+        let paused_until = changes.paused_until;
+        if !changes.queue.is_ready() || paused_until.is_some_and(|until| context.now < until) {
             return;
         }
         changes.paused_until = None;
