@@ -199,7 +199,7 @@
 //!     }
 //! }
 //!
-//! #[derive(Deserialize)]
+//! #[derive(Default, Deserialize)]
 //! struct Fields<'a> {
 //!     /// In replies of the store. A store may hold `null`, which is a value too.
 //!     #[serde(borrow, default, deserialize_with = "present")]

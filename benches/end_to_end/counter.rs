@@ -87,7 +87,7 @@ struct Store {
     answers: VecDeque<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Fields<'a> {
     key: &'a str,
     to: Option<Box<RawValue>>,

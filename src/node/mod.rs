@@ -55,9 +55,9 @@ pub const START_WAIT: Duration = Duration::from_secs(10);
 
 /// What a node does: one implementation a challenge.
 pub trait Workload {
-    /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed.
-    /// [`serde::de::IgnoredAny`] if there are none.
-    type Fields<'a>: Deserialize<'a>;
+    /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed. The default is
+    /// that all are absent. [`serde::de::IgnoredAny`] if there are none.
+    type Fields<'a>: Deserialize<'a> + Default;
 
     /// The node has learnt its own id and those of all other nodes, each once and in the same order everywhere. Called
     /// once, before any message.
@@ -155,17 +155,15 @@ impl<W: Workload> Node<W> {
     ///
     /// Why the line is no message, if it doesn't say whom to answer. The node goes on as if it had not come.
     pub fn receive(&mut self, line: &str, now: Duration) -> Result<(), serde_json::Error> {
-        let message = match Message::<W::Fields<'_>>::parse(line) {
-            Ok(message) => message,
-            Err(malformed) => {
-                let Some(request) = malformed.unanswered else {
-                    return Err(malformed.reason);
-                };
-                let text = alloc::format!("malformed request: {}", malformed.reason);
-                self.outbox.refuse(&request, &Error::malformed(text));
-                return Ok(());
-            }
-        };
+        let mut message = Message::<W::Fields<'_>>::default();
+        if let Err(reason) = message.read(line) {
+            let Some(request) = Message::unanswered(line) else {
+                return Err(reason);
+            };
+            let text = alloc::format!("malformed request: {reason}");
+            self.outbox.refuse(&request, &Error::malformed(text));
+            return Ok(());
+        }
         let body = &message.body;
         let result = if body.kind == "init" {
             self.init(line, &message, now)

@@ -1,7 +1,6 @@
 mod visitors;
 
-use alloc::{borrow::Cow, boxed::Box};
-use core::{fmt, marker::PhantomData};
+use alloc::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -40,12 +39,12 @@ pub struct Body<'a, F> {
     pub fields: F,
 }
 
-impl<'a, F: Deserialize<'a>> Message<'a, F> {
+impl<'a, F: Deserialize<'a> + Default> Message<'a, F> {
     /// Reads a line in one pass.
     ///
     /// ```
     /// # use eddy::protocol::Message;
-    /// #[derive(serde::Deserialize)]
+    /// #[derive(Default, serde::Deserialize)]
     /// struct Add {
     ///     delta: Option<u64>,
     /// }
@@ -53,50 +52,28 @@ impl<'a, F: Deserialize<'a>> Message<'a, F> {
     /// let message = Message::<Add>::parse(line)?;
     /// assert_eq!((&*message.body.kind, message.body.fields.delta), ("add", Some(3)));
     /// assert_eq!(message.body.msg_id.and_then(|id| id.number()), Some(1));
-    /// # Ok::<(), eddy::protocol::Malformed>(())
+    /// # Ok::<(), serde_json::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when the line is no JSON object, lacks `src` or `body`, a field has the wrong type, or `src` is
-    /// empty or longer than [`NAME_BYTES_MAX`]. It holds what is needed to answer the sender, where the line says it.
-    pub fn parse(line: &'a str) -> Result<Self, Malformed<'a>> {
-        let mut header = Message::default();
-        match header.read(line) {
-            Ok(fields) => {
-                let Message { src, dest, body } = header;
-                Ok(Message {
-                    src,
-                    dest,
-                    body: Body {
-                        kind: body.kind,
-                        msg_id: body.msg_id,
-                        in_reply_to: body.in_reply_to,
-                        code: body.code,
-                        fields,
-                    },
-                })
-            }
-            Err(reason) => Err(Malformed {
-                reason,
-                unanswered: Message::unanswered(line).map(Box::new),
-            }),
-        }
+    /// What is wrong, and where, when the line is no JSON object, lacks `src` or `body`, a field has the wrong type, or
+    /// `src` is empty or longer than [`NAME_BYTES_MAX`]. [`unanswered`](Message::unanswered) tells whether it can be
+    /// answered all the same.
+    pub fn parse(line: &'a str) -> Result<Self, serde_json::Error> {
+        let mut message = Message::default();
+        message.read(line)?;
+        Ok(message)
     }
-}
 
-impl<'a> Message<'a, ()> {
-    /// Reads all but the workload's own fields from a line, and gives those.
-    fn read<F: Deserialize<'a>>(&mut self, line: &'a str) -> Result<F, serde_json::Error> {
+    /// The same, into a message that is still the default: a message is too large to be moved for nothing.
+    pub(crate) fn read(&mut self, line: &'a str) -> Result<(), serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(line);
-        let fields = json.deserialize_map(MessageVisitor {
-            header: self,
-            fields: PhantomData,
-        })?;
+        json.deserialize_map(MessageVisitor(self))?;
         json.end()?;
         match self.src.len() {
             0 => Err(serde_json::Error::custom("src is missing or empty")),
-            1..=NAME_BYTES_MAX => Ok(fields),
+            1..=NAME_BYTES_MAX => Ok(()),
             bytes => Err(serde_json::Error::custom(format_args!(
                 "src has {bytes} bytes, and {NAME_BYTES_MAX} are allowed"
             ))),
@@ -104,27 +81,10 @@ impl<'a> Message<'a, ()> {
     }
 }
 
-/// Why a line is no message.
-#[derive(Debug)]
-pub struct Malformed<'a> {
-    /// What is wrong, and where in the line.
-    pub reason: serde_json::Error,
-    /// Whom to tell, if the line still says who asked: no more than `src`, `dest` and `msg_id` is known.
-    pub unanswered: Option<Box<Message<'a, ()>>>,
-}
-
-impl fmt::Display for Malformed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not a message: {}", self.reason)
-    }
-}
-
-impl core::error::Error for Malformed<'_> {}
-
 impl<'a> Message<'a, ()> {
-    /// A second, lenient look at a line: a request that can't be served but can be answered. Only who sent it, to whom and
-    /// under which id is known of it.
-    fn unanswered(line: &'a str) -> Option<Self> {
+    /// A second, lenient look at a line that is no message: a request that can't be served but can be answered, as the line
+    /// still says who sent it. No more than `src`, `dest` and `msg_id` is known of it.
+    pub fn unanswered(line: &'a str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Outer<'a> {
             #[serde(borrow)]

@@ -66,7 +66,7 @@ impl Broadcast {
 }
 
 /// What the messages of a broadcast or a set hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     message: Option<&'a RawValue>,

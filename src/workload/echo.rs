@@ -11,7 +11,7 @@ use crate::protocol::{Error, Message, present};
 pub struct Echo;
 
 /// What an `echo` holds.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     echo: Option<&'a RawValue>,

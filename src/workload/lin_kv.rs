@@ -224,7 +224,7 @@ fn refusal(code: ErrorCode) -> Error {
 }
 
 /// What the messages of clients and the store's answers hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     key: Option<&'a RawValue>,

@@ -132,7 +132,7 @@ impl TxnListAppend {
 }
 
 /// What the messages of a transaction and the store's answers hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow)]
     txn: Option<&'a RawValue>,

@@ -202,7 +202,7 @@ impl TxnRwRegister {
 }
 
 /// What the messages of a transaction hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow)]
     txn: Option<Operations<'a>>,

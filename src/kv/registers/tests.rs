@@ -32,7 +32,7 @@ impl Encode for List {
 }
 
 /// What the messages of the store hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
     value: Option<&'a RawValue>,

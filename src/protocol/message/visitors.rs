@@ -1,11 +1,11 @@
 //! How serde reads a message.
 //!
 //! By hand and not with `#[serde(flatten)]`, which would buffer every field: the keys that the protocol knows are taken
-//! out as they pass by, the others go on to `F`. And what is taken out is written where it is to be: handed up from call
-//! to call, a message would cost a fifteenth more.
+//! out as they pass by, the others go on to `F`. And all is written where it is to be: handed up from call to call, a
+//! message would cost a fifteenth more.
 
 use alloc::borrow::Cow;
-use core::{fmt, marker::PhantomData, mem};
+use core::{fmt, mem};
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
@@ -14,11 +14,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use super::{Body, Message};
 use crate::protocol::message_id::{MessageId, code_from_json};
 
-/// Reads all of a message into `header` but the workload's own fields, which are the answer.
-pub(super) struct MessageVisitor<'h, 'de, F> {
-    pub(super) header: &'h mut Message<'de, ()>,
-    pub(super) fields: PhantomData<F>,
-}
+/// Reads a message into its place, which holds the default.
+pub(super) struct MessageVisitor<'m, 'de, F>(pub(super) &'m mut Message<'de, F>);
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "lowercase")]
@@ -31,39 +28,38 @@ enum MessageKey {
 }
 
 impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
-    type Value = F;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message: a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<F, A::Error> {
-        let header = self.header;
-        let (mut has_src, mut has_dest, mut fields) = (false, false, None);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let MessageVisitor(message) = self;
+        let (mut has_src, mut has_dest, mut has_body) = (false, false, false);
         while let Some(key) = map.next_key()? {
             match key {
                 MessageKey::Src => {
                     once("src", mem::replace(&mut has_src, true))?;
-                    map.next_value_seed(TextInto(&mut header.src))?;
+                    map.next_value_seed(TextInto(&mut message.src))?;
                 }
                 MessageKey::Dest => {
                     once("dest", mem::replace(&mut has_dest, true))?;
-                    map.next_value_seed(TextInto(&mut header.dest))?;
+                    map.next_value_seed(TextInto(&mut message.dest))?;
                 }
                 MessageKey::Body => {
-                    once("body", fields.is_some())?;
-                    let body = BodyVisitor {
-                        header: &mut header.body,
-                        fields: PhantomData,
-                    };
-                    fields = Some(map.next_value_seed(body)?);
+                    once("body", mem::replace(&mut has_body, true))?;
+                    map.next_value_seed(BodyVisitor(&mut message.body))?;
                 }
                 MessageKey::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        fields.ok_or_else(|| A::Error::missing_field("body"))
+        match has_body {
+            true => Ok(()),
+            false => Err(A::Error::missing_field("body")),
+        }
     }
 }
 
@@ -75,34 +71,33 @@ fn once<E: Error>(name: &'static str, is_known: bool) -> Result<(), E> {
 }
 
 /// The same for a body.
-struct BodyVisitor<'h, 'de, F> {
-    header: &'h mut Body<'de, ()>,
-    fields: PhantomData<F>,
-}
+struct BodyVisitor<'m, 'de, F>(&'m mut Body<'de, F>);
 
 impl<'de, F: Deserialize<'de>> DeserializeSeed<'de> for BodyVisitor<'_, 'de, F> {
-    type Value = F;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<F, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
-    type Value = F;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a body: a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<F, A::Error> {
-        let header = self.header;
-        F::deserialize(MapAccessDeserializer::new(OtherFields { map, header }))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let BodyVisitor(body) = self;
+        let others = OtherFields { map, body };
+        body.fields = F::deserialize(MapAccessDeserializer::new(others))?;
+        Ok(())
     }
 }
 
 /// Puts a string in its place, borrowed from the line unless it holds escapes.
-struct TextInto<'h, 'de>(&'h mut Cow<'de, str>);
+struct TextInto<'m, 'de>(&'m mut Cow<'de, str>);
 
 impl<'de> DeserializeSeed<'de> for TextInto<'_, 'de> {
     type Value = ();
@@ -130,13 +125,13 @@ impl<'de> Visitor<'de> for TextInto<'_, 'de> {
     }
 }
 
-/// The fields of a body without those that the protocol knows, which go to `header`.
-struct OtherFields<'h, 'de, A> {
+/// The fields of a body without those that the protocol knows, which go to `body`.
+struct OtherFields<'m, 'de, A, F> {
     map: A,
-    header: &'h mut Body<'de, ()>,
+    body: &'m mut Body<'de, F>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
+impl<'de, A: MapAccess<'de>, F> MapAccess<'de> for OtherFields<'_, 'de, A, F> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -146,14 +141,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for OtherFields<'_, 'de, A> {
         let mut seed = Some(seed);
         loop {
             match self.map.next_key_seed(KeySeed(&mut seed))? {
-                Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.header.kind))?,
+                Some(Key::Type) => self.map.next_value_seed(TextInto(&mut self.body.kind))?,
                 Some(Key::MsgId) => {
-                    self.header.msg_id = MessageId::from_json(self.map.next_value()?)?;
+                    self.body.msg_id = MessageId::from_json(self.map.next_value()?)?;
                 }
                 Some(Key::InReplyTo) => {
-                    self.header.in_reply_to = MessageId::from_json(self.map.next_value()?)?;
+                    self.body.in_reply_to = MessageId::from_json(self.map.next_value()?)?;
                 }
-                Some(Key::Code) => self.header.code = code_from_json(self.map.next_value()?)?,
+                Some(Key::Code) => self.body.code = code_from_json(self.map.next_value()?)?,
                 Some(Key::Other(key)) => return Ok(Some(key)),
                 None => return Ok(None),
             }

@@ -136,7 +136,7 @@ impl Level {
 
 /// What the counter's messages and the answers of stores and peers hold. What only nodes say to each other is read when
 /// it is needed: in anyone else's message it is an unknown field, whatever it holds.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]

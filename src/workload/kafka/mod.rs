@@ -232,7 +232,7 @@ impl Kafka {
 type Offsets<'a> = BTreeMap<Cow<'a, str>, u64>;
 
 /// What the messages of clients and the store's answers hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow)]
     key: Option<Cow<'a, str>>,
