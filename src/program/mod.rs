@@ -2,22 +2,19 @@
 //!
 //! [`run`] is the `main` of a program. The simulator makes many nodes of one, and so takes the same flags ([`Program::read`]).
 
-mod counter;
-mod gossip;
-mod store;
-mod storeless;
+mod programs;
 
 use std::process::ExitCode;
 
-use crate::node::{Limits, Node, REQUESTS_MAX, Workload};
+use crate::node::{Node, Workload};
 use crate::protocol::LINE_BYTES_MAX;
 use crate::stdio::arguments::{self, Flag, Wrong};
 use crate::stdio::{self, random_seed};
 
-pub use counter::{G_COUNTER, PN_COUNTER};
-pub use gossip::{BROADCAST, G_SET, TXN_RW_REGISTER};
-pub use store::{KAFKA, LIN_KV, TXN_LIST_APPEND};
-pub use storeless::{ECHO, UNIQUE_IDS};
+pub use programs::{
+    BROADCAST, ECHO, G_COUNTER, G_SET, KAFKA, LIN_KV, PN_COUNTER, TXN_LIST_APPEND, TXN_RW_REGISTER,
+    UNIQUE_IDS,
+};
 
 /// A program that is a node which runs `W`. `O` holds what its flags set.
 pub struct Program<O, W> {
@@ -100,33 +97,3 @@ pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
     let workload = (program.workload)(options, random_seed());
     stdio::run(Node::new(workload), line_bytes_max)
 }
-
-/// The help on the limits that every node with a store has.
-const LIMITS: &str = "\
-  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
-  --rpc-timeout TIME    the longest wait for the store, or for another node, before asking again (default 1s); a store is
-                        asked again sooner once its round trips are known
-  --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
-";
-
-/// Sets one of those limits.
-fn set_limit(limits: &mut Limits, flag: &mut Flag) -> Result<(), Wrong> {
-    match flag.name {
-        "--max-pending" => flag.set_count(&mut limits.pending_max, REQUESTS_MAX),
-        "--rpc-timeout" => flag.set_time(&mut limits.rpc_timeout),
-        "--op-timeout" => flag.set_time(&mut limits.op_timeout),
-        _ => flag.unknown(),
-    }
-}
-
-/// Sets which of these services is the store.
-fn set_service(service: &mut String, flag: &mut Flag, services: &[&str]) -> Result<(), Wrong> {
-    let named = services.iter().map(|name| (*name, name.to_string()));
-    flag.set_one_of(service, &named.collect::<Vec<_>>())
-}
-
-/// The help on when a node that speaks to others begins to.
-const START_WAIT: &str = "\
-  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
-                        (default 10s: by then all nodes have joined Maelstrom's network)
-";
