@@ -274,11 +274,23 @@ impl Logs {
         is_known
     }
 
-    /// The entry at an offset, if it is known.
-    pub(super) fn entry(&self, log: usize, offset: u64) -> Option<&Arc<RawValue>> {
-        let register = self.logs[log].chunks.get(&(offset / CHUNK_ENTRIES))?;
-        let (chunk, _) = self.registers.known(*register)?;
-        chunk.entries.get((offset % CHUNK_ENTRIES) as usize)
+    /// The entries from an offset on, each with its offset, up to the first one that is not known.
+    pub(super) fn entries(
+        &self,
+        log: usize,
+        offset: u64,
+    ) -> impl Iterator<Item = (u64, &Arc<RawValue>)> + Clone {
+        let chunks = &self.logs[log].chunks;
+        let first = offset / CHUNK_ENTRIES;
+        let known = (first..).map_while(move |number| {
+            let (chunk, _) = self.registers.known(*chunks.get(&number)?)?;
+            Some((number * CHUNK_ENTRIES..).zip(&chunk.entries))
+        });
+        let entries = known.flatten().skip((offset % CHUNK_ENTRIES) as usize);
+        // The copy of a chunk may be older than that of the next one, and not full.
+        let is_next = |((at, _), expected): &((u64, _), u64)| at == expected;
+        let entries = entries.zip(offset..).take_while(is_next);
+        entries.map(|(entry, _)| entry)
     }
 
     /// The register of a chunk. If too many are kept, others that are idle are forgotten.

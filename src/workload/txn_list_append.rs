@@ -83,12 +83,13 @@ impl TxnListAppend {
         while let Some((last, _)) = self.appended.last_key_value()
             && self.replayed <= *last
         {
-            let Some(entry) = self.logs.entry(self.log, self.replayed).cloned() else {
+            let Some((_, entry)) = self.logs.entries(self.log, self.replayed).next() else {
                 // It is in the store, so a copy without it is too old, whenever it was read.
                 let since = Duration::MAX;
                 self.logs.read((self.log, self.replayed), since, context);
                 return;
             };
+            let entry = entry.clone();
             let id = self.appended.remove(&self.replayed);
             self.replayed += 1;
             match id.and_then(|id| self.requests.take(id)) {

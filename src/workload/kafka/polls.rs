@@ -1,7 +1,9 @@
 //! Polls: which chunks they wait for, and what they are answered.
 
-use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 use core::time::Duration;
+
+use serde_json::value::RawValue;
 
 use super::{
     KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received, full,
@@ -138,14 +140,14 @@ impl Encode for Messages<'_> {
         let mut bytes_left = POLL_BYTES_MAX;
         let messages = self.offsets.iter().filter_map(move |(key, offset)| {
             let log = self.logs.find(key)?;
-            let entry = move |offset| Some((offset, &**self.logs.entry(log, offset)?));
-            let entries = (*offset..).map_while(entry).take(POLL_ENTRIES_MAX);
-            let fits = |(_, entry): &(u64, &serde_json::value::RawValue)| {
+            let entries = self.logs.entries(log, *offset).take(POLL_ENTRIES_MAX);
+            let fits = |(_, entry): &(u64, &Arc<RawValue>)| {
                 let fits = bytes_left > 0;
                 bytes_left = bytes_left.saturating_sub(entry.get().len());
                 fits
             };
             let count = entries.clone().take_while(fits).count();
+            let entries = entries.map(|(offset, entry)| (offset, &**entry));
             (count > 0).then(|| (key, Array(entries.take(count))))
         });
         Object(messages).encode(out);
