@@ -212,11 +212,10 @@ fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
 
 /// The highest offset of each log in a reply to a poll.
 fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64> {
-    let highest = messages.iter().filter_map(|(key, messages)| {
-        let offsets = messages.iter().map(|(offset, _)| *offset);
-        Some((key.clone(), offsets.max()?))
-    });
-    highest.collect()
+    let highest = messages.iter();
+    highest
+        .filter_map(|(key, messages)| Some((key.clone(), messages.highest()?)))
+        .collect()
 }
 
 #[derive(Deserialize)]

@@ -21,6 +21,8 @@ pub struct Entries(Arc<Parsed>);
 struct Parsed {
     json: Box<RawValue>,
     list: Vec<(i64, Json)>,
+    highest: Option<i64>,
+    is_gapless: bool,
 }
 
 impl Entries {
@@ -30,9 +32,26 @@ impl Entries {
     ///
     /// When the JSON is not a list of pairs.
     pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
-        let list = list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
-        let json = json.to_owned();
-        Ok(Entries(Arc::new(Parsed { json, list })))
+        let list: Vec<(i64, Json)> =
+            list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
+        let offsets = list.iter().map(|(offset, _)| *offset);
+        let is_next = |(before, after): (i64, i64)| before.checked_add(1) == Some(after);
+        Ok(Entries(Arc::new(Parsed {
+            json: json.to_owned(),
+            highest: offsets.clone().max(),
+            is_gapless: !list.is_empty() && offsets.clone().zip(offsets.skip(1)).all(is_next),
+            list,
+        })))
+    }
+
+    /// The highest offset; `None` if there are no entries.
+    pub fn highest(&self) -> Option<i64> {
+        self.0.highest
+    }
+
+    /// Whether there are entries, and each offset but the first is the one before it plus one.
+    pub(super) fn is_gapless(&self) -> bool {
+        self.0.is_gapless
     }
 
     /// A number that identifies this list while it exists: copies share it, other lists do not.
@@ -123,6 +142,23 @@ mod tests {
     fn null_is_the_empty_list() {
         let entries = Entries::read(&raw(&Value::Null)).expect("a list");
         assert!(entries.is_empty());
+        assert_eq!((entries.highest(), entries.is_gapless()), (None, false));
+    }
+
+    #[test]
+    fn a_list_knows_its_highest_offset_and_whether_it_has_gaps() {
+        for (offsets, highest, is_gapless) in [
+            (vec![4], 4, true),
+            (vec![4, 5, 6], 6, true),
+            (vec![4, 6], 6, false),
+            (vec![5, 4], 5, false),
+            (vec![i64::MAX, i64::MIN], i64::MAX, false),
+        ] {
+            let list: Vec<_> = offsets.iter().map(|offset| json!([offset, 0])).collect();
+            let entries = Entries::read(&raw(&json!(list))).expect("pairs");
+            let known = (entries.highest(), entries.is_gapless());
+            assert_eq!(known, (Some(highest), is_gapless), "{offsets:?}");
+        }
     }
 
     #[test]
