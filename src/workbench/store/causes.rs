@@ -9,10 +9,8 @@ use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::messages::{MessageLine, read_messages};
+use super::messages::{MessageLine, body_text, read_messages};
+use crate::workbench::json::Members;
 
 /// The maximum number of messages.
 const CAUSED_MAX: usize = 2000;
@@ -39,26 +37,21 @@ pub struct StoredMessage {
 impl StoredMessage {
     /// Reads a line. `None` if it is not a message, such as a last line that was cut off.
     fn read(line: &str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Ids<'a> {
-            #[serde(borrow)]
-            msg_id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            in_reply_to: Option<&'a RawValue>,
-        }
-        let line: MessageLine<'_> = serde_json::from_str(line).ok()?;
-        let ids: Ids<'_> = serde_json::from_str(line.body.get()).ok()?;
-        let text = |id: &RawValue| String::from(id.get());
+        let message: MessageLine<'_, Members<'_>> = serde_json::from_str(line).ok()?;
+        let id = |name| {
+            let id = message.body.get(name)?.get();
+            (id != "null").then(|| String::from(id))
+        };
         Some(StoredMessage {
-            id: line.id,
-            sent_us: line.sent_us,
-            ended_us: line.ended_us,
-            fate: line.fate.into_owned(),
-            src: line.src.into_owned(),
-            dest: line.dest.into_owned(),
-            body: String::from(line.body.get()),
-            msg_id: ids.msg_id.map(text),
-            in_reply_to: ids.in_reply_to.map(text),
+            msg_id: id("msg_id"),
+            in_reply_to: id("in_reply_to"),
+            id: message.id,
+            sent_us: message.sent_us,
+            ended_us: message.ended_us,
+            fate: message.fate.into_owned(),
+            src: message.src.into_owned(),
+            dest: message.dest.into_owned(),
+            body: String::from(body_text(line)),
         })
     }
 

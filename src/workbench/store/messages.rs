@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::StoreError;
 use super::blocks::{self, BlockFile};
@@ -26,9 +25,9 @@ pub const MESSAGES: &str = "messages.jsonl.lz4";
 /// The file of runs that were stored before messages were compressed.
 pub(super) const MESSAGES_UNCOMPRESSED: &str = "messages.jsonl";
 
-/// A line of the file: a message, or a copy of one.
+/// A line of the file: a message, or a copy of one. Its body is read as a `B`.
 #[derive(Deserialize)]
-pub struct MessageLine<'a> {
+pub struct MessageLine<'a, B> {
     /// Its number. Copies have the number of the message.
     pub id: u64,
     /// When it was sent, in microseconds since the start of the run.
@@ -45,8 +44,7 @@ pub struct MessageLine<'a> {
     #[serde(borrow)]
     pub dest: Cow<'a, str>,
     /// Its body.
-    #[serde(borrow)]
-    pub body: &'a RawValue,
+    pub body: B,
 }
 
 /// The maximum length of the file: some 40 million messages.
@@ -220,6 +218,14 @@ impl Messages {
             self.file.end_block();
         }
     }
+}
+
+/// The text of the body in a line, which is the last field. Quotes in the strings before it are escaped.
+pub fn body_text(line: &str) -> &str {
+    const NAME: &str = ",\"body\":";
+    let fields = line.trim_end().strip_suffix('}').unwrap_or_default();
+    let at = fields.find(NAME).map_or(fields.len(), |at| at + NAME.len());
+    &fields[at..]
 }
 
 /// Reads the messages in the folder of a run, in the order in which they arrived or were lost: some whole lines at a

@@ -44,7 +44,7 @@ use room::Room;
 pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::{LineCounts, LogFiles};
-pub use messages::{MESSAGES, MessageLine, Messages, read_messages};
+pub use messages::{MESSAGES, MessageLine, Messages, body_text, read_messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
 
 /// A file that was not stored, and the reason.

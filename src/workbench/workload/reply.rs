@@ -1,15 +1,11 @@
 //! The replies of nodes to clients, and how a workload reads them.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use serde::Deserialize;
 use serde::de::value::MapDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::protocol::Text;
-use crate::workbench::json::is_whole_number;
+use crate::workbench::json::{Members, is_whole_number};
 
 /// The body of a node's reply to a client, with each field as text.
 ///
@@ -17,7 +13,7 @@ use crate::workbench::json::is_whole_number;
 pub struct Reply<'a> {
     /// The whole body.
     pub body: &'a str,
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Members<'a>,
 }
 
 /// The fields of a reply without contents.
@@ -32,15 +28,13 @@ impl<'a> Reply<'a> {
     ///
     /// When it is not a JSON object.
     pub fn read(body: &'a str) -> Result<Self, serde_json::Error> {
-        let Fields(fields) = serde_json::from_str(body)?;
+        let fields = serde_json::from_str(body)?;
         Ok(Reply { body, fields })
     }
 
-    /// The text of a field, if the body has it. If it has two of that name the last one counts, as upstream.
+    /// The text of a field, if the body has it.
     pub fn field(&self, name: &str) -> Option<&'a str> {
-        let mut fields = self.fields.iter().rev();
-        let (_, value) = fields.find(|(other, _)| other == name)?;
-        Some(value.get())
+        self.fields.get(name).map(RawValue::get)
     }
 
     /// Whether it is an error.
@@ -81,7 +75,7 @@ impl<'a> Reply<'a> {
                 "its msg_id is {msg_id}, and Maelstrom refuses {kind} with one that is no whole number"
             ));
         }
-        let own = self.fields.iter();
+        let own = self.fields.0.iter();
         let own = own.filter(|(name, _)| !matches!(&**name, "type" | "msg_id" | "in_reply_to"));
         let own = own.map(|(name, value)| (&**name, *value));
         F::deserialize(MapDeserializer::new(own)).map_err(|error| reply_error(&error, kind))
@@ -132,31 +126,4 @@ pub fn json_error(error: &serde_json::Error) -> String {
         .replace("a sequence", "a list")
         .replace("type: map", "type: object")
         .replace("a map", "an object")
-}
-
-/// The members of an object, with the text of each value.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::with_capacity(4);
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    fields.push((name, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
 }

@@ -5,12 +5,14 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Names;
-use crate::workbench::store::{MessageLine, Messages};
+use crate::protocol::Text;
+use crate::workbench::json::Members;
+use crate::workbench::store::{MessageLine, Messages, body_text};
 use crate::workbench::words;
 
 /// The maximum number of messages on the page.
@@ -86,17 +88,6 @@ pub(super) struct MessageColumns {
     body: Vec<String>,
 }
 
-/// The fields that link a message to others. A node may put any JSON there.
-#[derive(Default, Deserialize)]
-struct Links<'a> {
-    #[serde(rename = "type")]
-    kind: Option<Value>,
-    #[serde(borrow)]
-    msg_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    in_reply_to: Option<&'a RawValue>,
-}
-
 #[derive(Default)]
 struct Tables {
     names: Names,
@@ -119,8 +110,8 @@ impl MessageColumns {
             columns.add_stretch(messages.block_time_us(block));
             // A line that can't be read is one that could not be written, which is reported elsewhere.
             messages.read_block(block, |line| {
-                if let Ok(line) = serde_json::from_str(line) {
-                    columns.push(&line, &mut tables);
+                if let Ok(message) = serde_json::from_str(line) {
+                    columns.push(&message, body_text(line), &mut tables);
                 }
             })?;
         }
@@ -137,22 +128,29 @@ impl MessageColumns {
         }
     }
 
-    fn push(&mut self, line: &MessageLine<'_>, tables: &mut Tables) {
-        let links: Links<'_> = serde_json::from_str(line.body.get()).unwrap_or_default();
-        let kind = match &links.kind {
-            Some(Value::String(kind)) => words::clipped(kind.as_bytes()),
-            _ => String::from("(no type)"),
+    fn push(
+        &mut self,
+        message: &MessageLine<'_, Members<'_>>,
+        body_text: &str,
+        tables: &mut Tables,
+    ) {
+        let kind = message.body.get("type");
+        let kind = kind.and_then(|kind| serde_json::from_str(kind.get()).ok());
+        let kind = match kind {
+            Some(Text(kind)) => words::clipped(kind.as_bytes()),
+            None => String::from("(no type)"),
         };
-        self.id.push(line.id);
-        self.sent_us.push(line.sent_us);
-        self.took_us.push(line.ended_us - line.sent_us);
-        self.src.push(tables.names.number(&line.src));
-        self.dest.push(tables.names.number(&line.dest));
+        self.id.push(message.id);
+        self.sent_us.push(message.sent_us);
+        self.took_us.push(message.ended_us - message.sent_us);
+        self.src.push(tables.names.number(&message.src));
+        self.dest.push(tables.names.number(&message.dest));
         self.kind.push(tables.kinds.number(&kind));
-        self.fate.push(tables.fates.number(&line.fate));
-        self.msg_id.push(links.msg_id.and_then(id));
-        self.in_reply_to.push(links.in_reply_to.and_then(id));
-        self.body.push(words::clipped(line.body.get().as_bytes()));
+        self.fate.push(tables.fates.number(&message.fate));
+        self.msg_id.push(message.body.get("msg_id").and_then(id));
+        self.in_reply_to
+            .push(message.body.get("in_reply_to").and_then(id));
+        self.body.push(words::clipped(body_text.as_bytes()));
     }
 }
 

@@ -17,6 +17,7 @@ mod series;
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::thread;
 
 use serde::Serialize;
 
@@ -71,21 +72,31 @@ impl<'a> Page<'a> {
             let operation = &record.history[index];
             operation.invoked_at..operation.completed_at
         });
-        let (times_us, messages, logs) = match recorded {
+        let history = &record.history[..];
+        let operations =
+            |times_us: &[Range<i64>]| OperationColumns::new::<W>(history, &evidence, times_us);
+        let (operations, messages, logs) = match recorded {
             Some(recorded) => {
                 let messages = &recorded.messages;
                 let blocks = messages::choose(messages, spans.clone());
                 let times_us = blocks.iter().map(|&block| messages.block_time_us(block));
                 let times_us: Vec<Range<i64>> = times_us.collect();
+                // The two that take longest, at the same time.
+                let (operations, messages) = thread::scope(|scope| {
+                    let operations = scope.spawn(|| operations(&times_us));
+                    let messages = MessageColumns::read(messages, &blocks);
+                    (operations.join(), messages)
+                });
+                let operations = operations.expect("selecting operations does not panic");
                 let logs = LogColumns::read(recorded, report.nodes(), spans)?;
-                (times_us, MessageColumns::read(messages, &blocks)?, logs)
+                (operations, messages?, logs)
             }
-            None => Default::default(),
+            None => (operations(&[]), Default::default(), Default::default()),
         };
         Ok(Page {
             report,
-            series: Series::new::<W>(&record.history),
-            operations: OperationColumns::new::<W>(&record.history, &evidence, &times_us),
+            series: Series::new::<W>(history),
+            operations,
             messages,
             logs,
         })
