@@ -37,7 +37,6 @@ mod queue;
 mod register;
 mod registers;
 mod retry;
-mod service;
 
 pub use queue::Queue;
 pub use register::{Register, VERSION_MAX, check_version};

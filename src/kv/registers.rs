@@ -6,9 +6,8 @@ use slab::Slab;
 
 use super::Register;
 use super::retry::RetryPolicy;
-use super::service::{Answer, Service};
-use crate::node::{Context, Limits, Pending, Random};
-use crate::protocol::{Encode, ErrorCode, Message, to_json};
+use crate::node::{Context, Limits, Outbox, Pending, Random};
+use crate::protocol::{Encode, ErrorCode, Message, MessageWriter, Name, Raw, to_json};
 
 /// Where an operation stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +56,8 @@ pub struct RegisterId(usize);
 /// that is sent once counts as a change.
 #[derive(Debug)]
 pub struct Registers<R, T> {
-    service: Service,
+    /// `seq-kv`, `lin-kv` or another service that speaks the same messages.
+    service: Name,
     retry_policy: RetryPolicy,
     /// What is known of each register that is open.
     copies: Slab<Copied<R, T>>,
@@ -115,7 +115,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operations = Pending::new(random);
         let retry_random = Random::new(random.next_u64());
         Registers {
-            service: Service(service.into()),
+            service: service.into(),
             retry_policy: RetryPolicy::new(limits, retry_random),
             copies: Slab::new(),
             operations,
@@ -154,7 +154,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
     pub fn unexpected_value(&self, register: RegisterId) -> String {
         alloc::format!(
             "{} holds an unexpected value under key {}; what else writes there?",
-            self.service.0,
+            self.service,
             self.copies[register.0].key
         )
     }
@@ -241,8 +241,9 @@ impl<R: Register, T: Clone> Registers<R, T> {
         context: &mut Context<'_>,
     ) {
         let id = self.insert_change(register, Kind::Once, context.now);
-        let key = &*self.copies[register.0].key;
-        self.service.write(key, value, id, context.outbox);
+        self.ask("write", register, context.outbox)
+            .field("value", value)
+            .field("msg_id", id);
     }
 
     /// Like [`write_once`](Self::write_once), but sets a register to `to` only if it holds `from`, or, with `create`, if
@@ -255,8 +256,19 @@ impl<R: Register, T: Clone> Registers<R, T> {
         context: &mut Context<'_>,
     ) {
         let id = self.insert_change(register, Kind::Once, context.now);
-        let key = &*self.copies[register.0].key;
-        self.service.cas(key, swap, create, id, context.outbox);
+        let request = self.ask("cas", register, context.outbox);
+        finish_cas(request, swap, create, id);
+    }
+
+    /// Begins a request about a register.
+    fn ask<'o>(
+        &self,
+        kind: &'static str,
+        register: RegisterId,
+        outbox: &'o mut Outbox,
+    ) -> MessageWriter<'o> {
+        let request = outbox.send(&self.service, kind);
+        request.field("key", Raw(&self.copies[register.0].key))
     }
 
     fn insert(&mut self, register: RegisterId, kind: Kind, state: State, now: Duration) -> i64 {
@@ -281,14 +293,16 @@ impl<R: Register, T: Clone> Registers<R, T> {
     /// Sends what an operation's state asks for, for the first time or again: all copies are the same.
     fn send(&mut self, id: i64, context: &mut Context<'_>) {
         let operation = self.operations.get(id).expect("what is sent is pending");
-        let copy = &self.copies[operation.register.0];
-        let (key, outbox) = (&*copy.key, &mut *context.outbox);
+        let (register, outbox) = (operation.register, &mut *context.outbox);
         match operation.state {
-            State::Reading => self.service.read(key, id, outbox),
+            State::Reading => {
+                self.ask("read", register, outbox).field("msg_id", id);
+            }
             State::Casing => {
+                let copy = &self.copies[register.0];
                 let is_new = copy.from.version() == 0;
-                self.service
-                    .cas(key, (&copy.from, &copy.wanted), is_new, id, outbox);
+                let request = self.ask("cas", register, outbox);
+                finish_cas(request, (&copy.from, &copy.wanted), is_new, id);
             }
             State::Done(_) => unreachable!("what is done has left the slab"),
         }
@@ -334,31 +348,36 @@ impl<R: Register, T: Clone> Registers<R, T> {
         value: Option<&RawValue>,
         context: &mut Context<'_>,
     ) -> Option<Done<T>> {
+        if self.service != *reply.src {
+            return None;
+        }
         let id = reply.body.in_reply_to?.number()?;
-        let answer = self.service.answer(reply, value)?;
         let operation = self.operations.get_mut(id)?;
         if operation.attempts == 0 {
             let round_trip = context.now.saturating_sub(operation.sent_at);
             self.retry_policy.on_round_trip(round_trip);
         }
-        let next = match (operation.kind, operation.state, answer) {
-            (Kind::Once, _, Answer::CasOk | Answer::Written) => Some(State::Done(Outcome::Applied)),
-            (Kind::Once, _, Answer::Error(code)) => Some(State::Done(Outcome::Refused(code))),
-            (_, State::Reading, Answer::Value(value)) => self.on_read(id, Some(value)),
-            (_, State::Reading, Answer::Error(ErrorCode::KEY_DOES_NOT_EXIST)) => {
-                self.on_read(id, None)
-            }
-            (_, State::Casing, Answer::CasOk) => Some(self.on_cas_ok(id)),
+        let error = match &*reply.body.kind {
+            "error" => Some(ErrorCode(reply.body.code?)),
+            _ => None,
+        };
+        let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
+            (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
+            (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
+            (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?)),
+            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => self.on_read(id, None),
+            (_, State::Casing, "cas_ok", _) => Some(self.on_cas_ok(id)),
             (
                 _,
                 State::Casing,
-                Answer::Error(ErrorCode::PRECONDITION_FAILED | ErrorCode::KEY_DOES_NOT_EXIST),
+                _,
+                Some(ErrorCode::PRECONDITION_FAILED | ErrorCode::KEY_DOES_NOT_EXIST),
             ) => {
                 operation.is_refused = true;
                 Some(State::Reading)
             }
             // The store is there and can't serve this now: it is asked again, but not at once.
-            (_, _, Answer::Error(_)) => None,
+            (_, _, _, Some(_)) => None,
             _ => return None,
         };
         let Some(next) = next else {
@@ -432,6 +451,21 @@ impl<R: Register, T: Clone> Registers<R, T> {
             }
         }
     }
+}
+
+/// Completes a request that sets a key to `to` if it holds `from`, or, with `create`, if it isn't there.
+fn finish_cas(
+    request: MessageWriter<'_>,
+    (from, to): (&dyn Encode, &dyn Encode),
+    create: bool,
+    id: i64,
+) {
+    let request = request.field("from", from).field("to", to);
+    let request = match create {
+        true => request.field("create_if_not_exists", true),
+        false => request,
+    };
+    request.field("msg_id", id);
 }
 
 #[cfg(test)]
