@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
-use super::message_id::required;
 use super::{MessageId, NAME_BYTES_MAX};
 
 use visitors::MessageVisitor;
@@ -96,39 +95,31 @@ impl<'a> Message<'a, ()> {
         }
         #[derive(Deserialize)]
         struct Ids<'a> {
-            #[serde(borrow, deserialize_with = "required")]
-            msg_id: MessageId<'a>,
+            #[serde(borrow)]
+            msg_id: &'a RawValue,
             #[serde(borrow)]
             in_reply_to: Option<&'a RawValue>,
         }
-        let is_object_in_object = |outer: &Outer| is_object(line) && is_object(outer.body.get());
-        let outer: Outer = serde_json::from_str(line)
-            .ok()
-            .filter(is_object_in_object)?;
-        let Outer { src, dest, body } = outer;
-        if src.is_empty() {
-            return None;
-        }
+        let Outer { src, dest, body } = serde_json::from_str(line).ok()?;
         let ids: Ids = serde_json::from_str(body.get()).ok()?;
+        // serde would read a struct from an array as well.
+        let is_object = |json: &str| json.trim_ascii_start().starts_with('{');
+        let is_message = is_object(line) && is_object(body.get()) && !src.is_empty();
         // A reply is never answered, however odd it is.
-        if ids.in_reply_to.is_some() {
+        if !is_message || ids.in_reply_to.is_some() {
             return None;
         }
+        let msg_id = MessageId::from_json::<serde_json::Error>(ids.msg_id).ok()??;
         let dest = dest.and_then(|dest| serde_json::from_str::<Text>(dest.get()).ok());
         Some(Message {
             src,
             dest: dest.map_or(Cow::Borrowed(""), |Text(dest)| dest),
             body: Body {
-                msg_id: Some(ids.msg_id),
+                msg_id: Some(msg_id),
                 ..Body::default()
             },
         })
     }
-}
-
-/// Whether this JSON is no array: serde would read a struct from one as well.
-fn is_object(json: &str) -> bool {
-    json.trim_ascii_start().starts_with('{')
 }
 
 /// For a field of any JSON: `null` is a value too, and not the same as no field.

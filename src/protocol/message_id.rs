@@ -1,6 +1,6 @@
 use alloc::vec::Vec;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde::de::{Error, Unexpected};
 use serde_json::value::RawValue;
 
 use super::Encode;
@@ -56,14 +56,6 @@ pub(super) fn code_from_json<E: Error>(json: &RawValue) -> Result<Option<i64>, E
             &"a whole number",
         )),
     }
-}
-
-/// Reads `msg_id` of a body that is otherwise not understood.
-pub(super) fn required<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<MessageId<'de>, D::Error> {
-    let json = <&RawValue>::deserialize(deserializer)?;
-    MessageId::from_json(json)?.ok_or_else(|| D::Error::custom("it is null"))
 }
 
 #[cfg(test)]
