@@ -276,20 +276,17 @@ impl Link {
     }
 }
 
-/// The field `gossip`. Positions are those of the sender's own entries, but for `received`.
+/// The field `gossip`, as the [engine's documentation](super#messages) describes it.
 #[derive(Deserialize)]
 pub(super) struct Head {
-    /// The sender's incarnation.
     pub(super) incarnation: u64,
-    /// The entries are all that the receiver lacks from this position on. 0 if there are none.
+    /// 0 if there are no entries, as is `end`.
     #[serde(default)]
     pub(super) after: u64,
-    /// A receiver that had all entries before `after` now has all before this position. 0 if there are no entries.
     #[serde(default)]
     pub(super) end: u64,
-    /// The receiver's incarnation, as far as the sender knows.
+    /// None as long as the sender does not know the receiver's incarnation.
     pub(super) peer: Option<u64>,
-    /// The sender has received all entries of that incarnation before this position.
     #[serde(default)]
     pub(super) received: u64,
 }
