@@ -126,7 +126,11 @@ impl Kafka {
     }
 
     fn send(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-        let (key, message) = request.body.fields.send()?;
+        let fields = &request.body.fields;
+        let key = required(fields.key.as_ref(), "key")?;
+        let message = required(fields.msg, "msg")?;
+        check("msg", message.get().len(), ENTRY_BYTES_MAX, "bytes")?;
+        check_keys([key].into_iter())?;
         let log = self.logs.open(key).ok_or_else(full)?;
         let operation = Operation::Send(log);
         let id = self.requests.admit(request, operation, context.now)?;
@@ -154,7 +158,9 @@ impl Kafka {
     }
 
     fn commit(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-        let offsets = request.body.fields.commit()?.iter();
+        let offsets = request.body.fields.offsets()?;
+        check("the request", offsets.len(), KEYS_MAX, "keys")?;
+        let offsets = offsets.iter();
         let is_committed =
             |(key, offset): (&Cow<'_, str>, &u64)| self.commits.is_committed(key, *offset);
         if offsets.clone().all(is_committed) {
@@ -170,8 +176,11 @@ impl Kafka {
     }
 
     fn list(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-        let keys = request.body.fields.list()?.iter();
-        let operation = Operation::List(keys.map(|key| String::from(&**key)).collect());
+        let keys = required(request.body.fields.keys.as_ref(), "keys")?;
+        check_keys(keys.iter())?;
+        check("the request", keys.len(), KEYS_MAX, "keys")?;
+        let keys = keys.iter().map(|key| String::from(&**key));
+        let operation = Operation::List(keys.collect());
         let id = self.requests.admit(request, operation, context.now)?;
         let since = self.since(context.now);
         self.lists.insert(id, since);
@@ -246,43 +255,19 @@ pub struct Fields<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// A message to this node.
-type Received<'a> = Message<'a, Fields<'a>>;
-
-/// What each request has to hold.
-///
-/// # Errors
-///
-/// When it lacks something, or breaks a limit.
 impl<'a> Fields<'a> {
-    fn send(&self) -> Result<(&str, &'a RawValue), Error> {
-        let key = required(self.key.as_deref(), "key")?;
-        let msg = required(self.msg, "msg")?;
-        check("msg", msg.get().len(), ENTRY_BYTES_MAX, "bytes")?;
-        check("a key", key.len(), KEY_BYTES_MAX, "bytes")?;
-        Ok((key, msg))
-    }
-
-    fn poll(&self) -> Result<&Offsets<'a>, Error> {
+    /// The offsets that a poll or a commit must have.
+    fn offsets(&self) -> Result<&Offsets<'a>, Error> {
         let offsets = required(self.offsets.as_ref(), "offsets")?;
         check_keys(offsets.keys())?;
         Ok(offsets)
     }
-
-    fn commit(&self) -> Result<&Offsets<'a>, Error> {
-        let offsets = self.poll()?;
-        check("the request", offsets.len(), KEYS_MAX, "keys")?;
-        Ok(offsets)
-    }
-
-    fn list(&self) -> Result<&[Cow<'a, str>], Error> {
-        let keys = required(self.keys.as_deref(), "keys")?;
-        check_keys(keys.iter())?;
-        check("the request", keys.len(), KEYS_MAX, "keys")?;
-        Ok(keys)
-    }
 }
 
+/// A message to this node.
+type Received<'a> = Message<'a, Fields<'a>>;
+
+/// Checks the length of each key.
 fn check_keys<'a>(mut keys: impl Iterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
     keys.try_for_each(|key| check("a key", key.len(), KEY_BYTES_MAX, "bytes"))
 }

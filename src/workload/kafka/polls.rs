@@ -28,7 +28,7 @@ impl Kafka {
         request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let offsets = self.choose(request.body.fields.poll()?);
+        let offsets = self.choose(request.body.fields.offsets()?);
         if self.logs.capacity_left() < offsets.len() {
             return Err(full());
         }
