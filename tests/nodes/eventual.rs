@@ -57,7 +57,7 @@ fn assert_available(run: &Counters) {
     for operation in &run.operations {
         assert!(operation.is_ok(), "not answered: {operation:?}");
         let took_ms = operation.completed_ms - operation.invoked_ms;
-        let limit_ms = if operation.delta().is_some() {
+        let limit_ms = if operation.delta.is_some() {
             0
         } else {
             READ_WAIT_MS
@@ -125,7 +125,7 @@ fn a_killed_node_loses_at_most_what_no_other_has_heard_and_learns_the_rest_again
         });
         let counted = run.counted(value);
         let adds = run.operations.iter().zip(&counted);
-        for (add, is_counted) in adds.filter(|(add, _)| add.delta().is_some()) {
+        for (add, is_counted) in adds.filter(|(add, _)| add.delta.is_some()) {
             let mut kills_ms = run.kills.iter().map(|(_, at_ms)| *at_ms);
             let next_kill_ms = kills_ms.find(|at_ms| *at_ms > add.completed_ms);
             let sent_ms = add.completed_ms + 1..next_kill_ms.unwrap_or(u64::MAX);

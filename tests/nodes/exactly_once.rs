@@ -75,7 +75,8 @@ fn counts_every_add_once(
         ..Options::default()
     };
     let run = run(options, network, seed, Run::count_any);
-    for (read, value) in run.reads() {
+    let reads: Vec<_> = run.reads().collect();
+    for &(read, value) in &reads {
         let acknowledged = run.sum(|add| add.is_ok() && add.completed_ms < read.invoked_ms);
         let asked_for = run.sum(|add| may_be_in(add, read));
         assert!(
@@ -86,7 +87,7 @@ fn counts_every_add_once(
             value <= asked_for,
             "counts more than was added ({asked_for}): {read:?}"
         );
-        for (later, later_value) in run.reads() {
+        for &(later, later_value) in &reads {
             assert!(
                 !must_follow(consistency, read, later) || later_value >= value,
                 "went back: {read:?} then {later:?}"
@@ -120,7 +121,7 @@ fn counts_every_add_and_subtraction_once(consistency: Consistency, seed: u64) {
     let reads = run.reads_apart();
     for (read, counted) in &reads {
         for (add, is_counted) in run.operations.iter().zip(counted) {
-            let is_add = add.delta().is_some_and(|delta| delta != 0);
+            let is_add = add.delta.is_some_and(|delta| delta != 0);
             let must = is_add && must_be_in(consistency, add, read);
             assert!(*is_counted || !must, "misses {add:?}: {read:?}");
             assert!(

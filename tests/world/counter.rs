@@ -10,11 +10,6 @@ use super::run::{Operation, Outcome, Run};
 const ADDS_APART_MAX: usize = 60;
 
 impl Operation {
-    /// The delta of an add; `None` for other operations.
-    pub fn delta(&self) -> Option<i64> {
-        self.body["delta"].as_i64()
-    }
-
     /// The value that a read returned; `None` for other operations and reads without a successful reply.
     pub fn value(&self) -> Option<i64> {
         self.ok("read")?["value"].as_i64()
@@ -61,7 +56,7 @@ impl Run<GCounter> {
     /// For each operation, whether it is an add that `value` includes. All adds must come from
     /// [`count_apart`](Self::count_apart).
     pub fn counted(&self, value: i64) -> Vec<bool> {
-        let deltas = || self.operations.iter().map(|it| it.delta().unwrap_or(0));
+        let deltas = || self.operations.iter().map(|it| it.delta.unwrap_or(0));
         let taken_away: i64 = deltas().filter(|delta| *delta < 0).sum();
         // In `bits`, an add has its bit set if it is included, and a subtraction if it is not.
         let bits = value - taken_away;
@@ -106,7 +101,7 @@ impl Run<GCounter> {
     pub fn adds(&self) -> impl Iterator<Item = (&Operation, i64)> + Clone {
         self.operations
             .iter()
-            .filter_map(|operation| Some((operation, operation.delta()?)))
+            .filter_map(|operation| Some((operation, operation.delta?)))
     }
 
     /// The sum of the adds for which `is` returns true.

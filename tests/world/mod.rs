@@ -11,11 +11,14 @@ pub mod lone;
 pub mod run;
 pub mod store;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use eddy::node::{Node, Random, Workload};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use store::{SeqKv, Store};
@@ -69,6 +72,8 @@ pub struct World<W> {
     has_joined: Vec<bool>,
     make: Box<dyn Fn(u64) -> W>,
     nodes: Vec<Node<W>>,
+    /// The deadline of each node, as it was when the node last received a message or was woken.
+    deadlines: Vec<Option<Duration>>,
     in_flight: BinaryHeap<Reverse<Envelope>>,
     sent: u64,
     answers: Vec<Answer>,
@@ -83,6 +88,15 @@ struct Envelope {
     src: String,
     dest: String,
     line: String,
+}
+
+/// What the network reads of a message.
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow)]
+    dest: Cow<'a, str>,
+    #[serde(rename = "body")]
+    _body: IgnoredAny,
 }
 
 pub fn name(node: usize) -> String {
@@ -121,6 +135,7 @@ impl<W: Workload> World<W> {
             has_joined: vec![false; nodes],
             make: Box::new(make),
             nodes: Vec::new(),
+            deadlines: vec![None; nodes],
             in_flight: BinaryHeap::new(),
             sent: 0,
             answers: Vec::new(),
@@ -146,8 +161,17 @@ impl<W: Workload> World<W> {
         self.nodes[node]
             .receive(&init.to_string(), now)
             .expect("init is a message");
-        let init_ok_bytes = self.nodes[node].output().len();
-        self.nodes[node].written(init_ok_bytes);
+        self.take_output(node);
+    }
+
+    /// Takes what a node has written since it received a message or was woken, and notes its next deadline.
+    fn take_output(&mut self, node: usize) -> String {
+        let receiver = &mut self.nodes[node];
+        let output = std::str::from_utf8(receiver.output()).expect("nodes write UTF-8");
+        let output = output.to_string();
+        receiver.written(output.len());
+        self.deadlines[node] = receiver.deadline();
+        output
     }
 
     /// A node loses its memory and starts again.
@@ -247,14 +271,11 @@ impl<W: Workload> World<W> {
     }
 
     fn collect_output(&mut self, node: usize) {
-        let output = std::str::from_utf8(self.nodes[node].output())
-            .expect("nodes write UTF-8")
-            .to_string();
-        self.nodes[node].written(output.len());
-        for line in output.lines() {
-            let message: Value = serde_json::from_str(line).expect("nodes write JSON");
-            let dest = message["dest"].as_str().expect("messages have a dest");
+        for line in self.take_output(node).lines() {
+            let header: Header = serde_json::from_str(line).expect("nodes write messages");
+            let dest = &*header.dest;
             if self.is_tracing && dest.starts_with('n') {
+                let message: Value = serde_json::from_str(line).expect("it is JSON");
                 self.trace
                     .push((name(node), dest.into(), message["body"].clone()));
             }
@@ -269,10 +290,7 @@ impl<W: Workload> World<W> {
     pub fn step(&mut self) -> Vec<Answer> {
         let now = Duration::from_millis(self.now_ms);
         for node in 0..self.nodes.len() {
-            if self.nodes[node]
-                .deadline()
-                .is_some_and(|deadline| deadline <= now)
-            {
+            if self.deadlines[node].is_some_and(|deadline| deadline <= now) {
                 self.nodes[node].wake(now);
                 self.collect_output(node);
             }

@@ -24,6 +24,8 @@ pub struct Operation {
     pub client: usize,
     pub node: usize,
     pub body: Value,
+    /// The `delta` of the body, which only an add has: checks compare every read with every add.
+    pub delta: Option<i64>,
     pub invoked_ms: u64,
     /// `u64::MAX` until the reply arrives.
     pub completed_ms: u64,
@@ -100,6 +102,7 @@ impl<W: Workload> Run<W> {
         self.operations.push(Operation {
             client,
             node,
+            delta: body["delta"].as_i64(),
             body,
             invoked_ms: self.world.now_ms,
             completed_ms: u64::MAX,
