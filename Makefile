@@ -74,7 +74,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --no-default-features --lib -- -D warnings
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --all-targets --features workbench -- -D warnings
+	cargo clippy --all-targets --features workbench,work -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features workbench
@@ -90,7 +90,7 @@ no-std:
 
 # Needs valgrind (apt install valgrind); without it nothing is built or checked, and it says so.
 work:
-	@if command -v valgrind >/dev/null; then cargo bench --profile release --no-default-features --bench work; \
+	@if command -v valgrind >/dev/null; then cargo run --release --no-default-features --features work --bin work; \
 	  else echo 'No instructions are counted without valgrind (apt install valgrind).'; fi
 
 # Campaigns of simulated counters under every fault, the store's messages included, each held to what its level promises;
