@@ -67,8 +67,9 @@ node-release:
 eddy-quick:
 	cargo build --profile quick --features workbench --bin eddy
 
+# Many tests wait for processes most of the time, so twice as many run at once as there are processors.
 test: lint doc no-std work
-	cargo test --features workbench
+	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --features workbench
 
 lint:
 	cargo fmt --check

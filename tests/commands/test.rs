@@ -500,11 +500,12 @@ fn wrong_flags_are_reported_without_a_verdict() {
 fn a_killed_node_is_started_again_and_a_paused_one_goes_on() {
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("starts.log");
     let _ = fs::remove_file(&log);
-    // Each incarnation says so once; the child of the shell must die with it.
+    // Each incarnation says so once; the child of the shell must die with it. The child starts much sooner than the next
+    // fault comes.
     let text = format!(
-        "#!/bin/sh\necho start >> '{}'\npython3 {}\n",
+        "#!/bin/sh\necho start >> '{}'\n'{}'\n",
         log.display(),
-        program("starts.py", &echo_node("")).display()
+        env!("CARGO_BIN_EXE_echo")
     );
     let path = program("starts.sh", &text);
     let more = "--node-count 1 --concurrency 60 --rate 20 --time-limit 3 --nemesis kill,pause --nemesis-interval 0.4";
