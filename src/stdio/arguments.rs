@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Reads the command line of the program `name`. `set` is called with each flag; see [`Flag`].
 ///
 /// `--help` prints `usage` and `--version` the version, and both end the program well. A wrong flag ends it with exit
-/// code 2, one line that says what is wrong, and the usage, both on standard error.
+/// code 2 and two lines on standard error: what is wrong, and how to list the flags. Whoever starts nodes may show only the
+/// last lines of each.
 ///
 /// # Errors
 ///
@@ -32,7 +33,10 @@ pub fn parse(
             Err(ExitCode::SUCCESS)
         }
         _ => set(flag).map_err(|wrong| {
-            let _ = write!(std::io::stderr(), "{name}: {wrong}\n\n{usage}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "{name}: {wrong}\nUsage: {name} [flags]; {name} --help lists them."
+            );
             ExitCode::from(2)
         }),
     })
