@@ -4,7 +4,7 @@
 //! A process has at most one operation under way. The order of the events is that of the file; their times only show
 //! the distances. Events without times are taken to be a millisecond apart.
 //!
-//! Processes without a number, such as `:nemesis`, are not clients. Their events are faults.
+//! The process of a client is a number. The only process with a name is `:nemesis`, whose events are faults.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,6 +18,9 @@ use crate::protocol::ErrorCode;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::nemesis::FaultWindow;
 use crate::workbench::workload::{Event, Workload, json_error};
+
+/// The process whose events are faults, as JSON.
+const NEMESIS: &str = "\"nemesis\"";
 
 /// The time between events that have no times.
 const STEP: Duration = Duration::from_millis(1);
@@ -79,7 +82,7 @@ impl Map<'_> {
         }
     }
 
-    /// The number of the process, if it has one.
+    /// The number of the process; `None` for the nemesis.
     fn process(&self) -> Result<Option<usize>, Wrong> {
         let Some(process) = self.process.map(RawValue::get) else {
             return Err(Wrong::Form(String::from(
@@ -88,9 +91,10 @@ impl Map<'_> {
         };
         match process.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) if process.starts_with('"') => Ok(None),
+            Err(_) if process == NEMESIS => Ok(None),
             Err(_) => Err(Wrong::Form(format!(
-                "its process is {process}, which is neither a whole number from 0 up nor a name"
+                "its process is {process}. That of a client is a whole number from 0 up, and only nemesis, whose events \
+                 are faults, has a name"
             ))),
         }
     }

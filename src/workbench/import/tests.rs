@@ -490,7 +490,7 @@ fn a_file_that_is_no_history_is_reported_with_its_place_and_what_to_do() {
         ),
         (
             invoke.replace(":process 0", ":process -1"),
-            "1:1: its process is -1, which is neither a whole number from 0 up nor a name",
+            "1:1: its process is -1. That of a client is a whole number from 0 up",
         ),
         (
             invoke.replace(":type", ":time :late, :type"),

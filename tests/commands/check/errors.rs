@@ -73,6 +73,21 @@ fn a_file_that_is_no_history_is_reported_with_name_and_place() {
             ":2:1: this event has no process. The number of the process",
         ),
         (
+            "named-process.edn",
+            swap(":process 0", ":process \"worker-1\""),
+            ":2:1: its process is \"worker-1\". That of a client is a whole number from 0 up",
+        ),
+        (
+            "keyword-process.edn",
+            swap(":process 0", ":process :p1"),
+            ":2:1: its process is \"p1\". That of a client",
+        ),
+        (
+            "number-in-a-string.json",
+            String::from("[{\"type\":\"invoke\",\"process\":\"1\",\"f\":\"read\",\"value\":null}]"),
+            ":1:2: its process is \"1\". That of a client",
+        ),
+        (
             "completion.edn",
             swap(":process 0", ":process 1"),
             ":2:1: process 1 completes \"read\" without an invocation before it",
