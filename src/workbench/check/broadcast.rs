@@ -213,7 +213,7 @@ mod tests {
     fn warns_of_a_missing_final_read() {
         let mut history = with_final_reads(&[1, 2], &[1, 2]);
         history[3].outcome = indeterminate();
-        let warning = "Node 0 never answered the final read of client c0";
+        let warning = "Node 0 never answered the final read of client c0 with a value";
         assert_warned(&check(&history), &[(warning, &[3])]);
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Finding;
 use crate::workbench::history::{Node, Operation, Outcome};
 
-/// A warning for each node that did not answer the final reads of all its clients.
+/// A warning for each node that did not answer the final reads of all its clients with a value.
 ///
 /// A node without an answered final read can't be shown to be right. Upstream checks only the final reads that were
 /// answered. A node without clients is never read, and that is no fault. An imported history may have no final reads
@@ -51,7 +51,8 @@ pub fn missing_final_reads<C, R>(
             let clients = owed.attempts.iter().map(|&index| history[index].client);
             let clients = names(clients);
             let what = format!(
-                "Node {node} never answered the final read of {clients}: whether its final state is right is not known."
+                "Node {node} never answered the final read of {clients} with a value: whether its final state is right \
+                 is not known."
             );
             findings.push(Finding::warning(what, [first]));
         }

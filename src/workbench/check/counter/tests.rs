@@ -121,7 +121,7 @@ fn a_sum_too_hard_to_tell_is_unknown() {
 fn warns_of_a_missing_final_read() {
     let mut history = with_final_values([7, 7]);
     history[4].outcome = indeterminate();
-    let warning = "Node 1 never answered the final read of client c1";
+    let warning = "Node 1 never answered the final read of client c1 with a value";
     assert_warned(&check(&history), &[(warning, &[4])]);
     history.push(finally(read(1, 100..101, 7)));
     assert_valid(&check(&history));
