@@ -71,6 +71,12 @@ fn clients_can_send_neither_init_nor_replies_to_the_node() {
     let init = json!({"type": "init", "node_id": "n9", "node_ids": ["n9"], "msg_id": 1});
     assert_eq!(client.ask(init)["code"], 10);
     client.send(&json!({"type": "read_ok", "value": 7, "in_reply_to": 1}));
+    let answer = client.ask(json!({"type": "add_ok", "in_reply_to": 1, "msg_id": 3}));
+    assert_eq!(
+        (&answer["code"], &answer["in_reply_to"]),
+        (&json!(10), &json!(3)),
+        "{answer}"
+    );
     let seen = client.ask(json!({"type": "seen", "msg_id": 2}));
     assert_eq!(
         (&seen["messages"], &seen["nodes"]),

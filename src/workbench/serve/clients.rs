@@ -124,8 +124,8 @@ impl Router {
                 return self.send_error(key, id.as_deref(), &error);
             }
         };
-        if head.in_reply_to.is_some() {
-            // A reply is never answered, and the node could take it for that of a peer or a service.
+        if head.in_reply_to.is_some() && head.msg_id.is_none() {
+            // It asks for no answer.
             return;
         }
         match &*head.kind {
@@ -164,6 +164,11 @@ impl Router {
     /// The error to answer with. Then nothing was passed.
     fn on_request(&mut self, key: usize, body: &RawValue, head: &Head<'_>) -> Result<(), Error> {
         let unavailable = |text: &'static str| Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text);
+        if head.in_reply_to.is_some() {
+            // The node could take it for the reply of a peer or a service.
+            let text = "a message with in_reply_to is a reply, and clients can't send replies";
+            return Err(Error::new(ErrorCode::NOT_SUPPORTED, text));
+        }
         match &*head.kind {
             "init" => {
                 let text = "eddy serve sends init, and clients can't";
