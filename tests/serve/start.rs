@@ -89,6 +89,21 @@ fn a_program_that_is_not_there_is_named() {
 }
 
 #[test]
+fn wrong_flags_of_the_node_end_the_service_with_the_nodes_last_words() {
+    let flags = "--listen 127.0.0.1:0 -- --nosuch";
+    let (code, printed) = output(command(env!("CARGO_BIN_EXE_g-counter"), flags));
+    assert_eq!(code, Some(3), "{printed}");
+    assert!(
+        printed.contains("eddy: n0 has never been ready"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("\n  g-counter: there is no --nosuch\n"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn the_address_is_the_own_one_among_the_peers() {
     let [address, other] = super::service::free_addresses();
     let flags = format!("--id n1 --peers n0={other},n1={address}");

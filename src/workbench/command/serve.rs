@@ -32,7 +32,7 @@ With --token-file, its first line is:
 
 Exit status:
   0  ended by SIGTERM, SIGINT or SIGHUP, after open requests were answered
-  3  could not serve: wrong flags, a program that does not start, or an address that is in use
+  3  could not serve: wrong flags of eddy or of the node, a program that does not start, or an address that is in use
 
 To see stored runs, as Maelstrom's serve shows them, open store/index.html in a browser.";
 

@@ -29,7 +29,7 @@ use members::Members;
 
 pub(super) use guard::Guard;
 pub use members::{LocalCluster, LocalError};
-pub(super) use node::{NodeProcess, Printed};
+pub(super) use node::{Ended, NodeProcess, Printed};
 pub use program::{Program, ProgramError};
 
 /// How long a node may take to exit after its stdin or its stdout has been closed.
@@ -298,8 +298,8 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 Printed::Line(Err(error)) => self.world.on_unreadable_line(index, &error),
             })
             .map_err(refused("read the output of a node"))?;
-            let how = node.how_it_ended(&self.program);
-            if let Some(how) = how.map_err(refused("wait for a node"))? {
+            let ended = node.how_it_ended(&self.program);
+            if let Some(Ended { how, .. }) = ended.map_err(refused("wait for a node"))? {
                 self.world.on_exit(index, &how, now);
             }
             if node.has_closed_stdout(now) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use mio::unix::pipe::{Receiver, Sender};
@@ -64,6 +64,13 @@ pub(in crate::workbench) enum Printed<'a> {
     Log(&'a str),
     /// On stdout.
     Line(Result<&'a str, LineError<'a>>),
+}
+
+/// How a process ended by itself.
+pub(in crate::workbench) struct Ended {
+    pub(in crate::workbench) status: ExitStatus,
+    /// The status in words, perhaps with a hint, and then the last lines on stderr.
+    pub(in crate::workbench) how: String,
 }
 
 /// Each node has three tokens, in the order of file descriptors.
@@ -263,11 +270,11 @@ impl NodeProcess {
         self.is_gone
     }
 
-    /// A description of how the process ended, once it has ended by itself and all its output has been read.
+    /// How the process ended, once it has ended by itself and all its output has been read.
     pub(in crate::workbench) fn how_it_ended(
         &mut self,
         program: &Program,
-    ) -> io::Result<Option<String>> {
+    ) -> io::Result<Option<Ended>> {
         if self.is_gone || !self.has_child_event || self.has_more() {
             return Ok(None);
         }
@@ -281,10 +288,11 @@ impl NodeProcess {
         let status = self.child.wait()?;
         let hint = program.hint(status, &self.log);
         let hint = hint.map_or_else(String::new, |hint| format!(". {hint}"));
-        Ok(Some(match self.last_words() {
+        let how = match self.last_words() {
             Some(words) => format!("{status}{hint}\n{words}"),
             None => format!("{status}, with nothing on stderr{hint}"),
-        }))
+        };
+        Ok(Some(Ended { status, how }))
     }
 
     /// The node's last lines on stderr, with a heading.

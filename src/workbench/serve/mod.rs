@@ -18,7 +18,8 @@
 //! - **Peers.** The receiver opens the connection. What n0 gets as a message of n1 has come from the address that is
 //!   configured for n1. A message is lost if the peer is not connected or its queue is full, as on any network.
 //! - **The node.** If it ends, open requests get error 13, new ones error 11, and it is started again with `init`, after a
-//!   delay that grows while it does not stay up.
+//!   delay that grows while it does not stay up. One that has never been ready and ends with status 2 has wrong flags, and
+//!   ends the service.
 //! - **Limits.** Everything that others can make grow has one: see [`Limits`] and the constants beside it. A client that
 //!   exceeds its own is closed, and no other notices.
 //! - **The secret.** With a [`Token`], a connection that does not show it gets nothing. The traffic is not encrypted.
@@ -97,6 +98,14 @@ pub enum ServeError {
     /// The program can't be run.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The node does not know its flags.
+    #[error("{id} has never been ready, and has ended with the status of wrong flags. Check what is given after --. {how}")]
+    NodeFlags {
+        /// The id of the node.
+        id: String,
+        /// The exit status, and the last lines on stderr.
+        how: String,
+    },
     /// A store can't be used.
     #[error(transparent)]
     Store(#[from] GatewayError),

@@ -46,6 +46,8 @@ pub(super) struct Router {
     pub metrics: Metrics,
     pub log: Log,
     pub node: NodeState,
+    /// Whether the node has ever answered `init`.
+    pub has_been_ready: bool,
     /// The lines that wait for the node to read them.
     pub inbox: Vec<u8>,
     /// The connections of clients, by the number in the name.
@@ -72,6 +74,7 @@ impl Router {
             metrics: Metrics::new(),
             log: Log::default(),
             node: NodeState::Down,
+            has_been_ready: false,
             inbox: Vec::new(),
             clients: HashMap::new(),
             unknown_count: 0,
@@ -237,6 +240,7 @@ impl Router {
         match wire::object::<Head<'_>>(body) {
             Ok(head) if head.kind == "init_ok" => {
                 self.node = NodeState::Ready { since: self.now };
+                self.has_been_ready = true;
                 self.log.say(format_args!("{id} is ready"));
             }
             _ => {

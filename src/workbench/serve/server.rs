@@ -20,11 +20,14 @@ use super::limits::{
 };
 use super::router::{NodeState, Router};
 use super::{ServeError, Settings};
-use crate::workbench::process::{Guard, NodeProcess, Printed};
+use crate::workbench::process::{Ended, Guard, NodeProcess, Printed};
 use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
 use crate::workbench::system::refused;
 use crate::workbench::world::INIT_TIMEOUT;
+
+/// The exit code of a program that does not know its flags.
+const WRONG_FLAGS: i32 = 2;
 
 /// How often it is checked what is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -296,8 +299,11 @@ impl Server {
                 Printed::Line(line) => router.on_node_line(line),
             })
             .map_err(refused("read the output of the node"))?;
-        let how = self.process.how_it_ended(&self.router.settings.program);
-        if let Some(how) = how.map_err(refused("wait for the node"))? {
+        let ended = self.process.how_it_ended(&self.router.settings.program);
+        if let Some(Ended { status, how }) = ended.map_err(refused("wait for the node"))? {
+            if status.code() == Some(WRONG_FLAGS) && !self.router.has_been_ready {
+                return Err(ServeError::NodeFlags { id, how });
+            }
             // The log has the rest already: the last lines on stderr.
             let how = how.lines().next().unwrap_or_default();
             self.on_node_ended(&format!("has ended: {how}"));
