@@ -1,6 +1,7 @@
 //! Services whose nodes have a store.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use rustix::process::Signal;
@@ -91,9 +92,9 @@ fn keys_begin_with_the_prefix_and_the_service_and_have_no_lease() {
             answer,
             json!([dest, {"type": "write_ok", "in_reply_to": 5}])
         );
-        let request = requests.recv().expect("the member runs");
-        let (path, body) = request.split_once(' ').expect("a path and a body");
-        assert_eq!(path, "/v3/kv/put");
+        let is_put = |request: &String| request.starts_with("/v3/kv/put ");
+        let request = requests.iter().find(is_put).expect("the member runs");
+        let (_, body) = request.split_once(' ').expect("a path and a body");
         let body: Value = serde_json::from_str(body).expect("JSON");
         assert_eq!((&body["key"], &body["lease"]), (&json!(key), &json!("0")));
     }
@@ -102,13 +103,40 @@ fn keys_begin_with_the_prefix_and_the_service_and_have_no_lease() {
 #[test]
 fn a_store_that_does_not_answer_is_named_in_the_log_and_is_no_reason_not_to_serve() {
     let mut service = Service::start(parrot(), "--seq-kv etcd=http://127.0.0.1:1");
+    let is_warning = |line: &String| line.contains("warning: seq-kv does not answer");
+    if !service.log.iter().any(is_warning) {
+        service.wait_for("warning: seq-kv does not answer");
+    }
+    let line = service.log.iter().find(|line| is_warning(line));
+    let line = line.expect("it was waited for");
+    assert!(line.contains("etcd at http://127.0.0.1:1"), "{line}");
     let [src, body] = [0, 1].map(|index| ask_service(&service, "seq-kv")[index].clone());
     assert_eq!(
         (src, &body["code"], &body["in_reply_to"]),
         (json!("seq-kv"), &json!(0), &json!(5))
     );
-    let line = service.wait_for("seq-kv does not answer");
-    assert!(line.contains("etcd at http://127.0.0.1:1"), "{line}");
+}
+
+#[test]
+fn the_log_says_when_a_store_does_not_answer_and_when_it_answers_again() {
+    let asked = AtomicUsize::new(0);
+    let url = member_from_the_start(move |_, _| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 | 3 => ok(&format!("{{{HEADER}}}")),
+        _ => ok("{}"),
+    });
+    let mut service = Service::start(parrot(), &format!("--seq-kv etcd={url}"));
+    let mut client = service.client();
+    for logged in ["does not answer", "", "answers again"] {
+        let message = json!({"type": "write", "key": "k", "value": 7, "msg_id": 5});
+        client.ask(json!({"type": "tell", "dest": "seq-kv", "message": message, "msg_id": 1}));
+        match logged {
+            // The store is silent still, and the log has that already.
+            "" => {}
+            logged => drop(service.wait_for(&format!("seq-kv {logged}"))),
+        }
+    }
+    let about_the_store = service.log.iter().filter(|line| line.contains("seq-kv "));
+    assert_eq!(about_the_store.count(), 2, "{:#?}", service.log);
 }
 
 #[test]
@@ -124,5 +152,12 @@ fn a_service_that_is_not_there_answers_error_1_with_what_to_do() {
         text.contains("start eddy serve with --seq-kv etcd=URL"),
         "{text}"
     );
-    service.wait_for("there is no \"seq-kv\" here");
+    let line = service.wait_for("n0 asks seq-kv, and there is no seq-kv here: start eddy serve");
+    assert!(line.contains("--seq-kv etcd=URL"), "{line}");
+    // A node repeats its requests, and the log has what there is to do already.
+    ask_service(&service, "seq-kv");
+    ask_service(&service, "n9");
+    service.wait_for("n0 sent a message to nobody (there is no \"n9\" here)");
+    let about_the_store = service.log.iter().filter(|line| line.contains("seq-kv"));
+    assert_eq!(about_the_store.count(), 1, "{:#?}", service.log);
 }

@@ -99,7 +99,9 @@ pub enum ServeError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// The node does not know its flags.
-    #[error("{id} has never been ready, and has ended with the status of wrong flags. Check what is given after --. {how}")]
+    #[error(
+        "{id} has never been ready, and has ended with the status of wrong flags. Check what is given after --. {how}"
+    )]
     NodeFlags {
         /// The id of the node.
         id: String,

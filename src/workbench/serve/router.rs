@@ -1,6 +1,6 @@
 //! Routes messages: between the node, clients, peers and services.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -24,6 +24,9 @@ const INITIALIZER: &str = "c0";
 
 /// The message id of `init`.
 const INIT_MSG_ID: u64 = 1;
+
+/// The time between two lines in the log about a request to a store that this service does not have.
+const NO_STORE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the node does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,10 @@ pub(super) struct Router {
     /// The time since the service began.
     pub now: Duration,
     keepalive_at: Duration,
+    /// The stores that did not answer the last request.
+    silent_stores: BTreeSet<&'static str>,
+    /// From this time on, a request to a store that this service does not have is logged.
+    no_store_at: Duration,
 }
 
 impl Router {
@@ -82,6 +89,8 @@ impl Router {
             is_ending: false,
             now: Duration::ZERO,
             keepalive_at: Duration::ZERO,
+            silent_stores: BTreeSet::new(),
+            no_store_at: Duration::ZERO,
         }
     }
 
@@ -343,13 +352,27 @@ impl Router {
 
     /// Answers a request of the node to a name that nobody has.
     fn on_unknown_dest(&mut self, dest: &str, body: &RawValue, line: &str) {
-        let is_service = ["seq-kv", "lin-kv"].contains(&dest);
-        let hint = match is_service {
-            true => format!(": start eddy serve with --{dest} etcd=URL,..."),
-            false => String::new(),
+        let id = &self.settings.id;
+        let why = match dest {
+            "seq-kv" | "lin-kv" => {
+                let why =
+                    format!("there is no {dest} here: start eddy serve with --{dest} etcd=URL,...");
+                if self.now >= self.no_store_at {
+                    self.no_store_at = self.now + NO_STORE_INTERVAL;
+                    self.log.say(format_args!("{id} asks {dest}, and {why}"));
+                }
+                why
+            }
+            _ => {
+                let why = format!("there is no {dest:?} here");
+                let line = shown(line);
+                self.log.complain(
+                    format_args!("{id} sent a message to nobody ({why}): {line}"),
+                    self.now,
+                );
+                why
+            }
         };
-        let why = format!("there is no {dest:?} here{hint}");
-        self.blame_node(&why, line);
         if let Ok(Head {
             msg_id: Some(id),
             in_reply_to: None,
@@ -361,17 +384,28 @@ impl Router {
         }
     }
 
-    /// Passes the answer of a store to the node.
+    /// Passes the answer of a store to the node, if the node has asked. Logs when the store begins and when it ceases to
+    /// be silent.
     pub(super) fn on_late_answer(&mut self, answer: &LateAnswer) {
-        let error = wire::object::<ErrorBody<'_>>(&answer.body);
-        if let Ok(ErrorBody { code, text }) = error
-            && ErrorCode(code) == ErrorCode::TIMEOUT
-        {
-            let service = answer.service;
-            self.log
-                .complain(format_args!("{service} does not answer: {text}"), self.now);
+        let service = answer.service;
+        let error = wire::object::<ErrorBody<'_>>(&answer.body).ok();
+        let timeout = error.filter(|error| ErrorCode(error.code) == ErrorCode::TIMEOUT);
+        let (is_new, what) = match timeout {
+            Some(ErrorBody { text, .. }) => (
+                self.silent_stores.insert(service),
+                format!("warning: {service} does not answer: {text}"),
+            ),
+            None => (
+                self.silent_stores.remove(service),
+                format!("{service} answers again"),
+            ),
+        };
+        if is_new {
+            self.log.complain(format_args!("{what}"), self.now);
         }
-        self.deliver(answer.service, &answer.body);
+        if let Endpoint::Node(_) = answer.client {
+            self.deliver(service, &answer.body);
+        }
     }
 
     /// Passes a message to the node. It is lost if the node is down or does not read.

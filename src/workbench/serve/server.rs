@@ -121,10 +121,10 @@ impl Server {
         });
         let mut services: Vec<(_, Box<dyn Service>)> = Vec::new();
         for store in &settings.stores {
-            services.push((
-                store.service,
-                Box::new(Etcd::connect(store, Arc::clone(&deliver))?),
-            ));
+            let etcd = Etcd::connect(store, Arc::clone(&deliver))?;
+            // If nobody answers, that is in the log before the first client comes. The store may be started later.
+            etcd.probe(settings.own_index());
+            services.push((store.service, Box::new(etcd)));
         }
         let listener = Listener::bind(settings.listen, CLIENTS, &poll)?;
         let scrapes = settings

@@ -97,20 +97,27 @@ impl Etcd {
             deliver,
         })
     }
-}
 
-impl Service for Etcd {
-    /// Sends the request to the member of the client. The answer is delivered later.
-    fn handle(&mut self, call: &Call<'_>, _: &mut Vec<u8>) -> Result<(), Error> {
-        let query = Query::new(call, &self.session.keyspace)?;
-        let client = call.client;
-        let index = match client {
-            Endpoint::Node(node) => node,
-            // A node used the name of a client or service as the source.
-            Endpoint::Client(_) | Endpoint::Service(_) => 0,
+    /// Sends a read to the member of a node, to learn whether it answers. Its answer is delivered as one to a service.
+    pub fn probe(&self, node: usize) {
+        let body = serde_json::from_str(r#"{"type":"read","key":""}"#).expect("it is a request");
+        let call = Call {
+            client: Endpoint::Service(0),
+            body: &body,
         };
+        let query = Query::new(&call, &self.session.keyspace).expect("it is a read");
+        // If there is no thread for it, the node's own requests will tell.
+        let _ = self.send(call.client, node, query);
+    }
+
+    /// Sends a query to the member of a node, on a thread. The answer to `client` is delivered later.
+    ///
+    /// # Errors
+    ///
+    /// The error to reply with, if nothing was sent.
+    fn send(&self, client: Endpoint, node: usize, query: Query) -> Result<(), Error> {
         let members = &self.session.members;
-        let member = &members[index % members.len()];
+        let member = &members[node % members.len()];
         let not_sent = |why: String| {
             let text = format!("nothing was sent to {}: {why}", member.url());
             Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text)
@@ -131,6 +138,19 @@ impl Service for Etcd {
         let thread = thread::Builder::new().stack_size(STACK_BYTES).spawn(ask);
         thread.map_err(|error| not_sent(error.to_string()))?;
         Ok(())
+    }
+}
+
+impl Service for Etcd {
+    /// Sends the request to the member of the client. The answer is delivered later.
+    fn handle(&mut self, call: &Call<'_>, _: &mut Vec<u8>) -> Result<(), Error> {
+        let query = Query::new(call, &self.session.keyspace)?;
+        let node = match call.client {
+            Endpoint::Node(node) => node,
+            // A node used the name of a client or service as the source.
+            Endpoint::Client(_) | Endpoint::Service(_) => 0,
+        };
+        self.send(call.client, node, query)
     }
 }
 
