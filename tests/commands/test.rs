@@ -253,6 +253,23 @@ fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
 }
 
 #[test]
+fn nodes_for_whose_pipes_too_few_files_may_be_open_are_not_started() {
+    let eddy = env!("CARGO_BIN_EXE_eddy");
+    let line = format!("ulimit -n 50; exec {eddy} test -w echo --bin /bin/cat --node-count 10");
+    let output = Command::new("/bin/sh").args(["-c", &line]).output();
+    let output = output.expect("there is a shell");
+    assert_ends_with(3, &output);
+    let printed = stderr(&output);
+    assert!(
+        printed.contains(
+            "may open 50 files at a time, and needs at least 104. Raise the limit: ulimit -n 104"
+        ),
+        "{printed}"
+    );
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+}
+
+#[test]
 fn a_node_that_never_answers_init_is_named() {
     let script = "#!/bin/sh\necho waiting for a bus >&2\nexec sleep 1000\n";
     let output = test(&program("silent.sh", script), "--init-timeout 1.5");

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -102,6 +103,23 @@ fn a_server_of_another_protocol_is_named_for_what_it_is() {
     let printed = refusal(&other, "");
     assert!(
         printed.contains(r#"(its type is "hello", not "authenticate_ok")"#),
+        "{printed}"
+    );
+}
+
+#[test]
+fn more_clients_than_this_process_may_have_connections_are_refused() {
+    let (eddy, address) = (env!("CARGO_BIN_EXE_eddy"), serve(1, echo()).remove(0));
+    let line =
+        format!("ulimit -n 100; exec {eddy} load -w echo --connect {address} --concurrency 50");
+    let output = Command::new("/bin/sh").args(["-c", &line]).output();
+    let output = output.expect("there is a shell");
+    assert_ends_with(3, &output);
+    let printed = stderr(&output);
+    assert!(
+        printed.contains(
+            "may open 100 files at a time, and needs at least 116. Raise the limit: ulimit -n 116"
+        ),
         "{printed}"
     );
 }

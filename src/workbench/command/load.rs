@@ -118,6 +118,7 @@ impl Task for Run<'_> {
             authentication,
             args,
         } = self;
+        load::check_descriptors(settings.client_count, targets.len())?;
         let keep = &options.keep;
         let mut store = keep.new_store(W::NAME, &settings.nodes, Topics::default());
         let mut console = Log::new(Topics::default(), Console::new(settings.time_limit));

@@ -109,6 +109,7 @@ impl Task for Run<'_> {
         options.stores.check(&options.run)?;
         let program = Program::find(&options.bin, options.run.node_args.clone())
             .map_err(RunError::Program)?;
+        process::check_descriptors(settings.nodes.len())?;
         let shown = options.output.topics();
         let keep = &options.output.keep;
         let mut store = keep.new_store(W::NAME, &settings.nodes, shown);

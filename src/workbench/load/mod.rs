@@ -17,7 +17,9 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::stdout;
-use super::system::{SystemError, refused};
+use super::system::{
+    DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
+};
 use super::workload::Workload;
 use super::world::{Observer, Record, StartError, World};
 use connection::{Connection, Lost};
@@ -40,6 +42,9 @@ pub enum LoadError {
     /// A node does not serve as it should.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The process may open too few files.
+    #[error(transparent)]
+    FewDescriptors(#[from] FewDescriptors),
     /// Not all clients could connect.
     #[error("not all of {wanted} connections could be made. To {node}: {why}")]
     Connect {
@@ -56,6 +61,18 @@ pub enum LoadError {
     /// The operating system refused something.
     #[error(transparent)]
     System(#[from] SystemError),
+}
+
+/// Checks that this process may open as many files as a run with so many clients and nodes needs.
+///
+/// # Errors
+///
+/// When it may not.
+pub fn check_descriptors(client_count: usize, node_count: usize) -> Result<(), LoadError> {
+    // Each node has a log, and before clients begin it may have a connection of its own.
+    let needed = client_count + 2 * node_count + DESCRIPTORS_RESERVED;
+    descriptors_beyond(needed)?;
+    Ok(())
 }
 
 /// Runs a world of [nodes that run elsewhere](World::elsewhere), with `client_count` clients. The nodes are `targets`, in

@@ -22,7 +22,9 @@ use thiserror::Error;
 use super::service::LateAnswer;
 use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
 use super::stdout;
-use super::system::{SystemError, refused};
+use super::system::{
+    DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
+};
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use members::Members;
@@ -52,6 +54,9 @@ pub enum RunError {
     /// The program can't be run.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// The process may open too few files.
+    #[error(transparent)]
+    FewDescriptors(#[from] FewDescriptors),
     /// A cluster that should answer for a service does not serve.
     #[error("{0}. All members have to serve when a run begins")]
     Etcd(#[from] GatewayError),
@@ -78,6 +83,17 @@ pub struct Clusters {
     pub services: Vec<EtcdOptions>,
     /// The cluster to start for the run, if any. It then answers for all of `services`.
     pub local: Option<LocalCluster>,
+}
+
+/// Checks that this process may open as many files as a run with so many nodes needs.
+///
+/// # Errors
+///
+/// When it may not.
+pub fn check_descriptors(node_count: usize) -> Result<(), RunError> {
+    // The pipes of each node, and its log.
+    descriptors_beyond(4 * node_count + DESCRIPTORS_RESERVED)?;
+    Ok(())
 }
 
 /// Runs a world with a real process for each name in `names`, and with `clusters` for services. When it returns, all

@@ -83,7 +83,3 @@ pub(super) const END_GRACE: Duration = Duration::from_secs(2);
 /// asks. A client whose host does not answer is closed.
 pub(super) const CLIENT_IDLE: Duration = Duration::from_secs(60);
 pub(super) const CLIENT_PROBES: u32 = 5;
-
-/// The number of file descriptors that are kept free for pipes, stores that are asked and everything else that is no
-/// connection.
-pub(super) const DESCRIPTORS_RESERVED: usize = 64;

@@ -45,7 +45,7 @@ use thiserror::Error;
 
 use super::process::{Program, ProgramError};
 use super::service::etcd::{EtcdOptions, GatewayError};
-use super::system::SystemError;
+use super::system::{FewDescriptors, SystemError};
 
 pub use limits::Limits;
 pub use server::serve;
@@ -120,15 +120,8 @@ pub enum ServeError {
         error: io::Error,
     },
     /// The process may open too few files.
-    #[error(
-        "this process may open {limit} files at a time, and needs at least {needed}. Raise the limit: ulimit -n {needed}"
-    )]
-    FewDescriptors {
-        /// The number of files that it may open.
-        limit: usize,
-        /// The number that is needed for one client.
-        needed: usize,
-    },
+    #[error(transparent)]
+    FewDescriptors(#[from] FewDescriptors),
     /// The operating system refused something.
     #[error(transparent)]
     System(#[from] SystemError),

@@ -9,21 +9,18 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use rustix::process::{Resource, getrlimit};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::backoff::Backoff;
 use super::connections::Connections;
-use super::limits::{
-    DESCRIPTORS_RESERVED, END_GRACE, REFUSALS_MAX, RESTART_BACKOFF_MAX, SCRAPES_MAX,
-};
+use super::limits::{END_GRACE, REFUSALS_MAX, RESTART_BACKOFF_MAX, SCRAPES_MAX};
 use super::router::{NodeState, Router};
 use super::{ServeError, Settings};
 use crate::workbench::process::{Ended, Guard, NodeProcess, Printed};
 use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
-use crate::workbench::system::refused;
+use crate::workbench::system::{DESCRIPTORS_RESERVED, FewDescriptors, descriptors_beyond, refused};
 use crate::workbench::world::INIT_TIMEOUT;
 
 /// The exit code of a program that does not know its flags.
@@ -434,18 +431,9 @@ impl Listener {
 }
 
 /// The maximum number of clients: what was asked for, or fewer if this process may open few files.
-fn connections_max(settings: &Settings) -> Result<usize, ServeError> {
-    let limit = getrlimit(Resource::Nofile).current;
-    let limit = limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit).unwrap_or(usize::MAX)
-    });
+fn connections_max(settings: &Settings) -> Result<usize, FewDescriptors> {
     let others = 3 * settings.peers.len() + SCRAPES_MAX + REFUSALS_MAX;
     let reserved = DESCRIPTORS_RESERVED + IN_FLIGHT_MAX * settings.stores.len() + others;
-    match limit.saturating_sub(reserved) {
-        0 => Err(ServeError::FewDescriptors {
-            limit,
-            needed: reserved + 1,
-        }),
-        most => Ok(most.min(settings.limits.connections_max)),
-    }
+    let more = descriptors_beyond(reserved + 1)?;
+    Ok((more + 1).min(settings.limits.connections_max))
 }
