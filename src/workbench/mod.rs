@@ -26,6 +26,7 @@ pub mod sim;
 pub mod stdout;
 pub mod store;
 pub mod system;
+pub mod token;
 mod words;
 pub mod workload;
 pub mod world;

@@ -20,6 +20,8 @@ fn refusal(addresses: &[String], more: &str) -> String {
     stderr(&output)
 }
 
+const SECRET: &str = "correct horse battery staple";
+
 /// The file of a token.
 fn token_file(name: &str, token: &str) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -63,29 +65,36 @@ fn what_is_no_address_is_named() {
 
 #[test]
 fn a_token_is_asked_for_and_one_that_is_wrong_is_refused() {
-    let addresses = serve(1, guarded("secret"));
+    let addresses = serve(1, guarded(SECRET));
     let printed = refusal(&addresses, "");
     assert!(printed.contains("wrong token. If it asks for"), "{printed}");
     assert!(printed.contains(&addresses[0]), "{printed}");
-    let printed = refusal(&addresses, &token_file("wrong.token", "guess\n"));
+    let printed = refusal(
+        &addresses,
+        &token_file("wrong.token", "a guess of 16 bytes\n"),
+    );
     assert!(printed.ends_with("wrong token\n"), "{printed}");
 }
 
 #[test]
 fn a_token_lets_every_client_in() {
-    let addresses = serve(2, guarded("secret"));
-    let token = token_file("right.token", "secret\n");
+    let addresses = serve(2, guarded(SECRET));
+    let token = token_file("right.token", &format!("{SECRET}\n"));
     let output = load("echo", &addresses, &format!("{token} --concurrency 5"));
     assert_ends_with(0, &output);
 }
 
 #[test]
-fn a_token_file_that_is_missing_or_empty_is_named() {
+fn a_token_file_that_is_missing_or_short_is_named() {
     let addresses = serve(1, echo());
     let printed = refusal(&addresses, "--token-file /no/such/file");
-    assert!(printed.contains("/no/such/file can't be read"), "{printed}");
-    let printed = refusal(&addresses, &token_file("empty.token", " \n"));
-    assert!(printed.contains("there is no token in"), "{printed}");
+    let expected = "the token can't be read from /no/such/file";
+    assert!(printed.contains(expected), "{printed}");
+    for (token, bytes) in [(" \n", 0), ("secret\n", 6)] {
+        let printed = refusal(&addresses, &token_file("short.token", token));
+        let expected = format!("has {bytes} bytes, and at least 16 are needed");
+        assert!(printed.contains(&expected), "{printed}");
+    }
 }
 
 #[test]
@@ -110,8 +119,9 @@ fn a_server_of_another_protocol_is_named_for_what_it_is() {
 #[test]
 fn more_clients_than_this_process_may_have_connections_are_refused() {
     let (eddy, address) = (env!("CARGO_BIN_EXE_eddy"), serve(1, echo()).remove(0));
-    let line =
-        format!("ulimit -n 100; exec {eddy} load -w echo --connect {address} --concurrency 50");
+    let line = format!(
+        "ulimit -n 100; exec {eddy} load -w echo --connect {address} --concurrency 50 --time-limit 1 --no-store"
+    );
     let output = Command::new("/bin/sh").args(["-c", &line]).output();
     let output = output.expect("there is a shell");
     assert_ends_with(3, &output);

@@ -1,8 +1,7 @@
 //! `eddy load` sends requests to nodes that run elsewhere, and checks the replies.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::StringValueParser;
@@ -22,6 +21,7 @@ use crate::workbench::load::{self, Authentication, LoadError, Target};
 use crate::workbench::log::{Log, Topics};
 use crate::workbench::sim::Start;
 use crate::workbench::stdout;
+use crate::workbench::token::Token;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Settings, World};
 
@@ -50,7 +50,7 @@ pub(super) struct LoadOptions {
     )]
     connect: Vec<String>,
 
-    /// The file with the token that clients of these nodes must give.
+    /// The file with the token that clients of these nodes must give: at least 16 bytes.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
@@ -63,8 +63,9 @@ pub(super) struct LoadOptions {
 
 /// Runs the clients, prints the report and returns the verdict. `args` is the whole command line.
 pub(super) fn load(options: &LoadOptions, args: &[OsString]) -> Result<Validity, CommandError> {
-    let token = options.token_file.as_deref().map(read_token).transpose()?;
-    let authentication = Authentication::new(token.as_deref());
+    let token = options.token_file.as_deref().map(Token::read);
+    let token = token.transpose().map_err(LoadError::Token)?;
+    let authentication = Authentication::new(token.as_ref());
     let targets = load::find(&options.connect, &authentication).map_err(LoadError::Target)?;
     let nodes: Vec<String> = targets.iter().map(|target| target.name.clone()).collect();
     check_names(&nodes).map_err(|error| CommandError::Options(format!("--connect: {error}")))?;
@@ -77,21 +78,6 @@ pub(super) fn load(options: &LoadOptions, args: &[OsString]) -> Result<Validity,
         args,
     };
     workloads::perform(clients.workload, &clients.requests, run)
-}
-
-/// Reads the token in a file, without the white space around it.
-fn read_token(path: &Path) -> Result<String, CommandError> {
-    let text = fs::read_to_string(path).map_err(|reason| CommandError::Read {
-        path: path.to_path_buf(),
-        reason,
-    })?;
-    match text.trim() {
-        "" => Err(CommandError::Options(format!(
-            "--token-file: there is no token in {}",
-            path.display()
-        ))),
-        token => Ok(String::from(token)),
-    }
 }
 
 /// One run of the clients.

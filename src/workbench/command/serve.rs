@@ -11,8 +11,9 @@ use super::options::check_names;
 use super::stores::{self, Cluster};
 use super::values::{positive, some_seconds};
 use crate::workbench::process::Program;
-use crate::workbench::serve::{self, Limits, PeerAddress, ServeError, Settings, Token};
+use crate::workbench::serve::{self, Limits, PeerAddress, ServeError, Settings};
 use crate::workbench::service::etcd::Keys;
+use crate::workbench::token::Token;
 
 const EXAMPLES: &str = "\
 Examples:

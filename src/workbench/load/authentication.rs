@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::Text;
 use crate::workbench::body::BodyWriter;
+use crate::workbench::token::Token;
 use crate::workbench::workload::{Reply, json_error};
 use crate::workbench::world::shown;
 
@@ -26,10 +27,10 @@ struct Answer<'a> {
 
 impl Authentication {
     /// With this token. Without one, a client is let in by nodes that have none.
-    pub fn new(token: Option<&str>) -> Self {
+    pub fn new(token: Option<&Token>) -> Self {
         let mut request = Vec::from(b"{\"body\":");
         BodyWriter::new(&mut request, "authenticate")
-            .field("token", token.unwrap_or_default())
+            .field("token", token.map_or("", Token::as_str))
             .field("msg_id", 1u64);
         request.extend_from_slice(b"}\n");
         Authentication {
@@ -75,9 +76,9 @@ mod tests {
 
     #[test]
     fn a_token_is_sent_as_json() {
-        let expected =
-            b"{\"body\":{\"type\":\"authenticate\",\"token\":\"a\\\"b\",\"msg_id\":1}}\n";
-        assert_eq!(Authentication::new(Some("a\"b")).request(), expected);
+        let token = Token::new("sixteen \" bytes.").expect("it is long enough");
+        let expected = b"{\"body\":{\"type\":\"authenticate\",\"token\":\"sixteen \\\" bytes.\",\"msg_id\":1}}\n";
+        assert_eq!(Authentication::new(Some(&token)).request(), expected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::stdout;
 use super::system::{
     DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
 };
+use super::token::TokenError;
 use super::workload::Workload;
 use super::world::{Observer, Record, StartError, World};
 use connection::{Connection, Lost};
@@ -39,6 +40,9 @@ const SIGNALS: Token = Token(usize::MAX);
 /// The reason why a run has no result.
 #[derive(Debug, Error)]
 pub enum LoadError {
+    /// The token can't be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// A node does not serve as it should.
     #[error(transparent)]
     Target(#[from] TargetError),

@@ -35,7 +35,6 @@ mod peers;
 mod router;
 mod scrape;
 mod server;
-mod token;
 mod wire;
 
 use std::io;
@@ -46,10 +45,10 @@ use thiserror::Error;
 use super::process::{Program, ProgramError};
 use super::service::etcd::{EtcdOptions, GatewayError};
 use super::system::{FewDescriptors, SystemError};
+use super::token::{Token, TokenError};
 
 pub use limits::Limits;
 pub use server::serve;
-pub use token::{Token, TokenError};
 
 /// The settings of a service.
 #[derive(Clone, Debug)]

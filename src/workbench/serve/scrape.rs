@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Token;
 use super::limits::SCRAPE_LINES_MAX;
+use crate::workbench::token::Token;
 
 /// A request that is being read.
 pub(super) struct Scrape {

@@ -1,3 +1,5 @@
+//! The secret that clients and peers of `eddy serve` must know.
+
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
@@ -47,10 +49,18 @@ impl Token {
             Ok(text) => text,
             Err(error) => return Err(TokenError::Read { path, error }),
         };
-        let token = text.trim();
+        Token::new(text.trim()).map_err(|bytes| TokenError::TooShort { path, bytes })
+    }
+
+    /// This token.
+    ///
+    /// # Errors
+    ///
+    /// Its length, if it has fewer than 16 bytes.
+    pub(super) fn new(token: &str) -> Result<Self, usize> {
         match token.len() {
             BYTES_MIN.. => Ok(Token(String::from(token))),
-            bytes => Err(TokenError::TooShort { path, bytes }),
+            bytes => Err(bytes),
         }
     }
 
@@ -59,7 +69,7 @@ impl Token {
         self.0.as_bytes().ct_eq(given.as_bytes()).into()
     }
 
-    /// The token, to be sent to a peer.
+    /// The token, to be sent to a node.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
