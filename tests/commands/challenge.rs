@@ -38,6 +38,12 @@ fn a_passed_challenge_reports_how_far_it_is_below_its_limits() {
     ] {
         assert!(last.contains(limit), "{printed}");
     }
+    let again = printed.lines().find_map(|line| line.strip_prefix("again"));
+    let again = again.expect("the command that repeats the run").trim();
+    let eddy = env!("CARGO_BIN_EXE_eddy");
+    assert!(again.starts_with(&format!("{eddy} test ")), "{again}");
+    assert_eq!(again.matches("--time-limit ").count(), 1, "{again}");
+    assert!(again.contains(" --time-limit 1 "), "{again}");
 }
 
 #[test]

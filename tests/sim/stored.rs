@@ -166,7 +166,6 @@ fn a_run_is_repeated_by_its_command_whatever_its_names_are() {
             .expect("eddy is built");
         let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
         let command = json["repeat"].as_str().expect("a command");
-        let command = command.replacen("eddy", env!("CARGO_BIN_EXE_eddy"), 1);
         let repeated = Command::new("sh")
             .args(["-c", &format!("{command} --no-store --json")])
             .output()

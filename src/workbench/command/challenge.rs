@@ -108,8 +108,8 @@ impl Request {
         Ok(())
     }
 
-    /// The command line of `eddy test` that runs a challenge.
-    fn command(&self, challenge: &Challenge) -> Result<Vec<OsString>, String> {
+    /// The command line of `eddy test` that runs a challenge. `eddy` is its first word.
+    fn command(&self, eddy: &OsStr, challenge: &Challenge) -> Result<Vec<OsString>, String> {
         let workload = challenge.workload;
         let program = self.programs.get(workload).or(self.programs.get(""));
         let program = program.ok_or_else(|| {
@@ -118,8 +118,8 @@ impl Request {
                 challenge.name
             )
         })?;
-        let words = ["eddy", "test"].into_iter().chain(challenge.words());
-        let mut command: Vec<OsString> = words.map(OsString::from).collect();
+        let mut command = vec![eddy.into(), "test".into()];
+        command.extend(challenge.words().map(OsString::from));
         command.extend(["--bin".into(), program.clone()]);
         command.extend(self.rest.iter().cloned());
         Ok(command)
@@ -174,12 +174,17 @@ struct Line {
     seed: u64,
 }
 
-/// Runs the challenges one after the other, prints the result of each, and returns the worst verdict.
-pub(super) fn challenge(options: &ChallengeOptions) -> Result<Validity, CommandError> {
+/// Runs the challenges one after the other, prints the result of each, and returns the worst verdict. `args` is the whole
+/// command line.
+pub(super) fn challenge(
+    options: &ChallengeOptions,
+    args: &[OsString],
+) -> Result<Validity, CommandError> {
     let request = Request::read(&options.words).map_err(CommandError::Options)?;
     let mut lines: Vec<Line> = Vec::new();
     for challenge in &request.challenges {
-        let args = request.command(challenge).map_err(CommandError::Options)?;
+        let args = request.command(&args[0], challenge);
+        let args = args.map_err(CommandError::Options)?;
         let line = TestLine::try_parse_from(&args[2..]);
         let options = line.unwrap_or_else(|error| error.exit()).options;
         // All are looked for before the first runs, as that takes its time.
@@ -264,7 +269,7 @@ mod tests {
 
     fn command(text: &str) -> Result<String, String> {
         let request = request(text)?;
-        let command = request.command(request.challenges[0])?;
+        let command = request.command("eddy".as_ref(), request.challenges[0])?;
         let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
         Ok(words.join(" "))
     }
@@ -274,7 +279,9 @@ mod tests {
         let request = request("all --bin node").expect("a request");
         assert_eq!(request.challenges.len(), CHALLENGES.len());
         for challenge in &request.challenges {
-            let command = request.command(challenge).expect("a command");
+            let command = request
+                .command("eddy".as_ref(), challenge)
+                .expect("a command");
             let line = TestLine::try_parse_from(&command[2..]);
             assert!(line.is_ok(), "{}: {:?}", challenge.name, line.err());
         }

@@ -112,7 +112,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let verdict = match cli.command {
         Command::Test(options) => test::test(&options, &args),
-        Command::Challenge(options) => challenge::challenge(&options),
+        Command::Challenge(options) => challenge::challenge(&options, &args),
         Command::Sim(options) => sim::sim(&options, &args),
         Command::Load(options) => load::load(&options, &args),
         Command::Check(options) => check::check(&options, &args),

@@ -1,9 +1,11 @@
 //! The command that repeats a run.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
+use clap::{Arg, ArgAction, Command, CommandFactory, Id};
 use serde_json::{Map, Value};
 
+use super::Cli;
 use super::options::RunOptions;
 use super::settings;
 use super::values::flag_value;
@@ -11,8 +13,12 @@ use crate::workbench::report::Invocation;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
-/// The command that simulates exactly this run.
-pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions) -> Invocation {
+/// The command that simulates exactly this run. `eddy` is the first word of the command line.
+pub(super) fn simulation<W: Workload>(
+    eddy: &OsStr,
+    settings: &Settings,
+    options: &RunOptions,
+) -> Invocation {
     let Settings {
         nodes,
         init_timeout,
@@ -29,7 +35,8 @@ pub(super) fn simulation<W: Workload>(settings: &Settings, options: &RunOptions)
     } = settings;
     // A name may begin with a dash.
     let names = format!("--nodes={}", nodes.join(","));
-    let words = ["eddy", "sim", "-w", W::NAME, &names];
+    let eddy = eddy.to_string_lossy();
+    let words = [&eddy, "sim", "-w", W::NAME, &names];
     let mut words = Vec::from(words.map(String::from));
     // The values of all other flags are without spaces.
     let mut add = |flags: String| words.extend(flags.split(' ').map(String::from));
@@ -100,26 +107,81 @@ fn line(words: &[String]) -> String {
     quoted.join(" ")
 }
 
-/// The words of the given command line, changed to do one run with this seed.
+/// A part of a command line: a flag with its value, or any other word.
+struct Part {
+    /// The flag, if the last one of its name counts.
+    flag: Option<Id>,
+    words: Vec<String>,
+}
+
+/// The words of the given command line, changed to do one run with this seed. Flags that a later one overrides are left
+/// out.
 fn words(args: &[OsString], seed: u64) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut args = args.iter().map(|arg| arg.to_string_lossy());
+    let args = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+    let mut args = args.peekable();
+    let mut words = Vec::from_iter(args.by_ref().take(2));
+    let cli = Cli::command();
+    let command = words.last().and_then(|name| cli.find_subcommand(name));
+    let command = command.expect("the flags come from a command line that was read before");
+    let mut parts: Vec<Part> = Vec::new();
     let mut node_args = Vec::new();
     while let Some(arg) = args.next() {
-        match &*arg {
-            "--seed" | "--test-count" => drop(args.next()),
-            "--" => {
-                node_args.push(arg);
-                node_args.extend(args.by_ref());
-            }
-            arg if arg.starts_with("--seed=") || arg.starts_with("--test-count=") => {}
-            "--watch" => {}
-            arg => words.push(String::from(arg)),
+        if arg == "--" {
+            node_args.push(arg);
+            node_args.extend(args.by_ref());
+            break;
         }
+        let flag = flag(command, &arg);
+        let mut part = Part {
+            flag: None,
+            words: vec![arg],
+        };
+        if let Some((flag, value_follows)) = flag {
+            part.words.extend(args.next_if(|_| value_follows));
+            // Lists are added up.
+            if !matches!(flag.get_action(), ArgAction::Append) {
+                parts.retain(|part| part.flag.as_ref() != Some(flag.get_id()));
+                part.flag = Some(flag.get_id().clone());
+            }
+        }
+        parts.push(part);
     }
+    let of_one_run = |part: &Part| {
+        let flag = part.flag.as_ref().map(Id::as_str);
+        !matches!(flag, Some("seed" | "test_count" | "watch"))
+    };
+    words.extend(
+        parts
+            .into_iter()
+            .filter(of_one_run)
+            .flat_map(|part| part.words),
+    );
     words.extend([String::from("--seed"), seed.to_string()]);
-    words.extend(node_args.into_iter().map(String::from));
+    words.extend(node_args);
     words
+}
+
+/// The flag that this word is, and whether its value is the next word.
+fn flag<'c>(command: &'c Command, word: &str) -> Option<(&'c Arg, bool)> {
+    let mut flags = command.get_arguments();
+    let (flag, has_value) = match word.strip_prefix("--") {
+        Some(name) => {
+            let (name, has_value) = name
+                .split_once('=')
+                .map_or((name, false), |(name, _)| (name, true));
+            (flags.find(|flag| flag.get_long() == Some(name)), has_value)
+        }
+        None => {
+            let mut letters = word.strip_prefix('-')?.chars();
+            let letter = letters.next();
+            (
+                flags.find(|flag| letter.is_some() && flag.get_short() == letter),
+                letters.next().is_some(),
+            )
+        }
+    };
+    let flag = flag?;
+    Some((flag, flag.get_action().takes_values() && !has_value))
 }
 
 /// A word, quoted if a shell would change it.
@@ -139,6 +201,7 @@ mod tests {
         text.split(' ').map(OsString::from).collect()
     }
 
+    #[track_caller]
     fn again(args: &[OsString], seed: u64) -> String {
         line(&words(args, seed))
     }
@@ -157,6 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_that_is_overridden_is_left_out_and_lists_are_kept() {
+        for (line, expected) in [
+            (
+                "./eddy test -w echo --rate 5 --bin ./node --rate=7 -w g-set",
+                "./eddy test --bin ./node --rate=7 -w g-set --seed 5",
+            ),
+            (
+                "eddy test --strict --nemesis kill --strict --nemesis pause",
+                "eddy test --nemesis kill --strict --nemesis pause --seed 5",
+            ),
+            (
+                "eddy test -wecho -w g-set fast -- --rate 5 --rate 6",
+                "eddy test -w g-set fast --seed 5 -- --rate 5 --rate 6",
+            ),
+        ] {
+            assert_eq!(again(&given(line), 5), expected);
+        }
+    }
+
+    #[test]
     fn one_of_many_runs_has_its_own_seed_and_is_done_once() {
         for line in [
             "eddy test --seed 3 --test-count 9 -w echo",
@@ -168,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_a_shell_would_change_is_quoted() {
-        let args = ["eddy", "a b", "it's", "", "$x"].map(OsString::from);
-        assert_eq!(again(&args, 1), r"eddy 'a b' 'it'\''s' '' '$x' --seed 1");
+        let words = ["eddy", "a b", "it's", "", "$x"].map(String::from);
+        assert_eq!(line(&words), r"eddy 'a b' 'it'\''s' '' '$x'");
     }
 }

@@ -1,6 +1,6 @@
 //! `eddy sim` simulates this crate's own nodes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -131,7 +131,15 @@ impl Task for Simulation<'_> {
         nodes: impl Fn(&[String]) -> Result<Start, Wrong>,
         workload: impl Fn(&Settings) -> W + Sync,
     ) -> Result<Validity, CommandError> {
-        let start = nodes(&self.options.run.node_args);
+        let node_args = &self.options.run.node_args;
+        if node_args.iter().any(|arg| arg == "--help" || arg == "-h") {
+            let name = W::NAME;
+            return Err(CommandError::Options(format!(
+                "after --: simulated nodes print no help. The program {name} has the same flags, and lists them: \
+                 target/release/{name} --help"
+            )));
+        }
+        let start = nodes(node_args);
         let start = start.map_err(|wrong| CommandError::Options(format!("after --: {wrong}")))?;
         simulate(&workload, &start, self.options, self.args)
     }
@@ -147,8 +155,9 @@ fn simulate<W: Workload>(
         .run
         .settings(options.run.clients.seed.unwrap_or(1))
         .map_err(CommandError::Options)?;
+    let eddy = &args[0];
     if options.seeds == 1 {
-        let (report, log) = simulate_one(workload, start, settings, options)?;
+        let (report, log) = simulate_one(workload, start, settings, options, eddy)?;
         if !options.keep.json && report.validity() == Validity::Invalid {
             writeln!(io::stdout(), "{log}")?;
         }
@@ -168,7 +177,7 @@ fn simulate<W: Workload>(
         seed: *seed,
         valid,
         what: what.clone(),
-        repeat: repeat::simulation::<W>(&with_seed(&settings, *seed), &options.run).command,
+        repeat: repeat::simulation::<W>(eddy, &with_seed(&settings, *seed), &options.run).command,
     };
     let failing_shown = failing.iter().take(FAILING_SHOWN_MAX);
     let unknown_shown = unknown.iter().take(UNKNOWN_SHOWN_MAX);
@@ -176,7 +185,7 @@ fn simulate<W: Workload>(
         .map(|run| not_valid(Validity::Invalid, run))
         .chain(unknown_shown.map(|run| not_valid(Validity::Unknown, run)));
     let smallest = match failing.first() {
-        Some((seed, _)) => smallest(workload, start, with_seed(&settings, *seed), options)?,
+        Some((seed, _)) => smallest(workload, start, with_seed(&settings, *seed), options, eddy)?,
         None => None,
     };
     let (smallest, smallest_log) = smallest.unzip();
@@ -250,12 +259,14 @@ fn with_seed(settings: &Settings, seed: u64) -> Settings {
     }
 }
 
-/// Simulates one run, stores it, and returns the report and the end of the log with all messages.
+/// Simulates one run, stores it, and returns the report and the end of the log with all messages. `eddy` is the first word
+/// of the command line.
 fn simulate_one<W: Workload>(
     workload: &impl Fn(&Settings) -> W,
     start: &Start,
     settings: Settings,
     options: &SimOptions,
+    eddy: &OsStr,
 ) -> Result<(Report, String), CommandError> {
     let SimOptions {
         run: flags, keep, ..
@@ -271,7 +282,7 @@ fn simulate_one<W: Workload>(
     };
     let log = Log::new(topics, LastLines::default());
     let (record, (log, _)) = run(workload(&settings), settings.clone(), start, (log, files))?;
-    let repeat = repeat::simulation::<W>(&settings, flags);
+    let repeat = repeat::simulation::<W>(eddy, &settings, flags);
     let mut report = Report::new(&record, &settings, flags.demands(), repeat);
     if let Some(store) = store {
         let folder = store.path().to_path_buf();
@@ -368,6 +379,7 @@ fn smallest<W: Workload>(
     start: &Start,
     failing: Settings,
     options: &SimOptions,
+    eddy: &OsStr,
 ) -> Result<Option<(Report, String)>, CommandError> {
     let demands = options.run.demands();
     // A run that is short enough may well have no successful operation, so that is no failure here.
@@ -395,5 +407,5 @@ fn smallest<W: Workload>(
         fails(settings)
     });
     spinner.finish_and_clear();
-    simulate_one(workload, start, smallest, options).map(Some)
+    simulate_one(workload, start, smallest, options, eddy).map(Some)
 }
