@@ -17,6 +17,8 @@ const LINE_CHARS_MAX: usize = 300;
 /// A line for which standard error has no space, because nobody reads it, is left out, too.
 #[derive(Default)]
 pub(crate) struct Complaints {
+    /// How each line begins.
+    prefix: &'static str,
     /// When the second began in which the last complaint fell.
     second: Duration,
     written: u32,
@@ -24,6 +26,14 @@ pub(crate) struct Complaints {
 }
 
 impl Complaints {
+    /// Complaints of which each line begins with `prefix`.
+    pub(crate) fn with_prefix(prefix: &'static str) -> Self {
+        Complaints {
+            prefix,
+            ..Complaints::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, complaint: &dyn fmt::Display, now: Duration) {
         self.report_dropped(now);
         if self.written == 0 {
@@ -31,7 +41,7 @@ impl Complaints {
         }
         if self.written < LINES_MAX && has_space().unwrap_or(false) {
             self.written += 1;
-            write_line(complaint);
+            write_line(&format_args!("{}{complaint}", self.prefix));
         } else {
             self.left_out += 1;
         }
@@ -52,9 +62,13 @@ impl Complaints {
     /// Says what was left out, at once.
     pub(crate) fn close(&mut self) {
         if self.left_out > 0 && has_space().unwrap_or(false) {
-            write_line(&format_args!("and {} lines more like that", self.left_out));
+            let lines = if self.left_out == 1 { "line" } else { "lines" };
+            write_line(&format_args!(
+                "{}and {} more {lines} like that",
+                self.prefix, self.left_out
+            ));
         }
-        *self = Complaints::default();
+        *self = Complaints::with_prefix(self.prefix);
     }
 }
 

@@ -26,7 +26,7 @@ fn at_sigterm_open_requests_are_answered_and_new_ones_refused() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let (mut service, mut client, node) = with_an_open_request();
         service.signal(signal);
-        service.wait_for("ends after 1 requests");
+        service.wait_for("ends after 1 request is answered");
         let answer = client.ask(json!({"type": "hello", "msg_id": 4}));
         assert_eq!(
             (&answer["code"], &answer["in_reply_to"]),
@@ -42,6 +42,15 @@ fn at_sigterm_open_requests_are_answered_and_new_ones_refused() {
         assert_eq!(service.wait().code(), Some(0));
         assert!(test_kill_process(node).is_err());
     }
+}
+
+#[test]
+fn a_service_without_open_requests_just_ends() {
+    let mut service = Service::start(parrot(), "");
+    service.signal(Signal::TERM);
+    let line = service.wait_for(" ends");
+    assert!(line.starts_with("eddy serve: ends; "), "{line}");
+    assert_eq!(service.wait().code(), Some(0));
 }
 
 #[test]
@@ -70,7 +79,7 @@ fn a_second_signal_ends_it_at_once() {
 fn a_node_that_dies_while_the_service_ends_is_not_started_again() {
     let (mut service, mut client, node) = with_an_open_request();
     service.signal(Signal::TERM);
-    service.wait_for("ends after 1 requests");
+    service.wait_for("ends after 1 request is answered");
     kill_process(node, Signal::KILL).expect("it runs");
     assert_eq!(client.receive_body()["code"], 13);
     assert_eq!(service.wait().code(), Some(0));

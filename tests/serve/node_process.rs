@@ -161,3 +161,17 @@ fn what_is_no_message_is_named_in_the_log_and_passed_to_nobody() {
         std::thread::sleep(std::time::Duration::from_millis(400));
     }
 }
+
+#[test]
+fn what_is_left_out_of_the_log_is_counted_by_the_service() {
+    let mut service = Service::start(parrot(), "");
+    let mut client = service.client();
+    for (text, left_out) in [
+        ("a\nb\nc\nd", "1 more line"),
+        ("a\nb\nc\nd\ne", "2 more lines"),
+    ] {
+        client.ask(json!({"type": "say", "text": text, "msg_id": 1}));
+        let line = service.wait_for(" more line");
+        assert_eq!(line, format!("eddy serve: and {left_out} like that"));
+    }
+}

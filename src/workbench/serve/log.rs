@@ -13,13 +13,19 @@ use crate::workbench::words::clipped_to;
 /// The maximum length of a line, in characters: a pipe that polls as writable takes 4096 bytes at once.
 const LINE_CHARS_MAX: usize = 1_000;
 
-#[derive(Default)]
 pub(super) struct Log {
     complaints: Complaints,
     left_out_count: usize,
 }
 
 impl Log {
+    pub(super) fn new() -> Self {
+        Log {
+            complaints: Complaints::with_prefix("eddy serve: "),
+            left_out_count: 0,
+        }
+    }
+
     /// Writes what the service has to say of itself.
     pub(super) fn say(&mut self, what: fmt::Arguments<'_>) {
         self.write("eddy serve", &what.to_string());
@@ -27,8 +33,7 @@ impl Log {
 
     /// Writes what is wrong with input: a few lines a second, as others decide how often it happens.
     pub(super) fn complain(&mut self, what: fmt::Arguments<'_>, now: Duration) {
-        self.complaints
-            .add(&format_args!("eddy serve: {what}"), now);
+        self.complaints.add(&what, now);
     }
 
     /// Writes how many complaints were left out, once the second is over.

@@ -79,7 +79,7 @@ impl Router {
             peers,
             services,
             metrics: Metrics::new(),
-            log: Log::default(),
+            log: Log::new(),
             node: NodeState::Down,
             has_been_ready: false,
             inbox: Vec::new(),

@@ -272,10 +272,14 @@ impl Server {
                     self.phase = Phase::Answering;
                     self.router.is_ending = true;
                     (self.listener, self.scrapes) = (None, None);
-                    let open_count = self.router.open_count;
+                    let what = match self.router.open_count {
+                        0 => String::from("ends"),
+                        1 => String::from("ends after 1 request is answered"),
+                        count => format!("ends after {count} requests are answered"),
+                    };
                     self.router
                         .log
-                        .say(format_args!("ends after {open_count} requests are answered; a second signal ends it at once"));
+                        .say(format_args!("{what}; a second signal ends it at once"));
                 }
                 _ => {
                     self.phase = Phase::Closing {
