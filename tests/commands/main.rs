@@ -5,6 +5,7 @@ mod challenge;
 mod check;
 #[path = "../command/mod.rs"]
 mod command;
+mod flags;
 mod printing;
 #[path = "../program/mod.rs"]
 mod program;

@@ -255,7 +255,8 @@ fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
 #[test]
 fn nodes_for_whose_pipes_too_few_files_may_be_open_are_not_started() {
     let eddy = env!("CARGO_BIN_EXE_eddy");
-    let line = format!("ulimit -n 50; exec {eddy} test -w echo --bin /bin/cat --node-count 10");
+    let line =
+        format!("ulimit -n 50; exec {eddy} test -w echo --no-store --bin /bin/cat --node-count 10");
     let output = Command::new("/bin/sh").args(["-c", &line]).output();
     let output = output.expect("there is a shell");
     assert_ends_with(3, &output);

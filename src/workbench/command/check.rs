@@ -58,7 +58,7 @@ fn after_help() -> String {
 #[derive(Args)]
 #[command(args_override_self = true, after_help = after_help())]
 pub(super) struct CheckOptions {
-    /// The history, or the folder of the run that stored it.
+    /// The history, or the folder of the run that stored it; - reads the history from stdin.
     #[arg(value_name = "FILE")]
     history: PathBuf,
 
@@ -172,8 +172,11 @@ impl Task for Check<'_> {
     }
 }
 
-/// The file of the history: `path`, or the history in the folder of a run.
+/// The file of the history: `path`, the history in the folder of a run, or stdin for `-`.
 fn history_file(path: &Path) -> PathBuf {
+    if path == Path::new("-") {
+        return PathBuf::from("/dev/stdin");
+    }
     let names = ["history.jsonl", "history.edn"];
     let in_folder = names.map(|name| path.join(name));
     let found = in_folder.into_iter().find(|file| file.is_file());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::requests::RequestOptions;
-use super::values::{not_negative, positive, seconds};
+use super::values::{not_negative, positive, seconds, whole};
 use super::workloads::WorkloadName;
 use crate::stdio::random_seed;
 use crate::workbench::audit::Demands;
@@ -49,7 +49,7 @@ pub(super) struct ClientOptions {
     pub strict: bool,
 
     /// The seed of all random choices. With real processes it repeats the requests and the faults, not the timing.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
 
     /// How many seconds the network rests before the last requests.

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::console::{harmless, say};
 use super::error::CommandError;
+use super::values::whole;
 use crate::workbench::check::Validity;
 use crate::workbench::report::listing::{self, ListedRun, Summary};
 use crate::workbench::report::page;
@@ -24,7 +25,7 @@ pub(super) struct RunsOptions {
 
     /// First remove all but the newest N runs. Runs that have not ended are neither removed nor counted. A folder with
     /// any other files is not removed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     keep: Option<usize>,
 }
 

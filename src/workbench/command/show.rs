@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::console::{harmless, say};
 use super::error::CommandError;
 use super::runs;
+use super::values::whole;
 use crate::workbench::check::Validity;
 use crate::workbench::log;
 use crate::workbench::report::Report;
@@ -27,7 +28,7 @@ pub(super) struct ShowOptions {
     run: Option<String>,
 
     /// Show the operation with this number, all messages that it caused, and what its nodes printed meanwhile.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     operation: Option<usize>,
 
     /// Print all messages, each as a line of JSON, for grep or jq. The exit status is 0, whatever the verdict is.

@@ -1,10 +1,16 @@
 //! Parsers of values on the command line.
 
 use std::ffi::OsStr;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum};
+
+pub(super) fn whole<N: FromStr>(text: &str) -> Result<N, String> {
+    let number = text.parse();
+    number.map_err(|_| String::from("expected a whole number from 0 up"))
+}
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -131,3 +131,18 @@ fn a_check_leaves_what_a_run_leaves_but_for_messages_and_logs() {
     }
     assert_eq!(again["findings"][0]["what"], results["findings"][0]["what"]);
 }
+
+#[test]
+fn a_history_is_read_from_stdin() {
+    let path = file("stdin.edn", LINES);
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["check", "--no-store", "-w", "txn-list-append", "-"])
+        .stdin(fs::File::open(&path).expect("it has just been written"))
+        .output()
+        .expect("eddy is built");
+    let printed = code_and_words(&output).1;
+    let (_, expected) = code_and_words(&check("txn-list-append", &path, ""));
+    let verdict = |printed: &str| printed.lines().next().map(String::from);
+    assert!(printed.contains("from /dev/stdin"), "{printed}");
+    assert_eq!(verdict(&printed), verdict(&expected));
+}
