@@ -468,10 +468,9 @@ fn the_evidence_leads_to_its_operation_in_the_log_however_many_come_before_it() 
     };
     let wrong = "body['echo'] = 'no' if count == 400 else body['echo']";
     let node = program("late.py", &echo_node(wrong));
-    open(
-        &mut browser,
-        &page_of("late", "-w echo --node-count 1 --rate 1000", &node),
-    );
+    // Time enough for 400 requests, on a busy machine too.
+    let flags = "-w echo --node-count 1 --rate 1000 --time-limit 4";
+    open(&mut browser, &page_of("late", flags, &node));
     browser.click("#selection header button");
     browser.click("#finding-list button");
     let evidence = browser.run("return document.querySelector('#finding-list button').innerText");
