@@ -78,9 +78,9 @@ fn hover_below(browser: &mut Browser, below: i64, script: &str) -> Value {
     panic!("nowhere below {below}: {script}");
 }
 
-/// Waits until a script gives something, for half a minute at least.
+/// Waits until a script gives something.
 fn wait_for(browser: &mut Browser, script: &str) -> Value {
-    for _ in 0..600 {
+    for _ in 0..100 {
         let value = browser.run(script);
         if !value.is_null() {
             return value;

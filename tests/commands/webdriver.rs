@@ -4,9 +4,13 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fs, process, thread};
 
 use serde_json::{Value, json};
+
+/// One browser runs at a time: several on few processors would take longer than the tests wait.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A browser with one window. It ends when this is dropped.
 pub struct Browser {
@@ -16,11 +20,13 @@ pub struct Browser {
     port: u16,
     session: String,
     profile: PathBuf,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
     /// A browser, or `None` where chromedriver is not installed.
     pub fn start() -> Option<Self> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -46,6 +52,7 @@ impl Browser {
             port,
             session: String::new(),
             profile,
+            _turn: turn,
         };
         let arguments = [
             "--headless",
