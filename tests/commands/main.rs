@@ -6,6 +6,8 @@ mod check;
 #[path = "../command/mod.rs"]
 mod command;
 mod flags;
+#[path = "../command/open_files.rs"]
+mod open_files;
 mod printing;
 #[path = "../program/mod.rs"]
 mod program;
@@ -17,3 +19,6 @@ mod store;
 mod test;
 mod watch;
 mod webdriver;
+
+// Where `open_files` finds it in every program.
+use command::output;

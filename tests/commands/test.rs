@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::command::output::{assert_ends_with, stderr, stdout};
+use crate::open_files::assert_too_few;
 use crate::program::program;
 use crate::python_node::echo_node;
 use crate::running::started;
@@ -254,20 +255,11 @@ fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
 
 #[test]
 fn nodes_for_whose_pipes_too_few_files_may_be_open_are_not_started() {
-    let eddy = env!("CARGO_BIN_EXE_eddy");
-    let line =
-        format!("ulimit -n 50; exec {eddy} test -w echo --no-store --bin /bin/cat --node-count 10");
-    let output = Command::new("/bin/sh").args(["-c", &line]).output();
-    let output = output.expect("there is a shell");
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    assert!(
-        printed.contains(
-            "may open 50 files at a time, and needs at least 104. Raise the limit: ulimit -n 104"
-        ),
-        "{printed}"
+    assert_too_few(
+        50,
+        104,
+        "test -w echo --no-store --bin /bin/cat --node-count 10",
     );
-    assert_eq!(printed.lines().count(), 1, "{printed}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod cluster;
 mod connections;
 mod judged;
+#[path = "../command/open_files.rs"]
+mod open_files;
 #[path = "../command/output.rs"]
 mod output;
 mod refused;

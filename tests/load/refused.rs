@@ -3,10 +3,10 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::open_files::assert_too_few;
 use super::output::{assert_ends_with, stderr};
 use super::served::Action::{Close, Ignore, Reply};
 use super::served::{Behaviour, echo, let_in, open, refuse, serve};
@@ -118,20 +118,10 @@ fn a_server_of_another_protocol_is_named_for_what_it_is() {
 
 #[test]
 fn more_clients_than_this_process_may_have_connections_are_refused() {
-    let (eddy, address) = (env!("CARGO_BIN_EXE_eddy"), serve(1, echo()).remove(0));
-    let line = format!(
-        "ulimit -n 100; exec {eddy} load -w echo --connect {address} --concurrency 50 --time-limit 1 --no-store"
-    );
-    let output = Command::new("/bin/sh").args(["-c", &line]).output();
-    let output = output.expect("there is a shell");
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    assert!(
-        printed.contains(
-            "may open 100 files at a time, and needs at least 116. Raise the limit: ulimit -n 116"
-        ),
-        "{printed}"
-    );
+    let address = serve(1, echo()).remove(0);
+    let flags =
+        format!("load -w echo --connect {address} --concurrency 50 --time-limit 1 --no-store");
+    assert_too_few(100, 116, &flags);
 }
 
 #[test]
