@@ -7,7 +7,6 @@
 
 pub mod counter;
 pub mod driver;
-pub mod lone;
 pub mod run;
 pub mod store;
 

@@ -3,4 +3,5 @@
 mod clock;
 mod counter;
 mod gossip;
+mod lone;
 mod wire;

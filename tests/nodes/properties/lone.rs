@@ -1,13 +1,12 @@
 //! One node and a test that plays its clients, its store and its peers, in virtual time.
-#![allow(dead_code, reason = "every program uses what it needs of the node")]
 
 use std::time::Duration;
 
 use eddy::node::Workload;
 use serde_json::{Value, json};
 
-use super::driver::Driver;
-use super::store::Store;
+use crate::world::driver::Driver;
+use crate::world::store::Store;
 
 /// A request of client `c1`.
 pub struct Request {
