@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use eddy::node::Node;
 use eddy::workbench::latency::{Distribution, Latency};
 use eddy::workbench::nemesis::Fault;
 use eddy::workbench::report::Figures;
@@ -117,7 +118,7 @@ fn simulate(line: &Line, faults: Vec<Fault>) -> String {
             consistency: level,
             ..Options::default()
         };
-        eddy::workload::GCounter::new(options, seed)
+        Node::new(eddy::workload::GCounter::new(options, seed))
     });
     let (record, ()) =
         run(GCounter::default(), settings.clone(), &start, ()).expect("our nodes answer init");

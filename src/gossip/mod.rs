@@ -56,7 +56,7 @@ use core::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::node::{Context, Outbox, Random, START_WAIT};
+use crate::node::{Context, Outbox, Random};
 use crate::protocol::{Encode, Error, Message, MessageId, Name};
 
 use link::{Head, Link, Request};
@@ -111,9 +111,6 @@ pub struct Options {
     /// How long to wait for an acknowledgement or a reply before sending again. It has to be more than four times the
     /// latency between nodes.
     pub retry_timeout: Duration,
-    /// How long after its `init` a node begins to send if it has received no message: see
-    /// [`node`](crate::node#when-a-node-begins-to-send).
-    pub start_wait: Duration,
 }
 
 impl Default for Options {
@@ -122,7 +119,6 @@ impl Default for Options {
             topology: Topology::default(),
             batch: Duration::from_millis(100),
             retry_timeout: Duration::from_secs(2),
-            start_wait: START_WAIT,
         }
     }
 }
@@ -174,11 +170,6 @@ impl<R: Replica> Gossip<R> {
     /// The number of this incarnation of the node, below 2^53.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
-    }
-
-    /// [`Options::start_wait`].
-    pub fn start_wait(&self) -> Duration {
-        self.options.start_wait
     }
 
     /// Takes this node's id and those of all others, each once and in order.

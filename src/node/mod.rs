@@ -65,12 +65,6 @@ pub trait Workload {
         let _ = (node_id, peers);
     }
 
-    /// How long after its `init` the node begins to send if no message makes it do so before: see
-    /// [the module's documentation](self#when-a-node-begins-to-send).
-    fn start_wait(&self) -> Duration {
-        START_WAIT
-    }
-
     /// A request has come, from a client or from another node.
     ///
     /// # Errors
@@ -120,6 +114,7 @@ pub trait Workload {
 pub struct Node<W> {
     workload: W,
     outbox: Outbox,
+    start_wait: Duration,
     /// When this node begins to send if it receives nothing before; none once it has begun.
     silent_until: Option<Duration>,
 }
@@ -145,8 +140,14 @@ impl<W: Workload> Node<W> {
         Node {
             workload,
             outbox: Outbox::new(),
+            start_wait: START_WAIT,
             silent_until: None,
         }
+    }
+
+    /// The same node with another wait than [`START_WAIT`].
+    pub fn with_start_wait(self, start_wait: Duration) -> Self {
+        Node { start_wait, ..self }
     }
 
     /// Takes one line of input.
@@ -208,7 +209,7 @@ impl<W: Workload> Node<W> {
         }
         if !self.outbox.is_initialised() {
             self.outbox.init(node_id);
-            self.silent_until = Some(now.saturating_add(self.workload.start_wait()));
+            self.silent_until = Some(now.saturating_add(self.start_wait));
             let peers = node_ids.iter().filter(|other| *other != node_id);
             // A heap sorts with less code than `sort` brings along.
             let peers: BinaryHeap<Name> = peers.map(|peer| (&**peer).into()).collect();

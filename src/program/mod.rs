@@ -5,8 +5,9 @@
 mod programs;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::node::{Node, Workload};
+use crate::node::{Node, START_WAIT, Workload};
 use crate::protocol::LINE_BYTES_MAX;
 use crate::stdio::arguments::{self, Flag, Wrong};
 use crate::stdio::{self, random_seed};
@@ -30,56 +31,64 @@ pub struct Program<O, W> {
     workload: fn(O, u64) -> W,
 }
 
+/// What all flags of a program set.
+struct Settings<O> {
+    options: O,
+    line_bytes_max: usize,
+    start_wait: Duration,
+}
+
 impl<O, W: Workload> Program<O, W> {
-    /// How the workload of a node is made if it is started with these flags. Each incarnation needs a seed of its own.
-    /// `--max-line` is checked and has no effect: the caller reads no lines.
+    /// How a node is made if it is started with these flags. Each incarnation needs a seed of its own. `--max-line` is
+    /// checked and has no effect: the caller reads no lines.
     ///
     /// # Errors
     ///
     /// What is wrong with the first flag that is wrong.
-    pub fn read(&self, flags: &[String]) -> Result<impl Fn(u64) -> W + use<O, W>, Wrong>
+    pub fn read(&self, flags: &[String]) -> Result<impl Fn(u64) -> Node<W> + use<O, W>, Wrong>
     where
         O: Clone,
     {
         let mut settings = self.settings();
         arguments::each(flags.iter().cloned(), |flag| self.set(&mut settings, flag))?;
-        let (workload, (options, _)) = (self.workload, settings);
-        Ok(move |seed| workload(options.clone(), seed))
+        let (workload, start_wait) = (self.workload, settings.start_wait);
+        Ok(move |seed| {
+            Node::new(workload(settings.options.clone(), seed)).with_start_wait(start_wait)
+        })
     }
 
-    /// The options and the longest line, in bytes, if no flag is given.
-    fn settings(&self) -> (O, usize) {
-        ((self.defaults)(), LINE_BYTES_MAX)
+    fn settings(&self) -> Settings<O> {
+        Settings {
+            options: (self.defaults)(),
+            line_bytes_max: LINE_BYTES_MAX,
+            start_wait: START_WAIT,
+        }
     }
 
-    fn set(
-        &self,
-        (options, line_bytes_max): &mut (O, usize),
-        flag: &mut Flag,
-    ) -> Result<(), Wrong> {
+    fn set(&self, settings: &mut Settings<O>, flag: &mut Flag) -> Result<(), Wrong> {
         match flag.name {
-            "--max-line" => flag.set_count(line_bytes_max, usize::MAX),
-            _ => (self.set)(options, flag),
+            "--max-line" => flag.set_count(&mut settings.line_bytes_max, usize::MAX),
+            "--start-wait" => flag.set_time(&mut settings.start_wait),
+            _ => (self.set)(&mut settings.options, flag),
         }
     }
 
     fn usage(&self) -> String {
         let Program { name, about, .. } = self;
         let flags = self.flags.concat();
-        // Whatever has flags of its own has some with times.
-        let time = match self.flags.is_empty() {
-            true => "",
-            false => "\nTIME is 500ms, 2s or, in milliseconds, 500.\n",
-        };
         format!(
             "\
 {about}
 
 Usage: {name} [flags], started by Maelstrom or by eddy test.
 
-{flags}  --max-line BYTES      the longest line that is read (default {LINE_BYTES_MAX})
+{flags}  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
+                        (default 10s: by then all nodes have joined Maelstrom's network)
+  --max-line BYTES      the longest line that is read (default {LINE_BYTES_MAX})
   --help, --version
-{time}"
+
+TIME is 500ms, 2s or, in milliseconds, 500.
+"
         )
     }
 }
@@ -93,7 +102,7 @@ pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
     if let Err(exit_code) = parsed {
         return exit_code;
     }
-    let (options, line_bytes_max) = settings;
-    let workload = (program.workload)(options, random_seed());
-    stdio::run(Node::new(workload), line_bytes_max)
+    let workload = (program.workload)(settings.options, random_seed());
+    let node = Node::new(workload).with_start_wait(settings.start_wait);
+    stdio::run(node, settings.line_bytes_max)
 }

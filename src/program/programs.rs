@@ -33,12 +33,6 @@ fn set_service(service: &mut String, flag: &mut Flag, services: &[&str]) -> Resu
     flag.set_one_of(service, &named.collect::<Vec<_>>())
 }
 
-/// The help on when a node that speaks to others begins to.
-const START_WAIT: &str = "\
-  --start-wait TIME     how long after init a node speaks to others if no message has come to it before
-                        (default 10s: by then all nodes have joined Maelstrom's network)
-";
-
 /// Sends back what it is sent.
 pub const ECHO: Program<(), Echo> = Program {
     name: "echo",
@@ -81,7 +75,6 @@ fn set_counter(options: &mut g_counter::Options, flag: &mut Flag) -> Result<(), 
         "--kv" => set_service(&mut options.service, flag, &["seq-kv", "lin-kv"]),
         "--max-batch" => flag.set_count(&mut options.batch_max, usize::MAX),
         "--read-wait" => flag.set_time(&mut options.read_wait),
-        "--start-wait" => flag.set_time(&mut options.start_wait),
         _ => set_limit(&mut options.limits, flag),
     }
 }
@@ -90,7 +83,7 @@ fn set_counter(options: &mut g_counter::Options, flag: &mut Flag) -> Result<(), 
 pub const G_COUNTER: Program<g_counter::Options, GCounter> = Program {
     name: "g-counter",
     about: "A grow-only counter for Maelstrom: add{delta} -> add_ok, read -> read_ok{value}.",
-    flags: &[COUNTER, START_WAIT, LIMITS],
+    flags: &[COUNTER, LIMITS],
     defaults: g_counter::Options::default,
     set: set_counter,
     workload: GCounter::new,
@@ -136,7 +129,6 @@ fn set_gossip(
         "--topology" => flag.set_one_of(&mut options.topology, topologies),
         "--batch-ms" => flag.set_time(&mut options.batch),
         "--retry-timeout" => flag.set_time(&mut options.retry_timeout),
-        "--start-wait" => flag.set_time(&mut options.start_wait),
         _ => flag.unknown(),
     }
 }
@@ -146,7 +138,7 @@ pub const BROADCAST: Program<gossip::Options, Broadcast> = Program {
     name: "broadcast",
     about: "\
 Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok, read -> read_ok{messages}.",
-    flags: &[TOPOLOGY, TOPOLOGY_OFFERED, PACE, START_WAIT],
+    flags: &[TOPOLOGY, TOPOLOGY_OFFERED, PACE],
     defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE, OFFERED]),
     workload: Broadcast::new,
@@ -156,7 +148,7 @@ Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok
 pub const G_SET: Program<gossip::Options, Broadcast> = Program {
     name: "g-set",
     about: "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.",
-    flags: &[TOPOLOGY, PACE, START_WAIT],
+    flags: &[TOPOLOGY, PACE],
     defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE]),
     workload: Broadcast::g_set,
@@ -167,7 +159,7 @@ pub const TXN_RW_REGISTER: Program<gossip::Options, TxnRwRegister> = Program {
     name: "txn-rw-register",
     about: "\
 Transactions of reads and writes that are never held up, for Maelstrom: txn{txn} -> txn_ok{txn}. Read committed.",
-    flags: &[TOPOLOGY, PACE, START_WAIT],
+    flags: &[TOPOLOGY, PACE],
     defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE]),
     workload: TxnRwRegister::new,

@@ -91,10 +91,6 @@ impl Workload for Broadcast {
         self.gossip.init(node_id, peers);
     }
 
-    fn start_wait(&self) -> Duration {
-        self.gossip.start_wait()
-    }
-
     fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let (fields, outbox) = (&request.body.fields, &mut *context.outbox);
         match (&*request.body.kind, self.is_set) {

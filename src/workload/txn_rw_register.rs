@@ -223,10 +223,6 @@ impl Workload for TxnRwRegister {
         self.gossip.init(node_id, peers);
     }
 
-    fn start_wait(&self) -> Duration {
-        self.gossip.start_wait()
-    }
-
     fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         if request.body.kind == "txn" {
             return self.transact(request, context.outbox);

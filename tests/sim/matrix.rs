@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use eddy::node::Node;
 use eddy::workbench::check::Validity;
 use eddy::workbench::check::consistency::{Level, check};
 use eddy::workbench::latency::{Distribution, Latency};
@@ -104,7 +105,7 @@ fn is_found_out(consistency: Consistency, seeds: u64) -> bool {
             consistency,
             ..Options::default()
         };
-        eddy::workload::GCounter::new(options, seed)
+        Node::new(eddy::workload::GCounter::new(options, seed))
     });
     (1..=seeds).any(|seed| {
         let settings = Settings {

@@ -103,10 +103,10 @@ where
     W: eddy::node::Workload + 'static,
     T: Tamper + 'static,
 {
-    let workload = program.read(&[]).expect("no flag is wrong");
+    let node = program.read(&[]).expect("no flag is wrong");
     Box::new(move |seed| {
         Box::new(Wrong {
-            node: Node::new(workload(seed)),
+            node: node(seed),
             tamper: tamper(),
             output: Vec::new(),
         })
@@ -414,7 +414,7 @@ fn a_poll_that_skips_an_offset_is_caught() {
 
 #[test]
 fn ids_that_a_node_gives_out_in_each_of_its_lives_are_caught() {
-    let wrong = start(|_| eddy::workload::UniqueIds::new(7));
+    let wrong = start(|_| Node::new(eddy::workload::UniqueIds::new(7)));
     assert_caught(
         &program::UNIQUE_IDS,
         || UniqueIds,

@@ -40,7 +40,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(500);
 /// The interval at which progress is shown and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The action that a [`SystemError`](super::system::SystemError) names when the pipes of a node can't be registered.
+/// The action that a [`SystemError`] names when the pipes of a node can't be registered.
 const WATCH_PIPES: &str = "watch the pipes of a node";
 
 const SIGNALS: Token = Token(usize::MAX);

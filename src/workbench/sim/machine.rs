@@ -29,9 +29,11 @@ pub trait Machine {
 /// Starts a new incarnation of a node. All its random numbers come from the seed.
 pub type Start = Box<dyn Fn(u64) -> Box<dyn Machine> + Send + Sync>;
 
-/// Starts nodes with these workloads, each made from a seed.
-pub fn start<W: Workload + 'static>(workload: impl Fn(u64) -> W + Send + Sync + 'static) -> Start {
-    Box::new(move |seed| Box::new(Node::new(workload(seed))))
+/// Starts these nodes, each made from a seed.
+pub fn start<W: Workload + 'static>(
+    node: impl Fn(u64) -> Node<W> + Send + Sync + 'static,
+) -> Start {
+    Box::new(move |seed| Box::new(node(seed)))
 }
 
 impl<W: Workload> Machine for Node<W> {

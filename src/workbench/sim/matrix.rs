@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{campaign, run, start};
+use crate::node::Node;
 use crate::workbench::check::Validity;
 use crate::workbench::check::consistency::{self, Level};
 use crate::workbench::check::counter::History;
@@ -126,7 +127,7 @@ pub fn row(
         Store::Sequential(variant) => settings.sequential_store = variant,
         Store::Linearizable => options.service = String::from("lin-kv"),
     }
-    let start = start(move |seed| node::GCounter::new(options.clone(), seed));
+    let start = start(move |seed| Node::new(node::GCounter::new(options.clone(), seed)));
     let classify = |seed| {
         let settings = Settings {
             seed,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::node::Node;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::nemesis::Fault;
@@ -6,6 +7,14 @@ use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
 use crate::workbench::world::INIT_TIMEOUT;
 use crate::workload as node;
+
+/// A node, made from a seed.
+fn counter(seed: u64) -> Node<node::GCounter> {
+    Node::new(node::GCounter::new(
+        node::g_counter::Options::default(),
+        seed,
+    ))
+}
 
 fn settings(seed: u64) -> Settings {
     Settings {
@@ -30,7 +39,7 @@ fn settings(seed: u64) -> Settings {
 #[test]
 fn the_same_seed_gives_the_same_run_to_the_byte_and_another_seed_another() {
     let log_of = |seed| {
-        let start = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
+        let start = start(counter);
         let log = Log::new(
             Topics {
                 run: true,
@@ -79,7 +88,7 @@ impl Machine for Complaining {
 
 #[test]
 fn what_a_node_would_print_on_stderr_is_in_the_log_with_its_virtual_time() {
-    let node = start(|seed| node::GCounter::new(node::g_counter::Options::default(), seed));
+    let node = start(counter);
     let start: Start = Box::new(move |seed| Box::new(Complaining(node(seed))));
     let topics = Topics {
         run: true,

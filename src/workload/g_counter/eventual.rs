@@ -108,7 +108,6 @@ impl Eventual {
             topology: Topology::Ring,
             batch: NEWS_INTERVAL,
             retry_timeout: options.limits.rpc_timeout,
-            start_wait: options.start_wait,
         };
         let counts = Counts::new(options.decrements);
         let mut gossip = Gossip::new(counts, spread, random.next_u64());

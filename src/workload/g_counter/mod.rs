@@ -175,10 +175,6 @@ impl Workload for GCounter {
         });
     }
 
-    fn start_wait(&self) -> Duration {
-        self.options.start_wait
-    }
-
     fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let level = self.level.as_mut().expect(INIT_FIRST);
         let Some(operation) = Operation::parse(request, self.options.decrements)? else {

@@ -1,7 +1,7 @@
 use alloc::string::String;
 use core::time::Duration;
 
-use crate::node::{Limits, START_WAIT};
+use crate::node::Limits;
 
 /// Which reads are right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,9 +45,6 @@ pub struct Options {
     pub limits: Limits,
     /// The longest that a read of the eventual level waits for peers.
     pub read_wait: Duration,
-    /// How long after its `init` a node begins to send if no message makes it do so before: see
-    /// [`node`](crate::node#when-a-node-begins-to-send).
-    pub start_wait: Duration,
 }
 
 impl Options {
@@ -69,7 +66,6 @@ impl Default for Options {
             batch_max: 1024,
             limits: Limits::default(),
             read_wait: Duration::from_millis(200),
-            start_wait: START_WAIT,
         }
     }
 }
