@@ -104,11 +104,6 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         Some(self.slots.remove(Self::slot(id)).value)
     }
 
-    /// All entries with their ids.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &T)> {
-        self.slots.iter().map(|(_, entry)| (entry.id, &entry.value))
-    }
-
     /// Takes all entries out, with their ids.
     pub fn drain(&mut self) -> impl Iterator<Item = (i64, T)> {
         self.earliest = None;

@@ -64,12 +64,6 @@ impl Chunk {
     fn is_full(&self) -> bool {
         self.version() == CHUNK_ENTRIES
     }
-
-    /// Entries have been added by this append of `node`.
-    fn on_append(&mut self, node: &str, append_id: i64) {
-        self.last_applied.insert(node.into(), append_id);
-        self.writer = node.into();
-    }
 }
 
 impl Register for Chunk {
@@ -365,7 +359,8 @@ impl Logs {
                 chunk.entries.push(entry.clone());
                 true
             });
-            chunk.on_append(node, append_id);
+            chunk.last_applied.insert(node.clone(), append_id);
+            chunk.writer.clone_from(node);
         };
         self.registers.change(register, append, context);
     }

@@ -164,8 +164,12 @@ impl Engine {
 
     /// The states of the operations under way.
     fn states(&self) -> Vec<State> {
-        let operations = self.registers.operations.iter();
-        operations.map(|(_, operation)| operation.state).collect()
+        let Registers {
+            copies, operations, ..
+        } = &self.registers;
+        let copies = copies.iter().flat_map(|(_, copy)| [copy.read, copy.change]);
+        let states = copies.flatten().filter_map(|id| operations.get(id));
+        states.map(|operation| operation.state).collect()
     }
 
     fn known(&self) -> Option<&[u64]> {

@@ -34,7 +34,7 @@ use core::time::Duration;
 
 use super::register::{Announcement, Proposal, Resolution, SharedRegister, View};
 use super::{Options, Received};
-use crate::kv::{Done, Outcome, RegisterId, Registers};
+use crate::kv::{RegisterId, Registers};
 use crate::node::{Context, Outbox, Random};
 use crate::protocol::{Error, MessageId, Name, Text};
 
@@ -69,13 +69,11 @@ pub(super) struct Forwarding {
     wins: u32,
     /// After this many it reads what peers have announced.
     wins_to_help: u32,
-    /// The registers of announcements, this node's and its peers'. A peer's is called by its index.
-    announcements: Registers<Announcement, Option<usize>>,
+    /// The registers of announcements, this node's and its peers'.
+    announcements: Registers<Announcement, ()>,
     own_announcement: RegisterId,
-    /// This node's proposal is to be announced, if the last announcement is of another.
+    /// Whether this node's proposal is to be announced.
     is_to_announce: bool,
-    /// The id of the proposal that was announced last.
-    announced: i64,
 }
 
 #[derive(Debug)]
@@ -103,16 +101,16 @@ struct Sent {
 impl Forwarding {
     pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
         let mut announcements = Registers::new(&options.service, &options.limits, random);
-        let mut open = |node: &str, index| {
+        let mut open = |node: &str| {
             let key = alloc::format!("{}-announced/{node}", options.name());
-            let register = announcements.open(&key, index);
+            let register = announcements.open(&key, ());
             announcements.assume_missing(register);
             register
         };
-        let own_announcement = open(node, None);
-        let peers = peers.iter().enumerate().map(|(index, name)| Peer {
+        let own_announcement = open(node);
+        let peers = peers.iter().map(|name| Peer {
             name: name.clone(),
-            announcement: open(name.as_str(), Some(index)),
+            announcement: open(name.as_str()),
             avoid_until: Duration::ZERO,
             proposal: None,
             applied_in: 0,
@@ -131,7 +129,6 @@ impl Forwarding {
             announcements,
             own_announcement,
             is_to_announce: false,
-            announced: 0,
         }
     }
 
@@ -173,12 +170,16 @@ impl Forwarding {
         self.sent.is_some()
     }
 
+    /// Announces this node's proposal, if that is wanted and the announcement is of another.
     fn announce(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
         let register = self.own_announcement;
-        let is_due = self.is_to_announce && self.announced != proposal.id;
-        if is_due && self.announcements.is_idle(register) {
-            self.announced = proposal.id;
-            let replace = |announcement: &mut Announcement| announcement.replace(proposal);
+        let (known, _) = self.announcements.known(register).expect("it is assumed");
+        let is_new = known.proposal.id != proposal.id;
+        if self.is_to_announce && is_new && self.announcements.is_idle(register) {
+            let replace = |announcement: &mut Announcement| {
+                announcement.version += 1;
+                announcement.proposal = *proposal;
+            };
             self.announcements.change(register, replace, context);
         }
     }
@@ -195,26 +196,22 @@ impl Forwarding {
         let Some(done) = self.announcements.on_reply(reply, value, context) else {
             return self.on_forward_ok(reply, context.now);
         };
-        self.on_announcement(&done, known?);
+        self.on_announcement(done.register, known?);
         None
     }
 
-    /// This node's announcement was changed, or a peer's was read.
-    fn on_announcement(&mut self, done: &Done<Option<usize>>, known: &SharedRegister) {
-        let Some(index) = done.name else {
-            if done.outcome == Outcome::Lost {
-                self.announced = 0;
-            }
+    /// An announcement was read. If it is a peer's, its proposal goes with this node's next change.
+    fn on_announcement(&mut self, register: RegisterId, known: &SharedRegister) {
+        let announced = self.announcements.known(register);
+        let proposal = announced.map(|(announcement, _)| announcement.proposal);
+        let Some(proposal) = proposal.filter(|proposal| self.is_possible(proposal)) else {
             return;
         };
-        let Some((announcement, _)) = self.announcements.known(done.register) else {
-            return;
-        };
-        let proposal = announcement.proposal;
-        let peer = &mut self.peers[index];
-        let view = known.view(peer.name.as_str());
-        if self.is_possible(&proposal) && proposal.resolve(&view) == Resolution::Open {
-            self.peers[index].proposal = Some(proposal);
+        let mut peers = self.peers.iter_mut();
+        if let Some(peer) = peers.find(|peer| peer.announcement == register)
+            && proposal.resolve(&known.view(peer.name.as_str())) == Resolution::Open
+        {
+            peer.proposal = Some(proposal);
             self.wins_to_help = wins_min(&self.peers);
         }
     }

@@ -85,7 +85,7 @@ pub(super) struct Proposal {
 /// the version, and the proposal's previous id, id and delta.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Announcement {
-    version: u64,
+    pub(super) version: u64,
     pub(super) proposal: Proposal,
 }
 
@@ -125,14 +125,6 @@ impl Proposal {
     }
 }
 
-impl Announcement {
-    /// Makes this the next value.
-    pub(super) fn replace(&mut self, proposal: &Proposal) {
-        self.version += 1;
-        self.proposal = *proposal;
-    }
-}
-
 impl Register for Announcement {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
         let [version, previous, id, delta]: [i64; 4] = serde_json::from_str(json)?;
@@ -158,12 +150,8 @@ impl Register for Announcement {
 
 impl Encode for Announcement {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Proposal {
-            previous,
-            id,
-            delta,
-        } = self.proposal;
-        [self.version as i64, previous, id, delta].encode(out);
+        let it = &self.proposal;
+        [self.version as i64, it.previous, it.id, it.delta].encode(out);
     }
 }
 
