@@ -67,8 +67,10 @@ node-release:
 eddy-quick:
 	cargo build --profile quick --features workbench --bin eddy
 
-# Many tests wait for processes most of the time, so twice as many run at once as there are processors.
-test: lint doc no-std work
+# Of the checks, two at a time build in different folders. Many tests wait for processes most of the time, so twice as many
+# run at once as there are processors.
+test:
+	@$(MAKE) --no-print-directory -j2 --output-sync lint no-std work doc
 	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --features workbench
 
 lint:
