@@ -77,7 +77,7 @@ fn a_counter_is_driven_by_hand() {
     reader.space()[..input.len()].copy_from_slice(input.as_bytes());
     reader.filled(input.len());
     let now = Duration::from_millis(10);
-    while let Some(line) = reader.next_line() {
+    for line in reader.lines() {
         let line = line.expect("it is UTF-8 and not too long");
         node.receive(line, now).expect("it is a message");
     }

@@ -90,7 +90,7 @@ fn framing(criterion: &mut Criterion) {
         bencher.iter(|| {
             reader.space()[..block.len()].copy_from_slice(black_box(block.as_bytes()));
             reader.filled(block.len());
-            while let Some(line) = reader.next_line() {
+            for line in reader.lines() {
                 black_box(line.expect("it is short and UTF-8"));
             }
         });

@@ -34,7 +34,7 @@ pub fn run(consistency: Consistency) -> io::Result<()> {
             return Ok(());
         }
         reader.filled(count);
-        while let Some(line) = reader.next_line() {
+        for line in reader.lines() {
             let line = line.map_err(|error| io::Error::other(error.to_string()))?;
             node.receive(line, Duration::ZERO)
                 .map_err(io::Error::other)?;

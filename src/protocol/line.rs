@@ -9,30 +9,45 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Cuts bytes into lines.
 ///
-/// Fill [`space`](Self::space), say how much with [`filled`](Self::filled), take the complete lines with
-/// [`next_line`](Self::next_line). The buffer grows only for a line that needs it, and never beyond the limit of a line
-/// and one read.
+/// Fill [`space`](Self::space), say how much with [`filled`](Self::filled), take the complete lines from
+/// [`lines`](Self::lines). The buffer grows only for a line that needs it, and never beyond the limit of a line and one
+/// read.
 ///
 /// ```
 /// let mut reader = eddy::protocol::LineReader::new(100);
 /// reader.space()[..9].copy_from_slice(b"one\ntwo\nt");
 /// reader.filled(9);
-/// assert_eq!(reader.next_line(), Some(Ok("one")));
-/// assert_eq!(reader.next_line(), Some(Ok("two")));
-/// assert_eq!(reader.next_line(), None);
+/// assert!(reader.lines().eq([Ok("one"), Ok("two")]));
 /// ```
 pub struct LineReader {
     buffer: Vec<u8>,
-    /// `buffer[start..end]` is read and not yet taken.
-    start: usize,
-    end: usize,
-    /// `buffer[start..searched]` holds no newline: a long line that comes in small pieces is looked through once.
-    searched: usize,
+    position: Position,
     line_bytes_max: usize,
     /// At most this much is read at once.
     read_bytes: usize,
+}
+
+/// How far a buffer has been read.
+#[derive(Default)]
+struct Position {
+    /// From here to `end` it is filled and not yet taken.
+    start: usize,
+    end: usize,
+    /// From `start` to here it holds no newline: a long line that comes in small pieces is looked through once.
+    searched: usize,
     /// The rest of a line that was too long is being thrown away.
     skipping: bool,
+}
+
+/// Takes complete lines, each without its newline. A line that is not taken stays: [`LineReader::lines`] begins with it.
+pub struct Lines<'a> {
+    buffer: &'a [u8],
+    position: &'a mut Position,
+    line_bytes_max: usize,
+    /// What has been found to be UTF-8, and where in the buffer it begins. It may be many lines, as it takes a quarter of
+    /// the time to check them all at once.
+    text: &'a str,
+    text_start: usize,
 }
 
 /// Why a line can't be given out.
@@ -71,83 +86,105 @@ impl LineReader {
     pub fn with_read_bytes(line_bytes_max: usize, read_bytes: usize) -> Self {
         LineReader {
             buffer: vec![0; 2 * read_bytes],
-            start: 0,
-            end: 0,
-            searched: 0,
+            position: Position::default(),
             line_bytes_max,
             read_bytes,
-            skipping: false,
         }
     }
 
     /// Where the next bytes go. Never empty once the lines at hand have been taken.
     pub fn space(&mut self) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end, self.searched) = (0, 0, 0);
-        } else if self.end + self.read_bytes > self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.searched -= self.start;
-            (self.start, self.end) = (0, self.end - self.start);
-            if self.end + self.read_bytes > self.buffer.len() {
+        let at = &mut self.position;
+        if at.start == at.end {
+            (at.start, at.end, at.searched) = (0, 0, 0);
+        } else if at.end + self.read_bytes > self.buffer.len() {
+            self.buffer.copy_within(at.start..at.end, 0);
+            at.searched -= at.start;
+            (at.start, at.end) = (0, at.end - at.start);
+            if at.end + self.read_bytes > self.buffer.len() {
                 let most = self.line_bytes_max.saturating_add(self.read_bytes);
                 let doubled = most.min(2 * self.buffer.len());
                 self.buffer.resize(doubled.max(self.buffer.len()), 0);
             }
         }
-        let until = self.buffer.len().min(self.end + self.read_bytes);
-        &mut self.buffer[self.end..until]
+        let until = self.buffer.len().min(at.end + self.read_bytes);
+        &mut self.buffer[at.end..until]
     }
 
     /// Says that the first `count` bytes of [`space`](Self::space) have been filled.
     pub fn filled(&mut self, count: usize) {
         assert!(
-            count <= self.buffer.len() - self.end,
+            count <= self.buffer.len() - self.position.end,
             "more bytes filled than there was space for"
         );
-        self.end += count;
+        self.position.end += count;
     }
 
-    /// Takes the next complete line, without its newline. What is left when there is none waits for its rest.
-    ///
-    /// # Errors
-    ///
-    /// [`LineError`] when the line is too long or not UTF-8. The lines after it are not affected.
-    pub fn next_line(&mut self) -> Option<Result<&str, LineError<'_>>> {
-        while let Some(newline) = find_newline(&self.buffer[self.searched..self.end]) {
-            let line = self.start..self.searched + newline;
-            self.start = line.end + 1;
-            self.searched = self.start;
-            if !mem::take(&mut self.skipping) {
-                return Some(self.check(line));
-            }
+    /// Takes the complete lines, each with a [`LineError`] in its place if it is too long or not UTF-8. What is left when
+    /// there is none waits for its rest.
+    pub fn lines(&mut self) -> Lines<'_> {
+        Lines {
+            buffer: &self.buffer,
+            line_bytes_max: self.line_bytes_max,
+            text: "",
+            text_start: 0,
+            position: &mut self.position,
         }
-        self.searched = self.end;
-        if !self.skipping && self.end - self.start <= self.line_bytes_max {
-            return None;
-        }
-        self.start = self.end;
-        let was_skipping = mem::replace(&mut self.skipping, true);
-        (!was_skipping).then_some(Err(LineError::TooLong(self.line_bytes_max)))
     }
 
     /// Takes the last line, when the input has ended without a newline.
     ///
     /// # Errors
     ///
-    /// As for [`next_line`](Self::next_line).
+    /// [`LineError`] when the line is too long or not UTF-8.
     pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
-        let rest = self.start..self.end;
-        (self.start, self.searched) = (self.end, self.end);
-        let is_line = !rest.is_empty() && !mem::take(&mut self.skipping);
-        is_line.then(|| self.check(rest))
+        let at = &mut self.position;
+        let rest = at.start..at.end;
+        (at.start, at.searched) = (at.end, at.end);
+        let is_line = !rest.is_empty() && !mem::take(&mut at.skipping);
+        is_line.then(|| self.lines().check(rest))
     }
+}
 
-    fn check(&self, line: Range<usize>) -> Result<&str, LineError<'_>> {
-        let line = &self.buffer[line];
+impl<'a> Lines<'a> {
+    fn check(&mut self, line: Range<usize>) -> Result<&'a str, LineError<'a>> {
         if line.len() > self.line_bytes_max {
             return Err(LineError::TooLong(self.line_bytes_max));
         }
-        str::from_utf8(line).map_err(|_| LineError::NotUtf8(line))
+        if line.end > self.text_start + self.text.len() {
+            let bytes = &self.buffer[line.start..self.position.end];
+            self.text = str::from_utf8(bytes).unwrap_or_else(|error| {
+                str::from_utf8(&bytes[..error.valid_up_to()]).expect("it is valid up to there")
+            });
+            self.text_start = line.start;
+        }
+        let in_text = line.start - self.text_start..line.end - self.text_start;
+        let text = self.text.get(in_text);
+        text.ok_or_else(|| LineError::NotUtf8(&self.buffer[line]))
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a str, LineError<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.position.end;
+        while let Some(newline) = find_newline(&self.buffer[self.position.searched..end]) {
+            let at = &mut *self.position;
+            let line = at.start..at.searched + newline;
+            (at.start, at.searched) = (line.end + 1, line.end + 1);
+            if !mem::take(&mut at.skipping) {
+                return Some(self.check(line));
+            }
+        }
+        let at = &mut *self.position;
+        at.searched = end;
+        if !at.skipping && end - at.start <= self.line_bytes_max {
+            return None;
+        }
+        at.start = end;
+        let was_skipping = mem::replace(&mut at.skipping, true);
+        (!was_skipping).then_some(Err(LineError::TooLong(self.line_bytes_max)))
     }
 }
 

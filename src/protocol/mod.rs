@@ -15,7 +15,7 @@ mod name;
 
 pub use encode::{Array, Encode, Json, MessageWriter, Object, Raw, Sender, to_json, to_raw_value};
 pub use error::{Error, ErrorCode};
-pub use line::{LINE_BYTES_MAX, LineError, LineReader};
+pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
 pub use message::{Body, Message, Text, present};
 pub use message_id::MessageId;
 pub use name::{Id, NAME_BYTES_MAX, Name};

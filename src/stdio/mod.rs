@@ -124,7 +124,7 @@ impl<W: Workload> Loop<W> {
 
     /// Hands the lines at hand to the node, until its output is full. The answer is whether there may be more.
     fn take_lines(&mut self, now: Duration) -> bool {
-        while let Some(line) = self.reader.next_line() {
+        for line in self.reader.lines() {
             take_line(&mut self.node, &mut self.complaints, line, now);
             if self.node.is_full() {
                 return true;

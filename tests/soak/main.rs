@@ -165,7 +165,7 @@ impl Soak {
         for part in [noise, line, "\n"] {
             self.reader.space()[..part.len()].copy_from_slice(part.as_bytes());
             self.reader.filled(part.len());
-            while let Some(line) = self.reader.next_line() {
+            for line in self.reader.lines() {
                 // A useless line is refused.
                 let _ = self
                     .node

@@ -156,14 +156,18 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(self.lose(error.to_string(), now)),
         }
-        while let Some(line) = link.reader.next_line() {
+        for line in link.reader.lines() {
             match (&link.stage, line) {
                 (Stage::Ready, line) => {
                     hear(line);
                     self.failure_count = 0;
                 }
                 (_, Ok(line)) => match self.authentication.read_answer(line) {
-                    Ok(_) => link.become_ready(),
+                    Ok(_) => {
+                        link.stage = Stage::Ready;
+                        link.output.clear();
+                        link.written = 0;
+                    }
                     Err(why) => return Err(self.lose(why, now)),
                 },
                 (_, Err(error)) => {
@@ -221,12 +225,6 @@ impl Link {
     /// Whether there may be more to read right now. What comes before it is known to be connected is read later.
     fn can_read(&self) -> bool {
         self.has_more && !matches!(self.stage, Stage::Connecting { .. })
-    }
-
-    fn become_ready(&mut self) {
-        self.stage = Stage::Ready;
-        self.output.clear();
-        self.written = 0;
     }
 
     /// Does what can be done now to send what is in `outbox`.

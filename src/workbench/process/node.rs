@@ -408,9 +408,7 @@ impl Output {
 
     /// Passes each complete line that has been read to `take`, and at the end an incomplete one.
     fn take_lines(&mut self, mut take: impl FnMut(Result<&str, LineError<'_>>)) {
-        while let Some(line) = self.reader.next_line() {
-            take(line);
-        }
+        self.reader.lines().for_each(&mut take);
         if self.is_at_end
             && let Some(line) = self.reader.rest()
         {

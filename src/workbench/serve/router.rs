@@ -99,7 +99,7 @@ impl Router {
         for key in self.connections.take_readable() {
             match self.connections.fill(key) {
                 Filled::Lines(mut reader) => {
-                    while let Some(line) = reader.next_line() {
+                    for line in reader.lines() {
                         self.on_line(key, line);
                     }
                     self.connections.give_back(key, reader);

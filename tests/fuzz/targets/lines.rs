@@ -29,9 +29,7 @@ fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Line> {
         space[..count].copy_from_slice(&rest[..count]);
         rest = &rest[count..];
         reader.filled(count);
-        while let Some(line) = reader.next_line() {
-            lines.push(owned(line));
-        }
+        lines.extend(reader.lines().map(owned));
     }
     lines.extend(reader.rest().map(owned));
     lines

@@ -48,9 +48,7 @@ fn lines_read(bytes: &[u8], line_bytes_max: usize, reads: &[usize]) -> Vec<Line>
         space[..count].copy_from_slice(&rest[..count]);
         rest = &rest[count..];
         reader.filled(count);
-        while let Some(line) = reader.next_line() {
-            lines.push(owned(line));
-        }
+        lines.extend(reader.lines().map(owned));
     }
     lines.extend(reader.rest().map(owned));
     lines
