@@ -22,6 +22,7 @@ pub mod random;
 pub mod report;
 pub mod serve;
 pub mod service;
+pub mod signals;
 pub mod sim;
 pub mod stdout;
 pub mod store;

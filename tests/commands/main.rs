@@ -6,6 +6,8 @@ mod check;
 #[path = "../command/mod.rs"]
 mod command;
 mod flags;
+#[path = "../command/full_stdout.rs"]
+mod full_stdout;
 #[path = "../command/open_files.rs"]
 mod open_files;
 mod printing;

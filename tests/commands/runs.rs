@@ -91,13 +91,35 @@ fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
     let expected = [
         "is not of this version of eddy: missing field",
         "is not of this version of eddy: expected",
-        "no results.json",
+        "no complete results.json",
         "  valid ",
         "  invalid ",
     ];
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.contains(expected), "{line}");
     }
+}
+
+#[test]
+fn wherever_results_are_cut_off_the_run_is_listed_as_one_that_was_ended_too_soon() {
+    let store = store("cut-results");
+    let results = fs::read(store.join("latest/results.json")).expect("results");
+    // The last byte ends the last line.
+    for length in 0..results.len() - 1 {
+        let folder = store.join(format!("echo/20200101T000000.000Z-{length}"));
+        fs::create_dir(&folder).expect("a folder");
+        fs::write(folder.join("results.json"), &results[..length]).expect("a file");
+    }
+    let list = stdout_of("runs", &store);
+    let (cut, whole): (Vec<&str>, _) = list
+        .lines()
+        .partition(|line| line.contains("no complete results.json"));
+    assert_eq!(
+        (cut.len(), whole.len()),
+        (results.len() - 1, 2),
+        "{}",
+        whole[0]
+    );
 }
 
 #[test]
@@ -355,7 +377,7 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
             &store,
             "there is no operation 1000",
         ),
-        ("show echo", &store, "no results.json"),
+        ("show echo", &store, "no complete results.json"),
     ] {
         let text = complaint(command, store);
         assert!(text.contains(expected), "{command}: {text}");

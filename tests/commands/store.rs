@@ -1,9 +1,11 @@
 //! What `eddy test` leaves on disk, on nodes that are a few lines of Python each.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::full_stdout::interrupted_while_it_prints;
 use crate::program::program;
 use crate::python_node::echo_node;
 use crate::running::started;
@@ -242,6 +244,47 @@ fn an_interrupted_run_is_stored_as_far_as_it_came() {
     assert_eq!(results["valid"], "unknown");
     assert!(!self::lines(&folder.join("history.jsonl")).is_empty());
     assert!(read(&folder.join("report.html")).contains("interrupted after"));
+}
+
+#[test]
+fn an_interrupt_after_a_run_ends_the_program_and_the_run_is_listed() {
+    let node = program("interrupted-late.py", &echo_node("pass"));
+    for line in ["test -w echo --test-count 2", "challenge 1"] {
+        let store = store("interrupted-late");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+        command
+            .args(line.split(' '))
+            .args("--node-count 1 --rate 100 --time-limit 0.2 --bin".split(' '))
+            .arg(&node)
+            .arg("--store")
+            .arg(&store);
+        let status = interrupted_while_it_prints(command, &store);
+        assert_eq!(status.signal(), Some(Signal::INT.as_raw()), "{line}");
+        let runs = Command::new(env!("CARGO_BIN_EXE_eddy"))
+            .args(["runs", "--store"])
+            .arg(&store)
+            .output();
+        let listed = String::from_utf8(runs.expect("eddy is built").stdout).expect("UTF-8");
+        assert!(listed.contains("  valid  "), "{line}: {listed}");
+    }
+}
+
+#[test]
+fn an_interrupt_while_nodes_end_is_heeded() {
+    let echo = env!("CARGO_BIN_EXE_echo");
+    let script = format!("#!/bin/sh\n'{echo}'\necho closed >&2\nexec sleep 1000\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
+        .args("test -w echo --no-store --log-stderr --test-count 5".split(' '))
+        .args("--node-count 1 --rate 100 --time-limit 0.2 --bin".split(' '))
+        .arg(program("ends-late.sh", &script));
+    let (eddy, line, _lines) = started(&mut command);
+    assert!(line.ends_with("closed"), "{line}");
+    kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
+    let status = eddy.wait_with_output().expect("it ends").status;
+    // By the signal, if it comes so late that the nodes have ended.
+    let is_heeded = status.code() == Some(3) || status.signal() == Some(Signal::INT.as_raw());
+    assert!(is_heeded, "{status}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Clusters that are started for a run: `--etcd-local`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::command::output::{assert_ends_with, stderr, stdout};
 use super::real::is_installed;
@@ -127,6 +130,27 @@ fn members_end_with_eddy_however_it_ends() {
         child.wait().expect("it was started here");
         wait_for_members(0, &run.store);
     }
+}
+
+#[test]
+fn an_interrupt_before_the_members_serve_ends_them() {
+    let mut run = run("unready", "");
+    let folder = run.store.with_extension("bin");
+    fs::create_dir_all(&folder).expect("the test's folder can be written to");
+    let etcd = folder.join("etcd");
+    fs::write(&etcd, "#!/bin/sh\nexec sleep 1000\n").expect("its folder is there");
+    fs::set_permissions(&etcd, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let path = format!("{}:{}", folder.display(), env!("PATH"));
+    let command = run.command.env("PATH", path).stderr(Stdio::piped());
+    let eddy = command.spawn().expect("eddy is built");
+    // The guard and the members.
+    while children_of(eddy.id()) < 1 + 3 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
+    let output = eddy.wait_with_output().expect("it ends");
+    assert_ends_with(3, &output);
+    assert!(stderr(&output).contains("interrupted before the run began"));
 }
 
 #[test]

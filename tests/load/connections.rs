@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::full_stdout::interrupted_while_it_prints;
 use super::output::{assert_ends_with, stderr, stdout};
 use super::served::Action::{Close, Ignore, Reply};
 use super::served::{converse, counter, echo, let_in, open, refuse, serve};
@@ -130,6 +132,17 @@ fn long_run(name: &str) -> (Child, PathBuf) {
         .expect("eddy is built");
     first.recv().expect("a request");
     (eddy, store.join("latest"))
+}
+
+#[test]
+fn an_interrupt_after_the_run_ends_the_program() {
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("load-interrupted-late");
+    let _ = fs::remove_dir_all(&store);
+    let flags = "--rate 100 --time-limit 0.2 --recovery 0.2 --store";
+    let mut command = eddy("echo", &serve(1, open(echo())), flags);
+    command.arg(&store);
+    let status = interrupted_while_it_prints(command, &store);
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()));
 }
 
 /// What a run that ended early has stored.

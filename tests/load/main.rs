@@ -3,6 +3,8 @@
 
 mod cluster;
 mod connections;
+#[path = "../command/full_stdout.rs"]
+mod full_stdout;
 mod judged;
 #[path = "../command/open_files.rs"]
 mod open_files;

@@ -224,13 +224,13 @@ fn watch(lines: &[Line]) -> Result<Validity, CommandError> {
         program: &line.options.bin,
     });
     let mut shown = Vec::from_iter(lines.iter().map(|_| watch::Lines::default()));
-    watch::watch(&Vec::from_iter(tasks), |index| {
+    Err(watch::watch(&Vec::from_iter(tasks), |index| {
         let line = &lines[index];
         line.run(|report| match line.options.output.keep.json {
             true => line.print(&report),
             false => shown[index].print(&format!("{} ", line.name), report),
         })
-    })
+    }))
 }
 
 impl Line {

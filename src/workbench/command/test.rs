@@ -46,7 +46,7 @@ pub(super) fn test(options: &TestOptions, args: &[OsString]) -> Result<Validity,
                 name: "",
                 program: &options.bin,
             };
-            watch::watch(&[task], |_| run())
+            Err(watch::watch(&[task], |_| run()))
         }
         false => run(),
     }

@@ -4,17 +4,11 @@
 //! replace a file, so its folder and the folder of every link to it would have to be watched too, and the system does not
 //! report what another machine changes on a network file system.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, mem, thread};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::console::{harmless, say};
 use super::error::CommandError;
@@ -22,7 +16,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{ProgramError, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::stdout;
-use crate::workbench::system::refused;
+use crate::workbench::world::StartError;
 
 /// How often the metadata of a file is read. A file that has not changed for that long is taken to be complete.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -37,54 +31,38 @@ pub(super) struct Watched<'a> {
     pub program: &'a Path,
 }
 
-/// Calls `run` at once for each of `tasks`, by its index, and again for those whose program has changed, until a signal
-/// comes. Returns the worst of their last results. A program that can't be run is reported on stderr, and its task is run
-/// again when it has changed. Programs that are missing at the beginning are an error.
+/// Calls `run` at once for each of `tasks`, by its index, and again for those whose program has changed. A program that can't
+/// be run is reported on stderr, and its task is run again when it has changed. Programs that are missing at the beginning
+/// are an error, and so is a run that is interrupted. While nothing runs, a signal ends the process.
 pub(super) fn watch(
     tasks: &[Watched<'_>],
     mut run: impl FnMut(usize) -> Result<Validity, CommandError>,
-) -> Result<Validity, CommandError> {
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGTERM] {
-        let registered = flag::register(signal, Arc::clone(&is_interrupted));
-        registered
-            .map_err(refused("watch signals"))
-            .map_err(RunError::from)?;
-    }
+) -> CommandError {
     let versions = || Vec::from_iter(tasks.iter().map(|task| version(task.program)));
     let mut seen = versions();
     let mut tested = seen.clone();
-    let mut results: BTreeMap<usize, Result<Validity, CommandError>> = BTreeMap::new();
     let mut due = Vec::from_iter(0..tasks.len());
     loop {
         for index in due {
             tested[index] = seen[index];
-            let mut result = run(index);
-            match &result {
+            match run(index) {
                 Ok(_) => {}
                 // The linker is still writing the file.
                 Err(CommandError::Run(RunError::Program(ProgramError::NotStarted {
                     error,
                     ..
                 }))) if error.kind() == ErrorKind::ExecutableFileBusy => tested[index] = None,
-                Err(error) if is_of_program(error) && tested[index].is_some() => {
+                Err(error) if is_of_program(&error) && tested[index].is_some() => {
                     say(format_args!("eddy: {}{error}", tasks[index].name));
-                    result = Err(CommandError::Interrupted(String::new()));
                 }
-                Err(_) => return result,
-            }
-            results.insert(index, result);
-            if is_interrupted.load(Ordering::Relaxed) {
-                break;
+                Err(error) => return error,
             }
         }
         due = loop {
-            if is_interrupted.load(Ordering::Relaxed) {
-                let mut results = results.into_values();
-                return results.try_fold(Validity::Valid, |worst, result| Ok(worst.max(result?)));
-            }
             thread::sleep(INTERVAL);
-            stdout::check()?;
+            if let Err(error) = stdout::check() {
+                return error.into();
+            }
             let before = mem::replace(&mut seen, versions());
             let is_due = |&index: &usize| {
                 let version = seen[index];
@@ -110,10 +88,13 @@ fn version(path: &Path) -> Version {
 
 /// Whether another version of the program may do better.
 fn is_of_program(error: &CommandError) -> bool {
-    matches!(
-        error,
-        CommandError::Run(RunError::Program(_) | RunError::Start { .. })
-    )
+    match error {
+        CommandError::Run(RunError::Start { error, .. }) => {
+            !matches!(error, StartError::Interrupted)
+        }
+        CommandError::Run(RunError::Program(_)) => true,
+        _ => false,
+    }
 }
 
 /// Prints each run in one line, compared with the run before.

@@ -12,10 +12,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use super::signals::{Received, Signals};
 use super::stdout;
 use super::system::{
     DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
@@ -94,7 +93,11 @@ pub fn run<W: Workload, O: Observer>(
     let mut driver = Driver::new(world, client_count, targets, authentication)?;
     driver.connect(targets)?;
     driver.run()?;
-    Ok(driver.world.finish()?)
+    Ok(Record {
+        // Even if that was just when the run was over.
+        is_interrupted: driver.is_interrupted,
+        ..driver.world.finish()?
+    })
 }
 
 struct Driver<W: Workload, O> {
@@ -123,11 +126,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         authentication: &Authentication,
     ) -> Result<Self, LoadError> {
         let poll = Poll::new().map_err(refused("watch connections"))?;
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
-        poll.registry()
-            .register(&mut signals, SIGNALS, mio::Interest::READABLE)
-            .map_err(refused("watch signals"))?;
+        let signals = Signals::listen(poll.registry(), SIGNALS)?;
         let introducers = world.introducers().map(|client| (client, None));
         let clients = (0..client_count).map(|place| (world.client_at(place), Some(place)));
         let workers = introducers.chain(clients).enumerate();
@@ -276,7 +275,11 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         }
         for event in events.iter() {
             match event.token() {
-                SIGNALS => self.is_interrupted |= self.signals.pending().next().is_some(),
+                SIGNALS => {
+                    for signal in self.signals.take() {
+                        self.is_interrupted |= signal == Received::End;
+                    }
+                }
                 Token(index) => self.workers[index].connection.note_event(),
             }
         }

@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use super::GatewayError;
 use crate::workbench::service::etcd::{Deliver, Etcd, EtcdOptions, MemberUrl};
+use crate::workbench::signals::{Received, Signals};
 use crate::workbench::world::MemberCommand;
 
 /// The maximum time from the start of the members until the cluster serves.
@@ -71,6 +72,9 @@ pub enum LocalError {
         /// The folder with the logs of the members.
         folder: PathBuf,
     },
+    /// A signal came before the cluster served.
+    #[error("interrupted before the run began")]
+    Interrupted,
 }
 
 impl LocalCluster {
@@ -156,14 +160,18 @@ impl Members {
         Ok(started)
     }
 
-    /// Connects to the cluster as soon as it serves.
+    /// Connects to the cluster as soon as it serves, unless one of `signals` comes before that.
     pub(super) fn connect(
         &self,
         options: &EtcdOptions,
         deliver: &Deliver,
+        signals: &mut Signals,
     ) -> Result<Etcd, LocalError> {
         let until = Instant::now() + START_MAX;
         loop {
+            if signals.take().any(|signal| signal == Received::End) {
+                return Err(LocalError::Interrupted);
+            }
             match Etcd::connect(options, Deliver::clone(deliver)) {
                 Ok(etcd) => return Ok(etcd),
                 Err(_) if Instant::now() < until => thread::sleep(START_POLL_INTERVAL),

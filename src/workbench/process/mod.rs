@@ -15,12 +15,11 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use super::service::LateAnswer;
 use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
+use super::signals::{Received, Signals};
 use super::stdout;
 use super::system::{
     DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
@@ -113,7 +112,7 @@ pub fn run<W: Workload, O: Observer>(
     let unfinished = driver.unfinished_lines();
     driver.end_nodes()?;
     let last_words = unfinished + &driver.last_words();
-    driver.world.finish().map_err(|error| RunError::Start {
+    let record = driver.world.finish().map_err(|error| RunError::Start {
         last_words: match error {
             StartError::Exited { .. }
             | StartError::Interrupted
@@ -123,6 +122,11 @@ pub fn run<W: Workload, O: Observer>(
             | StartError::ClosedStdout { .. } => last_words,
         },
         error,
+    })?;
+    Ok(Record {
+        // Even if that was while the nodes ended.
+        is_interrupted: driver.is_interrupted,
+        ..record
     })
 }
 
@@ -149,11 +153,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     ) -> Result<Self, RunError> {
         let poll = Poll::new().map_err(refused("watch pipes"))?;
         // Before the first node starts, so that no SIGCHLD is missed.
-        let mut signals =
-            Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
-        poll.registry()
-            .register(&mut signals, SIGNALS, mio::Interest::READABLE)
-            .map_err(refused("watch signals"))?;
+        let mut signals = Signals::listen(poll.registry(), SIGNALS)?;
         let (sender, late_answers) = mpsc::channel();
         let waker = Waker::new(poll.registry(), LATE_ANSWERS).map_err(refused("make a waker"))?;
         let deliver: Deliver = Arc::new(move |answer| {
@@ -169,7 +169,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         guard.watch(members.iter().flat_map(Members::groups));
         for options in &clusters.services {
             let service = match &members {
-                Some(members) => members.connect(options, &deliver)?,
+                Some(members) => members.connect(options, &deliver, &mut signals)?,
                 None => Etcd::connect(options, Arc::clone(&deliver))?,
             };
             world.replace_service(options.service, Box::new(service));
@@ -289,13 +289,13 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     }
 
     fn take_signals(&mut self) {
-        for signal in self.signals.pending() {
-            if signal == SIGCHLD {
-                for node in &mut self.nodes {
-                    node.note_child_event();
-                }
-            } else {
-                self.is_interrupted = true;
+        for signal in self.signals.take() {
+            match signal {
+                Received::Child => self
+                    .nodes
+                    .iter_mut()
+                    .for_each(NodeProcess::note_child_event),
+                Received::End => self.is_interrupted = true,
             }
         }
     }

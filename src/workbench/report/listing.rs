@@ -34,15 +34,17 @@ pub enum ReadError {
     /// The run has not ended.
     #[error("goes on; see log.txt")]
     UnderWay,
-    /// The file does not exist.
-    #[error("no results.json: it goes on, did not begin, or was ended too soon; see log.txt")]
+    /// The file does not exist, or it ends too early.
+    #[error(
+        "no complete results.json: it goes on, did not begin, or was ended too soon; see log.txt"
+    )]
     Missing,
     /// The file can't be read.
     #[error("results.json can't be read: {0}")]
     File(#[from] io::Error),
     /// The file is not a report, or one of another version.
     #[error("results.json is not of this version of eddy: {0}")]
-    Version(#[from] serde_json::Error),
+    Version(serde_json::Error),
 }
 
 /// Lists the runs in a store, the oldest first.
@@ -70,12 +72,15 @@ pub fn list(store: &Path) -> Result<Vec<ListedRun>, StoreError> {
 ///
 /// The reason why there is none.
 pub fn read(folder: &Path) -> Result<Report, ReadError> {
-    let json = fs::read_to_string(folder.join("results.json"));
+    let json = fs::read(folder.join("results.json"));
     let json = json.map_err(|error| match error.kind() {
         ErrorKind::NotFound => ReadError::Missing,
         _ => ReadError::File(error),
     })?;
-    Ok(serde_json::from_str(&json)?)
+    serde_json::from_slice(&json).map_err(|error| match error.is_eof() {
+        true => ReadError::Missing,
+        false => ReadError::Version(error),
+    })
 }
 
 impl Summary {

@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
 use super::backoff::Backoff;
 use super::connections::Connections;
@@ -20,6 +18,7 @@ use super::{ServeError, Settings};
 use crate::workbench::process::{Ended, Guard, NodeProcess, Printed};
 use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
+use crate::workbench::signals::{Received, Signals};
 use crate::workbench::system::{DESCRIPTORS_RESERVED, FewDescriptors, descriptors_beyond, refused};
 use crate::workbench::world::INIT_TIMEOUT;
 
@@ -103,11 +102,7 @@ impl Server {
         let poll = Poll::new().map_err(refused("watch sockets"))?;
         let registry = poll.registry();
         // Before the node starts, so that no SIGCHLD is missed.
-        let mut signals =
-            Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGHUP]).map_err(refused("watch signals"))?;
-        registry
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(refused("watch signals"))?;
+        let signals = Signals::listen(registry, SIGNALS)?;
         let (sender, late_answers) = mpsc::channel();
         let waker = Waker::new(registry, LATE_ANSWERS).map_err(refused("make a waker"))?;
         let deliver: Deliver = Arc::new(move |answer| {
@@ -265,10 +260,10 @@ impl Server {
     }
 
     fn take_signals(&mut self) {
-        for signal in self.signals.pending() {
+        for signal in self.signals.take() {
             match (signal, self.phase) {
-                (SIGCHLD, _) => self.process.note_child_event(),
-                (_, Phase::Serving) => {
+                (Received::Child, _) => self.process.note_child_event(),
+                (Received::End, Phase::Serving) => {
                     self.phase = Phase::Answering;
                     self.router.is_ending = true;
                     (self.listener, self.scrapes) = (None, None);
@@ -281,7 +276,7 @@ impl Server {
                         .log
                         .say(format_args!("{what}; a second signal ends it at once"));
                 }
-                _ => {
+                (Received::End, _) => {
                     self.phase = Phase::Closing {
                         until: self.router.now,
                     }
