@@ -161,3 +161,74 @@ fn a_service_that_is_not_there_answers_error_1_with_what_to_do() {
     let about_the_store = service.log.iter().filter(|line| line.contains("seq-kv"));
     assert_eq!(about_the_store.count(), 1, "{:#?}", service.log);
 }
+
+#[test]
+fn clients_of_a_node_whose_store_is_not_there_are_told_that_it_answered_error_1() {
+    let add = json!({"type": "add", "delta": 1});
+    let read = json!({"type": "read"});
+    let counter = [add, read];
+    let g_counter = env!("CARGO_BIN_EXE_g-counter");
+    for (node, flags, expected, requests) in [
+        (g_counter, "", "seq-kv answered error 1", &counter[..]),
+        (
+            g_counter,
+            "--consistency linearizable",
+            "seq-kv answered error 1",
+            &counter,
+        ),
+        (
+            g_counter,
+            "--consistency sequential",
+            "seq-kv answered error 1",
+            &counter,
+        ),
+        (
+            env!("CARGO_BIN_EXE_pn-counter"),
+            "",
+            "seq-kv answered error 1",
+            &counter,
+        ),
+        (
+            env!("CARGO_BIN_EXE_kafka"),
+            "",
+            "lin-kv answered error 1",
+            &[
+                json!({"type": "send", "key": "k", "msg": 1}),
+                json!({"type": "poll", "offsets": {"k": 0}}),
+                json!({"type": "commit_offsets", "offsets": {"k": 0}}),
+                json!({"type": "list_committed_offsets", "keys": ["k"]}),
+            ],
+        ),
+        (
+            env!("CARGO_BIN_EXE_lin-kv"),
+            "",
+            // It passes the error on.
+            "\"code\":1,",
+            &[
+                json!({"type": "read", "key": "k"}),
+                json!({"type": "write", "key": "k", "value": 1}),
+                json!({"type": "cas", "key": "k", "from": 1, "to": 2}),
+            ],
+        ),
+        (
+            env!("CARGO_BIN_EXE_txn-list-append"),
+            "",
+            "lin-kv answered error 1",
+            &[json!({"type": "txn", "txn": [["append", 1, 2], ["r", 1, null]]})],
+        ),
+    ] {
+        let service = Service::start(node, &format!("-- {flags}"));
+        let mut client = service.client();
+        for (msg_id, request) in (1..).zip(requests) {
+            let mut message = request.clone();
+            message["msg_id"] = json!(msg_id);
+            let error = client.ask(message);
+            assert_eq!(error["type"], "error", "{node} {flags}: {request}");
+            let error = error.to_string();
+            assert!(
+                error.contains(expected),
+                "{node} {flags}: {request}: {error}"
+            );
+        }
+    }
+}
