@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use super::words::counted;
 use super::world::{Event, Loss, MessageEvent, Observer, Progress};
 
 /// The kinds of lines that a log has.
@@ -229,7 +230,8 @@ impl Sink for LastLines {
 impl fmt::Display for LastLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.omitted_count > 0 {
-            writeln!(f, "({} earlier lines are left out)", self.omitted_count)?;
+            let omitted = counted(self.omitted_count, "earlier line");
+            writeln!(f, "({omitted} left out)")?;
         }
         for line in &self.lines {
             writeln!(f, "{line}")?;
@@ -343,7 +345,7 @@ mod tests {
             lines.line(&number.to_string(), None);
         }
         let shown = lines.to_string();
-        assert!(shown.starts_with("(2 earlier lines are left out)\n2\n3\n"));
+        assert!(shown.starts_with("(2 earlier lines left out)\n2\n3\n"));
         assert!(shown.ends_with("\n121\n"));
     }
 }

@@ -6,6 +6,8 @@ use std::{fmt, fs, io};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
+use super::words::counted;
+
 /// The minimum length of a token, in bytes. A shorter one could be guessed.
 const BYTES_MIN: usize = 16;
 
@@ -26,8 +28,8 @@ pub enum TokenError {
     },
     /// The token is short.
     #[error(
-        "the token in {} has {bytes} bytes, and at least {BYTES_MIN} are needed. Make one: head -c 32 /dev/urandom | base64 > {}",
-        path.display(), path.display()
+        "the token in {} has {}, and at least {BYTES_MIN} are needed. Make one: head -c 32 /dev/urandom | base64 > {}",
+        path.display(), counted(*bytes, "byte"), path.display()
     )]
     TooShort {
         /// The path of the file.

@@ -112,6 +112,12 @@ pub fn figure(value: &Value) -> String {
     }
 }
 
+/// A number and what it counts, in the plural unless it is one: `1 run`, `2 runs`.
+pub fn counted(number: usize, name: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {name}{plural}")
+}
+
 /// The beginning of a text, with an ellipsis if the text is longer.
 pub fn clipped(text: &[u8]) -> String {
     clipped_to(text, CHARS_MAX)
@@ -203,6 +209,13 @@ mod tests {
         let outcome = Outcome::Ok(Answer::Elements(elements));
         let shown = outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), 1);
         assert_eq!(shown, format!(r#"read_ok {{"value":{large}}}"#));
+    }
+
+    #[test]
+    fn what_is_counted_is_in_the_plural_unless_it_is_one() {
+        for (number, words) in [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (11, "11 runs")] {
+            assert_eq!(counted(number, "run"), words);
+        }
     }
 
     #[test]

@@ -59,7 +59,10 @@ fn an_exceeded_limit_makes_a_run_invalid_and_is_reported_with_the_excess() {
     assert_ends_with(1, &output);
     let printed = stdout(&output);
     assert!(printed.contains("The max stable latency was "), "{printed}");
-    assert!(printed.contains("1 are allowed, so it is "), "{printed}");
+    assert!(
+        printed.contains("the limit is 1 ms, so it is "),
+        "{printed}"
+    );
 }
 
 #[test]

@@ -141,7 +141,11 @@ fn a_run_that_was_stored_before_results_had_settings_is_still_listed() {
 fn the_newest_runs_are_kept() {
     let store = store("keep");
     let before = stdout_of("runs", &store);
-    let after = stdout_of("runs --keep 1", &store);
+    for (keep, removed) in [(2, "0 runs removed\n"), (1, "1 run removed\n")] {
+        let output = eddy(&format!("runs --keep {keep}"), &store);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), removed);
+    }
+    let after = stdout_of("runs", &store);
     assert_eq!(after.lines().next(), before.lines().last());
     assert_eq!(after.lines().count(), 1);
     assert!(store.join("latest/report.html").exists());

@@ -106,7 +106,7 @@ fn a_node_that_does_not_let_all_clients_in_is_named() {
     let printed = stderr(&output);
     assert!(
         printed.contains(
-            "eddy: not all of 9 connections could be made. To n0: too many connections\n"
+            "eddy: 9 connections needed, and one to n0 could not be made: too many connections\n"
         ),
         "{printed}"
     );

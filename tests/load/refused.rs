@@ -90,9 +90,9 @@ fn a_token_file_that_is_missing_or_short_is_named() {
     let printed = refusal(&addresses, "--token-file /no/such/file");
     let expected = "the token can't be read from /no/such/file";
     assert!(printed.contains(expected), "{printed}");
-    for (token, bytes) in [(" \n", 0), ("secret\n", 6)] {
+    for (token, bytes) in [(" \n", "0 bytes"), ("x", "1 byte"), ("secret\n", "6 bytes")] {
         let printed = refusal(&addresses, &token_file("short.token", token));
-        let expected = format!("has {bytes} bytes, and at least 16 are needed");
+        let expected = format!("has {bytes}, and at least 16 are needed");
         assert!(printed.contains(&expected), "{printed}");
     }
 }

@@ -138,9 +138,7 @@ fn ten_thousand_clients_are_served_and_one_more_is_told_the_limit() {
     for _ in 0..3 {
         let text = service.client().receive_refusal();
         assert!(
-            text.contains(&format!(
-                "there are {count} connections, which is the limit"
-            )),
+            text.contains(&format!("{count} connections at a time is the limit")),
             "{text}"
         );
     }

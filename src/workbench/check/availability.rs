@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{Finding, Verdict};
 use crate::workbench::history::Operation;
+use crate::workbench::words::counted;
 
 /// The share of operations that must succeed, as `--availability` takes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,8 +75,8 @@ pub fn check<C, R>(
             _ => "--availability total wants all".to_owned(),
         };
         let what = format!(
-            "{ok_count} of {} operations succeeded; {wanted}.",
-            history.len()
+            "{ok_count} of {} succeeded; {wanted}.",
+            counted(history.len(), "operation")
         );
         let unsuccessful = (0..history.len()).filter(|&index| !is_ok(&history[index]));
         verdict.add(Finding::violation(

@@ -156,12 +156,12 @@ pub fn check(measures: &[Measure]) -> Verdict {
                 continue;
             }
             Some(measured) if is_latency => format!(
-                "The {name} stable latency was {measured:.0} ms; {limit} are allowed, so it is {:.0} ms too long. \
+                "The {name} stable latency was {measured:.0} ms; the limit is {limit} ms, so it is {:.0} ms too long. \
                  {LESS_HOPS}.",
                 measured - limit
             ),
             Some(measured) => format!(
-                "There were {measured:.2} messages between servers for each operation; {limit} are allowed, so there \
+                "There were {measured:.2} messages between servers for each operation; the limit is {limit}, so there \
                  are {:.2} too many. {FEWER_MESSAGES}.",
                 measured - limit
             ),
@@ -199,7 +199,7 @@ mod tests {
         let slow = verdict(2.0, json!({"0.5": 410, "1": 590}));
         assert_invalid(
             &slow,
-            "The median stable latency was 410 ms; 400 are allowed, so it is 10 ms too long. Let",
+            "The median stable latency was 410 ms; the limit is 400 ms, so it is 10 ms too long. Let",
             &[],
         );
         let slowest = verdict(2.0, json!({"0.5": 300, "1": 601}));
@@ -207,7 +207,7 @@ mod tests {
         let busy = verdict(31.5, json!({"0.5": 300, "1": 500}));
         assert_invalid(
             &busy,
-            "31.50 messages between servers for each operation; 30 are allowed, so there are 1.50 too many",
+            "31.50 messages between servers for each operation; the limit is 30, so there are 1.50 too many",
             &[],
         );
     }

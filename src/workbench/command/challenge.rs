@@ -18,6 +18,7 @@ use super::watch::{self, Watched};
 use crate::workbench::check::Validity;
 use crate::workbench::process::{Program, RunError};
 use crate::workbench::report::Report;
+use crate::workbench::words::counted;
 
 /// The command line of `eddy challenge`.
 #[derive(Args)]
@@ -150,8 +151,8 @@ impl fmt::Display for Outcome<'_> {
         match report.validity() {
             Validity::Valid => write!(
                 f,
-                "{challenge} passed: {} operations",
-                report.operation_count()
+                "{challenge} passed: {}",
+                counted(report.operation_count(), "operation")
             )?,
             Validity::Invalid => return write!(f, "{challenge} FAILED: {finding}"),
             Validity::Unknown => return write!(f, "{challenge} undecided: {finding}"),

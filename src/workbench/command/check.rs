@@ -28,6 +28,7 @@ use crate::workbench::report::page::Page;
 use crate::workbench::report::{HistoryFile, Machine, Report};
 use crate::workbench::sim::Start;
 use crate::workbench::store::{Folder, StoreErrors};
+use crate::workbench::words::counted;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
 
@@ -152,7 +153,10 @@ impl Task for Check<'_> {
         };
         let spinner = progress(ProgressBar::new_spinner(), "{spinner} {msg}");
         spinner.enable_steady_tick(Duration::from_millis(100));
-        spinner.set_message(format!("checking {} operations", record.history.len()));
+        spinner.set_message(format!(
+            "checking {}",
+            counted(record.history.len(), "operation")
+        ));
         let words = self.args.iter().map(|word| word.to_string_lossy().into());
         let again = repeat::invocation(&Vec::from_iter(words));
         let mut report = Report::of_history(&record, &file, demands, again);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::workbench::log::Sink;
+use crate::workbench::words::counted;
 use crate::workbench::world::Progress;
 
 /// A progress line on the terminal, if stderr is one, and the log on stderr.
@@ -37,15 +38,15 @@ impl Sink for Console {
             return;
         }
         let elapsed_s = progress.elapsed.as_secs_f64();
-        let operation_count = progress.operation_count;
-        let rate_per_s = operation_count as f64 / elapsed_s.max(0.1);
+        let operations = counted(progress.operation_count, "operation");
+        let rate_per_s = progress.operation_count as f64 / elapsed_s.max(0.1);
         let faults: String = progress
             .faults
             .iter()
             .map(|fault| format!(" · {fault}"))
             .collect();
         self.line.set_message(format!(
-            "{} · {elapsed_s:.0} of {} s · {operation_count} operations, {rate_per_s:.0} a second{faults}",
+            "{} · {elapsed_s:.0} of {} s · {operations}, {rate_per_s:.0} a second{faults}",
             progress.phase,
             self.time_limit.as_secs_f64(),
         ));

@@ -19,6 +19,7 @@ use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, Row, STORES, row, validities};
 use crate::workbench::stdout;
+use crate::workbench::words::counted;
 use crate::workbench::workload::GCounter;
 use crate::workbench::world::{INIT_TIMEOUT, Settings, World};
 use crate::workload::g_counter::Consistency;
@@ -142,7 +143,10 @@ fn row_on_etcd(
     settings: &Settings,
     done: impl Fn(),
 ) -> Result<Row, CommandError> {
-    let mut row = Row::new(level, format!("etcd, {} runs", options.etcd_runs));
+    let mut row = Row::new(
+        level,
+        format!("etcd, {}", counted(options.etcd_runs, "run")),
+    );
     let args = ["--consistency", row.level_name()].map(String::from);
     let program = Program::find(bin, args.to_vec()).map_err(RunError::Program)?;
     for seed in (options.seed..).take(options.etcd_runs) {

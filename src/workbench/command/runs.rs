@@ -12,6 +12,7 @@ use crate::workbench::check::Validity;
 use crate::workbench::report::listing::{self, ListedRun, Summary};
 use crate::workbench::report::page;
 use crate::workbench::store::{StoreError, remove_old_runs, replace_index};
+use crate::workbench::words::counted;
 
 /// The flags of `eddy runs`.
 #[derive(Args)]
@@ -34,7 +35,10 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     let store = existing(&options.store)?;
     if let Some(keep) = options.keep {
         let removal = remove_old_runs(store, keep)?;
-        say(format_args!("{} runs removed", removal.removed_count));
+        say(format_args!(
+            "{} removed",
+            counted(removal.removed_count, "run")
+        ));
         for (run, entry) in removal.left {
             say(format_args!("{run} is left: {entry} in it is not eddy's"));
         }

@@ -20,6 +20,7 @@ use super::system::{
     DESCRIPTORS_RESERVED, FewDescriptors, SystemError, descriptors_beyond, refused,
 };
 use super::token::TokenError;
+use super::words::counted;
 use super::workload::Workload;
 use super::world::{Observer, Record, StartError, World};
 use connection::{Connection, Lost};
@@ -49,7 +50,7 @@ pub enum LoadError {
     #[error(transparent)]
     FewDescriptors(#[from] FewDescriptors),
     /// Not all clients could connect.
-    #[error("not all of {wanted} connections could be made. To {node}: {why}")]
+    #[error("{} needed, and one to {node} could not be made: {why}", counted(*wanted, "connection"))]
     Connect {
         /// How many connections a run needs.
         wanted: usize,

@@ -12,6 +12,7 @@ use super::router::{NodeState, Router};
 use super::scrape::Scrape;
 use super::wire::{self, CLOSED, Head, Introduction};
 use crate::protocol::{Error, ErrorCode, LineError};
+use crate::workbench::words::counted;
 
 /// The type of the request with which a client shows that it knows the token.
 const AUTHENTICATE: &str = "authenticate";
@@ -65,7 +66,10 @@ impl Router {
         self.refuse(
             key,
             None,
-            format!("there are {most} connections, which is the limit; try again later"),
+            format!(
+                "{} at a time is the limit; try again later",
+                counted(most, "connection")
+            ),
         );
     }
 
@@ -107,7 +111,11 @@ impl Router {
         let line = match line {
             Ok(line) => line,
             Err(LineError::TooLong(most)) => {
-                return self.refuse(key, None, format!("the line is longer than {most} bytes"));
+                return self.refuse(
+                    key,
+                    None,
+                    format!("the line is longer than {}", counted(most, "byte")),
+                );
             }
             Err(error @ LineError::NotUtf8(_)) => {
                 return self.send_error(key, None, &Error::malformed(error.to_string()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::stdio::Complaints;
-use crate::workbench::words::clipped_to;
+use crate::workbench::words::{clipped_to, counted};
 
 /// The maximum length of a line, in characters: a pipe that polls as writable takes 4096 bytes at once.
 const LINE_CHARS_MAX: usize = 1_000;
@@ -49,7 +49,7 @@ impl Log {
         }
         let left_out = match std::mem::take(&mut self.left_out_count) {
             0 => String::new(),
-            count => format!("eddy serve: {count} lines are left out here\n"),
+            count => format!("eddy serve: {} left out here\n", counted(count, "line")),
         };
         let is_harmless = |char: char| !char.is_control() || char == '\t';
         let line = clipped_to(line.as_bytes(), LINE_CHARS_MAX);

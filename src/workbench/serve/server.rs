@@ -20,6 +20,7 @@ use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
 use crate::workbench::signals::{Received, Signals};
 use crate::workbench::system::{DESCRIPTORS_RESERVED, FewDescriptors, descriptors_beyond, refused};
+use crate::workbench::words::counted;
 use crate::workbench::world::INIT_TIMEOUT;
 
 /// The exit code of a program that does not know its flags.
@@ -166,7 +167,8 @@ impl Server {
         let most = settings.limits.connections_max;
         if most < asked {
             log.say(format_args!(
-                "warning: at most {most} clients at a time instead of {asked}, as this process may open few files (ulimit -n)"
+                "warning: at most {} at a time instead of {asked}, as this process may open few files (ulimit -n)",
+                counted(most, "client")
             ));
         }
         let addresses = [clients, scrapes].into_iter().flatten();

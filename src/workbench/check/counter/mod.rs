@@ -19,6 +19,7 @@ use super::monotone::falls;
 use super::sums::Sums;
 use super::{Finding, Severity, Verdict};
 use crate::workbench::history::{Node, Operation, Outcome};
+use crate::workbench::words::counted;
 
 /// A request of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +115,8 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
             ),
             Some(false) => format!(
                 "{reader}, but the acknowledged adds make {acknowledged} and no choice among the \
-                 {indeterminate_count} adds of unknown outcome makes the difference."
+                 {} of unknown outcome makes the difference.",
+                counted(indeterminate_count, "add")
             ),
         };
         wrong.push(Finding::violation(what, &reads[..1]));

@@ -48,7 +48,7 @@ function summarize() {
   document.title = `${word} · ${report.workload}`;
   const faultCount = counted(faults.length, "fault");
   const source = report.history === null ? `on ${counted(report.nodes.length, "node")}` : `from ${report.history}`;
-  byId("subject").textContent = `${report.workload} ${source}, ${report.clients} clients, `
+  byId("subject").textContent = `${report.workload} ${source}, ${counted(report.clients, "client")}, `
     + `${grouped(report.time_limit_s)} s, ${faultCount}`;
   byId("verdict").className = style;
   byId("verdict").append(report.valid === true && report.warnings.length > 0
@@ -97,7 +97,7 @@ function summarize() {
     + (operations.stride > 1 ? `. Of ${grouped(operations.total)} operations one in ${operations.stride} is a point; lines and rates count all.` : ".");
   const held = messageCount < messages.total
     ? `This page holds ${grouped(messageCount)} of ${grouped(messages.total)} messages: those around the evidence, then those from the start on`
-      + (messages.omitted > 0 ? `. messages.jsonl.lz4 reached its limit: ${grouped(messages.omitted)} were not stored. ` : "; eddy show --messages prints all. ")
+      + (messages.omitted > 0 ? `. messages.jsonl.lz4 reached its limit: ${counted(messages.omitted, "message")} not stored. ` : "; eddy show --messages prints all. ")
     : "";
   byId("messages").hidden = !traffic;
   byId("message-note").textContent = `${held}Time runs to the right; above a node's line are its clients. Choose an operation to see what it has caused.`
@@ -112,7 +112,7 @@ function noteLog() {
   const what = report.history === null ? "Operations, faults and what nodes print on stderr" : "Operations and faults";
   const held = lineCount < total
     ? ` This page holds ${grouped(lineCount)} of ${grouped(total)} lines that nodes printed: those from the time of the evidence, and the first and the last of each node`
-      + (omitted > 0 ? `. Logs reached their limit: ${grouped(omitted)} were not stored.` : "; node-logs has all.")
+      + (omitted > 0 ? `. Logs reached their limit: ${counted(omitted, "line")} not stored.` : "; node-logs has all.")
     : "";
   byId("log-note").textContent = `${what}, in the order of time.${held}`;
 }
