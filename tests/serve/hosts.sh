@@ -95,5 +95,5 @@ wait $load || status=$?
 for ((host = 0; host < 3 && host < count; host++)); do
   grep -q 'is not connected (it is silent)' "$folder/n$host.log" || { echo "host$host was not cut off" >&2; exit 5; }
 done
-echo "cut off: $count hosts, for $step s each" >&2
+echo "hosts cut off: $count, for $step s each" >&2
 exit $status
