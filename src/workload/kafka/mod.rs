@@ -22,9 +22,9 @@
 //! # Limits
 //!
 //! A message has at most [`ENTRY_BYTES_MAX`] bytes, a key [`KEY_BYTES_MAX`], a request
-//! [`KEYS_MAX`] keys. A poll may name more keys, and is answered for [`POLL_KEYS`] of them, others each time. It leaves
-//! out keys when more logs would be in use than a node knows at once. The register of committed offsets is sent whole,
-//! which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
+//! [`KEYS_MAX`] keys. A poll may name more keys, and is answered for [`POLL_KEYS`] of them, others after each
+//! [`Options::staleness`]. It leaves out keys when more logs would be in use than a node knows at once. The register of
+//! committed offsets is sent whole, which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
 
 mod commits;
 mod polls;
@@ -106,7 +106,6 @@ pub struct Kafka {
     polls: BTreeSet<(Place, i64, u64)>,
     /// The lists that wait until the committed offsets are known as they were at that time or later.
     lists: BTreeMap<i64, Duration>,
-    random: Random,
 }
 
 impl Kafka {
@@ -121,7 +120,6 @@ impl Kafka {
             commits: Commits::new(&limits, &mut random),
             polls: BTreeSet::new(),
             lists: BTreeMap::new(),
-            random,
         }
     }
 

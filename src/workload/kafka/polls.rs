@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{
     KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received, full,
 };
-use crate::node::{Context, GivenUp, Outbox};
+use crate::node::{Context, GivenUp, Outbox, Random};
 use crate::protocol::{Array, Encode, Error, Object};
 use crate::workload::log::{Logs, Place};
 
@@ -28,7 +28,7 @@ impl Kafka {
         request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let offsets = self.choose(request.body.fields.offsets()?);
+        let offsets = self.choose(request.body.fields.offsets()?, context.now);
         if self.logs.capacity_left() < offsets.len() {
             return Err(full());
         }
@@ -65,11 +65,17 @@ impl Kafka {
         Ok(())
     }
 
-    /// The keys that a poll is answered for. Of more than [`KEYS_MAX`] they are others each time.
-    fn choose(&mut self, offsets: &BTreeMap<Cow<'_, str>, u64>) -> Vec<(String, u64)> {
+    /// The keys that a poll is answered for. Of more than [`KEYS_MAX`] they are others after each
+    /// [`Options::staleness`](super::Options::staleness), but the same until then: of the many clients that poll all logs
+    /// at once, one makes the node read the chunks that the others get.
+    fn choose(&self, offsets: &BTreeMap<Cow<'_, str>, u64>, now: Duration) -> Vec<(String, u64)> {
         let (start, count) = match offsets.len() {
             0..=KEYS_MAX => (0, KEYS_MAX),
-            len => (self.random.below(len as u64) as usize, POLL_KEYS),
+            len => {
+                let turn = now.as_nanos() / self.staleness.as_nanos().max(1);
+                let start = Random::new(turn as u64).below(len as u64);
+                (start as usize, POLL_KEYS)
+            }
         };
         let behind = offsets.iter().skip(start);
         let chosen = behind.chain(offsets.iter().take(start)).take(count);

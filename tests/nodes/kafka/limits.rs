@@ -75,6 +75,27 @@ fn of_more_logs_than_a_poll_reads_all_are_read_by_a_client_that_polls_on() {
     assert!(offsets.values().all(|offset| *offset == 1));
 }
 
+/// In the end each client polls all logs, all at the same time.
+#[test]
+fn clients_that_poll_more_logs_than_a_poll_reads_are_answered_from_the_same_reads() {
+    let mut run = run(2, 20, 1);
+    for key in 0..2_500 {
+        let body = json!({"type": "send", "key": key.to_string(), "msg": key});
+        run.invoke(key % 20, body);
+        run.rest(1);
+    }
+    let sent = run.world.messages;
+    let offsets: BTreeMap<String, u64> = (0..2_500).map(|key| (key.to_string(), 0)).collect();
+    for client in 0..20 {
+        run.invoke(client, json!({"type": "poll", "offsets": offsets}));
+    }
+    run.rest(STALENESS_MS);
+    let polls = &run.operations[2_500..];
+    assert!(polls.iter().all(|poll| poll.ok("poll").is_some()));
+    let reads = (run.world.messages - sent) / 2;
+    assert!(reads <= 2 * 256, "{reads} reads at two nodes");
+}
+
 #[test]
 fn polls_leave_out_the_logs_for_which_there_is_no_capacity() {
     let mut run = run(1, 30, 1);
