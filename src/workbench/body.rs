@@ -1,5 +1,7 @@
 //! The body of a message, as the workbench writes it: the network adds the rest.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
 
 use crate::protocol::Encode;
@@ -14,14 +16,20 @@ use crate::protocol::Encode;
 /// ```
 pub struct BodyWriter<'a> {
     out: &'a mut Vec<u8>,
+    bytes_max: usize,
 }
 
 impl<'a> BodyWriter<'a> {
     /// Begins a body of type `kind` at the end of `out`.
     pub fn new(out: &'a mut Vec<u8>, kind: &str) -> Self {
+        BodyWriter::beginning(out, kind, usize::MAX)
+    }
+
+    /// Begins a body of which only the beginning is needed: any JSON that makes `out` longer than `bytes_max` is cut off.
+    pub fn beginning(out: &'a mut Vec<u8>, kind: &str, bytes_max: usize) -> Self {
         out.extend_from_slice(b"{\"type\":");
         kind.encode(out);
-        BodyWriter { out }
+        BodyWriter { out, bytes_max }
     }
 
     /// Adds one field. `name` needs no escapes in JSON.
@@ -34,8 +42,7 @@ impl<'a> BodyWriter<'a> {
     /// Adds one field whose value is written as any JSON: its keys are strings.
     pub fn json_field(mut self, name: &'static str, value: &impl Serialize) -> Self {
         self.name(name);
-        serde_json::to_writer(&mut *self.out, value)
-            .expect("what can be written as JSON can be written to memory");
+        write_beginning(self.out, value, self.bytes_max);
         self
     }
 
@@ -49,6 +56,40 @@ impl<'a> BodyWriter<'a> {
 impl Drop for BodyWriter<'_> {
     fn drop(&mut self) {
         self.out.push(b'}');
+    }
+}
+
+/// Writes the JSON of `value` to the end of `out`. If that makes `out` longer than `bytes_max`, the rest is not written.
+pub fn write_beginning(out: &mut Vec<u8>, value: &impl Serialize, bytes_max: usize) {
+    let written = serde_json::to_writer(Beginning { out, bytes_max }, value);
+    let is_cut_off = out.len() > bytes_max;
+    assert!(
+        written.is_ok() || is_cut_off,
+        "what can be written as JSON can be written to memory: {written:?}"
+    );
+}
+
+/// A writer that returns an error once it has more than `bytes_max` bytes.
+struct Beginning<'a> {
+    out: &'a mut Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Write for Beginning<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.out.len() > self.bytes_max {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

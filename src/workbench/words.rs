@@ -2,17 +2,20 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::workbench::body::BodyWriter;
+use crate::workbench::body::{BodyWriter, write_beginning};
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
 /// The maximum length of a text, in characters. A reply may hold thousands of values.
 const CHARS_MAX: usize = 160;
+
+/// The part of a body that is written for a text, in bytes: enough for its type and as many characters, which are up to
+/// four bytes each.
+const BODY_BYTES_MAX: usize = 1024;
 
 /// The number of neighbours to show on each side of an element.
 const NEIGHBOURS: usize = 3;
@@ -20,7 +23,7 @@ const NEIGHBOURS: usize = 3;
 /// The text of a request: `add {"delta":3}`.
 pub fn call<W: Workload>(call: &W::Call) -> String {
     let mut body = Vec::new();
-    let writer = BodyWriter::new(&mut body, W::request_kind(call));
+    let writer = BodyWriter::beginning(&mut body, W::request_kind(call), BODY_BYTES_MAX);
     drop(W::write_request(call, writer));
     body_words(&body)
 }
@@ -29,10 +32,10 @@ pub fn call<W: Workload>(call: &W::Call) -> String {
 pub fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String {
     match &operation.outcome {
         Outcome::Ok(answer) => {
-            let mut json = Beginning(Vec::new());
-            // `Beginning` returns an error when it has enough.
-            let _ = serde_json::to_writer(&mut json, &W::answer_body(&operation.call, answer));
-            body_words(&json.0)
+            let mut body = Vec::new();
+            let answer = W::answer_body(&operation.call, answer);
+            write_beginning(&mut body, &answer, BODY_BYTES_MAX);
+            body_words(&body)
         }
         Outcome::Failed(why) => format!("failed, {}", clipped(why.as_bytes())),
         Outcome::Indeterminate(why) => format!("unknown, {}", clipped(why.as_bytes())),
@@ -134,24 +137,6 @@ pub fn clipped_to(text: &[u8], chars_max: usize) -> String {
     }
 }
 
-/// A writer that returns an error once it has more bytes than are shown.
-struct Beginning(Vec<u8>);
-
-impl Write for Beginning {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A character is up to four bytes.
-        if self.0.len() > 4 * CHARS_MAX {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -227,16 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_is_cut_off_between_characters() {
-        let payload = Json::from(json!(vec!["ä"; 1_000_000]));
-        let answer = echo::Answer(payload.clone());
-        let words = outcome::<Echo>(&operation(
-            0,
-            0..1,
-            echo::Call(payload),
-            Outcome::Ok(answer),
-        ));
-        assert_eq!(words.chars().count(), "echo_ok {".len() + CHARS_MAX + 1);
-        assert!(words.ends_with('…'));
+    fn a_long_body_is_cut_off_between_characters() {
+        let payload = Json::from(json!(vec!["🌀"; 1_000_000]));
+        let (asked, answer) = (echo::Call(payload.clone()), echo::Answer(payload));
+        let asked_words = call::<Echo>(&asked);
+        let answered_words = outcome::<Echo>(&operation(0, 0..1, asked, Outcome::Ok(answer)));
+        for (kind, words) in [("echo", asked_words), ("echo_ok", answered_words)] {
+            assert!(words.starts_with(&format!("{kind} {{\"echo\":[\"🌀\",")));
+            assert_eq!(words.chars().count(), kind.len() + 2 + CHARS_MAX + 1);
+            assert!(words.ends_with('…'));
+        }
     }
 }
