@@ -270,7 +270,7 @@ fn a_process_goes_on_polling_where_it_was_in_the_logs_that_it_keeps() {
     );
     let import = import(Kafka::new(KEYS), &text).unwrap_or_else(|error| panic!("{error}"));
     let send = Call::Send {
-        key: String::from("9"),
+        key: "9".into(),
         message: "a".into(),
     };
     assert_eq!(import.operations[0].call, send);
@@ -302,7 +302,7 @@ fn a_process_that_begins_anew_with_all_logs_is_in_the_last_phase() {
         {:process 0, :type :invoke, :f :poll, :value [[:poll]]}
         {:process 0, :type :ok, :f :poll, :value [[:poll {}]]}";
     let import = import(Kafka::new(KEYS), text).unwrap_or_else(|error| panic!("{error}"));
-    let asked = [("8", 0), ("9", 0)].map(|(key, offset)| (String::from(key), offset));
+    let asked = [("8", 0), ("9", 0)].map(|(key, offset)| (key.into(), offset));
     assert_eq!(import.operations[0].call, kafka::Call::Poll(asked.into()));
     assert!(import.operations[0].is_final);
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::event::{Event, unknown};
 use super::keys::{Access, Keys};
@@ -14,9 +13,9 @@ use super::reply::fields;
 use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
-use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries};
+use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries, Key, Offsets};
 use crate::workbench::history::{Operation, Outcome};
-use crate::workbench::json::Json;
+use crate::workbench::json::{Json, Members};
 use crate::workbench::random::Random;
 use processes::Processes;
 
@@ -47,12 +46,12 @@ pub struct Kafka {
     consumers: HashMap<usize, Consumer>,
     /// For logs with messages that nobody has polled, the highest sent offset; and the highest polled offset of each
     /// log.
-    unseen: BTreeMap<String, i64>,
-    polled: BTreeMap<String, i64>,
+    unseen: Offsets,
+    polled: Offsets,
     /// The highest offset of each log in any reply.
-    highest: BTreeMap<String, i64>,
+    highest: Offsets,
     /// In the last phase, the offset up to which each log must be polled.
-    goals: Option<BTreeMap<String, i64>>,
+    goals: Option<Offsets>,
     entries: AllEntries,
     /// The processes of an imported history.
     processes: Processes,
@@ -60,10 +59,10 @@ pub struct Kafka {
 
 struct Consumer {
     /// The next offset to poll of each chosen log. In the last phase, only logs that are not complete.
-    offsets: BTreeMap<String, i64>,
+    offsets: Offsets,
     dies_at: Duration,
     /// The last log of its last poll in the last phase.
-    last_polled: String,
+    last_polled: Key,
 }
 
 impl Consumer {
@@ -72,21 +71,21 @@ impl Consumer {
         Consumer {
             offsets: BTreeMap::new(),
             dies_at: now + Duration::from_secs_f64(lifetime_s),
-            last_polled: String::new(),
+            last_polled: Key::default(),
         }
     }
 
     /// A consumer of the last phase, which has polled nothing.
-    fn of_all<'a>(keys: impl Iterator<Item = &'a String>) -> Self {
+    fn of_all<'a>(keys: impl Iterator<Item = &'a Key>) -> Self {
         Consumer {
             offsets: keys.map(|key| (key.clone(), 0)).collect(),
             dies_at: Duration::MAX,
-            last_polled: String::new(),
+            last_polled: Key::default(),
         }
     }
 
     /// The next few incomplete logs, in turn.
-    fn next_logs(&mut self) -> BTreeMap<String, i64> {
+    fn next_logs(&mut self) -> Offsets {
         let turn = (Bound::Excluded(&*self.last_polled), Bound::Unbounded);
         let logs = self.offsets.range::<str, _>(turn).chain(&self.offsets);
         let logs = logs.take(LAST_POLL_LOGS.min(self.offsets.len()));
@@ -114,8 +113,8 @@ impl Kafka {
     }
 
     /// The logs that a client chooses to read.
-    fn choice(&mut self, random: &mut Random) -> Vec<String> {
-        let key = self.keys.any(random).to_string();
+    fn choice(&mut self, random: &mut Random) -> Vec<Key> {
+        let key = self.keys.any(random).to_string().into();
         let mut keys = vec![key];
         if random.random_range(0..CATCH_UP_EVERY) == 0 {
             let unseen = self.unseen.keys().filter(|&unseen| *unseen != keys[0]);
@@ -125,14 +124,14 @@ impl Kafka {
         keys
     }
 
-    fn note_sent(&mut self, key: &str, offset: i64) {
+    fn note_sent(&mut self, key: &Key, offset: i64) {
         raise(&mut self.highest, key, offset);
         if self.polled.get(key).is_none_or(|&polled| polled < offset) {
             raise(&mut self.unseen, key, offset);
         }
     }
 
-    fn note_polled(&mut self, offsets: &BTreeMap<String, i64>) {
+    fn note_polled(&mut self, offsets: &Offsets) {
         for (key, &offset) in offsets {
             raise(&mut self.highest, key, offset);
             raise(&mut self.polled, key, offset);
@@ -144,11 +143,11 @@ impl Kafka {
 
     /// A client has got the committed offsets of the logs that it chose. As upstream's, it continues at its own offset
     /// if it has one, and else begins at the committed one.
-    fn assign(&mut self, client: usize, keys: &[String], committed: &BTreeMap<String, i64>) {
+    fn assign(&mut self, client: usize, keys: &[Key], committed: &Offsets) {
         let Some(consumer) = self.consumers.get_mut(&client) else {
             return;
         };
-        let from = |key: &String| {
+        let from = |key: &Key| {
             let own = consumer.offsets.get(key);
             own.or(committed.get(key)).copied().unwrap_or(0)
         };
@@ -156,7 +155,7 @@ impl Kafka {
     }
 
     /// A consumer has polled up to these offsets.
-    fn advance(&mut self, client: usize, polled: &BTreeMap<String, i64>) {
+    fn advance(&mut self, client: usize, polled: &Offsets) {
         let Some(Consumer { offsets, .. }) = self.consumers.get_mut(&client) else {
             return;
         };
@@ -190,28 +189,17 @@ impl Kafka {
     }
 }
 
-/// Reads the reply to a poll.
-fn read_entries(
-    all: &mut AllEntries,
-    messages: BTreeMap<String, &RawValue>,
-) -> Result<BTreeMap<String, Entries>, String> {
-    let entries = messages.into_iter();
-    let entries = entries.map(|(key, json)| Ok((key, all.read(json)?)));
-    let entries: Result<_, serde_json::Error> = entries.collect();
-    entries.map_err(|error| json_error(&error))
-}
-
-fn raise(offsets: &mut BTreeMap<String, i64>, key: &str, offset: i64) {
+fn raise(offsets: &mut Offsets, key: &Key, offset: i64) {
     match offsets.get_mut(key) {
         Some(highest) => *highest = offset.max(*highest),
         None => {
-            offsets.insert(String::from(key), offset);
+            offsets.insert(key.clone(), offset);
         }
     }
 }
 
 /// The highest offset of each log in a reply to a poll.
-fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64> {
+fn highest_polled(messages: &BTreeMap<Key, Entries>) -> Offsets {
     let highest = messages.iter();
     highest
         .filter_map(|(key, messages)| Some((key.clone(), messages.highest()?)))
@@ -220,18 +208,18 @@ fn highest_polled(messages: &BTreeMap<String, Entries>) -> BTreeMap<String, i64>
 
 #[derive(Deserialize)]
 struct Send {
-    key: String,
+    key: Key,
     msg: Json,
 }
 
 #[derive(Deserialize)]
-struct Offsets {
-    offsets: BTreeMap<String, i64>,
+struct OffsetsField {
+    offsets: Offsets,
 }
 
 #[derive(Deserialize)]
 struct Logs {
-    keys: Vec<String>,
+    keys: Vec<Key>,
 }
 
 #[derive(Deserialize)]
@@ -244,13 +232,13 @@ struct SendOk {
 #[serde(deny_unknown_fields)]
 struct PollOk<'a> {
     #[serde(borrow)]
-    msgs: BTreeMap<String, &'a RawValue>,
+    msgs: Members<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListCommittedOffsetsOk {
-    offsets: BTreeMap<String, i64>,
+    offsets: Offsets,
 }
 
 #[derive(Serialize)]
@@ -259,11 +247,11 @@ enum AnswerBody<'a> {
     #[serde(rename = "send_ok")]
     Sent { offset: i64 },
     #[serde(rename = "poll_ok")]
-    Messages { msgs: &'a BTreeMap<String, Entries> },
+    Messages { msgs: &'a BTreeMap<Key, Entries> },
     #[serde(rename = "commit_offsets_ok")]
     Committed,
     #[serde(rename = "list_committed_offsets_ok")]
-    Offsets { offsets: &'a BTreeMap<String, i64> },
+    Offsets { offsets: &'a Offsets },
 }
 
 impl Workload for Kafka {
@@ -288,7 +276,7 @@ impl Workload for Kafka {
         match self.keys.access(random) {
             Access::Read(_) => Call::Poll(consumer.offsets.clone()),
             Access::Write(key, value) => Call::Send {
-                key: key.to_string(),
+                key: key.to_string().into(),
                 message: Json::from(value),
             },
         }
@@ -344,9 +332,7 @@ impl Workload for Kafka {
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         match call {
-            Call::Send { key, message } => {
-                body.field("key", key.as_str()).json_field("msg", message)
-            }
+            Call::Send { key, message } => body.field("key", &**key).json_field("msg", message),
             Call::Poll(offsets) | Call::CommitOffsets(offsets) => {
                 body.json_field("offsets", offsets)
             }
@@ -357,9 +343,9 @@ impl Workload for Kafka {
     fn read_request(kind: &str, body: &str) -> Result<Call, String> {
         match kind {
             "send" => fields(body).map(|Send { key, msg }| Call::Send { key, message: msg }),
-            "poll" => fields(body).map(|Offsets { offsets }| Call::Poll(offsets)),
+            "poll" => fields(body).map(|OffsetsField { offsets }| Call::Poll(offsets)),
             "commit_offsets" => {
-                fields(body).map(|Offsets { offsets }| Call::CommitOffsets(offsets))
+                fields(body).map(|OffsetsField { offsets }| Call::CommitOffsets(offsets))
             }
             "list_committed_offsets" => {
                 fields(body).map(|Logs { keys }| Call::ListCommittedOffsets(keys))
@@ -384,7 +370,10 @@ impl Workload for Kafka {
                 .map(|SendOk { offset }| Answer::Sent(offset)),
             Call::Poll(_) => {
                 let PollOk { msgs } = reply.fields("poll_ok")?;
-                read_entries(&mut self.entries, msgs).map(Answer::Messages)
+                let messages = self.entries.read(msgs);
+                messages
+                    .map(Answer::Messages)
+                    .map_err(|error| json_error(&error))
             }
             Call::CommitOffsets(_) => reply.done("commit_offsets_ok", Answer::Committed),
             Call::ListCommittedOffsets(_) => reply
@@ -424,7 +413,7 @@ mod tests {
             max_writes_per_key: 1,
         });
         for log in 0..LOGS {
-            kafka.note_sent(&log.to_string(), 0);
+            kafka.note_sent(&log.to_string().into(), 0);
         }
         kafka
     }
@@ -442,7 +431,7 @@ mod tests {
         Some(call)
     }
 
-    fn asked(call: &Call) -> Vec<&String> {
+    fn asked(call: &Call) -> Vec<&Key> {
         match call {
             Call::Poll(offsets) => offsets.keys().collect(),
             _ => panic!("no poll: {call:?}"),
@@ -450,7 +439,7 @@ mod tests {
     }
 
     /// A reply with the message of each of these logs.
-    fn polled<'a>(logs: impl IntoIterator<Item = &'a String>) -> Outcome<Answer> {
+    fn polled<'a>(logs: impl IntoIterator<Item = &'a Key>) -> Outcome<Answer> {
         let json = to_raw_value(&[(0, 1)]).expect("JSON");
         let entries = Entries::read(&json).expect("pairs");
         let logs = logs.into_iter().map(|log| (log.clone(), entries.clone()));
@@ -464,7 +453,7 @@ mod tests {
         kafka
             .consumers
             .insert(0, Consumer::new(Duration::ZERO, &mut random));
-        let keys = ["1", "2"].map(String::from);
+        let keys = ["1", "2"].map(Key::from);
         let call = Call::ListCommittedOffsets(keys.to_vec());
         let committed = BTreeMap::from([(keys[0].clone(), 7)]);
         let answer = Outcome::Ok(Answer::Offsets(committed));

@@ -82,11 +82,11 @@ fn a_counter_is_added_to_by_delta() {
 
 #[test]
 fn logs_have_strings_for_keys() {
-    let offsets = BTreeMap::from([(String::from("9"), 3)]);
+    let offsets = BTreeMap::from([("9".into(), 3)]);
     for (call, expected) in [
         (
             kafka_checker::Call::Send {
-                key: String::from("9"),
+                key: "9".into(),
                 message: json!(1).into(),
             },
             r#"{"type":"send","key":"9","msg":1}"#,
@@ -100,7 +100,7 @@ fn logs_have_strings_for_keys() {
             r#"{"type":"commit_offsets","offsets":{"9":3}}"#,
         ),
         (
-            kafka_checker::Call::ListCommittedOffsets(vec![String::from("9")]),
+            kafka_checker::Call::ListCommittedOffsets(vec!["9".into()]),
             r#"{"type":"list_committed_offsets","keys":["9"]}"#,
         ),
     ] {
@@ -116,7 +116,7 @@ fn logs_have_strings_for_keys() {
             json!({"msgs": {"9": [[0, 1], [1, 2]]}})
         ),
         Ok(kafka_checker::Answer::Messages(BTreeMap::from([(
-            String::from("9"),
+            "9".into(),
             entries("[[0,1],[1,2]]")
         )])))
     );
@@ -316,7 +316,7 @@ fn every_answer_is_written_as_it_was_on_the_wire() {
 
     let mut kafka = Kafka::new(KEY_LIMITS);
     use kafka_checker::Call::{CommitOffsets, ListCommittedOffsets, Poll, Send};
-    let (key, message) = (String::from("9"), json!(5).into());
+    let (key, message) = ("9".into(), json!(5).into());
     let sent = json!({"type": "send_ok", "offset": 7});
     assert_written(&mut kafka, &Send { key, message }, sent);
     let polled = json!({"type": "poll_ok", "msgs": {"9": [[7, 5], [8, 6]]}});

@@ -1,7 +1,7 @@
 //! The entries of logs in replies to polls, with equal lists stored once.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::workbench::json::{Json, list_or_null};
+use super::Key;
+use crate::workbench::json::{Json, Members, list_or_null};
 
 /// The entries of one log in a reply to a poll: offsets and their messages, ascending if the node is right.
 ///
@@ -94,25 +95,46 @@ impl Serialize for Entries {
     }
 }
 
-/// All lists of entries that were read, each stored once.
+/// All keys and lists of entries that were read in replies to polls, each stored once.
 ///
-/// In the final phase every client polls every log from its beginning, and most replies are equal. Sharing them saves
-/// memory, and the time to parse them again.
+/// In the final phase every client polls every log from its beginning, and most replies are equal. Sharing what is in
+/// them saves memory, and the time to parse the lists again.
 #[derive(Default)]
-pub struct AllEntries(HashSet<Entries>);
+pub struct AllEntries {
+    keys: HashSet<Key>,
+    lists: HashSet<Entries>,
+}
 
 impl AllEntries {
-    /// Reads a list of pairs, or returns the copy that is known.
+    /// Reads the entries of each log in a reply.
     ///
     /// # Errors
     ///
-    /// When the JSON is not a list of pairs.
-    pub fn read(&mut self, json: &RawValue) -> Result<Entries, serde_json::Error> {
-        if let Some(entries) = self.0.get(json.get()) {
+    /// When the JSON of a log is not a list of pairs.
+    pub fn read(
+        &mut self,
+        Members(logs): Members<'_>,
+    ) -> Result<BTreeMap<Key, Entries>, serde_json::Error> {
+        let logs = logs.into_iter();
+        logs.map(|(key, json)| Ok((self.key(&key), self.list(json)?)))
+            .collect()
+    }
+
+    fn key(&mut self, key: &str) -> Key {
+        if let Some(key) = self.keys.get(key) {
+            return key.clone();
+        }
+        let key = Key::from(key);
+        self.keys.insert(key.clone());
+        key
+    }
+
+    fn list(&mut self, json: &RawValue) -> Result<Entries, serde_json::Error> {
+        if let Some(entries) = self.lists.get(json.get()) {
             return Ok(entries.clone());
         }
         let entries = Entries::read(json)?;
-        self.0.insert(entries.clone());
+        self.lists.insert(entries.clone());
         Ok(entries)
     }
 }
@@ -131,10 +153,10 @@ mod tests {
     fn equal_lists_are_stored_once() {
         let mut all = AllEntries::default();
         let list = raw(&json!([[0, 5], [2, "a"]]));
-        let entries = all.read(&list).expect("pairs");
+        let entries = all.list(&list).expect("pairs");
         assert_eq!(*entries, [(0, json!(5).into()), (2, json!("a").into())]);
-        assert_eq!(all.read(&list).expect("pairs").id(), entries.id());
-        let other = all.read(&raw(&json!([[0, 6]]))).expect("pairs");
+        assert_eq!(all.list(&list).expect("pairs").id(), entries.id());
+        let other = all.list(&raw(&json!([[0, 6]]))).expect("pairs");
         assert_ne!(other.id(), entries.id());
     }
 
@@ -165,7 +187,7 @@ mod tests {
     fn what_is_no_list_of_pairs_is_refused() {
         let mut all = AllEntries::default();
         for wrong in [json!(5), json!([5]), json!([["a", 5]])] {
-            assert!(all.read(&raw(&wrong)).is_err(), "{wrong}");
+            assert!(all.list(&raw(&wrong)).is_err(), "{wrong}");
         }
     }
 }

@@ -26,6 +26,7 @@ mod log;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::monotone::falls;
@@ -36,22 +37,28 @@ use log::{Logs, Unobserved};
 
 pub use entries::{AllEntries, Entries};
 
+/// The key of a log. Copies share the text: a history has each key thousands of times.
+pub type Key = Arc<str>;
+
+/// One offset for each of some logs.
+pub type Offsets = BTreeMap<Key, i64>;
+
 /// A request of a client. Logs are named by their keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
     /// Append a message to a log.
     Send {
         /// The log.
-        key: String,
+        key: Key,
         /// The message: any JSON, never sent to this log before.
         message: Json,
     },
     /// Return the messages of these logs from these offsets on.
-    Poll(BTreeMap<String, i64>),
+    Poll(Offsets),
     /// Record that all messages up to and including these offsets are processed.
-    CommitOffsets(BTreeMap<String, i64>),
+    CommitOffsets(Offsets),
     /// Return the committed offsets of these logs.
-    ListCommittedOffsets(Vec<String>),
+    ListCommittedOffsets(Vec<Key>),
 }
 
 /// A successful reply.
@@ -60,11 +67,11 @@ pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),
     /// To a poll: the messages of each log.
-    Messages(BTreeMap<String, Entries>),
+    Messages(BTreeMap<Key, Entries>),
     /// To a commit.
     Committed,
     /// To a request for committed offsets. A log without one may be missing.
-    Offsets(BTreeMap<String, i64>),
+    Offsets(Offsets),
 }
 
 /// A history of logs.
@@ -105,7 +112,7 @@ fn unseen(history: &History, unobserved: &[Unobserved<'_>]) -> Vec<Finding> {
             });
     let (answered, others): (Vec<_>, Vec<_>) =
         last_polls.partition(|(index, _)| history[*index].outcome.is_ok());
-    let last_of = |polls: &[(usize, &BTreeMap<String, i64>)], key: &str| {
+    let last_of = |polls: &[(usize, &Offsets)], key: &str| {
         let asking = polls.iter().rfind(|(_, asked)| asked.contains_key(key));
         asking.map(|(index, _)| *index)
     };

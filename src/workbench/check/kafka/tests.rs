@@ -12,31 +12,31 @@ type LogOperation = Operation<Call, Answer>;
 
 fn send(client: usize, time: Range<u64>, message: u32, offset: i64) -> LogOperation {
     let call = Call::Send {
-        key: "k".to_owned(),
+        key: "k".into(),
         message: json!(message).into(),
     };
     operation(client, time, call, Outcome::Ok(Answer::Sent(offset)))
 }
 
 fn poll(client: usize, time: Range<u64>, from: i64, messages: &[(i64, u32)]) -> LogOperation {
-    let call = Call::Poll(BTreeMap::from([("k".to_owned(), from)]));
+    let call = Call::Poll(BTreeMap::from([("k".into(), from)]));
     let messages = serde_json::value::to_raw_value(messages).expect("JSON");
     let entries = Entries::read(&messages).expect("pairs");
-    let answer = Answer::Messages(BTreeMap::from([("k".to_owned(), entries)]));
+    let answer = Answer::Messages(BTreeMap::from([("k".into(), entries)]));
     operation(client, time, call, Outcome::Ok(answer))
 }
 
 fn commit(client: usize, time: Range<u64>, offset: i64) -> LogOperation {
-    let call = Call::CommitOffsets(BTreeMap::from([("k".to_owned(), offset)]));
+    let call = Call::CommitOffsets(BTreeMap::from([("k".into(), offset)]));
     operation(client, time, call, Outcome::Ok(Answer::Committed))
 }
 
 fn committed(client: usize, time: Range<u64>, offset: i64) -> LogOperation {
-    let answer = Answer::Offsets(BTreeMap::from([("k".to_owned(), offset)]));
+    let answer = Answer::Offsets(BTreeMap::from([("k".into(), offset)]));
     operation(
         client,
         time,
-        Call::ListCommittedOffsets(vec!["k".to_owned()]),
+        Call::ListCommittedOffsets(vec!["k".into()]),
         Outcome::Ok(answer),
     )
 }

@@ -3,21 +3,21 @@
 //! A `:poll` does not name offsets. Each process continues where its last poll ended. It keeps this offset for logs
 //! that are assigned to it again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::super::event::{self, Event};
-use super::{Kafka, highest_polled, raise, read_entries};
-use crate::workbench::check::kafka::{AllEntries, Answer, Call};
+use super::{Kafka, highest_polled, json_error, raise};
+use crate::workbench::check::kafka::{AllEntries, Answer, Call, Key, Offsets};
 use crate::workbench::json::Json;
 
 /// The state of each process after the events so far.
 #[derive(Default)]
 pub(super) struct Processes {
     /// The next offset of each log, where it is known.
-    offsets: HashMap<usize, BTreeMap<String, i64>>,
+    offsets: HashMap<usize, Offsets>,
     /// The processes in the last phase, which begins when a process assigns all logs from offset 0.
     last: HashSet<usize>,
     /// Whether a consumer group assigns logs to processes, which can happen at any time.
@@ -34,12 +34,12 @@ struct Assignment {
 }
 
 /// The key of a log, which may be a number in Jepsen's histories.
-struct LogName(String);
+struct LogName(Key);
 
 impl<'de> Deserialize<'de> for LogName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(deserializer)?.get();
-        let name = serde_json::from_str(json).unwrap_or_else(|_| String::from(json));
+        let name = serde_json::from_str(json).unwrap_or_else(|_| Key::from(json));
         Ok(LogName(name))
     }
 }
@@ -93,7 +93,8 @@ impl Processes {
         let (_, arguments) = only_step(event)?;
         match (call, &arguments[..]) {
             (Call::Poll(from), [messages]) => {
-                let messages = read_entries(entries, event::value(messages.get())?)?;
+                let messages = entries.read(event::value(messages.get())?);
+                let messages = messages.map_err(|error| json_error(&error))?;
                 let mut offsets = from.clone();
                 for (key, offset) in highest_polled(&messages) {
                     raise(&mut offsets, &key, offset.saturating_add(1));
@@ -118,7 +119,7 @@ impl Processes {
             self.last.insert(process);
             *offsets = logs.map(|name| (name, 0)).collect();
         } else {
-            let logs: HashSet<String> = logs.collect();
+            let logs: HashSet<Key> = logs.collect();
             offsets.retain(|name, _| logs.contains(name));
         }
     }
