@@ -113,7 +113,7 @@ impl<'a> Log<'a> {
 impl<'a> Logs<'a> {
     /// Reads a history.
     pub fn of(history: &'a History) -> Self {
-        let mut logs: BTreeMap<&str, Log<'_>> = BTreeMap::new();
+        let mut logs: HashMap<&str, Log<'_>> = HashMap::new();
         for (index, operation) in history.iter().enumerate() {
             match (&operation.call, operation.outcome.answer()) {
                 (Call::Send { key, message }, answer) => {
@@ -135,7 +135,7 @@ impl<'a> Logs<'a> {
                 _ => {}
             }
         }
-        Logs(logs)
+        Logs(logs.into_iter().collect())
     }
 
     /// The first message of a log at or after `from` and before `to`, and an operation that shows it.

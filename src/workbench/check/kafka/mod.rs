@@ -25,7 +25,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,7 +203,7 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
 
 /// Sends that got a lower offset than an earlier send of the same client to the same log.
 fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
-    let mut last: BTreeMap<(usize, &str), (i64, usize)> = BTreeMap::new();
+    let mut last: HashMap<(usize, &str), (i64, usize)> = HashMap::new();
     let mut findings = Vec::new();
     for (index, operation) in history.iter().enumerate() {
         let (Call::Send { key, message }, Some(Answer::Sent(offset))) =
@@ -228,7 +228,7 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
 /// has committed.
 fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
-    let mut commits: BTreeMap<&str, Vec<(Duration, i64)>> = BTreeMap::new();
+    let mut commits: HashMap<&str, Vec<(Duration, i64)>> = HashMap::new();
     let mut reported: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
     for (index, operation) in history.iter().enumerate() {
         match (&operation.call, operation.outcome.answer()) {
