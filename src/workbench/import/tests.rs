@@ -290,7 +290,7 @@ fn a_process_goes_on_polling_where_it_was_in_the_logs_that_it_keeps() {
     let Some(Answer::Messages(messages)) = import.operations[1].outcome.answer() else {
         panic!("no messages");
     };
-    assert_eq!(*messages["9"], [(0, "a".into()), (4, "b".into())]);
+    assert_eq!(messages.logs["9"].list, [(0, "a".into()), (4, "b".into())]);
     assert!(!import.operations.iter().any(|operation| operation.is_final));
 }
 

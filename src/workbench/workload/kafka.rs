@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::event::{Event, unknown};
 use super::keys::{Access, Keys};
@@ -13,9 +14,9 @@ use super::reply::fields;
 use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
-use crate::workbench::check::kafka::{self, AllEntries, Answer, Call, Entries, Key, Offsets};
+use crate::workbench::check::kafka::{self, AllMessages, Answer, Call, Key, Messages, Offsets};
 use crate::workbench::history::{Operation, Outcome};
-use crate::workbench::json::{Json, Members};
+use crate::workbench::json::Json;
 use crate::workbench::random::Random;
 use processes::Processes;
 
@@ -52,7 +53,7 @@ pub struct Kafka {
     highest: Offsets,
     /// In the last phase, the offset up to which each log must be polled.
     goals: Option<Offsets>,
-    entries: AllEntries,
+    messages: AllMessages,
     /// The processes of an imported history.
     processes: Processes,
 }
@@ -107,7 +108,7 @@ impl Kafka {
             polled: BTreeMap::new(),
             highest: BTreeMap::new(),
             goals: None,
-            entries: AllEntries::default(),
+            messages: AllMessages::default(),
             processes: Processes::default(),
         }
     }
@@ -198,14 +199,6 @@ fn raise(offsets: &mut Offsets, key: &Key, offset: i64) {
     }
 }
 
-/// The highest offset of each log in a reply to a poll.
-fn highest_polled(messages: &BTreeMap<Key, Entries>) -> Offsets {
-    let highest = messages.iter();
-    highest
-        .filter_map(|(key, messages)| Some((key.clone(), messages.highest()?)))
-        .collect()
-}
-
 #[derive(Deserialize)]
 struct Send {
     key: Key,
@@ -232,7 +225,7 @@ struct SendOk {
 #[serde(deny_unknown_fields)]
 struct PollOk<'a> {
     #[serde(borrow)]
-    msgs: Members<'a>,
+    msgs: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -247,7 +240,7 @@ enum AnswerBody<'a> {
     #[serde(rename = "send_ok")]
     Sent { offset: i64 },
     #[serde(rename = "poll_ok")]
-    Messages { msgs: &'a BTreeMap<Key, Entries> },
+    Messages { msgs: &'a Messages },
     #[serde(rename = "commit_offsets_ok")]
     Committed,
     #[serde(rename = "list_committed_offsets_ok")]
@@ -300,15 +293,15 @@ impl Workload for Kafka {
                 self.assign(client, keys, committed);
             }
             (Call::Poll(_), Outcome::Ok(Answer::Messages(messages))) => {
-                let polled = highest_polled(messages);
+                let polled = &messages.highest;
                 // These are used to choose logs and to set goals, which is over in the last phase.
                 if !answered.is_final {
-                    self.note_polled(&polled);
+                    self.note_polled(polled);
                 }
-                self.advance(client, &polled);
+                self.advance(client, polled);
                 if !polled.is_empty() {
                     return Some(FollowUp {
-                        call: Call::CommitOffsets(polled),
+                        call: Call::CommitOffsets(polled.clone()),
                         after: Duration::ZERO,
                     });
                 }
@@ -360,7 +353,7 @@ impl Workload for Kafka {
 
     fn read_completion(&mut self, call: &Call, event: &Event<'_>) -> Result<Answer, String> {
         self.processes
-            .read_completion(call, event, &mut self.entries)
+            .read_completion(call, event, &mut self.messages)
     }
 
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
@@ -370,7 +363,7 @@ impl Workload for Kafka {
                 .map(|SendOk { offset }| Answer::Sent(offset)),
             Call::Poll(_) => {
                 let PollOk { msgs } = reply.fields("poll_ok")?;
-                let messages = self.entries.read(msgs);
+                let messages = self.messages.read(msgs);
                 messages
                     .map(Answer::Messages)
                     .map_err(|error| json_error(&error))
@@ -440,10 +433,10 @@ mod tests {
 
     /// A reply with the message of each of these logs.
     fn polled<'a>(logs: impl IntoIterator<Item = &'a Key>) -> Outcome<Answer> {
-        let json = to_raw_value(&[(0, 1)]).expect("JSON");
-        let entries = Entries::read(&json).expect("pairs");
-        let logs = logs.into_iter().map(|log| (log.clone(), entries.clone()));
-        Outcome::Ok(Answer::Messages(logs.collect()))
+        let logs = logs.into_iter().map(|log| (log.clone(), [(0, 1)]));
+        let json = to_raw_value(&logs.collect::<BTreeMap<_, _>>()).expect("JSON");
+        let messages = AllMessages::default().read(&json).expect("pairs");
+        Outcome::Ok(Answer::Messages(messages))
     }
 
     #[test]

@@ -37,8 +37,10 @@ const TXN_LIMITS: TxnLimits = TxnLimits {
     max_txn_length: 4,
 };
 
-fn entries(json: &str) -> kafka_checker::Entries {
-    kafka_checker::Entries::read(serde_json::from_str(json).expect("JSON")).expect("pairs")
+fn messages(json: &str) -> kafka_checker::Messages {
+    let messages =
+        kafka_checker::AllMessages::default().read(serde_json::from_str(json).expect("JSON"));
+    messages.expect("lists of pairs")
 }
 
 #[test]
@@ -115,10 +117,9 @@ fn logs_have_strings_for_keys() {
             "poll_ok",
             json!({"msgs": {"9": [[0, 1], [1, 2]]}})
         ),
-        Ok(kafka_checker::Answer::Messages(BTreeMap::from([(
-            "9".into(),
-            entries("[[0,1],[1,2]]")
-        )])))
+        Ok(kafka_checker::Answer::Messages(messages(
+            r#"{"9":[[0,1],[1,2]]}"#
+        )))
     );
 }
 
@@ -246,7 +247,7 @@ fn a_list_that_is_null_is_empty() {
     let Ok(kafka_checker::Answer::Messages(logs)) = polled else {
         panic!("{polled:?}");
     };
-    assert!(logs["9"].is_empty());
+    assert!(logs.logs["9"].list.is_empty());
 
     let null = json!({"txn": null});
     let mut lists = TxnListAppend::new(TXN_LIMITS, Vec::new());

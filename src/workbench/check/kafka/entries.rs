@@ -1,4 +1,7 @@
-//! The entries of logs in replies to polls, with equal lists stored once.
+//! What replies to polls hold. Equal texts are read and stored once.
+//!
+//! In the final phase every client polls every log from its beginning, and most replies are equal, or at least the lists
+//! in them are.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
@@ -9,133 +12,162 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Key;
+use super::{Key, Offsets};
 use crate::workbench::json::{Json, Members, list_or_null};
 
-/// The entries of one log in a reply to a poll: offsets and their messages, ascending if the node is right.
-///
-/// Two values are equal if they are the same text.
-#[derive(Clone, Debug)]
-pub struct Entries(Arc<Parsed>);
+/// What was read from a JSON text. Copies share it. Two are equal if their texts are.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<Parsed<T>>);
 
 #[derive(Debug)]
-struct Parsed {
+struct Parsed<T> {
     json: Box<RawValue>,
-    list: Vec<(i64, Json)>,
-    highest: Option<i64>,
-    is_gapless: bool,
+    value: T,
 }
 
-impl Entries {
-    /// Reads a list of pairs.
-    ///
-    /// # Errors
-    ///
-    /// When the JSON is not a list of pairs.
-    pub fn read(json: &RawValue) -> Result<Self, serde_json::Error> {
-        let list: Vec<(i64, Json)> =
-            list_or_null(&mut serde_json::Deserializer::from_str(json.get()))?;
-        let offsets = list.iter().map(|(offset, _)| *offset);
-        let is_next = |(before, after): (i64, i64)| before.checked_add(1) == Some(after);
-        Ok(Entries(Arc::new(Parsed {
-            json: json.to_owned(),
-            highest: offsets.clone().max(),
-            is_gapless: !list.is_empty() && offsets.clone().zip(offsets.skip(1)).all(is_next),
-            list,
-        })))
-    }
+/// The messages of each log in a reply to a poll.
+pub type Messages = Shared<Polled>;
 
-    /// The highest offset; `None` if there are no entries.
-    pub fn highest(&self) -> Option<i64> {
-        self.0.highest
-    }
+/// The contents of [`Messages`].
+#[derive(Debug)]
+pub struct Polled {
+    /// The entries of each log.
+    pub logs: BTreeMap<Key, Entries>,
+    /// The highest offset of each log that has entries.
+    pub highest: Offsets,
+}
 
+/// The entries of one log in a reply to a poll.
+pub type Entries = Shared<List>;
+
+/// The contents of [`Entries`].
+#[derive(Debug)]
+pub struct List {
+    /// Offsets and their messages, ascending if the node is right.
+    pub list: Vec<(i64, Json)>,
     /// Whether there are entries, and each offset but the first is the one before it plus one.
-    pub(super) fn is_gapless(&self) -> bool {
-        self.0.is_gapless
-    }
+    pub(super) is_gapless: bool,
+}
 
-    /// A number that identifies this list while it exists: copies share it, other lists do not.
+impl<T> Shared<T> {
+    /// A number that identifies this value while it exists: copies share it, others do not.
     pub(super) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
 
-impl Deref for Entries {
-    type Target = [(i64, Json)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0.list
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Shared(self.0.clone())
     }
 }
 
-impl Borrow<str> for Entries {
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T> Borrow<str> for Shared<T> {
     fn borrow(&self) -> &str {
         self.0.json.get()
     }
 }
 
-impl PartialEq for Entries {
+impl<T> PartialEq for Shared<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0.json.get() == other.0.json.get()
     }
 }
 
-impl Eq for Entries {}
+impl<T> Eq for Shared<T> {}
 
-impl Hash for Entries {
+impl<T> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.json.get().hash(state);
     }
 }
 
-impl Serialize for Entries {
+impl<T> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.json.serialize(serializer)
     }
 }
 
-/// All keys and lists of entries that were read in replies to polls, each stored once.
-///
-/// In the final phase every client polls every log from its beginning, and most replies are equal. Sharing what is in
-/// them saves memory, and the time to parse the lists again.
+/// Everything that replies to polls have held so far.
 #[derive(Default)]
-pub struct AllEntries {
+pub struct AllMessages {
     keys: HashSet<Key>,
     lists: HashSet<Entries>,
+    replies: HashSet<Messages>,
 }
 
-impl AllEntries {
-    /// Reads the entries of each log in a reply.
+impl AllMessages {
+    /// Reads the messages in a reply: an object with a list of pairs for each log.
     ///
     /// # Errors
     ///
-    /// When the JSON of a log is not a list of pairs.
-    pub fn read(
-        &mut self,
-        Members(logs): Members<'_>,
-    ) -> Result<BTreeMap<Key, Entries>, serde_json::Error> {
-        let logs = logs.into_iter();
-        logs.map(|(key, json)| Ok((self.key(&key), self.list(json)?)))
-            .collect()
+    /// When the JSON is something else.
+    pub fn read(&mut self, json: &RawValue) -> Result<Messages, serde_json::Error> {
+        let AllMessages {
+            keys,
+            lists,
+            replies,
+        } = self;
+        known_or_read(replies, json, |json| {
+            let Members(logs) = serde_json::from_str(json)?;
+            let logs = logs.into_iter();
+            let logs = logs.map(|(key, json)| {
+                let key = Key::from(key);
+                let key = keys.get(&key).cloned().unwrap_or(key);
+                keys.insert(key.clone());
+                Ok((key, known_or_read(lists, json, List::read)?))
+            });
+            let logs: Result<_, serde_json::Error> = logs.collect();
+            logs.map(Polled::new)
+        })
     }
+}
 
-    fn key(&mut self, key: &str) -> Key {
-        if let Some(key) = self.keys.get(key) {
-            return key.clone();
-        }
-        let key = Key::from(key);
-        self.keys.insert(key.clone());
-        key
+/// The value that was read from this text before, or else is read now.
+fn known_or_read<T>(
+    known: &mut HashSet<Shared<T>>,
+    json: &RawValue,
+    read: impl FnOnce(&str) -> Result<T, serde_json::Error>,
+) -> Result<Shared<T>, serde_json::Error> {
+    if let Some(shared) = known.get(json.get()) {
+        return Ok(shared.clone());
     }
+    let shared = Shared(Arc::new(Parsed {
+        json: json.to_owned(),
+        value: read(json.get())?,
+    }));
+    known.insert(shared.clone());
+    Ok(shared)
+}
 
-    fn list(&mut self, json: &RawValue) -> Result<Entries, serde_json::Error> {
-        if let Some(entries) = self.lists.get(json.get()) {
-            return Ok(entries.clone());
-        }
-        let entries = Entries::read(json)?;
-        self.lists.insert(entries.clone());
-        Ok(entries)
+impl Polled {
+    fn new(logs: BTreeMap<Key, Entries>) -> Self {
+        let highest = logs.iter().filter_map(|(key, entries)| {
+            let offsets = entries.list.iter().map(|(offset, _)| *offset);
+            Some((key.clone(), offsets.max()?))
+        });
+        let highest = highest.collect();
+        Polled { logs, highest }
+    }
+}
+
+impl List {
+    fn read(json: &str) -> Result<Self, serde_json::Error> {
+        let list: Vec<(i64, Json)> = list_or_null(&mut serde_json::Deserializer::from_str(json))?;
+        let offsets = list.iter().map(|(offset, _)| *offset);
+        let is_next = |(before, after): (i64, i64)| before.checked_add(1) == Some(after);
+        Ok(List {
+            is_gapless: !list.is_empty() && offsets.clone().zip(offsets.skip(1)).all(is_next),
+            list,
+        })
     }
 }
 
@@ -145,49 +177,59 @@ mod tests {
 
     use super::*;
 
-    fn raw(json: &Value) -> Box<RawValue> {
-        serde_json::value::to_raw_value(json).expect("JSON")
+    fn read(all: &mut AllMessages, json: Value) -> Result<Messages, serde_json::Error> {
+        all.read(&serde_json::value::to_raw_value(&json).expect("JSON"))
     }
 
     #[test]
-    fn equal_lists_are_stored_once() {
-        let mut all = AllEntries::default();
-        let list = raw(&json!([[0, 5], [2, "a"]]));
-        let entries = all.list(&list).expect("pairs");
-        assert_eq!(*entries, [(0, json!(5).into()), (2, json!("a").into())]);
-        assert_eq!(all.list(&list).expect("pairs").id(), entries.id());
-        let other = all.list(&raw(&json!([[0, 6]]))).expect("pairs");
-        assert_ne!(other.id(), entries.id());
+    fn equal_replies_and_equal_lists_in_others_are_stored_once() {
+        let mut all = AllMessages::default();
+        let list = json!([[0, 5], [2, "a"]]);
+        let first = read(&mut all, json!({"1": list})).expect("pairs");
+        let expected = [(0, json!(5).into()), (2, json!("a").into())];
+        assert_eq!(first.logs["1"].list, expected);
+        let again = read(&mut all, json!({"1": list})).expect("pairs");
+        assert_eq!(again.id(), first.id());
+
+        let other = read(&mut all, json!({"1": list, "2": [[0, 6]]})).expect("pairs");
+        assert_ne!(other.id(), first.id());
+        assert_eq!(other.logs["1"].id(), first.logs["1"].id());
+        assert_ne!(other.logs["2"].id(), first.logs["1"].id());
+        let key = |messages: &Messages| messages.logs.first_key_value().expect("one").0.as_ptr();
+        assert_eq!(key(&other), key(&first));
     }
 
     #[test]
-    fn null_is_the_empty_list() {
-        let entries = Entries::read(&raw(&Value::Null)).expect("a list");
-        assert!(entries.is_empty());
-        assert_eq!((entries.highest(), entries.is_gapless()), (None, false));
+    fn a_reply_knows_the_highest_offset_of_each_log_that_has_entries() {
+        let reply = json!({"1": [[5, 0], [4, 0]], "2": [], "3": null, "4": [[7, 0]]});
+        let messages = read(&mut AllMessages::default(), reply).expect("lists");
+        let expected = [("1", 5), ("4", 7)].map(|(key, offset)| (key.into(), offset));
+        assert_eq!(messages.highest, Offsets::from(expected));
+        assert!(messages.logs["3"].list.is_empty(), "null is the empty list");
     }
 
     #[test]
-    fn a_list_knows_its_highest_offset_and_whether_it_has_gaps() {
-        for (offsets, highest, is_gapless) in [
-            (vec![4], 4, true),
-            (vec![4, 5, 6], 6, true),
-            (vec![4, 6], 6, false),
-            (vec![5, 4], 5, false),
-            (vec![i64::MAX, i64::MIN], i64::MAX, false),
+    fn a_list_knows_whether_it_has_gaps() {
+        for (offsets, is_gapless) in [
+            (vec![], false),
+            (vec![4], true),
+            (vec![4, 5, 6], true),
+            (vec![4, 6], false),
+            (vec![5, 4], false),
+            (vec![i64::MAX, i64::MIN], false),
         ] {
             let list: Vec<_> = offsets.iter().map(|offset| json!([offset, 0])).collect();
-            let entries = Entries::read(&raw(&json!(list))).expect("pairs");
-            let known = (entries.highest(), entries.is_gapless());
-            assert_eq!(known, (Some(highest), is_gapless), "{offsets:?}");
+            let messages = read(&mut AllMessages::default(), json!({"1": list})).expect("pairs");
+            assert_eq!(messages.logs["1"].is_gapless, is_gapless, "{offsets:?}");
         }
     }
 
     #[test]
-    fn what_is_no_list_of_pairs_is_refused() {
-        let mut all = AllEntries::default();
+    fn what_is_no_object_of_lists_of_pairs_is_refused() {
+        let mut all = AllMessages::default();
         for wrong in [json!(5), json!([5]), json!([["a", 5]])] {
-            assert!(all.list(&raw(&wrong)).is_err(), "{wrong}");
+            assert!(read(&mut all, json!({"1": wrong})).is_err(), "{wrong}");
+            assert!(read(&mut all, wrong).is_err());
         }
     }
 }

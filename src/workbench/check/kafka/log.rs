@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Answer, Call, Entries, History};
+use super::entries::Entries;
+use super::{Answer, Call, History};
 use crate::workbench::check::Finding;
 use crate::workbench::json::Json;
 
@@ -66,7 +67,7 @@ impl<'a> Log<'a> {
     /// quickly.
     fn poll(&mut self, entries: &'a Entries, poll: usize) {
         if self.polled.insert(entries.id()) {
-            for (offset, message) in entries.iter() {
+            for (offset, message) in &entries.list {
                 self.poll_one(*offset, message, poll);
             }
         }
@@ -114,6 +115,7 @@ impl<'a> Logs<'a> {
     /// Reads a history.
     pub fn of(history: &'a History) -> Self {
         let mut logs: HashMap<&str, Log<'_>> = HashMap::new();
+        let mut polled = HashSet::new();
         for (index, operation) in history.iter().enumerate() {
             match (&operation.call, operation.outcome.answer()) {
                 (Call::Send { key, message }, answer) => {
@@ -127,8 +129,11 @@ impl<'a> Logs<'a> {
                         log.place(*offset, message, index);
                     }
                 }
-                (Call::Poll(_), Some(Answer::Messages(answered))) => {
-                    for (key, entries) in answered {
+                // An equal reply shows nothing else.
+                (Call::Poll(_), Some(Answer::Messages(answered)))
+                    if polled.insert(answered.id()) =>
+                {
+                    for (key, entries) in &answered.logs {
                         logs.entry(key).or_default().poll(entries, index);
                     }
                 }

@@ -35,7 +35,7 @@ use crate::workbench::history::{Node, Operation};
 use crate::workbench::json::Json;
 use log::{Logs, Unobserved};
 
-pub use entries::{AllEntries, Entries};
+pub use entries::{AllMessages, Messages};
 
 /// The key of a log. Copies share the text: a history has each key thousands of times.
 pub type Key = Arc<str>;
@@ -67,7 +67,7 @@ pub enum Answer {
     /// To a send: the message's offset.
     Sent(i64),
     /// To a poll: the messages of each log.
-    Messages(BTreeMap<Key, Entries>),
+    Messages(Messages),
     /// To a commit.
     Committed,
     /// To a request for committed offsets. A log without one may be missing.
@@ -155,13 +155,13 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
         else {
             continue;
         };
-        for (key, messages) in answered {
+        for (key, messages) in &answered.logs {
             // The lowest offset that may come next; any offset for a log that was not requested.
             let mut next = asked.get(key).copied();
             // Behind the first entry of a list without gaps nothing is out of order.
-            let checked = match messages.is_gapless() {
-                true => &messages[..1],
-                false => messages,
+            let checked = match messages.is_gapless {
+                true => &messages.list[..1],
+                false => &messages.list,
             };
             for (position, &(offset, _)) in checked.iter().enumerate() {
                 // Nearly all offsets are in order.

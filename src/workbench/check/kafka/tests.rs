@@ -20,10 +20,9 @@ fn send(client: usize, time: Range<u64>, message: u32, offset: i64) -> LogOperat
 
 fn poll(client: usize, time: Range<u64>, from: i64, messages: &[(i64, u32)]) -> LogOperation {
     let call = Call::Poll(BTreeMap::from([("k".into(), from)]));
-    let messages = serde_json::value::to_raw_value(messages).expect("JSON");
-    let entries = Entries::read(&messages).expect("pairs");
-    let answer = Answer::Messages(BTreeMap::from([("k".into(), entries)]));
-    operation(client, time, call, Outcome::Ok(answer))
+    let reply = serde_json::value::to_raw_value(&json!({"k": messages})).expect("JSON");
+    let messages = AllMessages::default().read(&reply).expect("pairs");
+    operation(client, time, call, Outcome::Ok(Answer::Messages(messages)))
 }
 
 fn commit(client: usize, time: Range<u64>, offset: i64) -> LogOperation {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::super::event::{self, Event};
-use super::{Kafka, highest_polled, json_error, raise};
-use crate::workbench::check::kafka::{AllEntries, Answer, Call, Key, Offsets};
+use super::{Kafka, json_error, raise};
+use crate::workbench::check::kafka::{AllMessages, Answer, Call, Key, Offsets};
 use crate::workbench::json::Json;
 
 /// The state of each process after the events so far.
@@ -88,16 +88,16 @@ impl Processes {
         &mut self,
         call: &Call,
         event: &Event<'_>,
-        entries: &mut AllEntries,
+        all: &mut AllMessages,
     ) -> Result<Answer, String> {
         let (_, arguments) = only_step(event)?;
         match (call, &arguments[..]) {
             (Call::Poll(from), [messages]) => {
-                let messages = entries.read(event::value(messages.get())?);
+                let messages = all.read(messages);
                 let messages = messages.map_err(|error| json_error(&error))?;
                 let mut offsets = from.clone();
-                for (key, offset) in highest_polled(&messages) {
-                    raise(&mut offsets, &key, offset.saturating_add(1));
+                for (key, offset) in &messages.highest {
+                    raise(&mut offsets, key, offset.saturating_add(1));
                 }
                 self.offsets.insert(event.process, offsets);
                 Ok(Answer::Messages(messages))
