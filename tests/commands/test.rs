@@ -457,7 +457,7 @@ fn a_consistency_model_may_be_named_with_any_workload() {
 
 #[test]
 fn messages_can_be_watched() {
-    let path = program("watched.py", &echo_node("pass"));
+    let path = program("messages-watched.py", &echo_node("pass"));
     let output = test(&path, &format!("{SHORT} --log-net-send --log-net-recv"));
     let printed = stderr(&output);
     // Which node is started first is the seed's choice.
