@@ -240,9 +240,9 @@
 //!             Outcome::Lost => self.queue.return_batch(),
 //!             // There is a value now to start a change from.
 //!             Outcome::Read => {}
-//!             // The register holds something else than visits, or there is no such store.
+//!             // The register holds something else than visits. Only what is sent once is refused.
 //!             Outcome::Unexpected | Outcome::Refused(_) => {
-//!                 let why = self.registers.failure(register, done.outcome);
+//!                 let why = self.registers.unexpected_value(register);
 //!                 for (id, error) in self.queue.fail(&why) {
 //!                     self.requests.fail(id, &error, context.outbox);
 //!                 }

@@ -31,8 +31,7 @@ pub enum Outcome {
     Lost,
     /// The register holds a value that no workload of this kind wrote. A change of it may have been applied.
     Unexpected,
-    /// A request that is sent once was refused with this code. Any other is so only with error 1: there is no such store.
-    /// A change may then have been applied, too.
+    /// A request that is sent once was refused with this code.
     Refused(ErrorCode),
 }
 
@@ -151,11 +150,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }
     }
 
-    /// Why an operation ended without a result, which was [`Outcome::Unexpected`] or [`Outcome::Refused`].
-    pub fn failure(&self, register: RegisterId, outcome: Outcome) -> String {
-        if let Outcome::Refused(ErrorCode(code)) = outcome {
-            return alloc::format!("{} answered error {code}", self.service);
-        }
+    /// What to say of a register that holds an [unexpected value](Outcome::Unexpected).
+    pub fn unexpected_value(&self, register: RegisterId) -> String {
         alloc::format!(
             "{} holds an unexpected value under key {}; what else writes there?",
             self.service,
@@ -367,9 +363,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         };
         let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
             (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
-            (Kind::Once, _, _, Some(code)) | (_, _, _, Some(code @ ErrorCode::NODE_NOT_FOUND)) => {
-                Some(State::Done(Outcome::Refused(code)))
-            }
+            (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?)),
             (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => self.on_read(id, None),
             (_, State::Casing, "cas_ok", _) => Some(self.on_cas_ok(id)),

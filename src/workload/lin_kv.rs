@@ -150,23 +150,17 @@ impl LinKv {
     }
 
     /// Answers the requests that share a read.
-    fn on_read(&mut self, key: &str, outcome: Outcome, context: &mut Context<'_>) {
+    fn on_read(&mut self, key: &str, context: &mut Context<'_>) {
         let reads = self.reads.get_mut(key).expect(KEPT);
-        let stored = match outcome {
-            Outcome::Refused(code) => Err(code),
-            _ => {
-                let (stored, _) = self.registers.known(reads.register).expect("it was read");
-                stored.0.as_ref().ok_or(ErrorCode::KEY_DOES_NOT_EXIST)
-            }
-        };
+        let (stored, _) = self.registers.known(reads.register).expect("it was read");
         let waiting = reads.queue.end_batch();
         for request in waiting.filter_map(|(id, ())| self.requests.take(id)) {
-            match stored {
-                Ok(value) => {
+            match &stored.0 {
+                Some(value) => {
                     let answer = request.answer(request.operation, context.outbox);
                     answer.field("value", &**value);
                 }
-                Err(code) => request.fail(&refusal(code), context.outbox),
+                None => request.fail(&refusal(ErrorCode::KEY_DOES_NOT_EXIST), context.outbox),
             }
         }
         self.advance(key, context);
@@ -281,7 +275,7 @@ impl Workload for LinKv {
             return;
         };
         match done.name {
-            Use::Reads(key) => self.on_read(&key, done.outcome, context),
+            Use::Reads(key) => self.on_read(&key, context),
             Use::Change(id) => self.on_change(id, done.outcome, context.outbox),
         }
     }

@@ -380,8 +380,8 @@ impl Logs {
             Outcome::Read => {}
             Outcome::Applied => appended = self.on_applied(place, context.now),
             Outcome::Lost => log.queue.return_batch(),
-            Outcome::Unexpected | Outcome::Refused(_) => {
-                let text = self.registers.failure(done.register, done.outcome);
+            Outcome::Unexpected => {
+                let text = self.registers.unexpected_value(done.register);
                 // Nothing can be appended, unless an append to another chunk is in flight.
                 let mut chunks = log.chunks.values();
                 if !chunks.any(|register| self.registers.is_changing(*register)) {
@@ -391,6 +391,7 @@ impl Logs {
                 }
                 unreadable = Some(text);
             }
+            Outcome::Refused(_) => unreachable!("no append is sent once"),
         }
         self.advance(place.log, context);
         Some(Progress {

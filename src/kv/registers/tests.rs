@@ -206,7 +206,6 @@ fn each_answer_leads_to_the_next_state() {
         (Engine::reading, error(20), Done(Read), None),
         (Engine::reading, read_ok("\"x\""), Done(Unexpected), None),
         (Engine::reading, error(11), Reading, None),
-        (Engine::reading, error(1), refused(1), None),
         (Engine::reading, error(22), Reading, None),
         (Engine::reading, plain("cas_ok"), Reading, None),
         // A change from [1] to [1,2].
@@ -215,7 +214,6 @@ fn each_answer_leads_to_the_next_state() {
         (Engine::casing, error(20), Reading, Some("read")),
         (Engine::casing, error(11), Casing, None),
         (Engine::casing, error(13), Casing, None),
-        (Engine::casing, error(1), refused(1), None),
         (Engine::casing, read_ok("[1,2]"), Casing, None),
         (Engine::casing, plain("write_ok"), Casing, None),
         // The same change, in doubt.
@@ -226,7 +224,6 @@ fn each_answer_leads_to_the_next_state() {
         (Engine::in_doubt, error(20), Casing, Some("cas")),
         (Engine::in_doubt, read_ok("\"x\""), Done(Unexpected), None),
         (Engine::in_doubt, error(11), Reading, None),
-        (Engine::in_doubt, error(1), refused(1), None),
         (Engine::in_doubt, plain("cas_ok"), Reading, None),
         // A write that is sent once.
         (Engine::writing_once, plain("write_ok"), Done(Applied), None),

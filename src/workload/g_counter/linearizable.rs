@@ -196,7 +196,7 @@ impl Linearizable {
     /// The store has told what the register holds, or what became of a change.
     fn on_done(&mut self, outcome: Outcome, context: &mut Context<'_>) {
         if let Outcome::Unexpected | Outcome::Refused(_) = outcome {
-            let why = self.registers.failure(self.register, outcome);
+            let why = self.registers.unexpected_value(self.register);
             self.operations.fail(&mut self.queue, &why, context.outbox);
             self.proposal = None;
             self.forwarding.clear();

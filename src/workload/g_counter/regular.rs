@@ -170,13 +170,13 @@ impl Regular {
             (Outcome::Applied, Some(index)) => self.on_applied(index, context),
             (Outcome::Lost, Some(index)) => self.changes[index].queue.return_batch(),
             (Outcome::Read, None) => self.on_peer_read(context),
-            (Outcome::Unexpected | Outcome::Refused(_), Some(index)) => {
-                let why = self.registers.failure(done.register, done.outcome);
+            (Outcome::Unexpected, Some(index)) => {
+                let why = self.registers.unexpected_value(done.register);
                 let queue = &mut self.changes[index].queue;
                 self.operations.fail(queue, &why, context.outbox);
             }
-            (Outcome::Unexpected | Outcome::Refused(_), None) => {
-                let why = self.registers.failure(done.register, done.outcome);
+            (Outcome::Unexpected, None) => {
+                let why = self.registers.unexpected_value(done.register);
                 self.operations.fail(&mut self.reads, &why, context.outbox);
                 self.stop_reading_peers();
             }

@@ -133,7 +133,7 @@ impl Sequential {
                 }
             }
             Outcome::Unexpected | Outcome::Refused(_) => {
-                let why = self.registers.failure(self.register, done.outcome);
+                let why = self.registers.unexpected_value(self.register);
                 self.operations.fail(&mut self.adds, &why, context.outbox);
                 self.operations.fail(&mut self.reads, &why, context.outbox);
             }

@@ -171,8 +171,8 @@ impl Commits {
                 }
             }
             Outcome::Lost => self.queue.return_batch(),
-            Outcome::Unexpected | Outcome::Refused(_) => {
-                let why = self.registers.failure(done.register, done.outcome);
+            Outcome::Unexpected => {
+                let why = self.registers.unexpected_value(done.register);
                 if done.register == own && !self.registers.is_changing(own) {
                     for (id, error) in self.queue.fail(&why) {
                         requests.fail(id, &error, context.outbox);
@@ -180,6 +180,7 @@ impl Commits {
                 }
                 readable = Err(why);
             }
+            Outcome::Refused(_) => unreachable!("no commit is sent once"),
         }
         self.advance(requests, context);
         Some(readable)
