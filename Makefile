@@ -142,7 +142,7 @@ deny:
 	cargo deny --config .ci/deny.toml check bans licenses sources
 
 # Benches are built for speed alone; the node among them is what a release is. Where the compiler happens to put a loop makes
-# the straight loop up to a third slower, so what is compared with it is aligned, as it is itself.
+# the straight loop up to a third slower, so it and the counters in its program are aligned.
 bench:
 	cargo build --release --bin echo --target-dir target/released
 	RUSTFLAGS='-C llvm-args=-align-all-nofallthru-blocks=5' ECHO=$(abspath target/released/release/echo) \
