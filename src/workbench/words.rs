@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
     use crate::workbench::check::testing::operation;
-    use crate::workbench::check::{counter, echo, g_set};
+    use crate::workbench::check::{counter, echo, set};
     use crate::workbench::json::Json;
     use crate::workbench::workload::{Echo, GCounter, GSet};
 
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_set_is_shown_around_the_element_in_question() {
-        use g_set::{Answer, Call};
+        use set::{Answer, Call};
         let words = |elements: Vec<u64>, element| {
             let elements = serde_json::from_str(&json!(elements).to_string()).expect("a list");
             let outcome = Outcome::Ok(Answer::Elements(elements));

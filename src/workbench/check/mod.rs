@@ -7,18 +7,16 @@
 //! count as concurrent: a checker never reports a fault that rests on a tie.
 
 pub mod availability;
-pub mod broadcast;
 pub mod consistency;
 pub mod counter;
 pub mod echo;
 mod finals;
-pub mod g_set;
 pub mod kafka;
 pub mod limits;
 pub mod lin_kv;
 mod monotone;
 pub mod search;
-mod set;
+pub mod set;
 mod sums;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -31,8 +29,6 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-
-pub use set::Elements;
 
 /// Whether a history or a run is right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,9 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::workbench::check::{
-    Elements, broadcast, counter, echo, g_set, kafka, lin_kv, txn, unique_ids,
-};
+use crate::workbench::check::{counter, echo, kafka, lin_kv, set, txn, unique_ids};
 use crate::workbench::history::Outcome;
 use crate::workbench::json::Json;
 use crate::workbench::workload::{
@@ -58,8 +56,8 @@ const TXN: TxnLimits = TxnLimits {
 
 #[test]
 fn a_set_is_read_with_its_elements_in_any_kind_of_list() {
-    use g_set::{Answer, Call};
-    let elements = |text: &str| -> Elements { serde_json::from_str(text).expect("a list") };
+    use set::{Answer, Call};
+    let elements = |text: &str| -> set::Elements { serde_json::from_str(text).expect("a list") };
     let text = history(
         ":invoke :add 7
          :ok :add 7
@@ -89,13 +87,10 @@ fn broadcast_echo_and_ids_are_read() {
     );
     let messages = serde_json::from_str("[7]").expect("a list");
     let expected = vec![
+        (set::Call::Add(7), Outcome::Ok(set::Answer::Added)),
         (
-            broadcast::Call::Broadcast(7),
-            Outcome::Ok(broadcast::Answer::Accepted),
-        ),
-        (
-            broadcast::Call::Read,
-            Outcome::Ok(broadcast::Answer::Messages(messages)),
+            set::Call::Read,
+            Outcome::Ok(set::Answer::Elements(messages)),
         ),
     ];
     assert_eq!(asked(Broadcast::new(Topology::Grid, &[]), &text), expected);
@@ -429,7 +424,7 @@ fn json_is_read_as_edn_is() {
         {"process": 0, "type": "ok", "f": "add", "value": 1, "time": 6.0}]"#;
     let lines = list.replace(['[', ']'], "").replace("},", "}");
     for text in [list, &lines] {
-        let expected = vec![(g_set::Call::Add(1), Outcome::Ok(g_set::Answer::Added))];
+        let expected = vec![(set::Call::Add(1), Outcome::Ok(set::Answer::Added))];
         assert_eq!(asked(GSet::default(), text), expected);
     }
 }

@@ -6,9 +6,8 @@ use super::event::{Function, ValueIn, unknown};
 use super::reply::fields;
 use super::{Introduction, Reply, Topology, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Elements;
 use crate::workbench::check::Verdict;
-use crate::workbench::check::broadcast::{self, Answer, Call};
+use crate::workbench::check::set::{self, Answer, Call, Elements};
 use crate::workbench::history::Operation;
 use crate::workbench::json::list_or_null;
 
@@ -80,7 +79,7 @@ impl Workload for Broadcast {
         if turn.random.random() {
             let message = self.next_message;
             self.next_message += 1;
-            Call::Broadcast(message)
+            Call::Add(message)
         } else {
             Call::Read
         }
@@ -92,21 +91,21 @@ impl Workload for Broadcast {
 
     fn request_kind(call: &Call) -> &'static str {
         match call {
-            Call::Broadcast(_) => "broadcast",
+            Call::Add(_) => "broadcast",
             Call::Read => "read",
         }
     }
 
     fn write_request<'o>(call: &Call, body: BodyWriter<'o>) -> BodyWriter<'o> {
         match call {
-            Call::Broadcast(message) => body.field("message", *message),
+            Call::Add(message) => body.field("message", *message),
             Call::Read => body,
         }
     }
 
     fn read_request(kind: &str, body: &str) -> Result<Call, String> {
         match kind {
-            "broadcast" => fields(body).map(|Message { message }| Call::Broadcast(message)),
+            "broadcast" => fields(body).map(|Message { message }| Call::Add(message)),
             "read" => Ok(Call::Read),
             _ => Err(unknown::<Self>(kind)),
         }
@@ -114,21 +113,21 @@ impl Workload for Broadcast {
 
     fn read_answer(&mut self, call: &Call, reply: &Reply<'_>) -> Result<Answer, String> {
         match call {
-            Call::Broadcast(_) => reply.done("broadcast_ok", Answer::Accepted),
+            Call::Add(_) => reply.done("broadcast_ok", Answer::Added),
             Call::Read => reply
                 .fields("read_ok")
-                .map(|ReadOk { messages }| Answer::Messages(messages)),
+                .map(|ReadOk { messages }| Answer::Elements(messages)),
         }
     }
 
     fn answer_body(_: &Call, answer: &Answer) -> impl Serialize {
         match answer {
-            Answer::Accepted => AnswerBody::BroadcastOk,
-            Answer::Messages(messages) => AnswerBody::ReadOk { messages },
+            Answer::Added => AnswerBody::BroadcastOk,
+            Answer::Elements(messages) => AnswerBody::ReadOk { messages },
         }
     }
 
     fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
-        broadcast::check(history)
+        set::check(history)
     }
 }

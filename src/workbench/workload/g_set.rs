@@ -5,9 +5,8 @@ use super::event::{Function, ValueIn, unknown};
 use super::reply::fields;
 use super::{Reply, Turn, Workload};
 use crate::workbench::body::BodyWriter;
-use crate::workbench::check::Elements;
 use crate::workbench::check::Verdict;
-use crate::workbench::check::g_set::{self, Answer, Call};
+use crate::workbench::check::set::{self, Answer, Call, Elements};
 use crate::workbench::history::Operation;
 use crate::workbench::json::list_or_null;
 
@@ -109,6 +108,6 @@ impl Workload for GSet {
     }
 
     fn check(&self, history: &[Operation<Call, Answer>]) -> Verdict {
-        g_set::check(history)
+        set::check(history)
     }
 }

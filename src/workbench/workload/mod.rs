@@ -1,17 +1,16 @@
 //! The workloads: the requests of clients, how replies are read, and the checker of each.
 //!
-//! There is one module per workload. Requests and replies are those of upstream's `doc/workloads.md`, and so is the
-//! mix of requests.
+//! Each is a module, and the two counters share one. Requests and replies are those of upstream's `doc/workloads.md`, and
+//! so is the mix of requests.
 
 mod broadcast;
+mod counter;
 mod echo;
 mod event;
-mod g_counter;
 mod g_set;
 mod kafka;
 mod keys;
 mod lin_kv;
-mod pn_counter;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -31,14 +30,13 @@ use super::history::Operation;
 use super::random::Random;
 
 pub use broadcast::Broadcast;
+pub use counter::{GCounter, PnCounter};
 pub use echo::Echo;
 pub use event::{Event, Function, ValueIn, shortened, unexpected};
-pub use g_counter::GCounter;
 pub use g_set::GSet;
 pub use kafka::Kafka;
 pub use keys::KeyLimits;
 pub use lin_kv::LinKv;
-pub use pn_counter::PnCounter;
 pub use reply::{Reply, json_error};
 pub use topology::Topology;
 pub use txn::{TxnLimits, TxnListAppend, TxnRwRegister};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::workbench::check::{
-    broadcast, counter, g_set, kafka as kafka_checker, lin_kv as lin_kv_checker, txn as txn_checker,
+    counter, kafka as kafka_checker, lin_kv as lin_kv_checker, set, txn as txn_checker,
 };
 
 fn request<W: Workload>(call: &W::Call) -> String {
@@ -45,7 +45,7 @@ fn messages(json: &str) -> kafka_checker::Messages {
 
 #[test]
 fn a_broadcast_is_a_message_and_a_topology_names_every_neighbour() {
-    let call = broadcast::Call::Broadcast(3);
+    let call = set::Call::Add(3);
     assert_eq!(
         request::<Broadcast>(&call),
         r#"{"type":"broadcast","message":3}"#
@@ -61,16 +61,16 @@ fn a_broadcast_is_a_message_and_a_topology_names_every_neighbour() {
 
 #[test]
 fn a_set_is_added_to_by_element_and_read_as_value() {
-    let call = g_set::Call::Add(3);
+    let call = set::Call::Add(3);
     assert_eq!(request::<GSet>(&call), r#"{"type":"add","element":3}"#);
     assert_eq!(
         answer(
             &mut GSet::default(),
-            &g_set::Call::Read,
+            &set::Call::Read,
             "read_ok",
             json!({"value": [1]})
         ),
-        Ok(g_set::Answer::Elements(
+        Ok(set::Answer::Elements(
             serde_json::from_str("[1]").expect("a list")
         ))
     );
@@ -190,7 +190,7 @@ fn a_transaction_is_a_list_of_steps() {
 #[test]
 fn an_answer_has_the_declared_fields_and_no_other() {
     let mut workload = Broadcast::new(Topology::Line, &[]);
-    let call = broadcast::Call::Broadcast(3);
+    let call = set::Call::Add(3);
     let good = json!({"type": "broadcast_ok", "in_reply_to": 1, "msg_id": 9});
     assert!(answer(&mut workload, &call, "broadcast_ok", good).is_ok());
     for (field, value) in [
@@ -225,8 +225,8 @@ fn the_id_of_an_answer_is_a_whole_number_of_any_size() {
         let body = format!(r#"{{"type":"broadcast_ok","in_reply_to":1,"msg_id":{msg_id}}}"#);
         let reply = Reply::read(&body).expect("an object");
         let mut workload = Broadcast::new(Topology::Line, &[]);
-        let answer = workload.read_answer(&broadcast::Call::Broadcast(3), &reply);
-        assert_eq!(answer, Ok(broadcast::Answer::Accepted));
+        let answer = workload.read_answer(&set::Call::Add(3), &reply);
+        assert_eq!(answer, Ok(set::Answer::Added));
     }
 }
 
@@ -234,12 +234,12 @@ fn the_id_of_an_answer_is_a_whole_number_of_any_size() {
 fn a_list_that_is_null_is_empty() {
     let null = json!({"messages": null});
     let mut workload = Broadcast::new(Topology::Line, &[]);
-    let read = answer(&mut workload, &broadcast::Call::Read, "read_ok", null);
-    assert_eq!(read, Ok(broadcast::Answer::Messages(Default::default())));
+    let read = answer(&mut workload, &set::Call::Read, "read_ok", null);
+    assert_eq!(read, Ok(set::Answer::Elements(Default::default())));
 
     let null = json!({"value": null});
-    let read = answer(&mut GSet::default(), &g_set::Call::Read, "read_ok", null);
-    assert_eq!(read, Ok(g_set::Answer::Elements(Default::default())));
+    let read = answer(&mut GSet::default(), &set::Call::Read, "read_ok", null);
+    assert_eq!(read, Ok(set::Answer::Elements(Default::default())));
 
     let null = json!({"msgs": {"9": null}});
     let poll = kafka_checker::Call::Poll(BTreeMap::new());
@@ -258,7 +258,7 @@ fn a_list_that_is_null_is_empty() {
 #[test]
 fn a_list_that_is_not_there_is_no_empty_list() {
     let mut workload = Broadcast::new(Topology::Line, &[]);
-    let read = answer(&mut workload, &broadcast::Call::Read, "read_ok", json!({}));
+    let read = answer(&mut workload, &set::Call::Read, "read_ok", json!({}));
     assert_eq!(read, Err(String::from("missing field `messages`")));
 }
 
@@ -288,7 +288,7 @@ fn every_answer_is_written_as_it_was_on_the_wire() {
         &crate::workbench::check::unique_ids::Call,
         json!({"type": "generate_ok", "id": "n1-7"}),
     );
-    let send = broadcast::Call::Broadcast(3);
+    let send = set::Call::Add(3);
     assert_written(
         &mut Broadcast::new(Topology::Line, &[]),
         &send,
@@ -297,16 +297,16 @@ fn every_answer_is_written_as_it_was_on_the_wire() {
     let messages = json!({"type": "read_ok", "messages": [1, 2]});
     assert_written(
         &mut Broadcast::new(Topology::Line, &[]),
-        &broadcast::Call::Read,
+        &set::Call::Read,
         messages,
     );
     assert_written(
         &mut GSet::default(),
-        &g_set::Call::Add(3),
+        &set::Call::Add(3),
         json!({"type": "add_ok"}),
     );
     let elements = json!({"type": "read_ok", "value": [1, 2]});
-    assert_written(&mut GSet::default(), &g_set::Call::Read, elements);
+    assert_written(&mut GSet::default(), &set::Call::Read, elements);
     assert_written(
         &mut GCounter::default(),
         &counter::Call::Add(3),

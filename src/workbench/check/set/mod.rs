@@ -31,20 +31,22 @@ use open::Open;
 
 pub use elements::Elements;
 
-/// A request, as the checker of sets sees it.
+/// A request of a client.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Add this element.
+    /// Add this element, or broadcast this message.
     Add(u64),
-    /// Return all elements.
+    /// Return all that the node has.
     Read,
 }
 
-/// Maps the types of a workload to those of a set.
-pub struct View<C, R> {
-    /// The request.
-    pub call: fn(&C) -> Call,
-    /// The elements in an answer to a read; `None` for other answers.
-    pub elements: fn(&R) -> Option<&Elements>,
+/// A successful reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To an add.
+    Added,
+    /// To a read: all that the node has.
+    Elements(Elements),
 }
 
 /// The quantiles of latencies in the facts.
@@ -53,11 +55,11 @@ const QUANTILES: [f64; 5] = [0.0, 0.5, 0.95, 0.99, 1.0];
 /// The maximum number of elements that a fact lists.
 const ELEMENTS_LISTED_MAX: usize = 32;
 
-/// Checks a history.
-pub fn check<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Verdict {
-    let set = Set::of(history, view);
+/// Finds lost, duplicated and unexpected elements, and measures how long each took to reach all nodes.
+pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
+    let set = Set::of(history);
     let mut verdict = Verdict::valid();
-    let is_read = |call: &C| matches!((view.call)(call), Call::Read);
+    let is_read = |call: &Call| matches!(call, Call::Read);
     verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
     verdict.add_all("lost", set.lost());
     verdict.add_all("missing_at_a_node", set.missing_at_a_node());
@@ -194,16 +196,15 @@ struct Set<'a> {
 }
 
 impl<'a> Set<'a> {
-    fn of<C, R>(history: &'a [Operation<C, R>], view: &View<C, R>) -> Self {
+    fn of(history: &'a [Operation<Call, Answer>]) -> Self {
         let mut set = Set {
-            elements: elements(history, view),
+            elements: elements(history),
             reads: Vec::new(),
             repeated: Vec::new(),
             never_added: Vec::new(),
         };
         for (index, operation) in history.iter().enumerate() {
-            let answer = operation.outcome.answer();
-            if let Some(returned) = answer.and_then(|answer| (view.elements)(answer)) {
+            if let Some(Answer::Elements(returned)) = operation.outcome.answer() {
                 set.add_read(index, operation, returned);
             }
         }
@@ -212,10 +213,10 @@ impl<'a> Set<'a> {
         set
     }
 
-    fn add_read<C, R>(
+    fn add_read(
         &mut self,
         index: usize,
-        operation: &'a Operation<C, R>,
+        operation: &'a Operation<Call, Answer>,
         returned: &Elements,
     ) {
         let reader = format!(
@@ -430,10 +431,10 @@ impl<'a> Set<'a> {
 }
 
 /// The elements that clients tried to add, in the order of values, each once.
-fn elements<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Vec<Element> {
+fn elements(history: &[Operation<Call, Answer>]) -> Vec<Element> {
     let adds = history.iter().enumerate();
-    let element = |(index, operation): (usize, &Operation<C, R>)| {
-        let Call::Add(value) = (view.call)(&operation.call) else {
+    let element = |(index, operation): (usize, &Operation<Call, Answer>)| {
+        let Call::Add(value) = operation.call else {
             return None;
         };
         Some(Element {
@@ -451,3 +452,6 @@ fn elements<C, R>(history: &[Operation<C, R>], view: &View<C, R>) -> Vec<Element
     elements.dedup_by_key(|element| element.value);
     elements
 }
+
+#[cfg(test)]
+mod tests;
