@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io, thread};
 
@@ -14,9 +15,10 @@ use serde_json::{Value, json};
 /// How many messages of a chosen operation the page lists.
 const ROWS: &str = "return document.querySelectorAll('#selection li').length";
 
-/// A browser, or `None` and a notice where there is none.
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
+/// The browser that these tests share, or `None` and a notice where there is none. A test writes its page before it opens a
+/// tab, as only one test at a time has one.
+fn browser() -> Option<Arc<Mutex<Browser>>> {
+    let browser = Browser::shared();
     if browser.is_none() {
         // Past the test harness, which shows what tests print only where they fail.
         let notice =
@@ -106,10 +108,11 @@ fn places_in_diagram(browser: &mut Browser) -> impl Iterator<Item = (i64, i64)> 
 
 #[test]
 fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let url = page("page");
+    let mut browser = Browser::new_tab(&browser);
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
         open(&mut browser, &url);
@@ -140,26 +143,26 @@ fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused(
 
 #[test]
 fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
     let node = program("answers-twice.py", &echo_node(wrong));
-    for (name, flags, verdict, heading) in [
+    let cases = [
         (
-            "warned",
-            "-w echo --node-count 1",
+            page_of("warned", "-w echo --node-count 1", &node),
             "✓ Valid with warnings: Maelstrom lets this run pass",
             "Warnings: Maelstrom lets these pass",
         ),
         (
-            "warned-strictly",
-            "-w echo --node-count 1 --strict",
+            page_of("warned-strictly", "-w echo --node-count 1 --strict", &node),
             "✗ Invalid: this run shows what must not happen",
             "Warnings: Maelstrom lets these pass, but --strict does not",
         ),
-    ] {
-        open(&mut browser, &page_of(name, flags, &node));
+    ];
+    let mut browser = Browser::new_tab(&browser);
+    for (url, verdict, heading) in cases {
+        open(&mut browser, &url);
         let text = |id: &str| format!("return document.querySelector('{id}').textContent");
         assert_eq!(browser.run(&text("#verdict")), verdict);
         assert_eq!(browser.run(&text("#warnings h2")), heading);
@@ -173,12 +176,14 @@ fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
 
 #[test]
 fn the_page_shows_the_figures_of_a_challenge() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let node = Path::new(env!("CARGO_BIN_EXE_broadcast"));
     let flags = "-w broadcast --node-count 3 --recovery 1";
-    open(&mut browser, &page_of("figures", flags, node));
+    let url = page_of("figures", flags, node);
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &url);
     browser.click("details summary");
     let shown = |id| format!("return document.getElementById('{id}').innerText");
     let first = browser.run(&shown("figures"));
@@ -196,7 +201,7 @@ fn the_page_shows_the_figures_of_a_challenge() {
 
 #[test]
 fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let history = r#"
@@ -212,6 +217,7 @@ fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
         .output()
         .expect("eddy is built");
     let page = fs::canonicalize(store.join("latest/report.html")).expect("there is a page");
+    let mut browser = Browser::new_tab(&browser);
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
         open(&mut browser, &format!("file://{}", page.display()));
@@ -244,12 +250,14 @@ fn the_page_of_a_history_from_elsewhere_speaks_of_no_messages() {
 
 #[test]
 fn the_page_of_a_run_without_operations_draws_without_an_error() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let node = program("unasked.py", &echo_node("pass"));
     let flags = "-w echo --node-count 1 --rate 0 --time-limit 0 --recovery 0";
-    open(&mut browser, &page_of("unasked", flags, &node));
+    let url = page_of("unasked", flags, &node);
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &url);
     let verdict = browser.run("return document.getElementById('verdict').innerText");
     assert_eq!(verdict, "? Unknown: this run could not be decided");
     browser.click("#window-controls button:last-child");
@@ -264,12 +272,14 @@ fn the_page_of_a_run_without_operations_draws_without_an_error() {
 
 #[test]
 fn the_page_lists_what_was_broken_and_when() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let node = Path::new(env!("CARGO_BIN_EXE_broadcast"));
     let flags = "-w broadcast --node-count 3 --nemesis partition,pause --recovery 1";
-    open(&mut browser, &page_of("faults", flags, node));
+    let url = page_of("faults", flags, node);
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &url);
     browser.click("#faults summary");
     let shown = browser.run("return document.getElementById('fault-list').innerText");
     let shown = shown.as_str().expect("a text");
@@ -283,10 +293,11 @@ fn the_page_lists_what_was_broken_and_when() {
 
 #[test]
 fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let url = page("cut");
+    let mut browser = Browser::new_tab(&browser);
     let path = url.strip_prefix("file://").expect("a file");
     let html = fs::read_to_string(path).expect("there is a page");
     let (before, rest) = html.split_once("id=\"data\">").expect("it has data");
@@ -322,10 +333,11 @@ fn where_messages_were_cut_off_the_page_sends_nobody_to_look_for_them() {
 
 #[test]
 fn a_link_leads_to_the_operation_that_was_chosen_however_many_were_before() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let url = page("link");
+    let mut browser = Browser::new_tab(&browser);
     open(&mut browser, &url);
     let hash = "return location.hash || null";
     let chosen = wait_for(&mut browser, hash);
@@ -356,12 +368,13 @@ fn a_link_leads_to_the_operation_that_was_chosen_however_many_were_before() {
 
 #[test]
 fn what_nodes_print_is_marked_below_their_lines_listed_and_shown_with_an_operation() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let print = "print('</script><b>asked', count, file=sys.stderr, flush=True)";
     let node = program("prints.py", &echo_node(print));
     let url = page_of("prints", "-w echo --node-count 2 --rate 40", &node);
+    let mut browser = Browser::new_tab(&browser);
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
         browser.open("about:blank");
@@ -422,13 +435,14 @@ fn what_nodes_print_is_marked_below_their_lines_listed_and_shown_with_an_operati
 
 #[test]
 fn a_long_log_does_not_make_the_page_long_and_the_page_describes_what_is_left_out() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let print = "os.write(2, (('asked %d ' % count + 'x' * 90 + '\\n') * 1000).encode())";
     let wrong = format!("{print}; body['echo'] = 'no' if count == 30 else body['echo']");
     let node = program("floods.py", &echo_node(&wrong));
     let url = page_of("floods", "-w echo --node-count 1", &node);
+    let mut browser = Browser::new_tab(&browser);
     let path = url.strip_prefix("file://").expect("a file");
     let page_bytes = fs::metadata(path).expect("a page").len();
     let log = Path::new(path).with_file_name("node-logs").join("n0.log");
@@ -463,14 +477,16 @@ fn a_long_log_does_not_make_the_page_long_and_the_page_describes_what_is_left_ou
 
 #[test]
 fn the_evidence_leads_to_its_operation_in_the_log_however_many_come_before_it() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let wrong = "body['echo'] = 'no' if count == 400 else body['echo']";
     let node = program("late.py", &echo_node(wrong));
     // Time enough for 400 requests, on a busy machine too.
     let flags = "-w echo --node-count 1 --rate 1000 --time-limit 4";
-    open(&mut browser, &page_of("late", flags, &node));
+    let url = page_of("late", flags, &node);
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &url);
     browser.click("#selection header button");
     browser.click("#finding-list button");
     let evidence = browser.run("return document.querySelector('#finding-list button').innerText");
@@ -499,7 +515,7 @@ fn the_evidence_leads_to_its_operation_in_the_log_however_many_come_before_it() 
 
 #[test]
 fn the_runs_of_a_store_are_filtered_and_lead_to_their_pages() {
-    let Some(mut browser) = browser() else {
+    let Some(browser) = browser() else {
         return;
     };
     let url = page("runs");
@@ -516,6 +532,7 @@ fn the_runs_of_a_store_are_filtered_and_lead_to_their_pages() {
         .args(["runs", "--store", folder])
         .output()
         .expect("eddy is built");
+    let mut browser = Browser::new_tab(&browser);
     for (width, height) in [(1440, 900), (390, 844)] {
         browser.resize(width, height);
         open(&mut browser, &format!("{store}/index.html"));

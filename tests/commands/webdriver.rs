@@ -1,18 +1,18 @@
 //! Drives a browser with the part of the WebDriver protocol (w3c.github.io/webdriver) that the tests need.
 
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::io::{self, BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{fs, process, thread};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{fs, process};
 
 use serde_json::{Value, json};
 
-/// One browser runs at a time: several on few processors would take longer than the tests wait.
-static TURN: Mutex<()> = Mutex::new(());
+/// The browser of all tests that run at the same time. The last of them drops it, as nothing drops what a static owns.
+static SHARED: Mutex<Weak<Mutex<Browser>>> = Mutex::new(Weak::new());
 
-/// A browser with one window. It ends when this is dropped.
+/// A browser with one tab. It ends when this is dropped.
 pub struct Browser {
     driver: Child,
     /// Its output, kept open so that it can go on writing.
@@ -20,13 +20,31 @@ pub struct Browser {
     port: u16,
     session: String,
     profile: PathBuf,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
-    /// A browser, or `None` where chromedriver is not installed.
-    pub fn start() -> Option<Self> {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The browser that other tests use too, or `None` where chromedriver is not installed.
+    pub fn shared() -> Option<Arc<Mutex<Self>>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().or_else(|| {
+            let browser = Arc::new(Mutex::new(Self::start()?));
+            *shared = Arc::downgrade(&browser);
+            Some(browser)
+        })
+    }
+
+    /// Waits until no other test uses the browser, and replaces its tab by a new one. Nothing is left of what the test
+    /// before has opened, set or logged, even if it failed.
+    pub fn new_tab(browser: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        let mut browser = browser.lock().unwrap_or_else(PoisonError::into_inner);
+        let tab = browser.post("window/new", &json!({"type": "tab"}));
+        browser.command("DELETE", "window", &json!({}));
+        browser.post("window", &tab);
+        browser.log();
+        browser
+    }
+
+    fn start() -> Option<Self> {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -52,7 +70,6 @@ impl Browser {
             port,
             session: String::new(),
             profile,
-            _turn: turn,
         };
         let arguments = [
             "--headless",
@@ -63,6 +80,8 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // It ends with the driver, however that ends.
+            "--remote-debugging-pipe",
             &format!("--user-data-dir={}", browser.profile.display()),
         ];
         let capabilities = json!({"capabilities": {"alwaysMatch": {
@@ -70,6 +89,7 @@ impl Browser {
             "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let session = browser.ask("POST", "/session", &capabilities);
+        let session = session.expect("a session is created");
         let id = session["sessionId"].as_str().expect("a session has an id");
         browser.session = format!("/session/{id}");
         Some(browser)
@@ -135,47 +155,50 @@ impl Browser {
     }
 
     fn post(&mut self, command: &str, body: &Value) -> Value {
-        self.ask("POST", &format!("{}/{command}", self.session), body)
+        self.command("POST", command, body)
     }
 
-    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the driver listens");
+    fn command(&mut self, method: &str, command: &str, body: &Value) -> Value {
+        let answer = self.ask(method, &format!("{}/{command}", self.session), body);
+        answer.unwrap_or_else(|error| panic!("{command} {body}: {error}"))
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         let body = body.to_string();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n{body}",
             body.len()
-        )
-        .expect("the driver reads");
+        )?;
         let mut reply = BufReader::new(stream);
         let mut length = 0;
         loop {
             let mut line = String::new();
-            reply.read_line(&mut line).expect("the driver answers");
+            reply.read_line(&mut line)?;
             let line = line.trim_end().to_ascii_lowercase();
             if line.is_empty() {
                 break;
             }
             if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse().expect("a length is a number");
+                length = value.trim().parse().map_err(io::Error::other)?;
             }
         }
         let mut json = vec![0; length];
-        reply.read_exact(&mut json).expect("a whole answer");
-        let mut answer: Value = serde_json::from_slice(&json).expect("an answer is JSON");
-        let value = answer["value"].take();
-        assert!(value["error"].is_null(), "{path} {body}: {value}");
-        value
+        reply.read_exact(&mut json)?;
+        let mut answer: Value = serde_json::from_slice(&json)?;
+        match answer["value"].take() {
+            error if !error["error"].is_null() => Err(io::Error::other(error.to_string())),
+            value => Ok(value),
+        }
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !thread::panicking() {
-            self.ask("DELETE", &self.session, &json!({}));
-        }
-        // By now it may have ended by itself.
+        // Nothing here panics: a test that has failed may be what drops it.
+        let _ = self.ask("DELETE", &self.session, &json!({}));
         let _ = self.driver.kill();
         let _ = self.driver.wait();
         let _ = fs::remove_dir_all(&self.profile);
