@@ -25,22 +25,20 @@ end() {
 }
 trap end EXIT
 
-answers() { (: < "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
-
-# Ports that nobody listens on, below those that Linux takes for connections.
-ports=()
-for ((port = 20000 + RANDOM % 10000; ${#ports[@]} < 9; port++)); do
-  answers "$port" || ports+=("$port")
-done
-url() { echo "http://127.0.0.1:${ports[$1]}"; }
-initial=m0=$(url 3),m1=$(url 4),m2=$(url 5)
-stores=etcd=$(url 0),$(url 1),$(url 2)
-peers=n0=127.0.0.1:${ports[6]},n1=127.0.0.1:${ports[7]},n2=127.0.0.1:${ports[8]}
+# Each process has a loopback address of its own, so clusters that run at the same time can use the same ports, below those
+# that Linux takes for connections.
+ip=127.$(($$ >> 16 & 255)).$(($$ >> 8 & 255)).$(($$ & 255))
+member() { echo "http://$ip:2000$1"; }
+peer_of_member() { echo "http://$ip:2001$1"; }
+service() { echo "$ip:2002$1"; }
+initial=m0=$(peer_of_member 0),m1=$(peer_of_member 1),m2=$(peer_of_member 2)
+stores=etcd=$(member 0),$(member 1),$(member 2)
+peers=n0=$(service 0),n1=$(service 1),n2=$(service 2)
 
 start_member() {
   etcd --name "m$1" --data-dir "$folder/m$1" --initial-cluster "$initial" \
-    --listen-client-urls "$(url "$1")" --advertise-client-urls "$(url "$1")" \
-    --listen-peer-urls "$(url $(($1 + 3)))" --initial-advertise-peer-urls "$(url $(($1 + 3)))" \
+    --listen-client-urls "$(member "$1")" --advertise-client-urls "$(member "$1")" \
+    --listen-peer-urls "$(peer_of_member "$1")" --initial-advertise-peer-urls "$(peer_of_member "$1")" \
     >> "$folder/m$1.log" 2>&1 &
   members[$1]=$!
 }
@@ -52,7 +50,7 @@ start_service() {
 }
 
 is_healthy() {
-  (exec 3<> "/dev/tcp/127.0.0.1/$1" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && grep -q '"health":"true"' <&3) 2> /dev/null
+  (exec 3<> "/dev/tcp/$ip/2000$1" && printf 'GET /health HTTP/1.0\r\n\r\n' >&3 && grep -q '"health":"true"' <&3) 2> /dev/null
 }
 
 # wait_for COMMAND...: until it succeeds, for 30 s.
@@ -67,12 +65,11 @@ wait_for() {
 }
 
 for index in 0 1 2; do start_member $index; done
-for index in 0 1 2; do wait_for is_healthy "${ports[$index]}"; done
+for index in 0 1 2; do wait_for is_healthy $index; done
 for index in 0 1 2; do start_service $index; done
 for index in 0 1 2; do wait_for grep -q 'is ready' "$folder/n$index.log"; done
 
-"$eddy" load -w "$workload" --connect "127.0.0.1:${ports[6]},127.0.0.1:${ports[7]},127.0.0.1:${ports[8]}" \
-  --time-limit "$seconds" "${flags[@]}" &
+"$eddy" load -w "$workload" --connect "$(service 0),$(service 1),$(service 2)" --time-limit "$seconds" "${flags[@]}" &
 load=$!
 
 # kill_one PID: ends a process of this script at once.
