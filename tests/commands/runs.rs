@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 use std::{fs, mem};
 
 use crate::program::program;
@@ -10,13 +11,12 @@ use crate::running::started;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// A store with a valid run, and an invalid one after it.
-fn store(name: &str) -> PathBuf {
-    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&store);
+/// A store with a valid run, and an invalid one after it. Each test has a copy.
+static STORE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let store = fresh_path("two-runs");
     for (run, wrong) in [("right", "pass"), ("wrong", "body['echo'] = 'no'")] {
         let wrong = format!("print('asked', count, file=sys.stderr, flush=True); {wrong}");
-        let node = program(&format!("{name}-{run}.py"), &echo_node(&wrong));
+        let node = program(&format!("{run}-run.py"), &echo_node(&wrong));
         Command::new(env!("CARGO_BIN_EXE_eddy"))
             .args("test -w echo --seed 77 --node-count 2 --rate 20 --time-limit 1 --bin".split(' '))
             .arg(node)
@@ -26,6 +26,20 @@ fn store(name: &str) -> PathBuf {
             .expect("eddy is built");
     }
     store
+});
+
+/// A path at which nothing exists yet.
+fn fresh_path(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+fn store(name: &str) -> PathBuf {
+    let copy = fresh_path(name);
+    let status = Command::new("cp").arg("-a").args([&*STORE, &copy]).status();
+    assert!(status.expect("every system has it").success());
+    copy
 }
 
 fn eddy(command: &str, store: &Path) -> Output {
