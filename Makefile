@@ -45,7 +45,7 @@ CONSISTENCY ?= regular
 MAELSTROM   ?= $(shell command -v maelstrom 2>/dev/null)
 NODE = target/release/$(WORKLOAD)
 
-.PHONY: maelstrom node-release eddy-quick test lint doc no-std work soak cluster fuzz deny bench growth small help
+.PHONY: maelstrom node-release eddy-quick test run-tests checks lint doc no-std work soak cluster fuzz deny bench growth small help
 
 maelstrom:
 ifeq ($(MAELSTROM),)
@@ -67,11 +67,22 @@ node-release:
 eddy-quick:
 	cargo build --profile quick --features workbench --bin eddy
 
-# Of the checks, two at a time build in different folders. Many tests wait for processes most of the time, so twice as many
-# run at once as there are processors.
+# The tests are built first, by all processors. Then they run, and the checks are built beside them. What the checks print
+# comes after what the tests print.
 test:
-	@$(MAKE) --no-print-directory -j2 --output-sync lint no-std work doc
-	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --features workbench
+	cargo test --features workbench --no-run
+	@$(MAKE) --no-print-directory -kj3 run-tests checks; status=$$?; cat target/checks.log; exit $$status
+
+# Many tests wait for processes most of the time, so twice as many run at once as there are processors. MAKEFLAGS is empty
+# here and below as rustc and rustdoc warn if make's jobs are not for them.
+run-tests:
+	MAKEFLAGS= RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --features workbench
+
+# Two at a time, as the tests are the third job. no-std and work go first: they build in folders of their own, so cargo does
+# not keep the tests waiting for its lock.
+checks:
+	@mkdir -p target
+	@CARGO_TERM_QUIET=true nice $(MAKE) --no-print-directory --output-sync no-std work lint doc > target/checks.log 2>&1
 
 lint:
 	cargo fmt --check
@@ -88,7 +99,7 @@ NO_STD_LIBRARIES = $(NO_STD)/lib/rustlib/$(HOST)/lib
 no-std:
 	@rm -rf $(NO_STD)/lib && mkdir -p $(NO_STD_LIBRARIES)
 	@for crate in core alloc compiler_builtins; do \
-	  ln -sf "$$(rustc --print target-libdir)"/lib$$crate-* $(NO_STD_LIBRARIES) || exit 1; done
+	  ln -sf "$$(MAKEFLAGS= rustc --print target-libdir)"/lib$$crate-* $(NO_STD_LIBRARIES) || exit 1; done
 	RUSTFLAGS='--sysroot $(NO_STD)' cargo check --no-default-features --lib --target $(HOST) --target-dir $(NO_STD)
 
 # Needs valgrind (apt install valgrind); without it nothing is built or checked, and it says so.
