@@ -24,13 +24,13 @@
 //! its proposal: it puts it into a register that only this node changes, an [`Announcement`]. And a node that has won a
 //! number of times in a row, without a proposal of every other node being applied meanwhile, reads the announcements of
 //! those others and applies what it finds with its next change (Herlihy, "Wait-free synchronization", 1991). If it finds
-//! nothing, it reads them again after twice as many wins.
+//! nothing, it reads them again after one more win than before.
 //!
 //! Nothing but speed depends on any of this: a node whose forwarder is silent, or names nobody, changes the register
 //! itself.
 
 use alloc::vec::Vec;
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 use super::register::{Announcement, Proposal, Resolution, SharedRegister, View};
 use super::{Options, Received};
@@ -46,11 +46,11 @@ const FORWARDER_ROUND_TRIPS: u32 = 8;
 /// How long to avoid a forwarder that did not answer, in multiples of the RPC timeout.
 const AVOID_RPC_TIMEOUTS: u32 = 5;
 
-/// A node reads announcements after at least this many wins in a row, and at least one for each other node.
-const WINS_MIN: u32 = 3;
+/// A node reads at most this many announcements for each of its wins.
+const READS_PER_WIN: usize = 4;
 
-/// A node reads announcements after at most this many wins in a row, or one for each other node.
-const WINS_MAX: u32 = 16;
+/// Where a node finds nothing, it reads announcements after more and more wins: up to this many times as many as at first.
+const WINS_GROWTH_MAX: u32 = 8;
 
 /// What this node forwards to others, and others to it.
 #[derive(Debug)]
@@ -329,11 +329,7 @@ impl Forwarding {
             }
         }
         self.wins += 1;
-        if self.wins == 1 {
-            for peer in &mut self.peers {
-                peer.last_applied = known.view(peer.name.as_str()).last_applied;
-            }
-        } else if self.wins >= self.wins_to_help {
+        if self.wins >= self.wins_to_help {
             self.help(known, context);
         }
     }
@@ -342,9 +338,10 @@ impl Forwarding {
     fn help(&mut self, known: &SharedRegister, context: &mut Context<'_>) {
         self.wins = 0;
         let mut had_all_a_turn = true;
-        for peer in &self.peers {
-            let view = known.view(peer.name.as_str());
-            if view.last_applied == peer.last_applied && self.announcements.capacity_left() > 0 {
+        for peer in &mut self.peers {
+            let View { last_applied, .. } = known.view(peer.name.as_str());
+            let had_a_turn = mem::replace(&mut peer.last_applied, last_applied) != last_applied;
+            if !had_a_turn && self.announcements.capacity_left() > 0 {
                 had_all_a_turn = false;
                 self.announcements.read(peer.announcement, context);
             }
@@ -352,7 +349,7 @@ impl Forwarding {
         let wins_min = wins_min(&self.peers);
         self.wins_to_help = match had_all_a_turn {
             true => wins_min,
-            false => (2 * self.wins_to_help).min(WINS_MAX).max(wins_min),
+            false => (self.wins_to_help + 1).min(WINS_GROWTH_MAX * wins_min),
         };
     }
 
@@ -424,9 +421,9 @@ impl Peer {
     }
 }
 
-/// After how many wins in a row a node reads announcements, if that has been of use.
+/// After how many wins in a row a node reads announcements, as long as it finds some.
 fn wins_min(peers: &[Peer]) -> u32 {
-    WINS_MIN.max(peers.len() as u32)
+    1 + peers.len().div_ceil(READS_PER_WIN) as u32
 }
 
 /// Answers a proposal that a peer has forwarded.
@@ -508,8 +505,11 @@ mod tests {
     #[test]
     fn a_node_that_is_alone_at_work_reads_announcements_less_and_less() {
         let mut winner = Winner::new();
-        let helped: Vec<u32> = (1..=60).filter(|_| winner.win(&[]) == 2).collect();
-        assert_eq!(helped, [3, 9, 21, 37, 53]);
+        let helped: Vec<u32> = (1..=170).filter(|_| winner.win(&[]) == 2).collect();
+        let expected = [
+            2, 5, 9, 14, 20, 27, 35, 44, 54, 65, 77, 90, 104, 119, 135, 151, 167,
+        ];
+        assert_eq!(helped, expected);
     }
 
     #[test]
@@ -522,7 +522,7 @@ mod tests {
                 winner.lose();
             }
         }
-        assert_eq!(helped, [3, 9, 13, 19, 23, 29]);
+        assert_eq!(helped, [2, 5, 9, 12, 15, 19, 22, 25, 29]);
     }
 
     #[test]
