@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::event::{Event, unknown};
 use super::keys::{Access, Keys};
-use super::reply::fields;
+use super::reply::{Unread, fields};
 use super::{FollowUp, KeyLimits, Reply, Turn, Workload, json_error};
 use crate::workbench::body::BodyWriter;
 use crate::workbench::check::Verdict;
@@ -223,9 +222,8 @@ struct SendOk {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PollOk<'a> {
-    #[serde(borrow)]
-    msgs: &'a RawValue,
+struct PollOk {
+    msgs: Unread,
 }
 
 #[derive(Deserialize)]
@@ -362,8 +360,9 @@ impl Workload for Kafka {
                 .fields("send_ok")
                 .map(|SendOk { offset }| Answer::Sent(offset)),
             Call::Poll(_) => {
-                let PollOk { msgs } = reply.fields("poll_ok")?;
-                let messages = self.messages.read(msgs);
+                let PollOk { msgs: Unread } = reply.fields("poll_ok")?;
+                let messages = reply.value("msgs").expect("it is one of the fields");
+                let messages = self.messages.read(messages);
                 messages
                     .map(Answer::Messages)
                     .map_err(|error| json_error(&error))

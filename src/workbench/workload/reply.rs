@@ -1,7 +1,7 @@
 //! The replies of nodes to clients, and how a workload reads them.
 
-use serde::Deserialize;
 use serde::de::value::MapDeserializer;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::protocol::Text;
@@ -14,6 +14,16 @@ pub struct Reply<'a> {
     /// The whole body.
     pub body: &'a str,
     fields: Members<'a>,
+}
+
+/// A field whose value is not read: [`Reply::value`] has it. serde_json would go through the whole text of a value again
+/// to give the same text.
+pub struct Unread;
+
+impl<'de> Deserialize<'de> for Unread {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Unread)
+    }
 }
 
 /// The fields of a reply without contents.
@@ -32,9 +42,14 @@ impl<'a> Reply<'a> {
         Ok(Reply { body, fields })
     }
 
+    /// The value of a field, if the body has it.
+    pub fn value(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.get(name)
+    }
+
     /// The text of a field, if the body has it.
     pub fn field(&self, name: &str) -> Option<&'a str> {
-        self.fields.get(name).map(RawValue::get)
+        self.value(name).map(RawValue::get)
     }
 
     /// Whether it is an error.
