@@ -228,27 +228,28 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
 /// has committed.
 fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
-    let mut commits: HashMap<&str, Vec<(Duration, i64)>> = HashMap::new();
     let mut reported: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
+    let mut last_report_at = Duration::ZERO;
     for (index, operation) in history.iter().enumerate() {
-        match (&operation.call, operation.outcome.answer()) {
-            (Call::CommitOffsets(offsets), _) if !operation.outcome.is_failed() => {
-                for (key, offset) in offsets {
-                    commits
-                        .entry(key)
-                        .or_default()
-                        .push((operation.invoked_at, *offset));
-                }
+        if let Some(Answer::Offsets(offsets)) = operation.outcome.answer() {
+            last_report_at = last_report_at.max(operation.completed_at);
+            for (key, offset) in offsets {
+                let reported = reported.entry((&operation.node, key)).or_default();
+                reported.push((index, *offset));
             }
-            (Call::ListCommittedOffsets(_), Some(Answer::Offsets(offsets))) => {
-                for (key, offset) in offsets {
-                    reported
-                        .entry((&operation.node, key))
-                        .or_default()
-                        .push((index, *offset));
-                }
+        }
+    }
+    let mut commits: HashMap<&str, Vec<(Duration, i64)>> = HashMap::new();
+    for operation in history {
+        if let Call::CommitOffsets(offsets) = &operation.call
+            && !operation.outcome.is_failed()
+            // The last phase has commits of all logs, and nobody asks for them.
+            && operation.invoked_at <= last_report_at
+        {
+            for (key, offset) in offsets {
+                let commits = commits.entry(key).or_default();
+                commits.push((operation.invoked_at, *offset));
             }
-            _ => {}
         }
     }
     for ((node, key), reported) in reported {
