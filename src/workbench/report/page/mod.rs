@@ -15,7 +15,7 @@ mod messages;
 mod operations;
 mod series;
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::thread;
 
@@ -45,6 +45,9 @@ const SCRIPTS: [&str; 10] = [
     include_str!("js/diagram.js"),
     include_str!("js/main.js"),
 ];
+
+/// The size of the buffer for the data of a page.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// The page of one run.
 #[derive(Serialize)]
@@ -122,13 +125,20 @@ fn write_page(
 ) -> io::Result<()> {
     write_head(title, &mut out)?;
     write!(out, "{body}<script type=\"application/json\" id=\"data\">")?;
-    // Buffered, because the serializer writes every number separately.
-    WithoutTags(&mut out).write_all(&serde_json::to_vec(data)?)?;
+    write_data(data, &mut out)?;
     out.write_all(b"</script>\n<script type=\"module\">\n")?;
     for script in scripts {
         out.write_all(script.as_bytes())?;
     }
     out.write_all(b"</script>\n</body>\n</html>\n")
+}
+
+/// Writes data as JSON in which no tag can begin.
+fn write_data(data: &impl Serialize, out: impl Write) -> io::Result<()> {
+    // Buffered, because the serializer writes every number separately.
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, WithoutTags(out));
+    serde_json::to_writer(&mut out, data)?;
+    out.flush()
 }
 
 /// Writes what comes before the body of a page.
