@@ -22,7 +22,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
@@ -275,16 +275,16 @@ impl Logs {
         offset: u64,
     ) -> impl Iterator<Item = (u64, &Arc<RawValue>)> + Clone {
         let chunks = &self.logs[log].chunks;
-        let first = offset / CHUNK_ENTRIES;
-        let known = (first..).map_while(move |number| {
-            let (chunk, _) = self.registers.known(*chunks.get(&number)?)?;
-            Some((number * CHUNK_ENTRIES..).zip(&chunk.entries))
+        let (mut first, mut is_full) = ((offset % CHUNK_ENTRIES) as usize, true);
+        let known = (offset / CHUNK_ENTRIES..).map_while(move |number| {
+            // The copy of a chunk may be older than that of the next one, and not full.
+            let register = chunks.get(&number).filter(|_| is_full)?;
+            let (chunk, _) = self.registers.known(*register)?;
+            is_full = chunk.is_full();
+            chunk.entries.get(mem::take(&mut first)..)
         });
-        let entries = known.flatten().skip((offset % CHUNK_ENTRIES) as usize);
-        // The copy of a chunk may be older than that of the next one, and not full.
-        let is_next = |((at, _), expected): &((u64, _), u64)| at == expected;
-        let entries = entries.zip(offset..).take_while(is_next);
-        entries.map(|(entry, _)| entry)
+        let entries = known.flatten().zip(offset..);
+        entries.map(|(entry, offset)| (offset, entry))
     }
 
     /// The register of a chunk. If too many are kept, others that are idle are forgotten.
