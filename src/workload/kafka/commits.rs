@@ -29,8 +29,10 @@ impl Offsets {
             return false;
         }
         for (key, offset) in offsets {
-            let committed = self.offsets.entry(key.clone()).or_default();
-            *committed = *offset.max(committed);
+            match self.offsets.get_mut(key) {
+                Some(committed) => *committed = *offset.max(committed),
+                None => drop(self.offsets.insert(key.clone(), *offset)),
+            }
         }
         true
     }
