@@ -30,7 +30,7 @@ mod commits;
 mod polls;
 
 use alloc::{
-    borrow::{Cow, ToOwned},
+    borrow::ToOwned,
     collections::{BTreeMap, BTreeSet},
     string::String,
     vec::Vec,
@@ -45,7 +45,7 @@ use super::required;
 use crate::node::{
     Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
-use crate::protocol::{Error, Message, Name, Object, present};
+use crate::protocol::{Error, Message, Name, Object, Text, present};
 
 use commits::Commits;
 use polls::Poll;
@@ -129,7 +129,7 @@ impl Kafka {
         let message = required(fields.msg, "msg")?;
         check("msg", message.get().len(), ENTRY_BYTES_MAX, "bytes")?;
         check_keys([key].into_iter())?;
-        let log = self.logs.open(key).ok_or_else(full)?;
+        let log = self.logs.open(&key.0).ok_or_else(full)?;
         let operation = Operation::Send(log);
         let id = self.requests.admit(request, operation, context.now)?;
         self.logs
@@ -160,14 +160,14 @@ impl Kafka {
         check("the request", offsets.len(), KEYS_MAX, "keys")?;
         let offsets = offsets.iter();
         let is_committed =
-            |(key, offset): (&Cow<'_, str>, &u64)| self.commits.is_committed(key, *offset);
+            |(Text(key), offset): (&Text<'_>, &u64)| self.commits.is_committed(key, *offset);
         if offsets.clone().all(is_committed) {
             context.outbox.reply(request, "commit_offsets_ok");
             return Ok(());
         }
         let operation = Operation::Commit;
         let id = self.requests.admit(request, operation, context.now)?;
-        let offsets = offsets.map(|(key, offset)| (String::from(&**key), *offset));
+        let offsets = offsets.map(|(Text(key), offset)| (String::from(&**key), *offset));
         self.commits.queue.push(id, offsets.collect());
         self.commits.advance(&mut self.requests, context);
         Ok(())
@@ -177,7 +177,7 @@ impl Kafka {
         let keys = required(request.body.fields.keys.as_ref(), "keys")?;
         check_keys(keys.iter())?;
         check("the request", keys.len(), KEYS_MAX, "keys")?;
-        let keys = keys.iter().map(|key| String::from(&**key));
+        let keys = keys.iter().map(|Text(key)| String::from(&**key));
         let operation = Operation::List(keys.collect());
         let id = self.requests.admit(request, operation, context.now)?;
         let since = self.since(context.now);
@@ -236,19 +236,19 @@ impl Kafka {
     }
 }
 
-type Offsets<'a> = BTreeMap<Cow<'a, str>, u64>;
+type Offsets<'a> = BTreeMap<Text<'a>, u64>;
 
 /// What the messages of clients and the store's answers hold.
 #[derive(Default, Deserialize)]
 pub struct Fields<'a> {
     #[serde(borrow)]
-    key: Option<Cow<'a, str>>,
+    key: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     msg: Option<&'a RawValue>,
     #[serde(borrow)]
     offsets: Option<Offsets<'a>>,
     #[serde(borrow)]
-    keys: Option<Vec<Cow<'a, str>>>,
+    keys: Option<Vec<Text<'a>>>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
 }
@@ -266,8 +266,8 @@ impl<'a> Fields<'a> {
 type Received<'a> = Message<'a, Fields<'a>>;
 
 /// Checks the length of each key.
-fn check_keys<'a>(mut keys: impl Iterator<Item = &'a Cow<'a, str>>) -> Result<(), Error> {
-    keys.try_for_each(|key| check("a key", key.len(), KEY_BYTES_MAX, "bytes"))
+fn check_keys<'a>(mut keys: impl Iterator<Item = &'a Text<'a>>) -> Result<(), Error> {
+    keys.try_for_each(|Text(key)| check("a key", key.len(), KEY_BYTES_MAX, "bytes"))
 }
 
 fn check(what: &str, count: usize, max: usize, unit: &str) -> Result<(), Error> {

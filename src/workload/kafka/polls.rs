@@ -1,15 +1,16 @@
 //! Polls: which chunks they wait for, and what they are answered.
 
-use alloc::{borrow::Cow, collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::{
-    KEYS_MAX, Kafka, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received, full,
+    KEYS_MAX, Kafka, Offsets, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received,
+    full,
 };
 use crate::node::{Context, GivenUp, Outbox, Random};
-use crate::protocol::{Array, Encode, Error, Object};
+use crate::protocol::{Array, Encode, Error, Object, Text};
 use crate::workload::log::{Logs, Place};
 
 /// A poll, until it is answered.
@@ -68,7 +69,7 @@ impl Kafka {
     /// The keys that a poll is answered for. Of more than [`KEYS_MAX`] they are others after each
     /// [`Options::staleness`](super::Options::staleness), but the same until then: of the many clients that poll all logs
     /// at once, one makes the node read the chunks that the others get.
-    fn choose(&self, offsets: &BTreeMap<Cow<'_, str>, u64>, now: Duration) -> Vec<(String, u64)> {
+    fn choose(&self, offsets: &Offsets<'_>, now: Duration) -> Vec<(String, u64)> {
         let (start, count) = match offsets.len() {
             0..=KEYS_MAX => (0, KEYS_MAX),
             len => {
@@ -80,7 +81,7 @@ impl Kafka {
         let behind = offsets.iter().skip(start);
         let chosen = behind.chain(offsets.iter().take(start)).take(count);
         chosen
-            .map(|(key, offset)| ((&**key).into(), *offset))
+            .map(|(Text(key), offset)| ((&**key).into(), *offset))
             .collect()
     }
 
