@@ -62,7 +62,7 @@
 //!     out.extend_from_slice(node.output());
 //!     node.written(node.output().len());
 //!     // Sleep until then, or until there is input. At the end of the input, call `finish` and write the output.
-//!     node.deadline()
+//!     if lines.is_empty() { node.deadline() } else { Some(now) }
 //! }
 //! # let mut node = Node::new(eddy::workload::Echo);
 //! # let mut lines = vec![r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#.into()];
@@ -267,7 +267,7 @@
 //!
 //!     /// No reply can come any more.
 //!     fn finish(&mut self, outbox: &mut Outbox) {
-//!         for (id, request) in self.requests.drain() {
+//!         while let Some((id, request)) = self.requests.expired(Duration::MAX) {
 //!             request.give_up(self.queue.withdraw(id), INPUT_ENDED, outbox);
 //!         }
 //!     }

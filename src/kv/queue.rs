@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::collections::VecDeque;
 
 use crate::node::GivenUp;
 use crate::protocol::Error;
@@ -11,7 +11,7 @@ use crate::protocol::Error;
 /// An operation is known by the id of its [request](crate::node::Requests); `T` is what it asks for.
 #[derive(Debug)]
 pub struct Queue<T> {
-    operations: Vec<(i64, T)>,
+    operations: VecDeque<(i64, T)>,
     in_flight: usize,
 }
 
@@ -21,7 +21,7 @@ const GIVEN_UP: i64 = 0;
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Queue {
-            operations: Vec::new(),
+            operations: VecDeque::new(),
             in_flight: 0,
         }
     }
@@ -30,7 +30,7 @@ impl<T> Default for Queue<T> {
 impl<T> Queue<T> {
     /// Adds an operation to those that wait for the next batch.
     pub fn push(&mut self, request: i64, operation: T) {
-        self.operations.push((request, operation));
+        self.operations.push_back((request, operation));
     }
 
     /// Whether there is no operation, in flight or waiting.
@@ -69,7 +69,7 @@ impl<T> Queue<T> {
 
     /// The operations of the batch in flight for which somebody waits.
     pub fn in_flight(&self) -> impl Iterator<Item = &(i64, T)> {
-        let batch = self.operations[..self.in_flight].iter();
+        let batch = self.operations.iter().take(self.in_flight);
         batch.filter(|(request, _)| *request != GIVEN_UP)
     }
 

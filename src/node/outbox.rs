@@ -6,7 +6,7 @@ use crate::protocol::{Error, Id, Message, MessageId, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
 ///
-/// What a single message makes a node say comes on top.
+/// What a single message, or the time that has come, makes a node say comes on top.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 
 /// The most bytes of an error's text that are sent: it may quote the input, which may have a mebibyte.

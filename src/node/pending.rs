@@ -1,5 +1,5 @@
-use alloc::vec::Vec;
-use core::time::Duration;
+use alloc::collections::BinaryHeap;
+use core::{cmp::Reverse, time::Duration};
 
 use slab::Slab;
 
@@ -11,8 +11,8 @@ const ID_BITS: u32 = 53;
 /// A slab of what waits for a reply or for its time.
 ///
 /// Every entry is known by an id, which is what goes out as `msg_id`. An id is a generation and a slot. The generation
-/// counts up with every id from a random start, so no id is used twice, not by a later entry in the same slot and not
-/// by a later incarnation of the same node. A reply that is late, doubled or meant for a dead incarnation therefore finds
+/// counts up with every id from a random start ([`Random::sequence_start`]), so no id is used twice, not by a later entry in
+/// the same slot and not by a later incarnation of the same node. A reply that is late, doubled or meant for a dead incarnation therefore finds
 /// nothing: whoever looks an entry up gives the whole id.
 ///
 /// `SLOT_BITS` bits of an id name the slot, which limits how many entries there can be.
@@ -23,7 +23,7 @@ pub struct Pending<T, const SLOT_BITS: u32 = 12> {
     /// No deadline is earlier than this.
     earliest: Option<Duration>,
     /// The ids of entries whose deadlines have passed and which [`expired`](Self::expired) has not given out yet.
-    due: Vec<i64>,
+    due: BinaryHeap<Reverse<i64>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
             slots: Slab::new(),
             generation: random.sequence_start(ID_BITS - SLOT_BITS),
             earliest: None,
-            due: Vec::new(),
+            due: BinaryHeap::new(),
         }
     }
 
@@ -104,12 +104,6 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         Some(self.slots.remove(Self::slot(id)).value)
     }
 
-    /// Takes all entries out, with their ids.
-    pub fn drain(&mut self) -> impl Iterator<Item = (i64, T)> {
-        self.earliest = None;
-        self.slots.drain().map(|entry| (entry.id, entry.value))
-    }
-
     /// Sets when [`expired`](Self::expired) gives this entry out, which must be pending.
     pub fn set_deadline(&mut self, id: i64, deadline: Duration) {
         let entry = &mut self.slots[Self::slot(id)];
@@ -123,10 +117,13 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
 
     /// When to look for expired entries. It may be too early, for the sake of an entry that has ended, never too late.
     pub fn deadline(&self) -> Option<Duration> {
-        self.earliest
+        match self.due.is_empty() {
+            true => self.earliest,
+            false => Some(Duration::ZERO),
+        }
     }
 
-    /// Takes the deadline from an entry whose time has come and gives its id.
+    /// Takes the deadline from the oldest entry whose time has come and gives its id.
     ///
     /// When the earliest deadline has passed, all entries are looked at, once: deadlines are moved far more often than
     /// they come.
@@ -134,7 +131,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         if self.earliest.is_some_and(|earliest| earliest <= now) {
             self.find_due(now);
         }
-        while let Some(id) = self.due.pop() {
+        while let Some(Reverse(id)) = self.due.pop() {
             let entry = self.slots.get(Self::slot(id));
             // It may have ended since it was found, or have been given more time.
             if entry.is_some_and(|entry| entry.id == id && entry.deadline.is_none()) {
@@ -152,7 +149,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
             };
             if deadline <= now {
                 entry.deadline = None;
-                self.due.push(entry.id);
+                self.due.push(Reverse(entry.id));
             } else if self.earliest.is_none_or(|earliest| deadline < earliest) {
                 self.earliest = Some(deadline);
             }
@@ -238,25 +235,35 @@ mod tests {
     fn an_entry_that_ends_or_gets_more_time_while_others_expire_does_not_expire() {
         let ms = Duration::from_millis;
         let mut pending = pending();
-        let ids = ["ends", "waits", "expires"].map(|value| pending.insert(value));
+        let ids = ["expires", "ends", "waits"].map(|value| pending.insert(value));
         for id in ids {
             pending.set_deadline(id, ms(10));
         }
-        // The last one is found first.
-        assert_eq!(pending.expired(ms(10)), Some(ids[2]));
-        pending.remove(ids[0]);
-        pending.set_deadline(ids[1], ms(20));
+        assert_eq!(pending.expired(ms(10)), Some(ids[0]));
+        pending.remove(ids[1]);
+        pending.set_deadline(ids[2], ms(20));
         assert_eq!(pending.expired(ms(10)), None);
         assert_eq!(pending.deadline(), Some(ms(20)));
     }
 
     #[test]
-    fn what_is_drained_is_gone() {
+    fn the_oldest_expires_first_whatever_its_slot_and_the_deadline_tells_of_those_that_are_left() {
         let mut pending = pending();
-        let id = pending.insert("it");
-        pending.set_deadline(id, Duration::ZERO);
-        assert_eq!(pending.drain().collect::<Vec<_>>(), [(id, "it")]);
-        assert!(pending.is_empty());
-        assert_eq!((pending.get(id), pending.deadline()), (None, None));
+        for id in ["gone", "gone, too"].map(|value| pending.insert(value)) {
+            pending.remove(id);
+        }
+        // The slot that was left last is taken first.
+        let ids = ["first", "second", "third"].map(|value| pending.insert(value));
+        assert!(Pending::<&str>::slot(ids[0]) > Pending::<&str>::slot(ids[1]));
+        for id in ids {
+            pending.set_deadline(id, Duration::from_millis(10));
+        }
+        for id in ids {
+            let deadline = pending.deadline().expect("one is left");
+            assert!(deadline <= Duration::from_millis(10));
+            assert_eq!(pending.expired(Duration::MAX), Some(id));
+        }
+        assert_eq!(pending.expired(Duration::MAX), None);
+        assert_eq!(pending.deadline(), None);
     }
 }

@@ -1,4 +1,4 @@
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::borrow::Cow;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -141,16 +141,12 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Takes out a request whose time is up, with its id.
+    /// Takes out the oldest request whose time is up, with its id. At [`Duration::MAX`] the time of every request is up: when
+    /// the input has ended, and no reply can come any more.
     pub fn expired(&mut self, now: Duration) -> Option<(i64, Request<T>)> {
         let id = self.waiting.expired(now)?;
         let request = self.waiting.remove(id);
         request.map(|request| (id, request))
-    }
-
-    /// Takes out all requests that wait, with their ids: for the end, when no reply can come any more.
-    pub fn drain(&mut self) -> Vec<(i64, Request<T>)> {
-        self.waiting.drain().collect()
     }
 
     /// How many requests wait.

@@ -10,8 +10,7 @@ use crate::workload::{
 };
 
 /// The help on the limits that every node with a store has.
-const LIMITS: &str = "\
-  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
+const LIMITS: &str = "  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
   --rpc-timeout TIME    the longest wait for the store, or for another node, before asking again (default 1s); a store is
                         asked again sooner once its round trips are known
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
@@ -106,16 +105,14 @@ const STAR: (&str, Topology) = ("star", Topology::Star);
 const TREE: (&str, Topology) = ("tree", Topology::Tree);
 const OFFERED: (&str, Topology) = ("offered", Topology::Offered);
 
-const TOPOLOGY: &str = "\
-  --topology NAME       who tells whom (default star)
+const TOPOLOGY: &str = "  --topology NAME       who tells whom (default star)
       star              everyone and the first node: fewest steps and messages
       tree              each node and up to four others: no one has many neighbours
 ";
 
 const TOPOLOGY_OFFERED: &str = "      offered           what the topology message says; everyone and everyone until it comes\n";
 
-const PACE: &str = "\
-  --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
+const PACE: &str = "  --batch-ms TIME       a neighbour is told news at most once in this time (default 100)
   --retry-timeout TIME  how long to wait before telling again; over four times the latency (default 2s)
 ";
 

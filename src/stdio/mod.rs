@@ -36,7 +36,7 @@ use crate::protocol::{LineError, LineReader};
 pub(crate) use complaints::Complaints;
 use stream::{Input, Output};
 
-/// A number that no other start of this or any node has: 64 bits of the operating system's randomness.
+/// 64 bits of the operating system's randomness: another number at each start of a node.
 pub fn random_seed() -> u64 {
     // The standard library draws the keys of its hash maps there, and has no other door to it.
     RandomState::new().build_hasher().finish()

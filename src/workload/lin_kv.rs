@@ -13,10 +13,10 @@
 //!
 //! # Limits
 //!
-//! A cas that the store refuses is answered as refused. That is only true if the network does not double requests to the
-//! store, as Maelstrom's does not: of two copies of a cas the first may be applied, and the answer to the second may come
-//! first. A register with a version ([`Register`]) is safe from that, but then the store would not hold the values that
-//! clients wrote.
+//! All this holds if the network does not double requests to the store or keep them for long, as Maelstrom's does not. A
+//! second copy of a write that arrives late brings an old value back. And of two copies of a cas the first may be applied, and
+//! the refusal of the second come first. A register with a version ([`Register`]) is safe from both, but then the store would
+//! not hold the values that clients wrote.
 
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
@@ -298,7 +298,7 @@ impl Workload for LinKv {
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        for (id, request) in self.requests.drain() {
+        while let Some((id, request)) = self.requests.expired(Duration::MAX) {
             request.give_up(self.withdraw(id), INPUT_ENDED, outbox);
         }
     }

@@ -70,6 +70,14 @@ impl TxnListAppend {
         }
     }
 
+    /// Gives up the requests whose time is up, for the reason `why`.
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = self.logs.withdraw(self.log, id);
+            request.give_up(given_up, why, outbox);
+        }
+    }
+
     fn append(&mut self, key: String, element: &str) {
         let list = self.lists.entry(key).or_default();
         if !list.is_empty() {
@@ -196,17 +204,11 @@ impl Workload for TxnListAppend {
     }
 
     fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some((id, request)) = self.requests.expired(context.now) {
-            let applied = self.logs.withdraw(self.log, id);
-            request.give_up(applied, LATE, context.outbox);
-        }
+        self.give_up(context.now, LATE, context.outbox);
         self.logs.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        for (id, request) in self.requests.drain() {
-            let applied = self.logs.withdraw(self.log, id);
-            request.give_up(applied, INPUT_ENDED, outbox);
-        }
+        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
     }
 }

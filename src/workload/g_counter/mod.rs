@@ -11,7 +11,9 @@
 //!   most one change of a register under way. Without that a busy node fights itself.
 //! - An operation joins only a message that is sent after it arrived: one already under way may have taken effect before
 //!   something that was acknowledged in between.
-//! - Totals are exact in the range of `i64`; an add that would leave it is refused.
+//! - Totals are exact, and an add that would take its register's out of the range of `i64` is refused. Where each node has a
+//!   total of its own, so is one after which the sum of all that its node knows of would be out of range. Adds at several
+//!   nodes at once can still take the sum there; reads then give it as it is.
 //! - A node never goes back to an older state: newer is what has the higher version or epoch. For a counter that only
 //!   grows this means that no later read of the same node has a smaller value. With decrements the value says nothing
 //!   of the age, so nothing here ever compares values.
@@ -36,7 +38,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Context, GivenUp, INPUT_ENDED, LATE, Outbox, Random, Request, Workload};
+use crate::node::{Context, GivenUp, INPUT_ENDED, LATE, Outbox, Random, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
@@ -112,24 +114,22 @@ impl Level {
         }
     }
 
-    /// Answers an operation that has no result, for the reason `why`. A read has never been applied, an add perhaps.
-    #[cold]
-    fn give_up(
-        &mut self,
-        id: i64,
-        request: &Request<Operation>,
-        why: &'static str,
-        outbox: &mut Outbox,
-    ) {
-        let given_up = match self {
-            Level::Regular(level) => level.withdraw(id),
-            Level::Linearizable(level) => level.withdraw(id),
-            Level::Sequential(level) => level.withdraw(id),
-            Level::Eventual(level) => return level.give_up(id, request, outbox),
-        };
-        match request.operation {
-            Operation::Add(_) => request.give_up(given_up, why, outbox),
-            Operation::Read => request.give_up(GivenUp::NotApplied, why, outbox),
+    /// Answers the operations whose time is up, for the reason `why`. A read has never been applied, an add perhaps.
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.operations().requests.expired(now) {
+            let given_up = match self {
+                Level::Regular(level) => level.withdraw(id),
+                Level::Linearizable(level) => level.withdraw(id),
+                Level::Sequential(level) => level.withdraw(id),
+                Level::Eventual(level) => {
+                    level.give_up(id, &request, outbox);
+                    continue;
+                }
+            };
+            match request.operation {
+                Operation::Add(_) => request.give_up(given_up, why, outbox),
+                Operation::Read => request.give_up(GivenUp::NotApplied, why, outbox),
+            }
         }
     }
 }
@@ -210,17 +210,13 @@ impl Workload for GCounter {
 
     fn wake(&mut self, context: &mut Context<'_>) {
         let Some(level) = &mut self.level else { return };
-        while let Some((id, request)) = level.operations().requests.expired(context.now) {
-            level.give_up(id, &request, LATE, context.outbox);
-        }
+        level.give_up(context.now, LATE, context.outbox);
         each!(level, level => level.wake(context));
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
         let Some(level) = &mut self.level else { return };
-        for (id, request) in level.operations().requests.drain() {
-            level.give_up(id, &request, INPUT_ENDED, outbox);
-        }
+        level.give_up(Duration::MAX, INPUT_ENDED, outbox);
         if let Level::Eventual(level) = level {
             level.finish(outbox);
         }

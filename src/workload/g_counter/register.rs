@@ -244,7 +244,9 @@ impl Register for SharedRegister {
         self.version
     }
 
-    /// Every change gives its writer a new entry in the last-applied table.
+    /// Every change gives its writer a new entry in the last-applied table. A peer that has applied the writer's proposal
+    /// leaves the same entry. Then that is what was applied, and not this change; those whose proposals went with it see by
+    /// their own entries.
     fn shows(&self, wanted: &Self) -> bool {
         let writer = wanted.writer.as_str();
         self.view(writer).last_applied == wanted.view(writer).last_applied

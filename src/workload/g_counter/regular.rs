@@ -56,7 +56,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 pub(super) struct Regular {
     pub(super) operations: Operations,
     registers: Registers<OwnRegister, ()>,
-    /// A random number, so that no other incarnation of this node has it.
+    /// A random number below 2^31, which tells this incarnation of the node from others.
     incarnation: i64,
     /// Of the [`OWN`] register, which holds this node's total, and of the [`SECOND`].
     changes: [Changes; 2],

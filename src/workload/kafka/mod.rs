@@ -224,6 +224,14 @@ impl Kafka {
         }
     }
 
+    /// Gives up the requests whose time is up, for the reason `why`.
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = self.withdraw(id, &request.operation);
+            request.give_up(given_up, why, outbox);
+        }
+    }
+
     /// Stops working on an operation.
     fn withdraw(&mut self, id: i64, operation: &Operation) -> GivenUp {
         match operation {
@@ -322,18 +330,12 @@ impl Workload for Kafka {
     }
 
     fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some((id, request)) = self.requests.expired(context.now) {
-            let applied = self.withdraw(id, &request.operation);
-            request.give_up(applied, LATE, context.outbox);
-        }
+        self.give_up(context.now, LATE, context.outbox);
         self.logs.wake(context);
         self.commits.registers.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        for (id, request) in self.requests.drain() {
-            let applied = self.withdraw(id, &request.operation);
-            request.give_up(applied, INPUT_ENDED, outbox);
-        }
+        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
     }
 }
