@@ -118,15 +118,9 @@ impl<T> Requests<T> {
     }
 
     /// The request with this id, if it has not been answered.
-    pub fn get(&self, id: i64) -> Option<&T> {
-        self.waiting.get(id).map(|request| &request.operation)
-    }
-
-    /// The request with this id, if it has not been answered.
     pub fn get_mut(&mut self, id: i64) -> Option<&mut T> {
-        self.waiting
-            .get_mut(id)
-            .map(|request| &mut request.operation)
+        let request = self.waiting.get_mut(id)?;
+        Some(&mut request.operation)
     }
 
     /// Takes a request out, if it has not been answered. Whoever takes it answers it.

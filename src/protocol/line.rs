@@ -44,10 +44,9 @@ pub struct Lines<'a> {
     buffer: &'a [u8],
     position: &'a mut Position,
     line_bytes_max: usize,
-    /// What has been found to be UTF-8, and where in the buffer it begins. It may be many lines, as it takes a quarter of
-    /// the time to check them all at once.
+    /// What has been found to be UTF-8, from the next line on. It may be many lines, as it takes a quarter of the time to
+    /// check them all at once.
     text: &'a str,
-    text_start: usize,
 }
 
 /// Why a line can't be given out.
@@ -127,7 +126,6 @@ impl LineReader {
             buffer: &self.buffer,
             line_bytes_max: self.line_bytes_max,
             text: "",
-            text_start: 0,
             position: &mut self.position,
         }
     }
@@ -148,19 +146,21 @@ impl LineReader {
 
 impl<'a> Lines<'a> {
     fn check(&mut self, line: Range<usize>) -> Result<&'a str, LineError<'a>> {
+        let mut text = mem::take(&mut self.text);
         if line.len() > self.line_bytes_max {
             return Err(LineError::TooLong(self.line_bytes_max));
         }
-        if line.end > self.text_start + self.text.len() {
+        if line.len() > text.len() {
             let bytes = &self.buffer[line.start..self.position.end];
-            self.text = str::from_utf8(bytes).unwrap_or_else(|error| {
+            text = str::from_utf8(bytes).unwrap_or_else(|error| {
                 str::from_utf8(&bytes[..error.valid_up_to()]).expect("it is valid up to there")
             });
-            self.text_start = line.start;
         }
-        let in_text = line.start - self.text_start..line.end - self.text_start;
-        let text = self.text.get(in_text);
-        text.ok_or_else(|| LineError::NotUtf8(&self.buffer[line]))
+        let Some((text, behind)) = text.split_at_checked(line.len()) else {
+            return Err(LineError::NotUtf8(&self.buffer[line]));
+        };
+        self.text = behind.strip_prefix('\n').unwrap_or_default();
+        Ok(text)
     }
 }
 

@@ -203,7 +203,7 @@ impl LinKv {
     fn stop_reading(&mut self) {
         self.reads.retain(|_, reads| {
             let mut waiting = reads.queue.requests();
-            let is_wanted = waiting.any(|id| self.requests.get(id).is_some());
+            let is_wanted = waiting.any(|id| self.requests.get_mut(id).is_some());
             if !is_wanted {
                 self.registers.close(reads.register);
             }
