@@ -421,7 +421,7 @@ fn ended_by(signal: Signal, more: &str) -> String {
     let last = lines.map_while(Result::ok).last().expect("a line");
     assert!(last.contains("interrupted"), "{last}");
     let output = eddy.wait_with_output().expect("it ends");
-    assert_ends_with(3, &output);
+    assert_ends_with(2, &output);
     let node = test_kill_process(node.expect("the number of a process"));
     assert_eq!(node, Err(Errno::SRCH), "the node is still there");
     stdout(&output)

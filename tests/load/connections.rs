@@ -164,7 +164,7 @@ fn an_interrupt_ends_a_run_and_reports_what_is_known_without_a_verdict() {
     let (eddy, folder) = long_run("load-interrupted");
     kill_process(Pid::from_child(&eddy), Signal::INT).expect("it runs");
     let output = eddy.wait_with_output().expect("it ends");
-    assert_ends_with(3, &output);
+    assert_ends_with(2, &output);
     assert!(stdout(&output).contains("The run was interrupted after"));
     assert!(stderr(&output).starts_with("eddy: interrupted. What is known of the run is in "));
     assert_is_cut_short(&folder);

@@ -141,6 +141,7 @@ impl Task for Check<'_> {
             history: history.operations,
             findings: Vec::new(),
             is_cut_short: false,
+            interrupted_at: None,
             is_interrupted: false,
             sent: Traffic::default(),
             received: Traffic::default(),

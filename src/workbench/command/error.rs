@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::workbench::check::Validity;
 use crate::workbench::import::ImportError;
 use crate::workbench::load::LoadError;
 use crate::workbench::process::RunError;
@@ -11,7 +12,7 @@ use crate::workbench::serve::ServeError;
 use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
-/// The reason why a command has no verdict.
+/// The reason why a command has no verdict, or only that on the part of a run.
 #[derive(Debug, Error)]
 pub(super) enum CommandError {
     #[error("{0}")]
@@ -36,8 +37,12 @@ pub(super) enum CommandError {
     Removal(#[from] StoreErrors),
     #[error("{}{}{reason}", path.display(), match reason { ImportError::At { .. } => ":", _ => ": " })]
     Import { path: PathBuf, reason: ImportError },
-    #[error("interrupted{0}")]
-    Interrupted(String),
+    #[error("interrupted{how}")]
+    Interrupted {
+        how: String,
+        /// That on what the run has shown, if it was printed.
+        verdict: Option<Validity>,
+    },
     #[error("the result can't be printed: {0}")]
     Print(#[from] io::Error),
     #[error("the page {} can't be written: {reason}. Choose another file with --page", path.display())]
@@ -50,6 +55,17 @@ impl CommandError {
         let kept = report.store().map_or_else(String::new, |folder| {
             format!(". What is known of the run is in {}", folder.display())
         });
-        CommandError::Interrupted(format!("{how}{kept}"))
+        CommandError::Interrupted {
+            how: format!("{how}{kept}"),
+            verdict: Some(report.validity()),
+        }
+    }
+
+    /// The verdict that was printed nevertheless.
+    pub(super) fn verdict(&self) -> Option<Validity> {
+        match self {
+            CommandError::Interrupted { verdict, .. } => *verdict,
+            _ => None,
+        }
     }
 }

@@ -31,6 +31,6 @@ pub(super) const EXIT_STATUS: &str = "\
 Exit status:
   0  valid, with warnings or without
   1  invalid
-  2  unknown: it could not be decided
+  2  unknown: it could not be decided, such as a run that Ctrl-C ended
   3  nothing to check: wrong flags, nodes that did not get ready, or a file that is no history; or the
      result can't be printed: then a run is ended at once";

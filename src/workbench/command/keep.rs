@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use super::console::{harmless, say};
 use super::runs;
 use crate::workbench::audit::Demands;
+use crate::workbench::check::Finding;
 use crate::workbench::log::Topics;
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{Invocation, Machine, Report};
@@ -76,15 +78,20 @@ impl KeepOptions {
         runs::renew_index(&self.store);
     }
 
-    /// The report of a run of real processes. Completes the folder of the run, if there is one.
+    /// The report of a run of real processes. Completes the folder of the run, if there is one. An interruption becomes a
+    /// finding.
     pub(super) fn report<W: Workload>(
         &self,
         store: Option<Store>,
-        record: &Record<W>,
+        record: &mut Record<W>,
         settings: &Settings,
         demands: Demands,
         repeat: Invocation,
     ) -> Report {
+        if let Some(at) = record.interrupted_at {
+            let interruption = interruption::<W>(at, store.as_ref().map(Store::path));
+            record.findings.push(interruption);
+        }
         let mut report = Report::new(record, settings, demands, repeat);
         report.set_machine(Machine::this());
         if let Some(store) = store {
@@ -102,5 +109,44 @@ impl KeepOptions {
             return writeln!(out, "{json}");
         }
         writeln!(out, "{}", harmless(&result.to_string()))
+    }
+}
+
+/// The finding that a run in this folder was interrupted.
+fn interruption<W: Workload>(at: Duration, folder: Option<&Path>) -> Finding {
+    let mut what = format!("The run was interrupted after {:.1} s", at.as_secs_f64());
+    if W::HAS_LAST_PHASE {
+        what += ", before its final requests were answered";
+    }
+    what += ".";
+    if let Some(folder) = folder.filter(|_| W::HAS_LAST_PHASE) {
+        let (workload, folder) = (W::NAME, folder.display());
+        what += &format!(
+            "\neddy check -w {workload} {folder} checks what there is. What had not spread by then counts as lost there."
+        );
+    }
+    Finding::undecided(what, [])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workbench::workload::{Echo, GSet};
+
+    #[test]
+    fn an_interruption_before_the_final_reads_names_the_command_that_checks_what_there_is() {
+        let (at, folder) = (Duration::from_millis(3_520), Some(Path::new("store/1")));
+        let what = interruption::<GSet>(at, folder).what;
+        assert!(what.starts_with("The run was interrupted after 3.5 s, before"));
+        assert!(
+            what.contains("\neddy check -w g-set store/1 checks"),
+            "{what}"
+        );
+        for what in [
+            interruption::<GSet>(at, None).what,
+            interruption::<Echo>(at, folder).what,
+        ] {
+            assert!(!what.contains("eddy check"), "{what}");
+        }
     }
 }

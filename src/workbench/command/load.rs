@@ -114,7 +114,7 @@ impl Task for Run<'_> {
         let world = World::elsewhere(workload(settings), settings.clone(), (&mut console, files));
         let record = load::run(world, settings.client_count, targets, authentication);
         console.sink().clear();
-        let record = match record {
+        let mut record = match record {
             Ok(record) => record,
             Err(error) => {
                 // If the run was interrupted, this is the reason.
@@ -123,7 +123,13 @@ impl Task for Run<'_> {
             }
         };
         let repeat = repeat::command(args, settings.seed);
-        let report = keep.report(store, &record, settings, options.clients.demands(), repeat);
+        let report = keep.report(
+            store,
+            &mut record,
+            settings,
+            options.clients.demands(),
+            repeat,
+        );
         keep.print(&report)?;
         match record.is_interrupted {
             true => Err(CommandError::interrupted("", &report)),

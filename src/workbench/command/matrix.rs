@@ -160,7 +160,10 @@ fn row_on_etcd(
         let world = World::new(GCounter::default(), settings.clone(), ());
         let record = process::run(world, &settings.nodes, &program, &clusters)?;
         if record.is_interrupted {
-            return Err(CommandError::Interrupted(String::new()));
+            return Err(CommandError::Interrupted {
+                how: String::new(),
+                verdict: None,
+            });
         }
         row.count(validities(&record.history));
         done();

@@ -125,15 +125,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    match verdict {
-        Ok(Validity::Valid) => ExitCode::from(0),
-        Ok(Validity::Invalid) => ExitCode::from(1),
-        Ok(Validity::Unknown) => ExitCode::from(2),
-        Err(error) => {
-            say(format_args!("eddy: {error}"));
-            ExitCode::from(COULD_NOT_RUN)
-        }
-    }
+    let verdict = verdict.map(Some).unwrap_or_else(|error| {
+        say(format_args!("eddy: {error}"));
+        error.verdict()
+    });
+    ExitCode::from(match verdict {
+        Some(Validity::Valid) => 0,
+        Some(Validity::Invalid) => 1,
+        Some(Validity::Unknown) => 2,
+        None => COULD_NOT_RUN,
+    })
 }
 
 /// Whether the command line has an argument that may be meant for the node: upstream passes the node every argument

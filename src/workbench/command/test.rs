@@ -124,7 +124,7 @@ impl Task for Run<'_> {
         let world = World::new(workload(settings), settings.clone(), (&mut console, files));
         let record = process::run(world, &settings.nodes, &program, &clusters);
         console.sink().clear();
-        let record = match record {
+        let mut record = match record {
             Ok(record) => record,
             Err(error) => {
                 // If the run was interrupted, this is the reason.
@@ -133,7 +133,7 @@ impl Task for Run<'_> {
             }
         };
         let repeat = repeat::command(args, settings.seed);
-        let report = keep.report(store, &record, settings, options.run.demands(), repeat);
+        let report = keep.report(store, &mut record, settings, options.run.demands(), repeat);
         Ok((report, record.is_interrupted))
     }
 }

@@ -171,7 +171,8 @@ impl Report {
         let mut limited = Vec::new();
         let messages = Messages::new(record, operations.total());
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
-        if !record.is_cut_short {
+        let is_whole = !record.is_cut_short;
+        if is_whole {
             findings.extend(nothing_asked(history));
             findings.extend(never_succeeded::<W>(
                 history,
@@ -179,10 +180,16 @@ impl Report {
                 &record.fault_windows,
             ));
             let availability = availability::check(history, W::is_success, demands.availability);
-            for verdict in [availability, record.workload.check(history)] {
-                findings.extend(verdict.findings);
-                facts.extend(verdict.facts);
-            }
+            findings.extend(availability.findings);
+            facts.extend(availability.facts);
+        }
+        // The answers of a run without a last phase are right or wrong whatever would have followed.
+        if is_whole || !W::HAS_LAST_PHASE {
+            let verdict = record.workload.check(history);
+            findings.extend(verdict.findings);
+            facts.extend(verdict.facts);
+        }
+        if is_whole {
             limited = demands
                 .limits
                 .measure(messages.servers_per_operation.unwrap_or_default(), &facts);
@@ -507,7 +514,56 @@ fn is_telling(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workbench::check::testing::operation;
+    use crate::workbench::check::{echo, set};
     use crate::workbench::history::{Node, Outcome};
+    use crate::workbench::network::Traffic;
+    use crate::workbench::workload::{Echo, GSet};
+
+    /// The report on a run that was cut short after these operations.
+    fn cut_short<W: Workload>(workload: W, history: Vec<Operation<W::Call, W::Answer>>) -> Report {
+        let record = Record {
+            workload,
+            history,
+            findings: vec![Finding::undecided("interrupted", [])],
+            is_cut_short: true,
+            interrupted_at: Some(Duration::from_secs(1)),
+            is_interrupted: true,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+            fault_windows: Vec::new(),
+            is_elsewhere: false,
+        };
+        Report::of(&record, &[], Demands::default(), Invocation::default())
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_shows_what_no_later_answer_can_mend() {
+        let echo = |answered: u64| {
+            let answer = Outcome::Ok(echo::Answer(serde_json::json!(answered).into()));
+            let call = echo::Call(serde_json::json!(1).into());
+            cut_short(Echo, vec![operation(0, 0..1, call, answer)])
+        };
+        assert_eq!(echo(1).validity(), Validity::Unknown);
+        let report = echo(2);
+        assert_eq!(report.validity(), Validity::Invalid);
+        assert_eq!(report.evidence().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_had_not_spread_when_a_run_was_cut_short_is_not_lost() {
+        let added = Outcome::Ok(set::Answer::Added);
+        let nothing = Outcome::Ok(set::Answer::Elements(
+            serde_json::from_str("[]").expect("a list"),
+        ));
+        let history = vec![
+            operation(0, 0..1, set::Call::Add(1), added),
+            operation(1, 2..3, set::Call::Read, nothing),
+        ];
+        let report = cut_short(GSet::default(), history);
+        assert_eq!(report.validity(), Validity::Unknown);
+        assert_eq!(report.findings.len(), 1);
+    }
 
     #[test]
     fn quantiles_are_of_those_that_succeeded() {

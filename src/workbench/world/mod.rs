@@ -136,11 +136,13 @@ pub struct Record<W: Workload> {
     pub workload: W,
     /// The operations of clients.
     pub history: Vec<Operation<W::Call, W::Answer>>,
-    /// The protocol violations of nodes, and the interruption.
+    /// The protocol violations of nodes.
     pub findings: Vec<Finding>,
     /// Whether the run ended before the last phase, because a node had ended or because it was interrupted.
     pub is_cut_short: bool,
-    /// Whether it was interrupted.
+    /// When it was cut short by an interruption, since its start.
+    pub interrupted_at: Option<Duration>,
+    /// Whether it was interrupted, be it while its nodes ended.
     pub is_interrupted: bool,
     /// How many messages were sent.
     pub sent: Traffic,
@@ -304,16 +306,12 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Over { is_cut_short } => is_cut_short,
             _ => true,
         };
-        let mut findings = self.violations.into_findings(self.directory.nodes());
-        findings.extend(self.interrupted_at.map(|at| {
-            let after_s = at.as_secs_f64();
-            Finding::undecided(format!("The run was interrupted after {after_s:.1} s."), [])
-        }));
         let record = Record {
             workload: self.workload,
             history: self.history,
-            findings,
+            findings: self.violations.into_findings(self.directory.nodes()),
             is_cut_short,
+            interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),
             sent: self.network.traffic(),
             received: self.received,
