@@ -430,13 +430,23 @@ impl fmt::Display for Report {
             None => "run",
             Some(_) => "history",
         };
+        let (ok, total) = (self.operations.ok, self.operations.total());
+        let few = match 2 * ok < total {
+            true => format!(
+                ", but only {ok} of {} succeeded",
+                words::counted(total, "operation")
+            ),
+            false => String::new(),
+        };
         match self.valid {
-            Validity::Valid if self.warnings.is_empty() => {
-                writeln!(f, "valid: nothing is wrong with this {subject}")?;
+            Validity::Valid if !self.warnings.is_empty() => {
+                writeln!(
+                    f,
+                    "valid with warnings: Maelstrom lets this {subject} pass{few}"
+                )?;
             }
-            Validity::Valid => {
-                writeln!(f, "valid with warnings: Maelstrom lets this {subject} pass")?;
-            }
+            Validity::Valid if !few.is_empty() => writeln!(f, "valid: no answer is wrong{few}")?,
+            Validity::Valid => writeln!(f, "valid: nothing is wrong with this {subject}")?,
             Validity::Invalid => {
                 writeln!(f, "INVALID: this {subject} shows what must not happen")?;
             }
@@ -520,15 +530,20 @@ mod tests {
     use crate::workbench::network::Traffic;
     use crate::workbench::workload::{Echo, GSet};
 
-    /// The report on a run that was cut short after these operations.
-    fn cut_short<W: Workload>(workload: W, history: Vec<Operation<W::Call, W::Answer>>) -> Report {
+    /// The report on a run with these operations. `is_cut_short` is whether it was interrupted after them.
+    fn report<W: Workload>(
+        workload: W,
+        history: Vec<Operation<W::Call, W::Answer>>,
+        is_cut_short: bool,
+    ) -> Report {
+        let interruption = is_cut_short.then(|| Finding::undecided("interrupted", []));
         let record = Record {
             workload,
             history,
-            findings: vec![Finding::undecided("interrupted", [])],
-            is_cut_short: true,
-            interrupted_at: Some(Duration::from_secs(1)),
-            is_interrupted: true,
+            findings: Vec::from_iter(interruption),
+            is_cut_short,
+            interrupted_at: is_cut_short.then_some(Duration::from_secs(1)),
+            is_interrupted: is_cut_short,
             sent: Traffic::default(),
             received: Traffic::default(),
             fault_windows: Vec::new(),
@@ -542,7 +557,7 @@ mod tests {
         let echo = |answered: u64| {
             let answer = Outcome::Ok(echo::Answer(serde_json::json!(answered).into()));
             let call = echo::Call(serde_json::json!(1).into());
-            cut_short(Echo, vec![operation(0, 0..1, call, answer)])
+            report(Echo, vec![operation(0, 0..1, call, answer)], true)
         };
         assert_eq!(echo(1).validity(), Validity::Unknown);
         let report = echo(2);
@@ -560,9 +575,29 @@ mod tests {
             operation(0, 0..1, set::Call::Add(1), added),
             operation(1, 2..3, set::Call::Read, nothing),
         ];
-        let report = cut_short(GSet::default(), history);
+        let report = report(GSet::default(), history, true);
         assert_eq!(report.validity(), Validity::Unknown);
         assert_eq!(report.findings.len(), 1);
+    }
+
+    #[test]
+    fn a_valid_run_in_which_less_than_half_succeeded_is_called_that() {
+        let echo = |outcome| operation(0, 0..1, echo::Call(serde_json::json!(1).into()), outcome);
+        let ok = || echo(Outcome::Ok(echo::Answer(serde_json::json!(1).into())));
+        let open = || echo(Outcome::Indeterminate(String::from("timeout")));
+        for (history, expected) in [
+            (
+                vec![ok(), open()],
+                "valid: nothing is wrong with this run\n",
+            ),
+            (
+                vec![ok(), open(), open()],
+                "valid: no answer is wrong, but only 1 of 3 operations succeeded\n",
+            ),
+        ] {
+            let printed = report(Echo, history, false).to_string();
+            assert!(printed.starts_with(expected), "{printed}");
+        }
     }
 
     #[test]

@@ -303,7 +303,14 @@ fn what_a_client_did_not_ask_for_is_a_warning() {
 
 /// What becomes of operations whose answers have such a body.
 fn outcome(answer: &str) -> Outcome<crate::workbench::check::echo::Answer> {
-    let record = run(Echo, settings(1), |_, message| {
+    let record = answered(answer);
+    assert!(record.findings.is_empty(), "{:?}", record.findings);
+    record.history[0].outcome.clone()
+}
+
+/// A run whose answers have such a body.
+fn answered(answer: &str) -> Record<Echo> {
+    run(Echo, settings(1), |_, message| {
         if message["body"]["type"] == "init" {
             return vec![echo(message)];
         }
@@ -313,18 +320,35 @@ fn outcome(answer: &str) -> Outcome<crate::workbench::check::echo::Answer> {
             r#"{{"src":"n0","dest":{client},"body":{{{ids}}}}}"#
         )]
     })
-    .expect("a run");
-    assert!(record.findings.is_empty(), "{:?}", record.findings);
-    record.history[0].outcome.clone()
+    .expect("a run")
 }
 
 #[test]
 fn an_unlisted_error_code_leaves_the_outcome_unknown_however_it_is_written() {
     let error = |code| outcome(&format!(r#""type":"error","code":{code},"text":"no""#));
     assert_eq!(error("11"), Outcome::Failed(String::from("error 11: no")));
-    for code in ["11.0", "1180591620717411303425", "\"11\"", "null"] {
+    for code in ["11.0", "1180591620717411303425"] {
         let unknown = Outcome::Indeterminate(format!("error {code}: no"));
         assert_eq!(error(code), unknown);
+    }
+}
+
+#[test]
+fn an_error_whose_code_is_no_whole_number_is_a_violation() {
+    for (code, why) in [
+        (r#""code":"11","#, r#"its code is "11", which is no whole"#),
+        (r#""code":null,"#, "its code is null, which is no whole"),
+        (r#""code":11.5,"#, "its code is 11.5, which is no whole"),
+        ("", "it is an error without a code"),
+    ] {
+        let record = answered(&format!(r#""type":"error",{code}"text":"no""#));
+        let [finding] = &*record.findings else {
+            panic!("{:?}", record.findings);
+        };
+        assert_eq!(finding.severity, Severity::Violation);
+        assert!(finding.what.contains(why), "{}", finding.what);
+        let outcome = &record.history[0].outcome;
+        assert!(matches!(outcome, Outcome::Indeterminate(_)), "{outcome:?}");
     }
 }
 

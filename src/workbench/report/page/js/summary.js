@@ -3,8 +3,15 @@
 /** What was checked. A history from elsewhere has no messages. */
 const subject = report.history === null ? "run" : "history";
 
+function validInWords() {
+  const { ok, failed, indeterminate } = report.operations;
+  const total = ok + failed + indeterminate;
+  return 2 * ok < total ? `no answer is wrong, but only ${ok} of ${total} operations succeeded`
+    : `nothing is wrong with this ${subject}`;
+}
+
 const verdicts = {
-  true: ["valid", "✓ Valid", `nothing is wrong with this ${subject}`],
+  true: ["valid", "✓ Valid", validInWords()],
   false: ["invalid", "✗ Invalid", `this ${subject} shows what must not happen`],
   unknown: ["unknown", "? Unknown", `this ${subject} could not be decided`],
 };
