@@ -333,13 +333,7 @@ fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
     let wrong = start(program::BROADCAST.read(&patient).expect("right flags"));
     let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
     let faults = [Fault::Partition];
-    assert_caught(
-        &program::BROADCAST,
-        broadcast,
-        &wrong,
-        &faults,
-        "never reached",
-    );
+    assert_caught(&program::BROADCAST, broadcast, &wrong, &faults, " lacks ");
 }
 
 /// Reports every fifth transaction as aborted after it took effect.

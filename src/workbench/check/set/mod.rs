@@ -371,7 +371,7 @@ impl<'a> Set<'a> {
                 }
                 None => {
                     let what = format!(
-                        "{value} never reached node {0}: a read of another node returned it, but none of {0} did.",
+                        "The last read of node {} lacks {value}, which another node had returned.",
                         last.node
                     );
                     Finding::violation(what, [add, present.index, last.sighting.index])
@@ -423,7 +423,9 @@ impl<'a> Set<'a> {
         let findings = missing.into_iter().map(|((node, position), read)| {
             let element = &self.elements[position];
             let value = element.value;
-            let what = format!("{value} never reached node {node}: its final read lacks it.");
+            let what = format!(
+                "The final read of node {node} lacks {value}, which a later read returned."
+            );
             Finding::violation(what, [element.index, read]).of_element(value)
         });
         findings.collect()

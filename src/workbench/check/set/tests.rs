@@ -65,18 +65,26 @@ fn catches_a_lost_element() {
 }
 
 #[test]
-fn a_element_that_never_reached_a_node_is_not_reported_as_gone_from_it() {
+fn an_element_that_no_read_of_a_node_returned_is_not_reported_as_gone_from_it() {
     let mut history = with_final_reads(&[1, 2], &[1]);
     history[4].invoked_at = history[3].invoked_at;
     let verdict = check(&history);
-    assert_invalid(&verdict, "2 never reached node 1", &[1, 3, 4]);
+    assert_invalid(
+        &verdict,
+        "The last read of node 1 lacks 2, which another node",
+        &[1, 3, 4],
+    );
     assert_eq!(verdict.facts["lost"], 1, "by upstream's measure it is");
 }
 
 #[test]
-fn catches_a_element_that_reached_only_one_node() {
+fn catches_an_element_that_one_node_lacks_in_the_end() {
     let verdict = check(&with_final_reads(&[1], &[1, 2]));
-    assert_invalid(&verdict, "2 never reached node 0", &[1, 3]);
+    assert_invalid(
+        &verdict,
+        "final read of node 0 lacks 2, which a later read returned",
+        &[1, 3],
+    );
     assert_eq!(
         verdict.facts["lost"], 0,
         "upstream's measure does not see it"
@@ -120,7 +128,7 @@ fn only_where_no_element_was_ever_read_there_is_nothing_to_check() {
 }
 
 #[test]
-fn a_element_of_unknown_outcome_may_be_missing_until_it_was_seen() {
+fn an_element_of_unknown_outcome_may_be_missing_until_it_was_seen() {
     let mut history = with_final_reads(&[1], &[1]);
     history[1].outcome = indeterminate();
     let verdict = check(&history);
@@ -143,7 +151,7 @@ fn a_read_during_the_add_may_miss_it() {
 }
 
 #[test]
-fn a_element_that_only_concurrent_reads_missed_is_not_lost() {
+fn an_element_that_only_concurrent_reads_missed_is_not_lost() {
     let history = [add(0, 0..50, 1), read(0, 10..60, &[])];
     let verdict = check(&history);
     assert_eq!(
