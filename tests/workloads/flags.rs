@@ -43,6 +43,11 @@ fn a_model_that_does_not_exist_or_fit_is_refused() {
         ),
         ("g-counter", "--consistency-models dragons", "linearizable"),
         (
+            "pn-counter",
+            "--consistency-models regular,serializable",
+            "\"serializable\" says nothing of a counter",
+        ),
+        (
             "echo",
             "--consistency-models dragons",
             "the model \"dragons\" is unknown",
