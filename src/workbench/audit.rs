@@ -113,7 +113,11 @@ pub fn never_succeeded<W: Workload>(
         let examples: Vec<usize> = all.clone().filter(calm).take(EXAMPLES_MAX).collect();
         if examples.is_empty() {
             let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
-            let what = format!("{what}, and something was broken all the time.");
+            let calm_after_s = CLIENT_TIMEOUT.as_secs();
+            let what = format!(
+                "{what}, and each ran during a fault or within {calm_after_s} s of its end. Test with a longer \
+                 --nemesis-interval, or with a longer --recovery before final requests."
+            );
             return Finding::undecided(what, examples);
         }
         // Each was refused for a reason that may be true, such as another value than a cas expected.
@@ -207,8 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_the_nodes_fault_if_something_was_broken_all_the_time() {
+    fn it_may_not_be_the_nodes_fault_soon_after_a_fault() {
         let findings = findings(&[fault_until(5_000)]);
         assert_eq!(findings[0].severity, Severity::Undecided);
+        let what = &findings[0].what;
+        assert!(what.contains("within 5 s of its end"), "{what}");
+        assert!(what.contains("a longer --recovery"), "{what}");
     }
 }
