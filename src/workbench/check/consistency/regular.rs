@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::workbench::check::Finding;
-use crate::workbench::check::counter::{Answer, Call, History, delta, reads_gone_back, value_read};
+use crate::workbench::check::counter::{
+    Answer, Call, History, delta, is_grow_only, reads_gone_back, too_low, value_read,
+};
 use crate::workbench::check::sums::Sums;
 use crate::workbench::history::Operation;
 
@@ -12,7 +14,7 @@ use crate::workbench::history::Operation;
 /// That a node's values decrease proves a fault only if no add is negative, so only then is it checked.
 pub fn findings(history: &History) -> Vec<Finding> {
     let mut findings = wrong_reads(history);
-    if history.iter().filter_map(delta).all(|delta| delta >= 0) {
+    if is_grow_only(history) {
         findings.extend(reads_gone_back(history));
     }
     findings
@@ -104,9 +106,9 @@ fn wrong_reads(history: &History) -> Vec<Finding> {
                 continue;
             }
             Some(false) if held < possible.lowest() => format!(
-                "{reader}, but the adds acknowledged before it began make at least {}: {} is missing.",
+                "{reader}, but the adds acknowledged before it began make at least {}: {}.",
                 value - held + possible.lowest(),
-                possible.lowest() - held
+                too_low(possible.lowest() - held, is_grow_only(history))
             ),
             Some(false) if held > possible.highest() => format!(
                 "{reader}, but all adds invoked before it ended make only {}.",

@@ -8,6 +8,7 @@
 //!
 //! [`consistency`](super::consistency) decides which of these apply to a run.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -67,6 +68,41 @@ pub(super) fn delta(operation: &Operation<Call, Answer>) -> Option<i128> {
     }
 }
 
+/// Whether no add is negative.
+pub(super) fn is_grow_only(history: &History) -> bool {
+    history.iter().filter_map(delta).all(|delta| delta >= 0)
+}
+
+/// How a value differs from the lowest sum that is possible, which is higher by `difference`. If there are decrements,
+/// that may be an add that is missing as well as a decrement that was counted twice.
+pub(super) fn too_low(difference: i128, is_grow_only: bool) -> String {
+    match is_grow_only {
+        true => format!("{difference} is missing"),
+        false => format!("it is {difference} too low"),
+    }
+}
+
+/// How a value differs from the highest sum that is possible, which is lower by `difference`.
+fn too_high(difference: i128, is_grow_only: bool) -> String {
+    match is_grow_only {
+        true => format!("{difference} was counted twice or out of nowhere"),
+        false => format!("it is {difference} too high"),
+    }
+}
+
+/// The adds that were refused with a definite error: their indices and deltas.
+fn refused_adds(history: &History) -> Vec<(usize, i128)> {
+    let adds = history.iter().enumerate();
+    let refused = adds.filter_map(|(index, operation)| match operation.call {
+        Call::Add(delta) if operation.outcome.is_failed() => Some((index, i128::from(delta))),
+        _ => None,
+    });
+    refused.collect()
+}
+
+/// How many refused adds are shown if no single one explains a read.
+const REFUSED_SHOWN_MAX: usize = 3;
+
 /// Compares the final reads with the sums of all acknowledged adds and any subset of the indeterminate ones.
 pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
     let sum_of = |wanted: fn(&Outcome<Answer>) -> bool| {
@@ -87,6 +123,13 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
             indeterminate_count += 1;
         }
     }
+    let is_grow_only = is_grow_only(history);
+    let refused = refused_adds(history);
+    let possible_with_refused = LazyCell::new(|| {
+        let mut sums = possible.clone();
+        refused.iter().for_each(|(_, delta)| sums.allow(*delta));
+        sums
+    });
     let mut wrong = Vec::new();
     for ((node, value), reads) in final_reads(history) {
         let reader = format!(
@@ -94,7 +137,29 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
             by_clients("read", &reads, history),
             if reads.len() == 1 { "says" } else { "say" }
         );
-        let what = match possible.hold(value) {
+        let held = possible.hold(value);
+        let explains = |(_, delta): &&(usize, i128)| possible.hold(value - delta) == Some(true);
+        let explaining = refused.iter().find(explains);
+        if let (Some(false), Some((add, delta))) = (held, explaining) {
+            let what = format!(
+                "{reader}, which is right only if an add of {delta} counts that was refused with a definite error."
+            );
+            wrong.push(Finding::violation(what, [*add, reads[0]]));
+            continue;
+        }
+        if held == Some(false) && possible_with_refused.hold(value) == Some(true) {
+            let what = format!(
+                "{reader}, which is right only if some of {} count that were refused with a definite error.",
+                counted(refused.len(), "add")
+            );
+            let shown = refused.iter().take(REFUSED_SHOWN_MAX).map(|(add, _)| *add);
+            wrong.push(Finding::violation(
+                what,
+                Vec::from_iter(shown.chain([reads[0]])),
+            ));
+            continue;
+        }
+        let what = match held {
             Some(true) => continue,
             None => {
                 let what = format!(
@@ -104,14 +169,14 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
                 continue;
             }
             Some(false) if value < possible.lowest() => format!(
-                "{reader}, but at least {} was added: {} is missing.",
+                "{reader}, but at least {} was added: {}.",
                 possible.lowest(),
-                possible.lowest() - value
+                too_low(possible.lowest() - value, is_grow_only)
             ),
             Some(false) if value > possible.highest() => format!(
-                "{reader}, but at most {} was added: {} was counted twice or out of nowhere.",
+                "{reader}, but at most {} was added: {}.",
                 possible.highest(),
-                value - possible.highest()
+                too_high(value - possible.highest(), is_grow_only)
             ),
             Some(false) => format!(
                 "{reader}, but the acknowledged adds make {acknowledged} and no choice among the \

@@ -94,7 +94,32 @@ fn an_add_of_unknown_outcome_counts_once_or_not_at_all() {
 fn a_failed_add_must_not_count() {
     let mut history = with_final_values([17, 7]);
     history.insert(2, operation(0, 1..50, Call::Add(10), failed()));
-    assert_invalid(&check(&history), "at most 7 was added", &[4]);
+    assert_invalid(
+        &check(&history),
+        "says 17, which is right only if an add of 10 counts that was refused",
+        &[2, 4],
+    );
+    history.insert(2, operation(0, 1..50, Call::Add(20), failed()));
+    history[5] = finally(read(0, 99..100, 37));
+    assert_invalid(
+        &check(&history),
+        "says 37, which is right only if some of 2 adds count that were refused",
+        &[2, 3, 5],
+    );
+    history[5] = finally(read(0, 99..100, 8));
+    assert_invalid(&check(&history), "at most 7 was added: 1 was counted", &[5]);
+}
+
+#[test]
+fn where_there_are_decrements_the_sign_of_a_difference_does_not_name_the_fault() {
+    for (value, words) in [(2, "it is 2 too low"), (6, "it is 2 too high")] {
+        let history = [
+            add(0, 0..1, 6),
+            add(1, 0..1, -2),
+            finally(read(0, 99..100, value)),
+        ];
+        assert_invalid(&check(&history), words, &[2]);
+    }
 }
 
 #[test]
