@@ -86,8 +86,10 @@ impl ProtocolViolations {
         });
         let group = &mut self.0[index];
         group.count += 1;
+        // An operation that was answered three times shows it twice.
+        let new = operation.filter(|operation| !group.operations.contains(operation));
         if group.operations.len() < OPERATIONS_SHOWN_MAX {
-            group.operations.extend(operation);
+            group.operations.extend(new);
         }
     }
 
@@ -163,16 +165,20 @@ mod tests {
     #[test]
     fn violations_of_one_kind_are_counted_and_the_first_is_described() {
         let mut violations = ProtocolViolations::default();
-        for line in ["one", "two"] {
-            violations.note(1, ProtocolViolation::PrintedNoMessage, None, || {
-                format!("printed {line}.")
-            });
+        for (line, operation) in [("one", 3), ("two", 3), ("three", 5)] {
+            violations.note(
+                1,
+                ProtocolViolation::PrintedNoMessage,
+                Some(operation),
+                || format!("printed {line}."),
+            );
         }
         let findings = violations.into_findings(&[String::from("n0"), String::from("n1")]);
         assert_eq!(findings.len(), 1);
         assert_eq!(
             findings[0].what,
-            "n1 printed one.\nIt did such a thing 2 times; this was the first."
+            "n1 printed one.\nIt did such a thing 3 times; this was the first."
         );
+        assert_eq!(findings[0].operations, [3, 5]);
     }
 }

@@ -316,6 +316,21 @@ fn catches_a_transaction_that_misses_its_own_writes() {
 }
 
 #[test]
+fn what_a_transaction_shows_twice_is_found_once() {
+    let twice = |value: Value| [r("x", value.clone()), r("x", value)];
+    let history = concurrent([
+        &[w("x", 1)],
+        &[w("x", 2)],
+        &[r("x", json!([1, 2]))],
+        &twice(json!([2])),
+        &[w("y", 3), r("y", json!([])), w("y", 4), r("y", json!([]))],
+    ]);
+    let verdict = list_append::check(&history, &models(["serializable"]));
+    assert_eq!(verdict.facts["incompatible-order"], 1, "{verdict:#?}");
+    assert_eq!(verdict.facts["internal"], 1, "{verdict:#?}");
+}
+
+#[test]
 fn catches_a_read_of_what_the_transaction_writes_later() {
     let words = "Future read: T0 read 1 in key \"x\" before it wrote it";
     let history = concurrent([&[r("x", json!([1])), w("x", 1)]]);
