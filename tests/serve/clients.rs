@@ -48,6 +48,19 @@ fn a_client_that_ends_its_side_still_gets_its_answers() {
 }
 
 #[test]
+fn an_empty_line_is_ignored_and_the_last_line_needs_no_newline() {
+    let service = Service::start(env!("CARGO_BIN_EXE_echo"), "");
+    let mut client = service.client();
+    client.send_line("\n ");
+    let line = json!({"body": {"type": "echo", "echo": 1, "msg_id": 1}}).to_string();
+    let sent = client.stream().write_all(line.as_bytes());
+    sent.expect("the connection is open");
+    client.shut_down_write();
+    assert_eq!(client.receive_body()["echo"], 1);
+    assert_eq!(client.receive(), None);
+}
+
+#[test]
 fn nobody_can_speak_for_another() {
     let service = Service::start(parrot(), "");
     let mut client = service.client();
@@ -90,7 +103,6 @@ fn what_is_no_request_gets_error_12_and_the_connection_goes_on() {
     let mut client = service.client();
     let long_id = "x".repeat(200);
     for (line, in_reply_to) in [
-        ("", json!(null)),
         ("hello", json!(null)),
         ("[]", json!(null)),
         ("{}", json!(null)),

@@ -76,6 +76,10 @@ fn an_address_that_is_in_use_is_named() {
         &format!("--listen {address}"),
         &format!("can't listen on {address}"),
     );
+    assert_refuses_to_start(
+        &format!("--listen {address}"),
+        "another address with --listen",
+    );
 }
 
 #[test]

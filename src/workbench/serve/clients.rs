@@ -109,6 +109,8 @@ impl Router {
     /// Handles a line of a client.
     pub(super) fn on_client_line(&mut self, key: usize, line: Result<&str, LineError<'_>>) {
         let line = match line {
+            // As nodes do.
+            Ok(line) if line.trim_ascii().is_empty() => return,
             Ok(line) => line,
             Err(LineError::TooLong(most)) => {
                 return self.refuse(

@@ -41,7 +41,7 @@ pub(super) struct Connection {
     /// Whether the socket may have space now.
     has_space: bool,
     /// Whether the other side sends nothing more.
-    is_at_end: bool,
+    pub is_at_end: bool,
 }
 
 /// The purpose of a connection.

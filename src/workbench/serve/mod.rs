@@ -111,7 +111,9 @@ pub enum ServeError {
     #[error(transparent)]
     Store(#[from] GatewayError),
     /// The address can't be listened on.
-    #[error("can't listen on {address}: {error}")]
+    #[error(
+        "can't listen on {address}: {error}. Choose another address with --listen, or --metrics"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -102,6 +102,15 @@ impl Router {
                     for line in reader.lines() {
                         self.on_line(key, line);
                     }
+                    let is_last = self.connections.get(key).is_some_and(|connection| {
+                        let is_client =
+                            matches!(connection.role, Role::Client { .. } | Role::Unknown { .. });
+                        is_client && connection.is_at_end
+                    });
+                    // The newline of the last request may be missing.
+                    if is_last && let Some(line) = reader.rest() {
+                        self.on_line(key, line);
+                    }
                     self.connections.give_back(key, reader);
                 }
                 Filled::Nothing => {}
