@@ -268,6 +268,18 @@ fn a_run_that_goes_on_is_listed_and_kept() {
 }
 
 #[test]
+fn a_folder_without_runs_stays_as_it_is() {
+    let folder = fresh_path("no-runs");
+    fs::create_dir_all(&folder).expect("a folder");
+    let index = folder.join("index.html");
+    fs::write(&index, "mine").expect("a file");
+    for command in ["runs", "runs --keep 0"] {
+        assert_eq!(stdout_of(command, &folder), "");
+        assert_eq!(fs::read_to_string(&index).expect("a file"), "mine");
+    }
+}
+
+#[test]
 fn a_missing_store_is_reported_in_one_line() {
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
     let text = complaint("runs", &missing);

@@ -33,18 +33,23 @@ pub(super) struct RunsOptions {
 /// Removes old runs if requested, and lists the others, the oldest first.
 pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     let store = existing(&options.store)?;
+    let mut is_store = false;
     if let Some(keep) = options.keep {
         let removal = remove_old_runs(store, keep)?;
         say(format_args!(
             "{} removed",
             counted(removal.removed_count, "run")
         ));
+        is_store = removal.removed_count > 0;
         for (run, entry) in removal.left {
             say(format_args!("{run} is left: {entry} in it is not eddy's"));
         }
     }
     let runs = listing::list(store)?;
-    write_index(store, &runs);
+    // A folder that has never had a run may be anything, with an index.html of its own.
+    if is_store || !runs.is_empty() {
+        write_index(store, &runs);
+    }
     let width = runs.iter().map(|listed| listed.run.name().len()).max();
     let width = width.unwrap_or_default();
     let mut out = io::stdout().lock();
