@@ -104,7 +104,9 @@ impl<W: Workload, O: Observer> World<W, O> {
     fn on_unknown_dest(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
         let what = match known {
             Some(Endpoint::Node(_)) => "which had not joined the network yet",
-            Some(_) => "a client that had left when it had its answer",
+            Some(_) => {
+                "a client that had sent only init or topology, and left when it had its answer"
+            }
             None => "which is no node, client or service",
         };
         let advice = match known {
@@ -112,7 +114,8 @@ impl<W: Workload, O: Observer> World<W, O> {
                 "\nNodes start side by side, and each joins when it starts. Clients begin when all have joined: send to a node \
                  only after a client or that node has sent you a message."
             }
-            _ => "",
+            Some(_) => "\nAnswer each request once.",
+            None => "",
         };
         self.silence(node, ProtocolViolation::WroteToNobody, || {
             format!(
@@ -159,6 +162,9 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let why = match has_mark {
                     true => {
                         String::from("it begins with a byte-order mark; write UTF-8 without it")
+                    }
+                    false if error.is_eof() => {
+                        format!("{}; a message is one line", json_error(error))
                     }
                     false => json_error(error),
                 };

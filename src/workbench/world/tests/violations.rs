@@ -52,6 +52,10 @@ fn a_node_that_prints_what_is_no_message_is_mute_from_there_on() {
             "hello",
             "n0 printed on stdout a line that is not a message (it is not JSON",
         ),
+        (
+            "{",
+            "(it is not JSON: EOF while parsing an object; a message is one line): {",
+        ),
         ("", "n0 printed an empty line on stdout"),
         (" ", "n0 printed an empty line on stdout"),
         (
@@ -109,7 +113,7 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
         ),
         (
             r#"{"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1}}"#,
-            r#"to "c0", a client that had left when it had its answer"#,
+            r#"to "c0", a client that had sent only init or topology, and left"#,
         ),
     ] {
         let found = makes_mute(line);
