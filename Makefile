@@ -35,6 +35,11 @@ override MAELSTROM =
 $(if $(STORE_$(STORE)),,$(error There is no STORE=$(STORE), only etcd))
 endif
 
+WORKLOADS = $(subst _,-,$(filter-out eddy,$(basename $(notdir $(wildcard src/bin/*.rs)))))
+ifeq ($(filter $(WORKLOAD),$(WORKLOADS)),)
+$(error There is no WORKLOAD=$(WORKLOAD), only $(WORKLOADS))
+endif
+
 # A flag of the test, if its variable is given.
 given = $(if $($(1)),$(2) $($(1)))
 GIVEN = $(call given,NODES,--node-count) $(call given,RATE,--rate) $(call given,TIME,--time-limit) \

@@ -58,9 +58,10 @@ pub fn check<C, R>(
     let fraction = if history.is_empty() {
         1.0
     } else {
-        ok_count as f64 / history.len() as f64
+        let fraction = ok_count as f64 / history.len() as f64;
+        verdict.fact("ok_fraction", fraction);
+        fraction
     };
-    verdict.fact("ok_fraction", fraction);
     let is_enough = match demand {
         None => true,
         Some(Availability::Total) => ok_count == history.len(),
@@ -126,7 +127,9 @@ mod tests {
     #[test]
     fn nothing_asked_is_nothing_refused() {
         let nothing: &[Operation<(), ()>] = &[];
-        assert_valid(&check(nothing, |()| true, Some(Availability::Total)));
+        let verdict = check(nothing, |()| true, Some(Availability::Total));
+        assert_valid(&verdict);
+        assert!(verdict.facts.is_empty(), "{verdict:?}");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl fmt::Display for Measure {
 }
 
 const FEWER_MESSAGES: &str = "Combine what arrives within a short time into one message, do not send a node what it sent \
-                              you, and have each value pass each link once: links that form a tree, or a star, do that";
+                              you. In broadcast, have each value pass each link once: links that form a tree, or a star, do that";
 
 const LESS_HOPS: &str =
     "Let values take fewer hops (a star takes two), and wait less before a message is sent on";

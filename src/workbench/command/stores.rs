@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::builder::{EnumValueParser, PossibleValue, StringValueParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command};
 
 use super::error::CommandError;
@@ -206,7 +207,15 @@ impl TypedValueParser for SequentialKvParser {
                 .map(SequentialKv::Etcd);
         }
         let own = EnumValueParser::new().parse_ref(command, arg, value);
-        own.map(SequentialKv::Own)
+        own.map(SequentialKv::Own).map_err(|mut error| {
+            let values = self.possible_values().into_iter().flatten();
+            let names = values.map(|value| String::from(value.get_name()));
+            error.insert(
+                ContextKind::ValidValue,
+                ContextValue::Strings(names.collect()),
+            );
+            error
+        })
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
@@ -215,5 +224,20 @@ impl TypedValueParser for SequentialKvParser {
         let own = EnumValueParser::<SequentialStore>::new();
         let own: Vec<_> = own.possible_values()?.collect();
         Some(Box::new(own.into_iter().chain([etcd])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_store_is_answered_with_all_that_there_are() {
+        let flag = Arg::new("seq-kv").long("seq-kv");
+        let command = Command::new("eddy").arg(flag.value_parser(SequentialKvParser));
+        let parsed = command.try_get_matches_from(["eddy", "--seq-kv", "foo"]);
+        let error = parsed.expect_err("there is no such store").to_string();
+        let stores = "maelstrom, strict, lazy, etcd=URL,URL,...";
+        assert!(error.contains(stores), "{error}");
     }
 }

@@ -257,7 +257,7 @@ impl Events {
                 let code = map.error_code();
                 match code.and_then(|code| W::answer_in_error(&operation.call, code)) {
                     Some(answer) => Outcome::Ok(answer),
-                    None => Outcome::Failed(map.why("it failed")),
+                    None => Outcome::Failed(map.why("the history gives no reason")),
                 }
             }
             Kind::Invoke | Kind::Info => Outcome::Indeterminate(map.why("the outcome is unknown")),
