@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::workbench::body::{BodyWriter, write_beginning};
+use crate::workbench::check::Subject;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
@@ -42,10 +44,11 @@ pub fn outcome<W: Workload>(operation: &Operation<W::Call, W::Answer>) -> String
     }
 }
 
-/// The text of an outcome. Of a set, it shows the part where `element` is or would be: `read_ok {"value":[… 6, 8 …]}`.
+/// The text of an outcome. Of a long answer, it shows the part that is the subject of a finding, and what is next to it:
+/// `read_ok {"value":[… 6, 8 …]}`, or `poll_ok {"msgs":{"7":[… [2,5], [3,4] …], …}}`.
 pub fn outcome_around<W: Workload>(
     operation: &Operation<W::Call, W::Answer>,
-    element: u64,
+    subject: &Subject,
 ) -> String {
     let Some(answer) = operation.outcome.answer() else {
         return outcome::<W>(operation);
@@ -54,13 +57,22 @@ pub fn outcome_around<W: Workload>(
     let body = serde_json::to_string(&body).expect("an answer can be written as JSON");
     let fields: BTreeMap<&str, &RawValue> =
         serde_json::from_str(&body).expect("an answer is an object, and its names need no escapes");
-    let mut fields = fields.into_iter();
-    let list =
-        fields.find_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?)));
-    match list {
-        Some((name, list)) => {
+    let around = fields.into_iter().find_map(|(name, value)| {
+        let around = match subject {
+            Subject::Element(element) => {
+                let list = serde_json::from_str(value.get()).ok()?;
+                around_element(list, *element)
+            }
+            Subject::Log { key, offset } => {
+                let logs = serde_json::from_str(value.get()).ok()?;
+                around_offset(&logs, key, *offset)?
+            }
+        };
+        Some((name, around))
+    });
+    match around {
+        Some((name, around)) => {
             let (kind, _) = split_kind(body.as_bytes());
-            let around = around(list, element);
             format!("{kind} {{\"{name}\":{}}}", clipped(around.as_bytes()))
         }
         None => outcome::<W>(operation),
@@ -68,14 +80,37 @@ pub fn outcome_around<W: Workload>(
 }
 
 /// The part of a list around an element. The list has numbers in ascending order, and then all other values.
-fn around(list: Vec<&RawValue>, element: u64) -> String {
+fn around_element(list: Vec<&RawValue>, element: u64) -> String {
     let number = |value: &RawValue| value.get().parse::<u64>();
     let before =
         |end: u64| list.partition_point(|value| number(value).is_ok_and(|number| number < end));
-    let from = before(element).saturating_sub(NEIGHBOURS);
-    let to = list
-        .len()
-        .min(before(element.saturating_add(1)) + NEIGHBOURS);
+    part(&list, before(element)..before(element.saturating_add(1)))
+}
+
+/// The part of one of several logs around an offset. The log is a list of offsets, each with a message, or one offset.
+/// `None` if there is no such log.
+fn around_offset(logs: &BTreeMap<String, &RawValue>, key: &str, offset: i64) -> Option<String> {
+    let log = logs.get(key)?;
+    let offset_of = |entry: &RawValue| {
+        let entry: Result<(i64, &RawValue), _> = serde_json::from_str(entry.get());
+        entry.map_or(i64::MIN, |(offset, _)| offset)
+    };
+    let log = match serde_json::from_str::<Vec<&RawValue>>(log.get()) {
+        Ok(list) => {
+            let at = list.iter().position(|entry| offset_of(entry) >= offset);
+            let at = at.unwrap_or(list.len());
+            part(&list, at..list.len().min(at + 1))
+        }
+        Err(_) => String::from(log.get()),
+    };
+    let more = if logs.len() > 1 { ", …" } else { "" };
+    Some(format!("{{{}:{log}{more}}}", Value::from(key)))
+}
+
+/// The part of a list at these positions, and their neighbours.
+fn part(list: &[&RawValue], at: Range<usize>) -> String {
+    let from = at.start.saturating_sub(NEIGHBOURS);
+    let to = list.len().min(at.end + NEIGHBOURS);
     let shown: Vec<&str> = list[from..to].iter().map(|value| value.get()).collect();
     let less = if from > 0 { "… " } else { "" };
     let more = if to < list.len() { " …" } else { "" };
@@ -143,9 +178,9 @@ mod tests {
 
     use super::*;
     use crate::workbench::check::testing::operation;
-    use crate::workbench::check::{counter, echo, set};
+    use crate::workbench::check::{counter, echo, kafka, set};
     use crate::workbench::json::Json;
-    use crate::workbench::workload::{Echo, GCounter, GSet};
+    use crate::workbench::workload::{Echo, GCounter, GSet, Kafka};
 
     fn words(call: counter::Call, outcome: Outcome<counter::Answer>) -> String {
         super::outcome::<GCounter>(&operation(0, 0..1, call, outcome))
@@ -173,7 +208,8 @@ mod tests {
         let words = |elements: Vec<u64>, element| {
             let elements = serde_json::from_str(&json!(elements).to_string()).expect("a list");
             let outcome = Outcome::Ok(Answer::Elements(elements));
-            outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), element)
+            let subject = Subject::Element(element);
+            outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), &subject)
         };
         let without = (0..30_000).filter(|&element| element != 25_207);
         assert_eq!(
@@ -192,8 +228,40 @@ mod tests {
         let large = r#"[1, 1180591620717411303425, "x"]"#;
         let elements = serde_json::from_str(large).expect("a list");
         let outcome = Outcome::Ok(Answer::Elements(elements));
-        let shown = outcome_around::<GSet>(&operation(0, 0..1, Call::Read, outcome), 1);
+        let shown = outcome_around::<GSet>(
+            &operation(0, 0..1, Call::Read, outcome),
+            &Subject::Element(1),
+        );
         assert_eq!(shown, format!(r#"read_ok {{"value":{large}}}"#));
+    }
+
+    #[test]
+    fn a_poll_is_shown_around_the_offset_in_question() {
+        use kafka::{AllMessages, Answer, Call};
+        let entries: Vec<[u64; 2]> = (0..1000).map(|offset| [offset, offset + 1]).collect();
+        let logs = json!({"11": entries, "12": entries, "7": []});
+        let messages = AllMessages::default()
+            .read(&serde_json::value::to_raw_value(&logs).expect("JSON"))
+            .expect("logs");
+        let words = |answer: Answer, key: &str, offset| {
+            let key = String::from(key);
+            let call = Call::Poll(BTreeMap::new());
+            let operation = operation(0, 0..1, call, Outcome::Ok(answer));
+            outcome_around::<Kafka>(&operation, &Subject::Log { key, offset })
+        };
+        assert_eq!(
+            words(Answer::Messages(messages.clone()), "12", 900),
+            r#"poll_ok {"msgs":{"12":[… [897,898], [898,899], [899,900], [900,901], [901,902], [902,903], [903,904] …], …}}"#
+        );
+        assert_eq!(
+            words(Answer::Messages(messages), "7", 900),
+            r#"poll_ok {"msgs":{"7":[], …}}"#
+        );
+        let offsets = BTreeMap::from([("12".into(), 5)]);
+        assert_eq!(
+            words(Answer::Offsets(offsets), "12", 9),
+            r#"list_committed_offsets_ok {"offsets":{"12":5}}"#
+        );
     }
 
     #[test]

@@ -119,9 +119,22 @@ pub struct Finding {
     pub what: String,
     /// The operations that show it, as indices into the history.
     pub operations: Vec<usize>,
-    /// The element, if the finding is about one element of a set. The report shows this element instead of the whole
-    /// set.
-    pub element: Option<u64>,
+    /// The part of an answer that the finding is about. The report shows this part instead of the beginning.
+    pub subject: Option<Subject>,
+}
+
+/// A part of an answer that may hold much more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// An element of a set.
+    Element(u64),
+    /// The entries of a log around an offset.
+    Log {
+        /// The key of the log.
+        key: String,
+        /// The offset.
+        offset: i64,
+    },
 }
 
 impl Finding {
@@ -135,7 +148,7 @@ impl Finding {
             severity,
             what: what.into(),
             operations: operations.into(),
-            element: None,
+            subject: None,
         }
     }
 
@@ -156,7 +169,14 @@ impl Finding {
 
     /// Makes this a finding about one element of a set.
     pub fn of_element(mut self, element: u64) -> Self {
-        self.element = Some(element);
+        self.subject = Some(Subject::Element(element));
+        self
+    }
+
+    /// Makes this a finding about the entries of a log around an offset.
+    pub fn of_log(mut self, key: &str, offset: i64) -> Self {
+        let key = String::from(key);
+        self.subject = Some(Subject::Log { key, offset });
         self
     }
 }

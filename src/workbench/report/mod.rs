@@ -327,8 +327,8 @@ impl ReportedFinding {
             let operation = &history[index];
             let line = lines.get(index);
             let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
-            let outcome = match finding.element {
-                Some(element) => words::outcome_around::<W>(operation, element),
+            let outcome = match &finding.subject {
+                Some(subject) => words::outcome_around::<W>(operation, subject),
                 None => words::outcome::<W>(operation),
             };
             let took = operation.completed_at - operation.invoked_at;

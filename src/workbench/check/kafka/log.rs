@@ -166,7 +166,7 @@ impl<'a> Logs<'a> {
                     "Message {message} at offset {offset} of log {key:?} was lost: offset {highest} was polled, but no \
                      poll ever returned this one."
                 );
-                Finding::violation(what, [send, poll])
+                Finding::violation(what, [send, poll]).of_log(key, offset)
             }));
         }
         findings
@@ -202,7 +202,8 @@ impl<'a> Logs<'a> {
                         "Offset {offset} of log {key:?} held both {} and {}.",
                         first.message, second.message
                     );
-                    findings.push(Finding::violation(what, [first.witness, second.witness]));
+                    let finding = Finding::violation(what, [first.witness, second.witness]);
+                    findings.push(finding.of_log(key, *offset));
                 }
             }
         }
@@ -224,7 +225,7 @@ impl<'a> Logs<'a> {
                 let what = format!(
                     "Message {message} is in log {key:?} twice: at {first} and at {second}."
                 );
-                Finding::violation(what, [one, other])
+                Finding::violation(what, [one, other]).of_log(key, first)
             }));
         }
         findings
@@ -244,10 +245,10 @@ impl<'a> Logs<'a> {
                     ),
                     Some(_) => continue,
                 };
-                findings.push(Finding::violation(
-                    format!("Message {message} of log {key:?} was polled, but {why}."),
-                    proof,
-                ));
+                let what = format!("Message {message} of log {key:?} was polled, but {why}.");
+                // Each message that was polled has an offset.
+                let offset = seen.offsets.first().map_or(0, |(offset, _)| *offset);
+                findings.push(Finding::violation(what, proof).of_log(key, offset));
             }
         }
         findings.sort_by(|one, other| one.operations.cmp(&other.operations));

@@ -133,7 +133,7 @@ fn unseen(history: &History, unobserved: &[Unobserved<'_>]) -> Vec<Finding> {
         let what = format!(
             "Message {message} was acknowledged at offset {offset} of log {key:?}, but {why}."
         );
-        Some(Finding::violation(what, [*send, poll]))
+        Some(Finding::violation(what, [*send, poll]).of_log(key, *offset))
     });
     findings.collect()
 }
@@ -190,10 +190,11 @@ fn polls_out_of_order(history: &History, logs: &Logs<'_>) -> PollsOutOfOrder {
                     )
                 };
                 if offset < expected {
-                    nonmonotonic.push(Finding::violation(format!("{poll} {how}."), [index]));
+                    let finding = Finding::violation(format!("{poll} {how}."), [index]);
+                    nonmonotonic.push(finding.of_log(key, offset));
                 } else if let Some((skipped, witness)) = logs.first_between(key, expected, offset) {
                     let what = format!("{poll} {how}: it skips the message at {skipped}.");
-                    skip.push(Finding::violation(what, [witness, index]));
+                    skip.push(Finding::violation(what, [witness, index]).of_log(key, skipped));
                 }
             }
         }
@@ -268,14 +269,14 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
                     "Node {node} reported {offset} as committed in log {key:?}, where the highest commit was {most}: \
                      a consumer that begins there skips the message at {skipped}."
                 );
-                too_high.push(Finding::violation(what, [witness, index]));
+                too_high.push(Finding::violation(what, [witness, index]).of_log(key, skipped));
             }
         }
         for ((earlier, before), (later, after)) in falls(history, reported) {
             let what = format!(
                 "Node {node} went back: it reported {before} as committed in log {key:?}, later {after}."
             );
-            gone_back.push(Finding::warning(what, [earlier, later]));
+            gone_back.push(Finding::warning(what, [earlier, later]).of_log(key, after));
         }
     }
     (gone_back, too_high)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde_json::json;
 
 use super::*;
+use crate::workbench::check::Subject;
 use crate::workbench::check::testing::*;
 use crate::workbench::history::Outcome;
 
@@ -78,6 +79,11 @@ fn catches_a_lost_write() {
         "Message 11 at offset 1 of log \"k\" was lost: offset 3 was polled",
         &[1, 3],
     );
+    let subject = Subject::Log {
+        key: String::from("k"),
+        offset: 1,
+    };
+    assert_eq!(verdict.findings[0].subject, Some(subject));
     assert_eq!(
         log_and([poll(0, 6..7, 0, &[(0, 10)])]).facts["unobserved"],
         2
