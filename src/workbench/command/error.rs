@@ -12,7 +12,7 @@ use crate::workbench::serve::ServeError;
 use crate::workbench::store::{StoreError, StoreErrors};
 use crate::workbench::world::StartError;
 
-/// The reason why a command has no verdict, or only that on the part of a run.
+/// The reason why a command has no verdict, or only one on a part of a run.
 #[derive(Debug, Error)]
 pub(super) enum CommandError {
     #[error("{0}")]
@@ -40,7 +40,7 @@ pub(super) enum CommandError {
     #[error("interrupted{how}")]
     Interrupted {
         how: String,
-        /// That on what the run has shown, if it was printed.
+        /// The verdict on what the run had shown by then, if it was printed.
         verdict: Option<Validity>,
     },
     #[error("the result can't be printed: {0}")]

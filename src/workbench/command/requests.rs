@@ -142,7 +142,7 @@ impl RequestOptions {
         self.consistency_models.iter().map(String::as_str)
     }
 
-    /// Checks that each name is known. As upstream, any known model may be named with a workload that has no models.
+    /// Checks that each name is known. As upstream, any of them may be named with a workload that has no models.
     fn check_models(&self) -> Result<(), CommandError> {
         let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
         match self.model_names().find(|name| !is_known(name)) {
