@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Milliseconds, Quantiles};
+use super::Quantiles;
+use super::text::Milliseconds;
 use crate::workbench::audit::Counts;
 use crate::workbench::history::Operation;
 use crate::workbench::workload::Workload;

@@ -292,19 +292,28 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn outcome(&mut self, node: usize, operation: usize, reply: &Reply<'_>) -> Outcome<W::Answer> {
         let call = &self.history[operation].call;
-        let outcome = match reply.is_error() {
-            true => error_outcome(reply, |code| W::answer_in_error(call, code)),
-            false => self.workload.read_answer(call, reply).map(Outcome::Ok),
-        };
-        outcome.unwrap_or_else(|why| {
-            let asked = W::request_kind(call);
-            let violation = ProtocolViolation::AnsweredWrongly;
-            self.violations.note(node, violation, Some(operation), || {
-                let body = shown(reply.body);
-                format!("answered {asked:?} wrongly ({why}): {body}")
-            });
-            Outcome::Indeterminate(format!("the answer was of the wrong form: {why}"))
-        })
+        if reply.is_error() {
+            if let Err(why) = check_code(reply) {
+                let violation = ProtocolViolation::FailedOddly;
+                self.violations.note(node, violation, Some(operation), || {
+                    let body = shown(reply.body);
+                    format!("answered with an odd error ({why}): {body}")
+                });
+            }
+            return error_outcome(reply, |code| W::answer_in_error(call, code));
+        }
+        match self.workload.read_answer(call, reply) {
+            Ok(answer) => Outcome::Ok(answer),
+            Err(why) => {
+                let asked = W::request_kind(call);
+                let violation = ProtocolViolation::AnsweredWrongly;
+                self.violations.note(node, violation, Some(operation), || {
+                    let body = shown(reply.body);
+                    format!("answered {asked:?} wrongly ({why}): {body}")
+                });
+                Outcome::Indeterminate(format!("the answer was of the wrong form: {why}"))
+            }
+        }
     }
 
     /// A node has sent a service an odd request that the service performs nevertheless.
@@ -362,31 +371,36 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 }
 
-/// The outcome that an error means. As upstream, the outcome is unknown if the code is none of the protocol's codes.
+/// Checks that an error has a code that is a whole number, if only as `11.0`.
 ///
 /// # Errors
 ///
-/// When the error has no code, or one that is no whole number: what is wrong with it.
+/// What is wrong with it. To Maelstrom it is an error of an unknown code.
+fn check_code(reply: &Reply<'_>) -> Result<(), String> {
+    let code = reply.field("code").ok_or("it has no code")?;
+    match code.parse().is_ok_and(|code: f64| code.fract() == 0.0) {
+        true => Ok(()),
+        false => Err(format!("its code is {code}, which is no whole number")),
+    }
+}
+
+/// The outcome that an error means. As upstream, the outcome is unknown if the code is none of the protocol's codes,
+/// which are whole numbers.
 fn error_outcome<A>(
     reply: &Reply<'_>,
     answer_in_error: impl FnOnce(i64) -> Option<A>,
-) -> Result<Outcome<A>, String> {
-    let code = reply.field("code").ok_or("it is an error without a code")?;
-    // It may be written as 11.0.
-    let is_whole = code.parse().is_ok_and(|code: f64| code.fract() == 0.0);
-    if !is_whole {
-        return Err(format!("its code is {code}, which is no whole number"));
-    }
-    let number: Option<i64> = code.parse().ok();
+) -> Outcome<A> {
+    let code = reply.field("code");
+    let number: Option<i64> = code.and_then(|code| code.parse().ok());
     if let Some(answer) = number.and_then(answer_in_error) {
-        return Ok(Outcome::Ok(answer));
+        return Outcome::Ok(answer);
     }
     let text = reply.field("text").map_or("no text".into(), |text| {
         serde_json::from_str(text).map_or(text.into(), |Text(text)| text)
     });
-    let why = format!("error {code}: {text}");
-    Ok(match number.map(ErrorCode) {
+    let why = format!("error {}: {text}", code.unwrap_or("without a code"));
+    match number.map(ErrorCode) {
         Some(code) if code.is_definite() => Outcome::Failed(why),
         _ => Outcome::Indeterminate(why),
-    })
+    }
 }

@@ -18,6 +18,7 @@ pub(super) enum ProtocolViolation {
     AnsweredLate,
     AnsweredNothing,
     AnsweredWrongly,
+    FailedOddly,
     AskedOddly,
 }
 
@@ -29,6 +30,7 @@ impl ProtocolViolation {
             | Self::AnsweredTwice
             | Self::AnsweredLate
             | Self::AnsweredNothing
+            | Self::FailedOddly
             | Self::AskedOddly => Severity::Warning,
             Self::Exited
             | Self::StoppedReading

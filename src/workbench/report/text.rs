@@ -1,0 +1,136 @@
+//! The report as text.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{Report, ReportedFinding};
+use crate::workbench::check::Validity;
+use crate::workbench::words;
+
+/// A time in milliseconds, with its significant digits.
+pub(super) struct Milliseconds(pub(super) f64);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.0 < 10.0 { 2 } else { 0 };
+        write!(f, "{:.digits$} ms", self.0)
+    }
+}
+
+impl fmt::Display for ReportedFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.what.lines();
+        writeln!(f, "\n  - {}", lines.next().unwrap_or_default())?;
+        for line in lines {
+            writeln!(f, "    {line}")?;
+        }
+        for operation in &self.operations {
+            writeln!(f, "      {operation}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            workload,
+            clients,
+            time_limit_s,
+            ..
+        } = self;
+        let subject = match self.history {
+            None => "run",
+            Some(_) => "history",
+        };
+        let (ok, total) = (self.operations.ok, self.operations.total());
+        let few = match 2 * ok < total {
+            true => format!(
+                ", but only {ok} of {} succeeded",
+                words::counted(total, "operation")
+            ),
+            false => String::new(),
+        };
+        match self.valid {
+            Validity::Valid if !self.warnings.is_empty() => {
+                writeln!(
+                    f,
+                    "valid with warnings: Maelstrom lets this {subject} pass{few}"
+                )?;
+            }
+            Validity::Valid if !few.is_empty() => writeln!(f, "valid: no answer is wrong{few}")?,
+            Validity::Valid => writeln!(f, "valid: nothing is wrong with this {subject}")?,
+            Validity::Invalid => {
+                writeln!(f, "INVALID: this {subject} shows what must not happen")?;
+            }
+            Validity::Unknown => writeln!(f, "unknown: this {subject} could not be decided")?,
+        }
+        for finding in &self.findings {
+            write!(f, "{finding}")?;
+        }
+        if let Some(warning) = self.warnings.first() {
+            let strict = match warning.valid {
+                Validity::Valid => "",
+                _ => ", but --strict does not",
+            };
+            writeln!(f, "\nWarnings: Maelstrom lets these pass{strict}")?;
+        }
+        for warning in &self.warnings {
+            write!(f, "{warning}")?;
+        }
+        match &self.history {
+            None => {
+                let nodes = self.nodes.join(" ");
+                write!(f, "\n{workload} for {time_limit_s} s: nodes {nodes}, ")?;
+            }
+            Some(file) => {
+                let file = file.display();
+                write!(f, "\n{workload} for {time_limit_s:.1} s, from {file}: ")?;
+            }
+        }
+        writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
+        writeln!(f, "operations  {}", self.operations)?;
+        if let Some(quantiles) = self.latency_ms {
+            writeln!(f, "latency     {quantiles}")?;
+        }
+        if let Some(messages) = &self.messages {
+            write!(
+                f,
+                "messages    {} in all, {:.2} an operation",
+                messages.all, messages.all_per_operation
+            )?;
+            if let Some(per_operation) = messages.servers_per_operation {
+                write!(f, "; between servers {per_operation:.2} an operation")?;
+            }
+            writeln!(f)?;
+        }
+        for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {
+            let name = name.replace('_', " ");
+            writeln!(f, "{name:<11} {}", words::figure(value))?;
+        }
+        for measure in &self.limits {
+            writeln!(f, "limit       {measure}")?;
+        }
+        if let Some(folder) = &self.store {
+            let folder = folder.display();
+            writeln!(f, "stored in   {folder}")?;
+            if self.has_messages() {
+                writeln!(
+                    f,
+                    "            eddy show {folder} --messages prints its messages"
+                )?;
+            }
+        }
+        write!(f, "\nagain       {}", self.repeat)
+    }
+}
+
+/// Whether a figure gets a line: it is not a long list, and not empty.
+fn is_telling(value: &Value) -> bool {
+    match value {
+        Value::Array(_) | Value::Null => false,
+        Value::Object(figures) => !figures.is_empty(),
+        value => *value != 0,
+    }
+}
