@@ -243,8 +243,8 @@
 //!             // The register holds something else than visits. Only what is sent once is refused.
 //!             Outcome::Unexpected | Outcome::Refused(_) => {
 //!                 let why = self.registers.unexpected_value(register);
-//!                 for (id, error) in self.queue.fail(&why) {
-//!                     self.requests.fail(id, &error, context.outbox);
+//!                 for (id, given_up) in self.queue.withdraw_all() {
+//!                     self.requests.fail(id, &given_up.error(why.clone()), context.outbox);
 //!                 }
 //!             }
 //!         }

@@ -56,7 +56,7 @@ use core::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::node::{Context, Outbox, Random};
+use crate::node::{Context, ID_BITS, Outbox, Random};
 use crate::protocol::{Encode, Error, Message, MessageId, Name};
 
 use link::{Head, Link, Request};
@@ -73,9 +73,6 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 /// In [`Topology::Ring`], how much time passes between two nodes that are not neighbours and are sent new entries: 1 s. Each
 /// of them is sent new entries once in as many seconds as there are nodes.
 pub const DISTANT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Message ids and incarnations stay below 2^53: a JSON number that every language reads exactly.
-const ID_BITS: u32 = 53;
 
 /// What one node has: a list of entries that grows at its end.
 ///

@@ -1,7 +1,6 @@
 use alloc::collections::VecDeque;
 
 use crate::node::GivenUp;
-use crate::protocol::Error;
 
 /// The operations of clients that wait for changes of one register, oldest first (group commit).
 ///
@@ -107,17 +106,14 @@ impl<T> Queue<T> {
         GivenUp::InDoubt
     }
 
-    /// Gives up all operations for the reason `why`: takes them out, each request with the error that answers it.
-    pub fn fail(&mut self, why: &str) -> impl Iterator<Item = (i64, Error)> {
+    /// Gives up all operations: takes them out, each request with what is known of it.
+    pub fn withdraw_all(&mut self) -> impl Iterator<Item = (i64, GivenUp)> {
         let in_flight = core::mem::take(&mut self.in_flight);
         let operations = self.operations.drain(..).enumerate();
-        let answered = operations.filter(|(_, (request, _))| *request != GIVEN_UP);
-        answered.map(move |(index, (request, _))| {
-            let given_up = match index < in_flight {
-                true => GivenUp::InDoubt,
-                false => GivenUp::NotApplied,
-            };
-            (request, given_up.error(alloc::string::String::from(why)))
+        let waited_for = operations.filter(|(_, (request, _))| *request != GIVEN_UP);
+        waited_for.map(move |(index, (request, _))| match index < in_flight {
+            true => (request, GivenUp::InDoubt),
+            false => (request, GivenUp::NotApplied),
         })
     }
 }
@@ -125,7 +121,6 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ErrorCode;
 
     fn queue(operations: &[(i64, char)]) -> Queue<char> {
         let mut queue = Queue::default();
@@ -187,17 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_when_all_fail_may_have_been_applied() {
+    fn what_is_in_flight_when_all_are_given_up_may_have_been_applied() {
         let mut queue = queue(&[(1, 'a'), (2, 'b')]);
         queue.start_batch(1, |_, _| true);
-        let failed = queue
-            .fail("no")
-            .map(|(request, error)| (request, error.code));
-        let expected = [
-            (1, ErrorCode::TIMEOUT),
-            (2, ErrorCode::TEMPORARILY_UNAVAILABLE),
-        ];
-        assert_eq!(failed.collect::<Vec<_>>(), expected);
+        let given_up: Vec<_> = queue.withdraw_all().collect();
+        assert_eq!(given_up, [(1, GivenUp::InDoubt), (2, GivenUp::NotApplied)]);
         assert!(queue.is_empty());
     }
 

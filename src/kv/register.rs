@@ -1,9 +1,10 @@
 use serde::de::{Error, Unexpected};
 
+use crate::node::ID_BITS;
 use crate::protocol::Encode;
 
-/// The highest version that is read: beyond it a JSON number is not exact in every language.
-pub const VERSION_MAX: u64 = (1 << 53) - 1;
+/// The highest version that is read.
+pub const VERSION_MAX: u64 = (1 << ID_BITS) - 1;
 
 /// Refuses a version that no chain of changes leads to: 0, or one above [`VERSION_MAX`].
 ///

@@ -38,7 +38,7 @@ use crate::protocol::{Error, ErrorCode, Message, Name};
 
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
-pub use random::Random;
+pub use random::{ID_BITS, Random};
 pub use requests::{GivenUp, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
 
 /// What a handler works with, beside the message.

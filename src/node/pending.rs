@@ -3,10 +3,7 @@ use core::{cmp::Reverse, time::Duration};
 
 use slab::Slab;
 
-use super::Random;
-
-/// Ids stay below 2^53: a JSON number that every language reads exactly.
-const ID_BITS: u32 = 53;
+use super::{ID_BITS, Random};
 
 /// A slab of what waits for a reply or for its time.
 ///

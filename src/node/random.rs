@@ -1,3 +1,6 @@
+/// Ids and versions stay below 2^53: a JSON number that every language reads exactly.
+pub const ID_BITS: u32 = 53;
+
 /// A stream of numbers from a seed: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators", 2014).
 ///

@@ -176,7 +176,12 @@ impl<T> Request<T> {
 
     /// Answers that no result came, for the reason `why`.
     #[cold]
-    pub fn give_up(&self, given_up: GivenUp, why: &'static str, outbox: &mut Outbox) {
+    pub fn give_up(
+        &self,
+        given_up: GivenUp,
+        why: impl Into<Cow<'static, str>>,
+        outbox: &mut Outbox,
+    ) {
         self.fail(&given_up.error(why), outbox);
     }
 }

@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use slab::Slab;
 
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
-use crate::node::{Context, GivenUp, Limits, Random};
+use crate::node::{Context, GivenUp, ID_BITS, Limits, Random};
 use crate::protocol::{Array, Encode, Error, Message, Name, Object};
 
 /// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
@@ -180,7 +180,7 @@ impl Logs {
             node: String::new(),
             has_rivals: false,
             registers: Registers::new("lin-kv", limits, random),
-            last_append_id: random.sequence_start(53) as i64,
+            last_append_id: random.sequence_start(ID_BITS) as i64,
             random: Random::new(random.next_u64()),
             logs: Slab::new(),
             by_name: BTreeMap::new(),
@@ -385,8 +385,9 @@ impl Logs {
                 // Nothing can be appended, unless an append to another chunk is in flight.
                 let mut chunks = log.chunks.values();
                 if !chunks.any(|register| self.registers.is_changing(*register)) {
-                    let failed = log.queue.fail(&text);
-                    let failed = failed.map(|(request, error)| (request, Err(error)));
+                    let given_up = log.queue.withdraw_all();
+                    let failed =
+                        given_up.map(|(id, given_up)| (id, Err(given_up.error(text.clone()))));
                     appended = failed.collect();
                 }
                 unreadable = Some(text);

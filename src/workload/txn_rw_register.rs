@@ -35,14 +35,14 @@ use super::json::{canonical, parse};
 use super::required;
 use super::transaction::{Operations, execute};
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
-use crate::node::{Context, Outbox, Workload};
+use crate::node::{Context, ID_BITS, Outbox, Workload};
 use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, Raw, to_raw_value};
 
 /// There are at most so many keys: 1,048,576.
 pub const REGISTERS_MAX: usize = 1 << 20;
 
-/// The highest count in a stamp, 2^53 - 1: a JSON number that every language reads exactly.
-const COUNT_MAX: u64 = (1 << 53) - 1;
+/// The highest count in a stamp.
+const COUNT_MAX: u64 = (1 << ID_BITS) - 1;
 
 /// Which of two transactions is the later one: count, node, incarnation.
 type Stamp = (u64, String, u64);

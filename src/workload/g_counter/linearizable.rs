@@ -51,7 +51,7 @@ use super::operations::{Operation, Operations};
 use super::register::{Proposal, Resolution, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, GivenUp, Outbox, Random};
+use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random};
 use crate::protocol::{Error, Name};
 
 /// One node of this level.
@@ -81,7 +81,7 @@ impl Linearizable {
             node: node.into(),
             register: registers.open(&options.name(), ()),
             registers,
-            last_proposal_id: random.sequence_start(53) as i64,
+            last_proposal_id: random.sequence_start(ID_BITS) as i64,
             queue: Queue::default(),
             proposal: None,
             newest: View::default(),

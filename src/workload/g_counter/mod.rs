@@ -38,7 +38,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Context, GivenUp, INPUT_ENDED, LATE, Outbox, Random, Workload};
+use crate::node::{Context, INPUT_ENDED, LATE, Outbox, Random, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
@@ -114,7 +114,7 @@ impl Level {
         }
     }
 
-    /// Answers the operations whose time is up, for the reason `why`. A read has never been applied, an add perhaps.
+    /// Answers the operations whose time is up, for the reason `why`.
     fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
         while let Some((id, request)) = self.operations().requests.expired(now) {
             let given_up = match self {
@@ -126,10 +126,7 @@ impl Level {
                     continue;
                 }
             };
-            match request.operation {
-                Operation::Add(_) => request.give_up(given_up, why, outbox),
-                Operation::Read => request.give_up(GivenUp::NotApplied, why, outbox),
-            }
+            operations::give_up(&request, given_up, why, outbox);
         }
     }
 }

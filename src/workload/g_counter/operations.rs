@@ -1,10 +1,10 @@
 //! The operations of clients that wait for an answer.
 
-use alloc::string::ToString;
+use alloc::{borrow::Cow, string::ToString};
 
 use super::{Options, Received};
 use crate::kv::Queue;
-use crate::node::{GivenUp, Outbox, Random, Requests};
+use crate::node::{GivenUp, Outbox, Random, Request, Requests};
 use crate::protocol::{Error, ErrorCode};
 
 /// What a client asks for.
@@ -96,18 +96,27 @@ impl Operations {
     /// Answers all operations of a queue that they get no result, for the reason `why`.
     #[cold]
     pub(super) fn fail<T>(&mut self, queue: &mut Queue<T>, why: &str, outbox: &mut Outbox) {
-        for (id, error) in queue.fail(why) {
-            let Some(request) = self.requests.take(id) else {
-                continue;
-            };
-            match request.operation {
-                Operation::Add(_) => request.fail(&error, outbox),
-                Operation::Read => {
-                    request.fail(&GivenUp::NotApplied.error(why.to_string()), outbox)
-                }
+        for (id, given_up) in queue.withdraw_all() {
+            if let Some(request) = self.requests.take(id) {
+                give_up(&request, given_up, why.to_string(), outbox);
             }
         }
     }
+}
+
+/// Answers an operation that has no result, for the reason `why`. A read has never been applied, an add perhaps.
+#[cold]
+pub(super) fn give_up(
+    request: &Request<Operation>,
+    given_up: GivenUp,
+    why: impl Into<Cow<'static, str>>,
+    outbox: &mut Outbox,
+) {
+    let given_up = match request.operation {
+        Operation::Add(_) => given_up,
+        Operation::Read => GivenUp::NotApplied,
+    };
+    request.give_up(given_up, why, outbox);
 }
 
 /// The answer to an add that would take the counter where its numbers end.

@@ -29,7 +29,7 @@ use super::operations::{Operation, Operations};
 use super::register::{Proposal, SharedRegister};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, GivenUp, Random};
+use crate::node::{Context, GivenUp, ID_BITS, Random};
 use crate::protocol::Name;
 
 /// One node of this level.
@@ -54,7 +54,7 @@ impl Sequential {
             node: node.into(),
             register: registers.open(&options.name(), ()),
             registers,
-            last_proposal_id: random.sequence_start(53) as i64,
+            last_proposal_id: random.sequence_start(ID_BITS) as i64,
             adds: Queue::default(),
             reads: Queue::default(),
         }

@@ -176,8 +176,8 @@ impl Commits {
             Outcome::Unexpected => {
                 let why = self.registers.unexpected_value(done.register);
                 if done.register == own && !self.registers.is_changing(own) {
-                    for (id, error) in self.queue.fail(&why) {
-                        requests.fail(id, &error, context.outbox);
+                    for (id, given_up) in self.queue.withdraw_all() {
+                        requests.fail(id, &given_up.error(why.clone()), context.outbox);
                     }
                 }
                 readable = Err(why);
