@@ -447,7 +447,7 @@ fn words_that_are_no_flags_go_to_the_node_too() {
 }
 
 #[test]
-fn any_consistency_model_may_be_named_with_a_workload_that_has_none() {
+fn a_consistency_model_may_be_named_with_any_workload() {
     let path = program("named.py", &echo_node("pass"));
     for model in ["read-committed", "sequential", "regular", "PL-2+"] {
         let more = format!("--consistency-models {model} --rate 100 --time-limit 0.1");

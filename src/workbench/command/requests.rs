@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::StringValueParser;
 
+use super::console::say;
 use super::error::CommandError;
 use super::values::{Trimmed, flag_value, positive};
 use crate::workbench::check::consistency::Level;
@@ -79,25 +80,27 @@ impl RequestOptions {
         }
     }
 
-    /// Makes counters that must satisfy the named levels.
+    /// Makes counters that must satisfy the named levels. Says which names are those of other models: as upstream, any
+    /// known model may be named with any workload.
     ///
     /// # Errors
     ///
-    /// When a name is not that of a level: the run would be valid without a check of what was asked for.
+    /// When a name is unknown.
     pub(super) fn counter<W>(
         &self,
         new: impl Fn(Vec<Level>) -> W,
     ) -> Result<impl Fn(&Settings) -> W, CommandError> {
-        let level = |name| {
-            counter_level(name).ok_or_else(|| {
-                CommandError::Options(format!(
-                    "--consistency-models: the model {name:?} says nothing of a counter. Those of counters are eventual, \
-                     regular, sequential and linearizable"
-                ))
-            })
-        };
-        let levels: Result<Vec<Level>, _> = self.model_names().map(level).collect();
-        let levels = levels?;
+        self.check_models()?;
+        let mut levels = Vec::new();
+        for name in self.model_names() {
+            match counter_level(name) {
+                Some(level) => levels.push(level),
+                None => say(format_args!(
+                    "eddy: the model {name:?} says nothing of a counter, and is not checked. Those of counters are \
+                     eventual, regular, sequential and linearizable."
+                )),
+            }
+        }
         Ok(move |_: &Settings| new(levels.clone()))
     }
 
@@ -142,7 +145,7 @@ impl RequestOptions {
         self.consistency_models.iter().map(String::as_str)
     }
 
-    /// Checks that each name is known. As upstream, any of them may be named with a workload that has no models.
+    /// Checks that each name is known. As upstream, any of them may be named with any workload.
     fn check_models(&self) -> Result<(), CommandError> {
         let is_known = |name: &str| counter_level(name).is_some() || Model::is_known(name);
         match self.model_names().find(|name| !is_known(name)) {
