@@ -8,7 +8,6 @@
 //!
 //! [`consistency`](super::consistency) decides which of these apply to a run.
 
-use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -90,18 +89,68 @@ fn too_high(difference: i128, is_grow_only: bool) -> String {
     }
 }
 
-/// The adds that were refused with a definite error: their indices and deltas.
-fn refused_adds(history: &History) -> Vec<(usize, i128)> {
-    let adds = history.iter().enumerate();
-    let refused = adds.filter_map(|(index, operation)| match operation.call {
-        Call::Add(delta) if operation.outcome.is_failed() => Some((index, i128::from(delta))),
-        _ => None,
-    });
-    refused.collect()
+/// The totals that adds can make.
+struct Totals {
+    /// Those of adds that were not refused.
+    right: Sums,
+    /// Those that adds can make if adds count that were refused with a definite error.
+    with_refused: Sums,
+    /// The refused adds.
+    refused: Vec<usize>,
+    /// The first refused add of each delta.
+    first_refused: BTreeMap<i128, usize>,
 }
 
 /// How many refused adds are shown if no single one explains a read.
 const REFUSED_SHOWN_MAX: usize = 3;
+
+impl Totals {
+    /// Only `base`.
+    fn of(base: i128) -> Self {
+        Totals {
+            right: Sums::of(base),
+            with_refused: Sums::of(base),
+            refused: Vec::new(),
+            first_refused: BTreeMap::new(),
+        }
+    }
+
+    /// Lets an add count or not.
+    fn allow(&mut self, add: usize, history: &History) {
+        let Operation { call, outcome, .. } = &history[add];
+        let Call::Add(delta) = *call else { return };
+        let delta = i128::from(delta);
+        self.with_refused.allow(delta);
+        if outcome.is_failed() {
+            self.refused.push(add);
+            self.first_refused.entry(delta).or_insert(add);
+        } else {
+            self.right.allow(delta);
+        }
+    }
+
+    /// The refused adds that explain a value which is not right, in words, and the operations to show.
+    fn refused_in(&self, value: i128) -> Option<(String, Vec<usize>)> {
+        let explains = |delta: i128| self.right.hold(value - delta) == Some(true);
+        let explaining = self.first_refused.iter();
+        let explaining = explaining.filter(|(delta, _)| explains(**delta));
+        if let Some((delta, &add)) = explaining.min_by_key(|(_, add)| **add) {
+            let what = format!(
+                "which is right only if an add of {delta} counts that was refused with a definite error"
+            );
+            return Some((what, vec![add]));
+        }
+        if self.with_refused.hold(value) != Some(true) {
+            return None;
+        }
+        let what = format!(
+            "which is right only if some of {} count that were refused with a definite error",
+            counted(self.refused.len(), "add")
+        );
+        let shown = self.refused.iter().take(REFUSED_SHOWN_MAX);
+        Some((what, shown.copied().collect()))
+    }
+}
 
 /// Compares the final reads with the sums of all acknowledged adds and any subset of the indeterminate ones.
 pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
@@ -112,24 +161,15 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
         adds.filter_map(delta).sum::<i128>()
     };
     let acknowledged = sum_of(Outcome::is_ok);
-    let mut possible = Sums::of(acknowledged);
-    let mut indeterminate_count = 0;
-    for operation in history
+    let mut totals = Totals::of(acknowledged);
+    let open = (0..history.len()).filter(|&index| !history[index].outcome.is_ok());
+    open.for_each(|index| totals.allow(index, history));
+    let possible = &totals.right;
+    let indeterminate = history
         .iter()
-        .filter(|operation| !operation.outcome.is_ok())
-    {
-        if let Some(delta) = delta(operation) {
-            possible.allow(delta);
-            indeterminate_count += 1;
-        }
-    }
+        .filter(|operation| !operation.outcome.is_ok() && delta(operation).is_some());
+    let indeterminate_count = indeterminate.count();
     let is_grow_only = is_grow_only(history);
-    let refused = refused_adds(history);
-    let possible_with_refused = LazyCell::new(|| {
-        let mut sums = possible.clone();
-        refused.iter().for_each(|(_, delta)| sums.allow(*delta));
-        sums
-    });
     let mut wrong = Vec::new();
     for ((node, value), reads) in final_reads(history) {
         let reader = format!(
@@ -138,25 +178,9 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
             if reads.len() == 1 { "says" } else { "say" }
         );
         let held = possible.hold(value);
-        let explains = |(_, delta): &&(usize, i128)| possible.hold(value - delta) == Some(true);
-        let explaining = refused.iter().find(explains);
-        if let (Some(false), Some((add, delta))) = (held, explaining) {
-            let what = format!(
-                "{reader}, which is right only if an add of {delta} counts that was refused with a definite error."
-            );
-            wrong.push(Finding::violation(what, [*add, reads[0]]));
-            continue;
-        }
-        if held == Some(false) && possible_with_refused.hold(value) == Some(true) {
-            let what = format!(
-                "{reader}, which is right only if some of {} count that were refused with a definite error.",
-                counted(refused.len(), "add")
-            );
-            let shown = refused.iter().take(REFUSED_SHOWN_MAX).map(|(add, _)| *add);
-            wrong.push(Finding::violation(
-                what,
-                Vec::from_iter(shown.chain([reads[0]])),
-            ));
+        if let (Some(false), Some((why, mut shown))) = (held, totals.refused_in(value)) {
+            shown.push(reads[0]);
+            wrong.push(Finding::violation(format!("{reader}, {why}."), shown));
             continue;
         }
         let what = match held {
@@ -219,9 +243,11 @@ const FACT_RANGES_MAX: usize = 16;
 /// Reads during the run whose value no subset of the adds invoked before they completed can give. `severity` is that of
 /// the findings; if it is a warning, reads that can't be decided are left out.
 pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Finding> {
-    let mut adds: Vec<(Duration, i128)> = history
+    let mut adds: Vec<(Duration, usize)> = history
         .iter()
-        .filter_map(|operation| Some((operation.invoked_at, delta(operation)?)))
+        .enumerate()
+        .filter(|(_, operation)| matches!(operation.call, Call::Add(_)))
+        .map(|(index, operation)| (operation.invoked_at, index))
         .collect();
     adds.sort_unstable();
     let mut adds = adds.into_iter().peekable();
@@ -235,12 +261,13 @@ pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Fin
         .collect();
     reads.sort_unstable();
 
-    let mut possible = Sums::of(0);
+    let mut totals = Totals::of(0);
     let mut findings = Vec::new();
-    for (completed_at, index, value) in reads {
-        while let Some((_, delta)) = adds.next_if(|(invoked_at, _)| *invoked_at <= completed_at) {
-            possible.allow(delta);
+    for (nth, (completed_at, index, value)) in reads.into_iter().enumerate() {
+        while let Some((_, add)) = adds.next_if(|(invoked_at, _)| *invoked_at <= completed_at) {
+            totals.allow(add, history);
         }
+        let possible = &totals.right;
         let reader = format!(
             "Client c{} read {value} from node {}",
             history[index].client, history[index].node
@@ -254,6 +281,12 @@ pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Fin
                 findings.push(Finding::undecided(what, [index]));
             }
             Some(false) => {
+                if let Some((why, mut shown)) = totals.refused_in(value) {
+                    shown.push(index);
+                    let what = format!("{reader}, {why}.");
+                    findings.push(Finding::new(severity, what, shown));
+                    continue;
+                }
                 let why = if value < possible.lowest() {
                     format!(
                         "no adds invoked by then make less than {}",
@@ -264,7 +297,13 @@ pub(super) fn impossible_reads(history: &History, severity: Severity) -> Vec<Fin
                 } else {
                     "no choice among the adds invoked by then makes that".to_owned()
                 };
-                let what = format!("{reader}, but {why}.");
+                let more = match nth {
+                    0 => {
+                        " It is the first read: the counter may not have been at 0 when the run began."
+                    }
+                    _ => "",
+                };
+                let what = format!("{reader}, but {why}.{more}");
                 findings.push(Finding::new(severity, what, [index]));
             }
         }

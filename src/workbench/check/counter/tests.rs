@@ -219,6 +219,33 @@ fn finds_a_read_that_no_adds_make() {
 }
 
 #[test]
+fn finds_a_read_of_an_add_that_was_refused() {
+    let mut history = with_final_values([7, 7]);
+    history[2] = read(1, 2..3, 17);
+    history.insert(2, operation(0, 2..3, Call::Add(10), failed()));
+    let words = "read 17 from node 1, which is right only if an add of 10 counts that was refused";
+    assert_warned(&check(&history), &[(words, &[2, 3])]);
+    assert_invalid(&check_regular(&history), words, &[2, 3]);
+    // It was not yet asked for.
+    history[2] = operation(0, 4..5, Call::Add(10), failed());
+    assert_impossible(&history, "all adds invoked by then make only 7", 3);
+}
+
+#[test]
+fn only_a_first_read_may_be_wrong_because_the_counter_was_used_before() {
+    let mut history = with_final_values([7, 7]);
+    history[2] = read(1, 2..3, 57);
+    let words = "the counter may not have been at 0 when the run began";
+    assert_impossible(&history, words, 2);
+    history.insert(2, read(1, 1..2, 7));
+    let what = &check(&history).findings[0].what;
+    assert!(
+        what.contains("make only 7") && !what.contains(words),
+        "{what}"
+    );
+}
+
+#[test]
 fn a_read_too_hard_to_tell_is_left_out_where_it_would_be_a_warning() {
     let mut history: Vec<_> = (0..20)
         .map(|i| add(0, i..i + 1, 3i64.pow(i as u32)))
