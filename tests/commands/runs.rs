@@ -115,6 +115,25 @@ fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
 }
 
 #[test]
+fn why_a_run_did_not_begin_is_kept_and_shown() {
+    let store = fresh_path("not-begun");
+    let node = program("not-begun.sh", "#!/bin/sh\necho no config >&2\nexit 7\n");
+    let test = format!("test -w echo --node-count 1 --bin {}", node.display());
+    assert_eq!(eddy(&test, &store).status.code(), Some(3));
+    let why = "did not begin: n0 ended before the run began: exit status: 7";
+    let list = stdout_of("runs", &store);
+    assert_eq!(list.lines().count(), 1, "{list}");
+    assert!(list.contains(why), "{list}");
+    let shown = String::from_utf8_lossy(&eddy("show", &store).stderr).into_owned();
+    assert!(
+        shown.contains(why) && shown.contains("no config"),
+        "{shown}"
+    );
+    let page = fs::read_to_string(store.join("index.html")).expect("a page");
+    assert!(page.contains(why), "{page}");
+}
+
+#[test]
 fn wherever_results_are_cut_off_the_run_is_listed_as_one_that_was_ended_too_soon() {
     let store = store("cut-results");
     let results = fs::read(store.join("latest/results.json")).expect("results");

@@ -15,7 +15,7 @@ use crate::workbench::check::Finding;
 use crate::workbench::log::Topics;
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{Invocation, Machine, Report};
-use crate::workbench::store::Store;
+use crate::workbench::store::{NotBegun, Store};
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
 
@@ -73,6 +73,16 @@ impl KeepOptions {
             Page::new(record, report, Some(recorded))?.write(out)
         });
         if let Err(error) = stored {
+            say(format_args!("eddy: not all of the run is stored: {error}"));
+        }
+        runs::renew_index(&self.store);
+    }
+
+    /// Stores why a run did not begin, and lists it in the page of the store.
+    pub(super) fn not_begun(&self, store: Option<Store>, error: &impl Display) {
+        let Some(store) = store else { return };
+        let error = error.to_string();
+        if let Err(error) = store.finish_not_begun(&NotBegun { error }) {
             say(format_args!("eddy: not all of the run is stored: {error}"));
         }
         runs::renew_index(&self.store);

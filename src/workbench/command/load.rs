@@ -117,6 +117,7 @@ impl Task for Run<'_> {
         let mut record = match record {
             Ok(record) => record,
             Err(error) => {
+                keep.not_begun(store, &error);
                 // If the run was interrupted, this is the reason.
                 stdout::check()?;
                 return Err(error.into());

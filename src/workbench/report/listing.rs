@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::Report;
 use crate::workbench::check::Validity;
-use crate::workbench::store::{self, StoreError, StoredRun};
+use crate::workbench::store::{self, NotBegun, StoreError, StoredRun};
 
 /// A run in a store.
 pub struct ListedRun {
@@ -35,10 +35,11 @@ pub enum ReadError {
     #[error("goes on; see log.txt")]
     UnderWay,
     /// The file does not exist, or it ends too early.
-    #[error(
-        "no complete results.json: it goes on, did not begin, or was ended too soon; see log.txt"
-    )]
+    #[error("no complete results.json: it goes on, or was ended too soon; see log.txt")]
     Missing,
+    /// The run did not begin; why, in words.
+    #[error("did not begin: {0}")]
+    NotBegun(String),
     /// The file can't be read.
     #[error("results.json can't be read: {0}")]
     File(#[from] io::Error),
@@ -57,6 +58,7 @@ pub fn list(store: &Path) -> Result<Vec<ListedRun>, StoreError> {
     let summary = |run: &StoredRun| match read(run.path()) {
         Ok(report) => Ok(Summary::of(&report)),
         Err(_) if run.is_under_way() => Err(ReadError::UnderWay),
+        Err(ReadError::NotBegun(why)) => Err(ReadError::NotBegun(first_line(&why))),
         Err(error) => Err(error),
     };
     let listed = runs.map(|run| ListedRun {
@@ -77,19 +79,27 @@ pub fn read(folder: &Path) -> Result<Report, ReadError> {
         ErrorKind::NotFound => ReadError::Missing,
         _ => ReadError::File(error),
     })?;
-    serde_json::from_slice(&json).map_err(|error| match error.is_eof() {
-        true => ReadError::Missing,
-        false => ReadError::Version(error),
+    serde_json::from_slice(&json).map_err(|error| {
+        if let Ok(NotBegun { error }) = serde_json::from_slice(&json) {
+            return ReadError::NotBegun(error);
+        }
+        match error.is_eof() {
+            true => ReadError::Missing,
+            false => ReadError::Version(error),
+        }
     })
+}
+
+fn first_line(text: &str) -> String {
+    String::from(text.lines().next().unwrap_or_default())
 }
 
 impl Summary {
     fn of(report: &Report) -> Self {
-        let finding = report.first_finding();
         Summary {
             validity: report.validity(),
             seed: report.seed(),
-            finding: String::from(finding.lines().next().unwrap_or_default()),
+            finding: first_line(&report.first_finding()),
         }
     }
 }

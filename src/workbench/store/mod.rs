@@ -1,7 +1,7 @@
 //! Stores a run on disk: in `STORE/<workload>/<time>/`, with links `latest` beside and above it. `STORE/index.html`
 //! lists all runs.
 //!
-//! - `results.json`: the verdict and the figures, as `--json` prints them.
+//! - `results.json`: the verdict and the figures, as `--json` prints them; or why the run did not begin ([`NotBegun`]).
 //! - `history.jsonl`: the operations of clients, with requests and replies.
 //! - `messages.jsonl.lz4`: every message, and what became of it; compressed. Written as the run goes on.
 //! - `log.txt`: operations, faults, nodes that join, and what nodes print on stderr, in the order in which it happened.
@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::history::Operation;
@@ -122,6 +122,13 @@ pub struct Store {
     pub log: Log<LogFiles>,
 }
 
+/// The results of a run that did not begin.
+#[derive(Serialize, Deserialize)]
+pub struct NotBegun {
+    /// Why, in words.
+    pub error: String,
+}
+
 /// The files that were written during a run, now on disk.
 pub struct Recorded {
     /// The messages.
@@ -172,13 +179,8 @@ impl Folder {
         nodes: &[String],
         page: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StoreErrors> {
-        // It comes first, before other files can use the reserved space.
-        drop(self.room.take());
+        let results = self.write_results(results);
         let path = &*self.path;
-        let results = write(path, "results.json", |out| {
-            serde_json::to_writer_pretty(&mut *out, results)?;
-            out.write_all(b"\n")
-        });
         // The two largest files, at the same time.
         let (history, page) = thread::scope(|scope| {
             let history = scope.spawn(|| {
@@ -191,6 +193,15 @@ impl Folder {
             (history, page)
         });
         StoreErrors::of([results, history, page].into_iter().filter_map(Result::err))
+    }
+
+    /// Writes the results. They come first, before other files can use the reserved space.
+    fn write_results(&mut self, results: &impl Serialize) -> Result<(), StoreError> {
+        drop(self.room.take());
+        write(&self.path, "results.json", |out| {
+            serde_json::to_writer_pretty(&mut *out, results)?;
+            out.write_all(b"\n")
+        })
     }
 }
 
@@ -218,6 +229,15 @@ impl Store {
     /// Its path.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Writes why the run did not begin.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    pub fn finish_not_begun(mut self, results: &NotBegun) -> Result<(), StoreError> {
+        self.folder.write_results(results)
     }
 
     /// As [`Folder::finish`], with a page that can read the files written during the run.
