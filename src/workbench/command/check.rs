@@ -135,12 +135,13 @@ impl Task for Check<'_> {
             path,
             nodes: history.nodes,
             lines: history.lines,
+            has_times: history.has_times,
         };
         let record = Record {
             workload,
             history: history.operations,
             findings: Vec::new(),
-            is_cut_short: false,
+            cut_short_at: None,
             interrupted_at: None,
             is_interrupted: false,
             sent: Traffic::default(),

@@ -267,6 +267,7 @@ impl Events {
 
     /// Ends the history. Operations under way get no reply.
     pub(super) fn finish<W: Workload>(self, history: &mut Builder<W>) {
+        history.has_times = self.clock.first_ns.is_some();
         for operation in self
             .under_way
             .into_values()

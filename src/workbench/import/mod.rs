@@ -30,6 +30,8 @@ pub struct Import<W: Workload> {
     pub nodes: Vec<String>,
     /// The faults.
     pub fault_windows: Vec<FaultWindow>,
+    /// Whether the file has times. If not, those of the operations only give their order.
+    pub has_times: bool,
 }
 
 /// Why a file is not a history.
@@ -170,6 +172,7 @@ struct Builder<W: Workload> {
     /// The nodes, numbered in the order of their first use.
     nodes: HashMap<String, Node>,
     fault_windows: Vec<FaultWindow>,
+    has_times: bool,
 }
 
 impl<W: Workload> Builder<W> {
@@ -179,6 +182,7 @@ impl<W: Workload> Builder<W> {
             lines: Vec::new(),
             nodes: HashMap::new(),
             fault_windows: Vec::new(),
+            has_times: true,
         }
     }
 
@@ -217,6 +221,7 @@ impl<W: Workload> Builder<W> {
             lines: self.lines,
             nodes: nodes.into_iter().map(|(name, _)| name).collect(),
             fault_windows: self.fault_windows,
+            has_times: self.has_times,
         }
     }
 }

@@ -32,7 +32,7 @@ impl Figures {
             |operation: &&Operation<_, _>| operation.outcome.is_ok() && !operation.is_final;
         Figures {
             counts: Counts::sum(Counts::by_kind::<W>(history).values()),
-            asked_for: settings.time_limit,
+            asked_for: record.asked_for(settings.time_limit),
             ok_in_time: history.iter().filter(in_time).count(),
             latencies: latencies(history),
             messages: record.sent.all,

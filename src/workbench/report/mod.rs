@@ -40,8 +40,8 @@ pub struct Report {
     clients: usize,
     /// `None` for an imported history.
     seed: Option<u64>,
-    /// How long clients sent requests.
-    time_limit_s: f64,
+    /// How long clients sent requests; `None` for a history without times.
+    time_limit_s: Option<f64>,
     /// The violations and undecided questions.
     findings: Vec<ReportedFinding>,
     /// The warnings.
@@ -118,7 +118,12 @@ pub struct HistoryFile<'a> {
     pub nodes: Vec<String>,
     /// The line of the file on which each operation begins, counted from 1.
     pub lines: Vec<usize>,
+    /// Whether it has times. If not, those of its operations only give their order.
+    pub has_times: bool,
 }
+
+/// The figures that are times.
+const TIMES: [&str; 2] = ["stable_latencies_ms", "worst_stale"];
 
 impl Report {
     /// The report on a run. `invocation` is the command that repeats it.
@@ -132,8 +137,8 @@ impl Report {
             nodes: settings.nodes.clone(),
             clients: settings.client_count,
             seed: Some(settings.seed),
-            time_limit_s: settings.time_limit.as_secs_f64(),
-            ..Report::of(record, &[], demands, invocation)
+            time_limit_s: Some(record.asked_for(settings.time_limit).as_secs_f64()),
+            ..Report::of(record, None, demands, invocation)
         }
     }
 
@@ -151,16 +156,16 @@ impl Report {
             history: Some(file.path.to_path_buf()),
             nodes: file.nodes.clone(),
             clients: clients.len(),
-            time_limit_s: last.unwrap_or_default().as_secs_f64(),
+            time_limit_s: last.filter(|_| file.has_times).map(|at| at.as_secs_f64()),
             messages: None,
-            ..Report::of(record, &file.lines, demands, invocation)
+            ..Report::of(record, Some(file), demands, invocation)
         }
     }
 
-    /// The common part for runs and imported histories. `lines` are those of the file, if there is one.
+    /// The common part for runs and imported histories.
     fn of<W: Workload>(
         record: &Record<W>,
-        lines: &[usize],
+        file: Option<&HistoryFile<'_>>,
         demands: Demands,
         invocation: Invocation,
     ) -> Self {
@@ -172,7 +177,7 @@ impl Report {
         let mut limited = Vec::new();
         let messages = Messages::new(record, operations.total());
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
-        let is_whole = !record.is_cut_short;
+        let is_whole = record.cut_short_at.is_none();
         if is_whole {
             findings.extend(nothing_asked(history));
             findings.extend(never_succeeded::<W>(
@@ -196,6 +201,10 @@ impl Report {
                 .measure(messages.servers_per_operation.unwrap_or_default(), &facts);
             findings.extend(limits::check(&limited).findings);
         }
+        let has_times = file.is_none_or(|file| file.has_times);
+        for fact in TIMES.into_iter().filter(|_| !has_times) {
+            facts.remove(fact);
+        }
         let validities = findings
             .iter()
             .map(|finding| finding.severity.validity(demands.is_strict));
@@ -206,9 +215,7 @@ impl Report {
         let reported = |findings: Vec<Finding>| {
             let findings = findings.into_iter();
             findings
-                .map(|finding| {
-                    ReportedFinding::new::<W>(finding, history, lines, demands.is_strict)
-                })
+                .map(|finding| ReportedFinding::new::<W>(finding, history, file, demands.is_strict))
                 .collect()
         };
         Report {
@@ -218,7 +225,7 @@ impl Report {
             nodes: Vec::new(),
             clients: 0,
             seed: None,
-            time_limit_s: 0.0,
+            time_limit_s: None,
             findings: reported(findings),
             warnings: reported(warnings),
             operations,
@@ -226,7 +233,9 @@ impl Report {
                 .into_iter()
                 .map(|(kind, counts)| (kind.into(), counts))
                 .collect(),
-            latency_ms: Quantiles::of(&mut figures::latencies(history)),
+            latency_ms: has_times
+                .then(|| Quantiles::of(&mut figures::latencies(history)))
+                .flatten(),
             messages: Some(messages),
             limits: limited,
             faults: record.fault_windows.iter().map(reported_fault).collect(),
@@ -321,26 +330,31 @@ impl ReportedFinding {
     fn new<W: Workload>(
         finding: Finding,
         history: &[Operation<W::Call, W::Answer>],
-        lines: &[usize],
+        file: Option<&HistoryFile<'_>>,
         is_strict: bool,
     ) -> Self {
         let operations = finding.operations.iter().map(|&index| {
             let operation = &history[index];
-            let line = lines.get(index);
-            let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+            let line = file.map(|file| format!(" (line {})", file.lines[index]));
+            let line = line.unwrap_or_default();
             let outcome = match &finding.subject {
                 Some(subject) => words::outcome_around::<W>(operation, subject),
                 None => words::outcome::<W>(operation),
             };
-            let took = operation.completed_at - operation.invoked_at;
+            let (at, after) = match file.is_none_or(|file| file.has_times) {
+                true => {
+                    let took = operation.completed_at - operation.invoked_at;
+                    let at = format!(" at {:.3} s", operation.invoked_at.as_secs_f64());
+                    (at, format!(", after {}", Milliseconds(milliseconds(took))))
+                }
+                false => Default::default(),
+            };
             format!(
-                "#{index}{line} at {:.3} s, c{} to {}: {} → {}, after {}",
-                operation.invoked_at.as_secs_f64(),
+                "#{index}{line}{at}, c{} to {}: {} → {}{after}",
                 operation.client,
                 operation.node,
                 words::call::<W>(&operation.call),
                 outcome,
-                Milliseconds(milliseconds(took)),
             )
         });
         ReportedFinding {
@@ -410,20 +424,21 @@ mod tests {
         history: Vec<Operation<W::Call, W::Answer>>,
         is_cut_short: bool,
     ) -> Report {
+        let cut_short_at = is_cut_short.then_some(Duration::from_secs(1));
         let interruption = is_cut_short.then(|| Finding::undecided("interrupted", []));
         let record = Record {
             workload,
             history,
             findings: Vec::from_iter(interruption),
-            is_cut_short,
-            interrupted_at: is_cut_short.then_some(Duration::from_secs(1)),
+            cut_short_at,
+            interrupted_at: cut_short_at,
             is_interrupted: is_cut_short,
             sent: Traffic::default(),
             received: Traffic::default(),
             fault_windows: Vec::new(),
             is_elsewhere: false,
         };
-        Report::of(&record, &[], Demands::default(), Invocation::default())
+        Report::of(&record, None, Demands::default(), Invocation::default())
     }
 
     #[test]

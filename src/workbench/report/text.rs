@@ -35,10 +35,7 @@ impl fmt::Display for ReportedFinding {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
-            workload,
-            clients,
-            time_limit_s,
-            ..
+            workload, clients, ..
         } = self;
         let subject = match self.history {
             None => "run",
@@ -79,15 +76,15 @@ impl fmt::Display for Report {
         for warning in &self.warnings {
             write!(f, "{warning}")?;
         }
+        write!(f, "\n{workload}")?;
+        match (&self.history, self.time_limit_s) {
+            (None, Some(time_s)) => write!(f, " for {time_s} s")?,
+            (Some(_), Some(time_s)) => write!(f, " for {time_s:.1} s")?,
+            (_, None) => {}
+        }
         match &self.history {
-            None => {
-                let nodes = self.nodes.join(" ");
-                write!(f, "\n{workload} for {time_limit_s} s: nodes {nodes}, ")?;
-            }
-            Some(file) => {
-                let file = file.display();
-                write!(f, "\n{workload} for {time_limit_s:.1} s, from {file}: ")?;
-            }
+            None => write!(f, ": nodes {}, ", self.nodes.join(" "))?,
+            Some(file) => write!(f, ", from {}: ", file.display())?,
         }
         writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
         writeln!(f, "operations  {}", self.operations)?;

@@ -138,8 +138,8 @@ pub struct Record<W: Workload> {
     pub history: Vec<Operation<W::Call, W::Answer>>,
     /// The protocol violations of nodes.
     pub findings: Vec<Finding>,
-    /// Whether the run ended before the last phase, because a node had ended or because it was interrupted.
-    pub is_cut_short: bool,
+    /// When the run was cut short, since its start, because a node had ended or because it was interrupted.
+    pub cut_short_at: Option<Duration>,
     /// When it was cut short by an interruption, since its start.
     pub interrupted_at: Option<Duration>,
     /// Whether it was interrupted, be it while its nodes ended.
@@ -152,6 +152,17 @@ pub struct Record<W: Workload> {
     pub fault_windows: Vec<FaultWindow>,
     /// Whether the nodes ran elsewhere. Then messages between servers were not seen.
     pub is_elsewhere: bool,
+}
+
+impl<W: Workload> Record<W> {
+    /// How long clients sent requests in a run with this time limit; if it was cut short, in whole milliseconds.
+    pub fn asked_for(&self, time_limit: Duration) -> Duration {
+        let cut_short_at = self.cut_short_at.filter(|at| *at < time_limit);
+        cut_short_at.map_or(
+            time_limit,
+            |at| Duration::from_millis(at.as_millis() as u64),
+        )
+    }
 }
 
 /// The progress of a run.
@@ -301,16 +312,20 @@ impl<W: Workload, O: Observer> World<W, O> {
         while let Some(envelope) = self.network.take_next() {
             self.lose(&envelope, Loss::RunOver, envelope.due_at);
         }
-        let is_cut_short = match self.phase {
+        let cut_short_at = match self.phase {
             Phase::Failed(error) => return Err(error),
-            Phase::Over { is_cut_short } => is_cut_short,
-            _ => true,
+            Phase::Over { cut_short_at } => cut_short_at,
+            _ => Some(
+                self.history
+                    .last()
+                    .map_or(Duration::ZERO, |last| last.invoked_at),
+            ),
         };
         let record = Record {
             workload: self.workload,
             history: self.history,
             findings: self.violations.into_findings(self.directory.nodes()),
-            is_cut_short,
+            cut_short_at,
             interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),
             sent: self.network.traffic(),

@@ -33,8 +33,8 @@ pub(super) enum Phase {
     Finishing { until: Duration },
     /// The run did not begin.
     Failed(StartError),
-    /// The run has ended.
-    Over { is_cut_short: bool },
+    /// The run has ended; if it was cut short, at this time since its start.
+    Over { cut_short_at: Option<Duration> },
 }
 
 impl Phase {
@@ -144,11 +144,13 @@ impl<W: Workload, O: Observer> World<W, O> {
                 });
             }
             _ => {
-                let after_s = (now - self.started_at).as_secs_f64();
+                let after = now - self.started_at;
                 self.violations.note(node, violation, None, || {
-                    format!("{what} after {after_s:.1} s: {how}")
+                    format!("{what} after {:.1} s: {how}", after.as_secs_f64())
                 });
-                self.phase = Phase::Over { is_cut_short: true };
+                self.phase = Phase::Over {
+                    cut_short_at: Some(after),
+                };
             }
         }
     }
@@ -160,7 +162,9 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Failed(_) | Phase::Over { .. } => return,
             _ => {
                 self.interrupted_at = Some(now - self.started_at);
-                Phase::Over { is_cut_short: true }
+                Phase::Over {
+                    cut_short_at: self.interrupted_at,
+                }
             }
         };
     }
@@ -192,12 +196,16 @@ impl<W: Workload, O: Observer> World<W, O> {
                     .unready()
                     .any(|node| self.node_states.is_mute(node)) =>
             {
-                Phase::Over { is_cut_short: true }
+                Phase::Over {
+                    cut_short_at: Some(Duration::ZERO),
+                }
             }
             Phase::Introducing { unready, .. }
                 if unready.iter().any(|&node| self.node_states.is_mute(node)) =>
             {
-                Phase::Over { is_cut_short: true }
+                Phase::Over {
+                    cut_short_at: Some(Duration::ZERO),
+                }
             }
             Phase::Introducing { unready, .. } if unready.is_empty() => {
                 self.started_at = now;
@@ -229,9 +237,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                         until: now + self.settings.recovery,
                     }
                 } else {
-                    Phase::Over {
-                        is_cut_short: false,
-                    }
+                    Phase::Over { cut_short_at: None }
                 }
             }
             Phase::Resting { until } if now >= self.rested_at(*until) => {
@@ -244,9 +250,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             Phase::Finishing { .. }
                 if self.clients.are_idle() && self.next_follow_up_at().is_none() =>
             {
-                Phase::Over {
-                    is_cut_short: false,
-                }
+                Phase::Over { cut_short_at: None }
             }
             _ => return false,
         };

@@ -66,6 +66,45 @@ fn all_formats_of_a_history_get_the_same_verdict() {
     }
 }
 
+/// The same without times.
+fn without_times(history: &str) -> String {
+    let lines = history.lines().map(|line| {
+        let (before, rest) = line.split_once(":time").expect("a time");
+        let (_, after) = rest.split_once(',').expect("more");
+        format!("{before}{after}\n")
+    });
+    lines.collect()
+}
+
+#[test]
+fn nothing_is_said_about_the_times_of_a_history_that_has_none() {
+    let set = "\
+        {:time 0, :process 0, :type :invoke, :f :add, :value 1}
+        {:time 9000000, :process 0, :type :ok, :f :add, :value 1}
+        {:time 9900000, :process 0, :type :invoke, :f :read, :value nil, :final? true}
+        {:time 9990000, :process 0, :type :ok, :f :read, :value [1], :final? true}";
+    let printed = |workload, history: &str| {
+        let output = check(
+            workload,
+            &file(&format!("times-{workload}.edn"), history),
+            "",
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for (workload, timed) in [("txn-list-append", LINES), ("g-set", set)] {
+        let about_time =
+            |printed: &str| [" ms", " s, ", "latenc"].map(|words| printed.contains(words));
+        let with_times = printed(workload, timed);
+        assert_eq!(about_time(&with_times), [true; 3], "{with_times}");
+        let without = printed(workload, &without_times(timed));
+        assert_eq!(about_time(&without), [false; 3], "{without}");
+        assert!(
+            without.contains(&format!("\n{workload}, from ")),
+            "{without}"
+        );
+    }
+}
+
 #[test]
 fn warnings_are_shown_and_count_if_that_is_asked_for() {
     let history = r#"

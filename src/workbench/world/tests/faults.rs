@@ -1,6 +1,8 @@
 //! Nodes that are gone, killed or paused.
 
 use super::*;
+use crate::workbench::audit::Demands;
+use crate::workbench::report::Report;
 
 #[test]
 fn a_node_that_is_gone_ends_the_run() {
@@ -11,14 +13,22 @@ fn a_node_that_is_gone_ends_the_run() {
         Duration::ZERO,
     );
     world.advance(Duration::ZERO);
-    world.on_exit(0, "exit status: 1", Duration::from_secs(2));
+    world.on_exit(0, "exit status: 1", Duration::from_micros(2_000_001));
     assert!(world.is_over());
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));
-    assert!(record.is_cut_short);
+    assert_eq!(record.cut_short_at, Some(Duration::from_micros(2_000_001)));
     assert_eq!(
         record.findings[0].what,
         "n0 ended by itself after 2.0 s: exit status: 1"
     );
+    let report = Report::new(
+        &record,
+        &settings(1),
+        Demands::default(),
+        Default::default(),
+    );
+    let printed = report.to_string();
+    assert!(printed.contains("\necho for 2 s: nodes n0"), "{printed}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_run_asks_at_its_rate_until_its_time_is_up() {
         record.history.len()
     );
     assert!(record.findings.is_empty(), "{:?}", record.findings);
-    assert!(!record.is_cut_short);
+    assert_eq!(record.cut_short_at, None);
     assert!(
         record
             .history
@@ -330,7 +330,7 @@ fn a_client_that_always_gets_more_stops_when_its_time_is_over() {
         now += Duration::from_millis(10);
     }
     let record = world.finish().expect("a run");
-    assert!(!record.is_cut_short);
+    assert_eq!(record.cut_short_at, None);
     let asked_last = record.history.iter().map(|operation| operation.invoked_at);
     assert!(asked_last.max() > Some(ends_at - Duration::from_secs(1)));
 }

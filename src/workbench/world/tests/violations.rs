@@ -206,8 +206,9 @@ fn a_node_that_is_mute_and_owes_an_answer_ends_the_run_at_once() {
         },
     )
     .expect("a record");
-    assert!(wrong_src.is_cut_short && wrong_src.history.is_empty());
-    assert!(prints.is_cut_short && prints.history.is_empty());
+    let cut_short_at = [wrong_src.cut_short_at, prints.cut_short_at];
+    assert_eq!(cut_short_at, [Some(Duration::ZERO); 2]);
+    assert!(wrong_src.history.is_empty() && prints.history.is_empty());
     let [finding] = &*wrong_src.findings else {
         panic!("{:?}", wrong_src.findings);
     };

@@ -56,7 +56,7 @@ function summarize() {
   const faultCount = counted(faults.length, "fault");
   const source = report.history === null ? `on ${counted(report.nodes.length, "node")}` : `from ${report.history}`;
   byId("subject").textContent = `${report.workload} ${source}, ${counted(report.clients, "client")}, `
-    + `${grouped(report.time_limit_s)} s, ${faultCount}`;
+    + (report.time_limit_s === null ? "" : `${grouped(report.time_limit_s)} s, `) + faultCount;
   byId("verdict").className = style;
   byId("verdict").append(report.valid === true && report.warnings.length > 0
     ? `${word} with warnings: Maelstrom lets this ${subject} pass` : `${word}: ${meaning}`);
