@@ -99,6 +99,15 @@ impl Clients {
         }
     }
 
+    /// The first client of a node that waits for the answer to its request with this message id, and its operation.
+    pub fn waiting(&self, node: usize, msg_id: i64) -> Option<(usize, usize)> {
+        self.at_places.iter().find_map(|&client| {
+            let member = &self.members[client];
+            let is_it = member.node == node && member.last_msg_id == msg_id;
+            is_it.then_some((client, self.waits_for(client)?))
+        })
+    }
+
     /// Takes a free client, drawn at random. [`ask`](Self::ask) must follow.
     pub fn take_free(&mut self, random: &mut Random) -> Option<usize> {
         match self.free.len() {

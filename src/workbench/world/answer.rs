@@ -79,7 +79,28 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         }
-        self.send(src, dest, printed.body.get(), now);
+        let body = printed.body.get();
+        if let (true, Endpoint::Service(service)) = (src == Endpoint::Node(node), dest) {
+            self.note_reused_id(node, service, body);
+        }
+        self.send(src, dest, body, now);
+    }
+
+    /// A node sends a request to a service.
+    fn note_reused_id(&mut self, node: usize, service: usize, body: &str) {
+        let Some(other) = self.open_requests[node].ask(service, body) else {
+            return;
+        };
+        self.violations
+            .note(node, ProtocolViolation::ReusedId, None, || {
+                let service = self.directory.name(Endpoint::Service(service));
+                let (other, body) = (shown(&other), shown(body));
+                format!(
+                    "sent {service} two requests with the same msg_id, the second before it had the reply to the first:\n\
+                     {other}\n{body}\n\
+                     It can't tell which reply is whose. Maelstrom's services reply to both."
+                )
+            });
     }
 
     /// Whether an endpoint is in the network. The clients for `init` and for the introduction leave it with their
@@ -237,7 +258,12 @@ impl<W: Workload, O: Observer> World<W, O> {
                 Some(ReplyKind::Late(nth)) => self.answered_late(node, client, nth, body),
                 Some(ReplyKind::Again(nth)) => self.answered_twice(node, client, nth, body),
                 Some(ReplyKind::Unasked) | None => {
-                    self.answered_nothing(node, client, body, "nobody sent that msg_id");
+                    match msg_id.and_then(|id| self.clients.waiting(node, id)) {
+                        Some(other) => self.answered_another(node, client, other, body),
+                        None => {
+                            self.answered_nothing(node, client, body, "nobody sent that msg_id")
+                        }
+                    }
                 }
             },
         }
@@ -358,6 +384,27 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let upstream = "Maelstrom's clients ignore all answers but the first.";
                 format!("answered a request that had its answer already: {body}\n{upstream}")
             });
+    }
+
+    /// A node has sent a client the answer that another waits for, given by its number and its operation.
+    fn answered_another(
+        &mut self,
+        node: usize,
+        client: usize,
+        (other, operation): (usize, usize),
+        body: &str,
+    ) {
+        let violation = ProtocolViolation::AnsweredAnother;
+        let other = self.joined(other);
+        self.violations.note(node, violation, Some(operation), || {
+            let name = |client| self.directory.name(Endpoint::Client(client));
+            let (client, other, body) = (name(client), name(other), shown(body));
+            format!(
+                "sent {client} an answer that {other} waits for: {body}\n\
+                 The msg_id is that of an open request of {other}; {client} has not used it. Maelstrom's clients drop \
+                 such a message. Send each reply to the src of its request."
+            )
+        });
     }
 
     fn answered_nothing(&mut self, node: usize, client: usize, body: &str, why: &str) {

@@ -17,9 +17,11 @@ pub(super) enum ProtocolViolation {
     AnsweredTwice,
     AnsweredLate,
     AnsweredNothing,
+    AnsweredAnother,
     AnsweredWrongly,
     FailedOddly,
     AskedOddly,
+    ReusedId,
 }
 
 impl ProtocolViolation {
@@ -30,8 +32,10 @@ impl ProtocolViolation {
             | Self::AnsweredTwice
             | Self::AnsweredLate
             | Self::AnsweredNothing
+            | Self::AnsweredAnother
             | Self::FailedOddly
-            | Self::AskedOddly => Severity::Warning,
+            | Self::AskedOddly
+            | Self::ReusedId => Severity::Warning,
             Self::Exited
             | Self::StoppedReading
             | Self::StayedUnready
