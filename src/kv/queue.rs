@@ -61,11 +61,6 @@ impl<T> Queue<T> {
         self.in_flight > 0
     }
 
-    /// The requests of all operations, oldest first.
-    pub fn requests(&self) -> impl Iterator<Item = i64> {
-        self.operations.iter().map(|(request, _)| *request)
-    }
-
     /// The operations of the batch in flight for which somebody waits.
     pub fn in_flight(&self) -> impl Iterator<Item = &(i64, T)> {
         let batch = self.operations.iter().take(self.in_flight);

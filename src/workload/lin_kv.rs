@@ -4,31 +4,26 @@
 //! and values are any JSON. Every operation takes effect in the store, between its request and its answer, so a node is
 //! as linearizable as the store is. What the node adds:
 //!
-//! - **Combined reads.** At most one read of a key is in flight; requests that arrive meanwhile share the next one. None
-//!   joins a read that was sent before it arrived, because it could miss what was acknowledged in between.
-//! - **Deadlines.** Every request is answered within `op_timeout`. Until then its read is repeated.
+//! - **Deadlines.** Every request is answered within `op_timeout`. Until then a read is repeated.
 //! - **True errors.** A write or a cas is sent once: a second copy could overwrite what came after the first, and others
 //!   would have seen all three values. Without a reply the error is therefore 0, not 11: the operation may still be
 //!   applied.
 //!
 //! # Limits
 //!
-//! All this holds if the network does not double requests to the store or keep them for long, as Maelstrom's does not. A
+//! A node has at most 4096 requests at the store at once; one more gets error 11. All this holds if the network does not double requests to the store or keep them for long, as Maelstrom's does not. A
 //! second copy of a write that arrives late brings an old value back. And of two copies of a cas the first may be applied, and
 //! the refusal of the second come first. A register with a version ([`Register`]) is safe from both, but then the store would
 //! not hold the values that clients wrote.
 
-use alloc::{
-    borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,
-};
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::canonical;
 use super::required;
-use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
+use crate::kv::{Outcome, Register, RegisterId, Registers};
 use crate::node::{
     Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
 };
@@ -78,29 +73,13 @@ impl Encode for Stored {
     }
 }
 
-/// What a register is used for: each is opened when it is needed and closed after that.
-#[derive(Clone)]
-enum Use {
-    /// The reads of this key, in its canonical form.
-    Reads(Arc<str>),
-    /// The write or cas of this request.
-    Change(i64),
-}
-
-/// The reads of one key. Those in flight wait for the read of the register.
-struct Reads {
-    register: RegisterId,
-    queue: Queue<()>,
-}
-
 /// A node that asks the service.
 pub struct LinKv {
     /// Each with the type of its answer.
     requests: Requests<&'static str>,
-    registers: Registers<Stored, Use>,
-    reads: BTreeMap<Arc<str>, Reads>,
-    /// The register of each write and cas in flight.
-    changes: BTreeMap<i64, RegisterId>,
+    /// One for each request, called by its id and open until it is answered.
+    registers: Registers<Stored, i64>,
+    opened: BTreeMap<i64, RegisterId>,
 }
 
 /// A message to this node.
@@ -114,60 +93,12 @@ impl LinKv {
         LinKv {
             requests: Requests::new(&limits, &mut random),
             registers: Registers::new(&service, &limits, &mut random),
-            reads: BTreeMap::new(),
-            changes: BTreeMap::new(),
+            opened: BTreeMap::new(),
         }
     }
 
-    fn read(
-        &mut self,
-        request: &Received<'_>,
-        key: &RawValue,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        let canonical: Arc<str> = canonical(key)?.into();
-        let id = self.requests.admit(request, "read_ok", context.now)?;
-        let reads = self.reads.entry(canonical.clone());
-        let reads = reads.or_insert_with_key(|canonical| Reads {
-            register: self.registers.open(&key, Use::Reads(canonical.clone())),
-            queue: Queue::default(),
-        });
-        reads.queue.push(id, ());
-        self.advance(&canonical, context);
-        Ok(())
-    }
-
-    /// Reads a key for those that wait for it, unless it is being read. If nobody waits, the key is forgotten.
-    fn advance(&mut self, key: &str, context: &mut Context<'_>) {
-        let reads = self.reads.get_mut(key).expect(KEPT);
-        if reads.queue.is_ready() {
-            reads.queue.start_batch(usize::MAX, |_, ()| true);
-            self.registers.read(reads.register, context);
-        } else if reads.queue.is_empty() {
-            self.registers.close(reads.register);
-            self.reads.remove(key);
-        }
-    }
-
-    /// Answers the requests that share a read.
-    fn on_read(&mut self, key: &str, context: &mut Context<'_>) {
-        let reads = self.reads.get_mut(key).expect(KEPT);
-        let (stored, _) = self.registers.known(reads.register).expect("it was read");
-        let waiting = reads.queue.end_batch();
-        for request in waiting.filter_map(|(id, ())| self.requests.take(id)) {
-            match &stored.0 {
-                Some(value) => {
-                    let answer = request.answer(request.operation, context.outbox);
-                    answer.field("value", &**value);
-                }
-                None => request.fail(&refusal(ErrorCode::KEY_DOES_NOT_EXIST), context.outbox),
-            }
-        }
-        self.advance(key, context);
-    }
-
-    /// Starts a write or cas of a register, whose answer will be of type `answer`.
-    fn change(
+    /// Opens the register of a request, whose answer will be of type `answer`.
+    fn open(
         &mut self,
         request: &Received<'_>,
         key: &RawValue,
@@ -175,44 +106,29 @@ impl LinKv {
         now: Duration,
     ) -> Result<RegisterId, Error> {
         let id = self.requests.admit(request, answer, now)?;
-        let register = self.registers.open(&key, Use::Change(id));
-        self.changes.insert(id, register);
+        let register = self.registers.open(&key, id);
+        self.opened.insert(id, register);
         Ok(register)
     }
 
-    fn on_change(&mut self, id: i64, outcome: Outcome, outbox: &mut Outbox) {
-        self.withdraw(id);
-        let request = self.requests.take(id);
-        let request = request.expect("a change ends with its request");
-        match outcome {
-            Outcome::Refused(code) => request.fail(&refusal(code), outbox),
-            _ => drop(request.answer(request.operation, outbox)),
+    /// Asks the store no more for a request.
+    fn close(&mut self, id: i64) {
+        let register = self.opened.remove(&id).expect("it is open until then");
+        self.registers.close(register);
+    }
+
+    /// Gives up the requests whose time is up, for the reason `why`.
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = match request.operation {
+                "read_ok" => GivenUp::NotApplied,
+                _ => GivenUp::InDoubt,
+            };
+            request.give_up(given_up, why, outbox);
+            self.close(id);
         }
     }
-
-    /// Waits no longer for the write or cas of a request, if it is one.
-    fn withdraw(&mut self, id: i64) -> GivenUp {
-        let Some(register) = self.changes.remove(&id) else {
-            return GivenUp::NotApplied;
-        };
-        self.registers.close(register);
-        GivenUp::InDoubt
-    }
-
-    /// Ends the reads for which nobody waits any more.
-    fn stop_reading(&mut self) {
-        self.reads.retain(|_, reads| {
-            let mut waiting = reads.queue.requests();
-            let is_wanted = waiting.any(|id| self.requests.get_mut(id).is_some());
-            if !is_wanted {
-                self.registers.close(reads.register);
-            }
-            is_wanted
-        });
-    }
 }
-
-const KEPT: &str = "a key is kept while it is read";
 
 fn refusal(code: ErrorCode) -> Error {
     let text = match code {
@@ -251,16 +167,20 @@ impl Workload for LinKv {
         if self.registers.capacity_left() == 0 {
             return Err(GivenUp::NotApplied.error("too many operations wait already"));
         }
+        let now = context.now;
         match kind {
-            "read" => self.read(request, key, context)?,
+            "read" => {
+                let register = self.open(request, key, "read_ok", now)?;
+                self.registers.read(register, context);
+            }
             "write" => {
                 let value = required(fields.value, "value")?;
-                let register = self.change(request, key, "write_ok", context.now)?;
+                let register = self.open(request, key, "write_ok", now)?;
                 self.registers.write_once(register, &value, context);
             }
             _ => {
                 let (from, to) = (required(fields.from, "from")?, required(fields.to, "to")?);
-                let register = self.change(request, key, "cas_ok", context.now)?;
+                let register = self.open(request, key, "cas_ok", now)?;
                 let create = fields.create_if_not_exists;
                 self.registers
                     .cas_once(register, (&from, &to), create, context);
@@ -274,10 +194,21 @@ impl Workload for LinKv {
         let Some(done) = self.registers.on_reply(reply, value, context) else {
             return;
         };
-        match done.name {
-            Use::Reads(key) => self.on_read(&key, context),
-            Use::Change(id) => self.on_change(id, done.outcome, context.outbox),
+        let request = self.requests.take(done.name);
+        let request = request.expect("a register is open as long as its request waits");
+        let answer = request.operation;
+        match (done.outcome, self.registers.known(done.register)) {
+            (Outcome::Read, Some((Stored(Some(value)), _))) => {
+                let answer = request.answer(answer, context.outbox);
+                answer.field("value", &**value);
+            }
+            (Outcome::Read, _) => {
+                request.fail(&refusal(ErrorCode::KEY_DOES_NOT_EXIST), context.outbox);
+            }
+            (Outcome::Refused(code), _) => request.fail(&refusal(code), context.outbox),
+            _ => drop(request.answer(answer, context.outbox)),
         }
+        self.close(done.name);
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -286,20 +217,11 @@ impl Workload for LinKv {
     }
 
     fn wake(&mut self, context: &mut Context<'_>) {
-        let mut is_any_late = false;
-        while let Some((id, request)) = self.requests.expired(context.now) {
-            request.give_up(self.withdraw(id), LATE, context.outbox);
-            is_any_late = true;
-        }
-        if is_any_late {
-            self.stop_reading();
-        }
+        self.give_up(context.now, LATE, context.outbox);
         self.registers.wake(context);
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(Duration::MAX) {
-            request.give_up(self.withdraw(id), INPUT_ENDED, outbox);
-        }
+        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::world::run::{Operation, Outcome, Run};
-use crate::world::{Faults, World};
+use crate::world::Faults;
 use eddy::workload::LinKv;
 use eddy::workload::lin_kv::Options;
 use serde_json::{Value, json};
@@ -112,36 +112,6 @@ fn operations_are_linearizable_while_messages_are_lost_and_late_and_nodes_die() 
         run.rest(6_000);
         check(&run);
     }
-}
-
-#[test]
-fn reads_of_a_key_that_come_together_share_one() {
-    let mut world = World::new(1, 1, make);
-    world.latency_ms = 10;
-    let write = json!({"type": "write", "key": {"b": 1, "a": 2}, "value": null, "msg_id": 1});
-    world.send("c1", 0, write);
-    for _ in 0..30 {
-        world.step();
-    }
-    let before = world.messages;
-    for client in 0..100 {
-        // The same key, written in two ways.
-        let key = [r#"{"a":2,"b":1}"#, r#"{ "b":1, "a":2 }"#][client % 2];
-        let body = format!(r#"{{"type":"read","msg_id":1,"key":{key}}}"#);
-        world.send_text(&format!("c{client}"), 0, &body);
-    }
-    let answers: Vec<_> = (0..50).flat_map(|_| world.step()).collect();
-    assert_eq!(answers.len(), 100);
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.body["value"] == json!(null))
-    );
-    assert_eq!(
-        world.messages - before,
-        4,
-        "one read, and one for all who came after it"
-    );
 }
 
 #[test]

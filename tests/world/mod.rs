@@ -181,11 +181,6 @@ impl<W: Workload> World<W> {
 
     /// A client sends a message to a node.
     pub fn send(&mut self, client: &str, node: usize, body: Value) {
-        self.send_text(client, node, &body.to_string());
-    }
-
-    /// The same, with the body as text.
-    pub fn send_text(&mut self, client: &str, node: usize, body: &str) {
         let line = format!(
             r#"{{"src":{},"dest":{},"body":{body}}}"#,
             json!(client),
