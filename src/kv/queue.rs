@@ -5,7 +5,8 @@ use crate::node::GivenUp;
 /// The operations of clients that wait for changes of one register, oldest first (group commit).
 ///
 /// The first of them are the batch in flight: one change carries them all. An operation that arrives meanwhile joins the
-/// next batch, never the one in flight, whose change may have been applied already.
+/// next batch, never the one in flight, whose change may have been applied already ([`extend_batch`](Self::extend_batch) is
+/// for those who can tell).
 ///
 /// An operation is known by the id of its [request](crate::node::Requests); `T` is what it asks for.
 #[derive(Debug)]
@@ -47,9 +48,20 @@ impl<T> Queue<T> {
     pub fn start_batch(
         &mut self,
         operations_max: usize,
-        mut joins: impl FnMut(i64, &T) -> bool,
+        joins: impl FnMut(i64, &T) -> bool,
     ) -> bool {
         assert_eq!(self.in_flight, 0, "a batch that was sent stays as it is");
+        self.extend_batch(operations_max, joins)
+    }
+
+    /// The same behind a batch that may be in flight. What has been sent for that stays as it is: whoever sends more for the
+    /// longer batch has to make sure that not both are applied.
+    pub fn extend_batch(
+        &mut self,
+        operations_max: usize,
+        mut joins: impl FnMut(i64, &T) -> bool,
+    ) -> bool {
+        let before = self.in_flight;
         while self.in_flight < operations_max
             && let Some((request, operation)) = self.operations.get(self.in_flight)
         {
@@ -58,7 +70,12 @@ impl<T> Queue<T> {
                 false => drop(self.operations.remove(self.in_flight)),
             }
         }
-        self.in_flight > 0
+        self.in_flight > before
+    }
+
+    /// How many operations the batch in flight has, those included that were given up.
+    pub fn batch_len(&self) -> usize {
+        self.in_flight
     }
 
     /// The operations of the batch in flight for which somebody waits.
@@ -82,8 +99,17 @@ impl<T> Queue<T> {
 
     /// The change was not applied and never will be: its operations join the next batch, but for those that were given up.
     pub fn return_batch(&mut self) {
-        self.in_flight = 0;
-        self.operations.retain(|(request, _)| *request != GIVEN_UP);
+        self.shorten_batch(0);
+    }
+
+    /// The same, but for the first `count` operations of the batch, which stay in flight.
+    pub fn shorten_batch(&mut self, count: usize) {
+        self.in_flight = count;
+        let mut index = 0;
+        self.operations.retain(|(request, _)| {
+            index += 1;
+            index <= count || *request != GIVEN_UP
+        });
     }
 
     /// Gives up an operation: takes it out if it waits for a batch. One that is in flight, or not in this queue, is in
@@ -150,6 +176,23 @@ mod tests {
         queue.return_batch();
         queue.start_batch(10, |_, _| true);
         assert_eq!(ended(&mut queue), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_a_batch_was_extended_by_joins_the_next_one_if_only_the_first_part_was_applied() {
+        let mut queue = queue(&[(1, 'a')]);
+        queue.start_batch(10, |_, _| true);
+        for request in 2..=4 {
+            queue.push(request, 'b');
+        }
+        assert!(queue.extend_batch(3, |_, _| true));
+        assert_eq!(queue.withdraw(2), GivenUp::InDoubt);
+        assert_eq!(queue.batch_len(), 3);
+        queue.shorten_batch(1);
+        assert_eq!(ended(&mut queue), [1]);
+        queue.start_batch(10, |_, _| true);
+        assert!(!queue.extend_batch(10, |_, _| true), "nothing waits");
+        assert_eq!(ended(&mut queue), [3, 4]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::world::run::{Operation, Outcome, Run};
 use crate::world::Faults;
+use crate::world::run::{Operation, Outcome, Run};
 use eddy::workload::LinKv;
 use eddy::workload::lin_kv::Options;
 use serde_json::{Value, json};

@@ -9,6 +9,9 @@
 //! when or after its batch was applied. A change that is lost is tried again from the value that the store then tells,
 //! or the proposal is forwarded to the node that was faster, or announced to all: see `forwarding`.
 //!
+//! What is tried again holds the operations, too, that have come since: all of them are combined into another proposal,
+//! with an id of its own, in place of the same previous id. So at most one of the two is applied.
+//!
 //! # Why this is linearizable
 //!
 //! It is often said that a sequentially consistent store can't give the right final read. With plain reads and writes
@@ -24,26 +27,28 @@
 //!    and what peers, who know no more than that, have told it of theirs.
 //! 3. A proposal is applied to a value whose table holds its previous id, and puts its own id there. Ids are never used
 //!    again, not even by a later incarnation of the node. So each proposal is in the chain once or never, whichever node
-//!    applies it and however often that is tried. An add takes effect where its batch's proposal is applied. A read takes
-//!    effect, after the adds of that version, at the version with whose total it is answered: that of its proposal, or a
-//!    later one that its node knew when it answered.
+//!    applies it and however often that is tried, and of those with the same previous id at most one is. An add takes effect
+//!    where a proposal that holds it is applied. A read takes effect, after the adds of that version, at the version with
+//!    whose total it is answered: that of its proposal, or a later one that its node knew when it answered.
 //! 4. Suppose operation A was answered before operation B was requested, and B took effect before A. A's node knew the
 //!    value at which A took effect when it answered, so the compare-and-swap that installed it, and all before it in the
 //!    chain, had been sent by then. B takes effect at its proposal's place or later, so the one that applied B's proposal
-//!    was among them. But a proposal is sent, to the store or to a peer, only after all operations of its batch were
-//!    requested: an operation joins no batch that is in flight. So B had been requested before A was answered: a
+//!    was among them. But a proposal is sent, to the store or to a peer, only after all its operations were requested: it
+//!    stays as it is, and an operation that comes later needs another one. So B had been requested before A was answered: a
 //!    contradiction. The chain agrees with real time.
-//! 5. Exactly once: a batch is answered, or its operations join another, only when it is certain what became of its
-//!    proposal, by the newest value that is known. If the table holds the proposal's id, it was applied. If it holds the
-//!    previous id, the proposal may still be applied, and it is tried again as it is, with the same batch. If it holds any
-//!    other, the previous id is gone for good, and with it the proposal. One whose delta no longer fits the total is applied
-//!    without the delta, under another id, so that it is gone, too.
+//! 5. Exactly once: operations are answered, or join another batch, only when it is certain what became of all proposals
+//!    that hold them, by the newest value that is known. If the table holds the id of one of those, it was applied, and the
+//!    others never will be: operations that it does not hold join the next batch. If the table holds the previous id, each
+//!    may still be applied, and the last one is tried again. If it holds any other, the previous id is gone for good, and
+//!    with it all of them. A proposal whose delta no longer fits the total is applied without the delta, under another id,
+//!    so that it is gone, too.
 //! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node. One that fails because
 //!    that value is old orders its node after the successor of that value (it can't be explained earlier), so a later
 //!    read shows a newer one. Every failure makes progress.
 //!
 //! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::forwarding::Forwarding;
@@ -53,6 +58,10 @@ use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random};
 use crate::protocol::{Error, Name};
+
+/// After a batch was applied, the next one begins this part of a round trip later, for the sake of the requests that its
+/// answers bring: an eighth.
+const PAUSE_PART: u32 = 8;
 
 /// One node of this level.
 #[derive(Debug)]
@@ -64,12 +73,15 @@ pub(super) struct Linearizable {
     last_proposal_id: i64,
     /// Operations that wait to be applied. Those in flight are the batch.
     queue: Queue<Operation>,
-    /// What the batch adds up to. It stays as it is until it is resolved.
-    proposal: Option<Proposal>,
+    /// The proposals of the batch, each with the number of its operations, from the oldest on. The last one holds the whole
+    /// batch. They have the same previous id.
+    proposals: Vec<(Proposal, usize)>,
     /// The newest value of the register that this node has heard of, from the store or a peer.
     newest: View,
     /// A peer has told of a newer value than the store, and the store has not been asked since.
     is_behind: bool,
+    /// No operation joins the batch before.
+    paused_until: Option<Duration>,
     forwarding: Forwarding,
 }
 
@@ -83,9 +95,10 @@ impl Linearizable {
             registers,
             last_proposal_id: random.sequence_start(ID_BITS) as i64,
             queue: Queue::default(),
-            proposal: None,
+            proposals: Vec::new(),
             newest: View::default(),
             is_behind: false,
+            paused_until: None,
             forwarding: Forwarding::new(options, random, node, peers),
         }
     }
@@ -118,14 +131,14 @@ impl Linearizable {
             return;
         }
         self.propose(context.outbox);
-        if let Some(proposal) = &self.proposal
+        if let Some(proposal) = &self.proposal()
             && self
                 .forwarding
                 .forward(proposal, self.registers.round_trip(), context)
         {
             return;
         }
-        if !self.has_work() {
+        if self.proposals.is_empty() && !self.forwarding.has_proposals() {
             return;
         }
         if self.is_behind {
@@ -136,16 +149,33 @@ impl Linearizable {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.is_empty() || self.proposal.is_some() || self.forwarding.has_proposals()
+        !self.queue.is_empty() || !self.proposals.is_empty() || self.forwarding.has_proposals()
     }
 
-    /// Combines the operations that wait into a proposal, unless there is one.
+    /// What the whole batch adds up to: the proposal that is tried next.
+    fn proposal(&self) -> Option<Proposal> {
+        self.proposals.last().map(|(proposal, _)| *proposal)
+    }
+
+    /// Combines the operations that wait with those of the batch, if there is one, into a proposal.
     fn propose(&mut self, outbox: &mut Outbox) {
-        if self.proposal.is_none() {
-            let newest = self.newest;
-            let fits = |delta| newest.total.checked_add(delta).is_some();
-            let combined = self.operations.combine(&mut self.queue, fits, outbox);
-            self.proposal = combined.map(|delta| self.next_proposal(newest.last_applied, delta));
+        if self.paused_until.is_some() {
+            return;
+        }
+        let View {
+            total,
+            last_applied,
+            ..
+        } = self.newest;
+        let in_flight = self.proposal();
+        let (previous, delta) = in_flight.map_or((last_applied, 0), |it| (it.previous, it.delta));
+        let fits = |more: i64| {
+            let sum = delta.checked_add(more);
+            sum.is_some_and(|sum| total.checked_add(sum).is_some())
+        };
+        if let Some(more) = self.operations.combine(&mut self.queue, fits, outbox) {
+            let proposal = self.next_proposal(previous, delta + more);
+            self.proposals.push((proposal, self.queue.batch_len()));
         }
     }
 
@@ -163,7 +193,7 @@ impl Linearizable {
     fn change(&mut self, context: &mut Context<'_>) {
         let (known, _) = self.registers.known(self.register).expect("it was read");
         let View { last_applied, .. } = known.view(self.node.as_str());
-        let own = self.proposal.filter(|own| own.previous == last_applied);
+        let own = self.proposal().filter(|own| own.previous == last_applied);
         // Without one that follows on this value, the change is for peers alone, or the value is old and will be refused.
         // An empty proposal makes it unlike any other change all the same.
         let own = own.unwrap_or_else(|| self.next_proposal(last_applied, 0));
@@ -176,7 +206,7 @@ impl Linearizable {
             }
         };
         self.registers.change(self.register, apply, context);
-        self.forwarding.on_change(self.proposal.is_some());
+        self.forwarding.on_change(!self.proposals.is_empty());
     }
 
     pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
@@ -187,7 +217,7 @@ impl Linearizable {
             let known = self.registers.known(self.register).map(|(known, _)| known);
             if let Some(told) = self.forwarding.on_reply(reply, known, context) {
                 self.is_behind = true;
-                self.learn(told, context.outbox);
+                self.learn(told, context);
             }
         }
         self.advance(context);
@@ -198,7 +228,7 @@ impl Linearizable {
         if let Outcome::Unexpected | Outcome::Refused(_) = outcome {
             let why = self.registers.unexpected_value(self.register);
             self.operations.fail(&mut self.queue, &why, context.outbox);
-            self.proposal = None;
+            self.proposals.clear();
             self.forwarding.clear();
             return;
         }
@@ -210,28 +240,33 @@ impl Linearizable {
         }
         self.is_behind = false;
         let view = known.view(self.node.as_str());
-        self.learn(view, context.outbox);
+        self.learn(view, context);
     }
 
     /// Takes in what the store or a peer has told of the register, and ends the batch if that resolves it.
-    fn learn(&mut self, told: View, outbox: &mut Outbox) {
+    fn learn(&mut self, told: View, context: &mut Context<'_>) {
         if told.version > self.newest.version {
             self.newest = told;
         }
-        let Some(proposal) = self.proposal else {
+        let Some(proposal) = self.proposal() else {
             return;
         };
-        match proposal.resolve(&self.newest) {
-            Resolution::Applied => {
-                let value = self.newest.total.into();
-                for (id, _) in self.queue.end_batch() {
-                    self.operations.succeed(id, value, outbox);
-                }
+        let mut proposals = self.proposals.iter();
+        let applied = proposals.find(|(proposal, _)| proposal.id == self.newest.last_applied);
+        if let Some((_, operations)) = applied {
+            self.queue.shorten_batch(*operations);
+            let pause = self.registers.round_trip() / PAUSE_PART;
+            self.paused_until = self.operations.paused_until(pause, context.now);
+            let value = self.newest.total.into();
+            for (id, _) in self.queue.end_batch() {
+                self.operations.succeed(id, value, context.outbox);
             }
-            Resolution::Lost => self.queue.return_batch(),
-            Resolution::Open => return,
+        } else if proposal.resolve(&self.newest) == Resolution::Lost {
+            self.queue.return_batch();
+        } else {
+            return;
         }
-        self.proposal = None;
+        self.proposals.clear();
         self.forwarding.on_resolved();
     }
 
@@ -242,13 +277,15 @@ impl Linearizable {
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         let deadlines = [self.registers.deadline(), self.forwarding.deadline()];
-        deadlines.into_iter().flatten().min()
+        let deadlines = deadlines.into_iter().chain([self.paused_until]);
+        deadlines.flatten().min()
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
         if !self.has_work() {
             self.registers.stop_reading(self.register);
         }
+        self.paused_until.take_if(|until| *until <= context.now);
         self.registers.wake(context);
         if self.forwarding.wake(context) {
             self.is_behind = true;

@@ -1,6 +1,7 @@
 //! The operations of clients that wait for an answer.
 
 use alloc::{borrow::Cow, string::ToString};
+use core::time::Duration;
 
 use super::{Options, Received};
 use crate::kv::Queue;
@@ -60,7 +61,7 @@ impl Operations {
         }
     }
 
-    /// Makes the oldest operations of a queue the batch in flight, and gives the sum of their deltas. An add with which the
+    /// Adds the oldest operations that wait to the batch in flight, and gives the sum of their deltas. An add with which the
     /// sum would not fit is refused. None if there is nothing to send.
     pub(super) fn combine(
         &mut self,
@@ -69,7 +70,7 @@ impl Operations {
         outbox: &mut Outbox,
     ) -> Option<i64> {
         let mut sum = 0i64;
-        let is_ready = queue.start_batch(self.batch_max, |id, operation| {
+        let is_ready = queue.extend_batch(self.batch_max, |id, operation| {
             let delta = operation.delta();
             let more = sum.checked_add(delta);
             let Some(more) = more.filter(|more| delta == 0 || fits(*more)) else {
@@ -80,6 +81,14 @@ impl Operations {
             true
         });
         is_ready.then_some(sum)
+    }
+
+    /// When to begin the next batch if the one that has ended now is not the only work there is. A client that waits for
+    /// answers sends its next request when it gets one. Without a pause that request would just miss the next batch, and wait
+    /// for the one after it. None if the pause would be too short for a driver to wake a node at its end.
+    pub(super) fn paused_until(&self, pause: Duration, now: Duration) -> Option<Duration> {
+        let is_long = pause >= Duration::from_millis(1);
+        (is_long && self.requests.len() > 1).then(|| now.saturating_add(pause))
     }
 
     /// Answers an operation, unless it was given up. `value` is the counter's, for a read.

@@ -43,13 +43,9 @@ use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, Random};
 use crate::protocol::Name;
 
-/// After a change, the next one of the same register is sent this part of a round trip later: a sixteenth. A client that
-/// waits for answers sends its next request when it gets one. Without the pause that request would just miss the next
-/// change, and wait a round trip for the one after it.
+/// After a change, the next one of the same register is sent this part of a round trip later, for the sake of the requests
+/// that its answers bring: a sixteenth.
 const PAUSE_PART: u32 = 16;
-
-/// A shorter pause is left out: no driver wakes a node that soon.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// One node of this level.
 #[derive(Debug)]
@@ -191,9 +187,7 @@ impl Regular {
         let value = self.value();
         let changes = &mut self.changes[index];
         let pause = self.registers.round_trip() / PAUSE_PART;
-        if pause >= PAUSE_MIN && self.operations.requests.len() > 1 {
-            changes.paused_until = Some(context.now.saturating_add(pause));
-        }
+        changes.paused_until = self.operations.paused_until(pause, context.now);
         for (id, operation) in changes.queue.end_batch() {
             match operation {
                 Operation::Read if !self.peers.is_empty() => self.reads.push(id, ()),
