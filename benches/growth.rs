@@ -2,8 +2,8 @@
 //! are of a second run, in which one in ten messages between nodes, and from and to the store, is lost.
 //!
 //! Clients ask as fast as they are answered, but no more than [`RATE_PER_S`] operations a second together: without
-//! latency nothing else would hold them back. Each line is one run from a fixed seed, so the table comes out the same
-//! every time. Latencies spread exponentially around their mean. A node takes no time to think here: what it costs to
+//! latency nothing else would hold them back. Each line is of ten runs, each from a fixed seed, so the table comes out the
+//! same every time. Latencies spread exponentially around their mean. A node takes no time to think here: what it costs to
 //! run is for `make bench` to say.
 
 use std::time::Duration;
@@ -18,6 +18,7 @@ use eddy::workbench::workload::GCounter;
 use eddy::workbench::world::{INIT_TIMEOUT, Settings};
 use eddy::workload::g_counter::{Consistency, Options};
 
+const SEEDS: u64 = 10;
 const RATE_PER_S: f64 = 2000.0;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const LEVELS: [Consistency; 4] = [
@@ -55,8 +56,8 @@ fn main() {
         }
     }
     println!(
-        "| level | nodes | clients a node | latency ms | ok/s | failed | p50 ms | p99 ms | messages an operation \
-         | with loss: ok/s | failed | p50 ms | p99 ms | messages an operation |"
+        "| level | nodes | clients a node | latency ms | ok/s | failed % | p50 ms | p99 ms | messages an operation \
+         | with loss: ok/s | failed % | p50 ms | p99 ms | messages an operation |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut told: Vec<Option<String>> = lines.iter().map(|_| None).collect();
@@ -88,7 +89,7 @@ fn tell(line: &Line) -> String {
     )
 }
 
-/// The figures of one run, as columns.
+/// The figures of the runs, as columns.
 fn simulate(line: &Line, faults: Vec<Fault>) -> String {
     let Line {
         level,
@@ -96,23 +97,6 @@ fn simulate(line: &Line, faults: Vec<Fault>) -> String {
         clients_a_node,
         latency_ms,
     } = *line;
-    let settings = Settings {
-        nodes: (0..nodes).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
-        client_count: nodes * clients_a_node,
-        rate_per_s: RATE_PER_S,
-        time_limit: TIME_LIMIT,
-        recovery: Duration::from_secs(1),
-        latency: Latency {
-            mean: Duration::from_millis(latency_ms),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: SequentialStore::Maelstrom,
-        faults,
-        services_suffer: true,
-        fault_interval: FAULT_INTERVAL,
-        seed: 1,
-    };
     let start = start(move |seed| {
         let options = Options {
             consistency: level,
@@ -120,11 +104,32 @@ fn simulate(line: &Line, faults: Vec<Fault>) -> String {
         };
         Node::new(eddy::workload::GCounter::new(options, seed))
     });
-    let (record, ()) =
-        run(GCounter::default(), settings.clone(), &start, ()).expect("our nodes answer init");
-    let mut figures = Figures::new(&record, &settings);
+    let mut figures = Figures::default();
+    for seed in 1..=SEEDS {
+        let settings = Settings {
+            nodes: (0..nodes).map(|node| format!("n{node}")).collect(),
+            init_timeout: INIT_TIMEOUT,
+            client_count: nodes * clients_a_node,
+            rate_per_s: RATE_PER_S,
+            time_limit: TIME_LIMIT,
+            recovery: Duration::from_secs(1),
+            latency: Latency {
+                mean: Duration::from_millis(latency_ms),
+                distribution: Distribution::Exponential,
+            },
+            sequential_store: SequentialStore::Maelstrom,
+            faults: faults.clone(),
+            services_suffer: true,
+            fault_interval: FAULT_INTERVAL,
+            seed,
+        };
+        let (record, ()) =
+            run(GCounter::default(), settings.clone(), &start, ()).expect("our nodes answer init");
+        figures.add(Figures::new(&record, &settings));
+    }
     let counts = figures.counts();
     let failed = counts.failed + counts.indeterminate;
+    let failed_percent = 100.0 * failed as f64 / counts.total() as f64;
     let (p50, p99) = figures
         .latency_ms()
         .map_or((f64::NAN, f64::NAN), |quantiles| {
@@ -132,5 +137,5 @@ fn simulate(line: &Line, faults: Vec<Fault>) -> String {
         });
     let per_second = figures.per_second();
     let [messages, _] = figures.messages_an_operation();
-    format!(" {per_second:.0} | {failed} | {p50:.0} | {p99:.0} | {messages:.1} |")
+    format!(" {per_second:.0} | {failed_percent:.2} | {p50:.0} | {p99:.0} | {messages:.1} |")
 }

@@ -87,7 +87,7 @@ fn linearizable_keeps_no_node_waiting_that_is_cut_off_from_the_one_that_changes_
     run.world.sides = vec![0, 1];
     for step in 0..20_000 {
         for client in 0..8 {
-            let comes_now = (step + 31 * client) % 97 == 0;
+            let comes_now = (step + 31 * client).is_multiple_of(97);
             if comes_now && !run.is_waiting(client) {
                 run.count(client, Some(1));
             }
