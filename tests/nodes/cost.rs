@@ -41,7 +41,7 @@ fn busy_tenths(consistency: Consistency) -> [u64; 2] {
     for _ in 0..2_000 {
         for client in BUSY_CLIENTS {
             if !run.is_waiting(client) {
-                let is_add = run.operations.len() % 3 == 0;
+                let is_add = run.operations.len().is_multiple_of(3);
                 run.count(client, is_add.then_some(1));
             }
         }
@@ -85,7 +85,7 @@ fn linearizable_keeps_no_node_waiting_that_is_cut_off_from_the_one_that_changes_
     let mut run = Run::counters(options, 2, 8, 1);
     run.world.latency_ms = ROUND_TRIP_MS / 2;
     run.world.sides = vec![0, 1];
-    for step in 0..20_000 {
+    for step in 0..20_000usize {
         for client in 0..8 {
             let comes_now = (step + 31 * client).is_multiple_of(97);
             if comes_now && !run.is_waiting(client) {

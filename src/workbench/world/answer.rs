@@ -79,28 +79,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         }
-        let body = printed.body.get();
-        if let (true, Endpoint::Service(service)) = (src == Endpoint::Node(node), dest) {
-            self.note_reused_id(node, service, body);
-        }
-        self.send(src, dest, body, now);
-    }
-
-    /// A node sends a request to a service.
-    fn note_reused_id(&mut self, node: usize, service: usize, body: &str) {
-        let Some(other) = self.open_requests[node].ask(service, body) else {
-            return;
-        };
-        self.violations
-            .note(node, ProtocolViolation::ReusedId, None, || {
-                let service = self.directory.name(Endpoint::Service(service));
-                let (other, body) = (shown(&other), shown(body));
-                format!(
-                    "sent {service} two requests with the same msg_id, the second before it had the reply to the first:\n\
-                     {other}\n{body}\n\
-                     It can't tell which reply is whose. Maelstrom's services reply to both."
-                )
-            });
+        self.send(src, dest, printed.body.get(), now);
     }
 
     /// Whether an endpoint is in the network. The clients for `init` and for the introduction leave it with their

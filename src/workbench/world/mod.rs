@@ -16,7 +16,6 @@ mod elsewhere;
 mod malformed;
 mod node_states;
 mod observer;
-mod open_requests;
 mod phase;
 mod route;
 mod start_error;
@@ -39,7 +38,6 @@ use super::random::{Random, Stream};
 use super::service::{SequentialStore, Services};
 use super::workload::Workload;
 use node_states::NodeStates;
-use open_requests::OpenRequests;
 use phase::Phase;
 use violations::ProtocolViolations;
 
@@ -109,8 +107,6 @@ pub struct World<W: Workload, O = ()> {
     network: Network,
     received: Traffic,
     services: Services,
-    /// Those of each node.
-    open_requests: Vec<OpenRequests>,
     nemesis: Nemesis,
     pace: Pace,
     random: Random,
@@ -226,7 +222,6 @@ impl<W: Workload, O: Observer> World<W, O> {
             network: Network::new(settings.latency, node_count, settings.services_suffer, seed),
             received: Traffic::default(),
             services,
-            open_requests: Vec::from_iter((0..node_count).map(|_| OpenRequests::default())),
             nemesis: Nemesis::new(
                 &settings.faults,
                 settings.fault_interval,
@@ -272,8 +267,6 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// The lines for a node that the driver has not taken yet. The driver takes bytes from the front.
     pub fn inbox(&mut self, node: usize) -> &mut Vec<u8> {
-        // The replies to its requests are among them.
-        self.open_requests[node].take_answers();
         &mut self.inboxes[node]
     }
 

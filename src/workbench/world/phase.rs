@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::open_requests::OpenRequests;
 use super::start_error::StartError;
 use super::violations::ProtocolViolation;
 use super::{Event, MemberCommand, Observer, UNREAD_BYTES_MAX, World};
@@ -336,7 +335,6 @@ impl<W: Workload, O: Observer> World<W, O> {
             Fault::Kill => {
                 // Messages that it has not read are lost with it.
                 self.inboxes[index].clear();
-                self.open_requests[index] = OpenRequests::default();
                 self.node_states.kill(index);
             }
             _ => self.node_states.pause(index),

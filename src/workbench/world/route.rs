@@ -203,9 +203,6 @@ impl<W: Workload, O: Observer> World<W, O> {
                 if inbox.len() > UNREAD_BYTES_MAX {
                     self.stopped_reading(node, now);
                 }
-                if let Endpoint::Service(service) = src {
-                    self.open_requests[node].answer(service, body);
-                }
             }
             (Endpoint::Service(service), client) => self.serve(service, client, body, now),
             (Endpoint::Client(client), _) => self.answer_client(client, src, body, now),

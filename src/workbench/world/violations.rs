@@ -21,7 +21,6 @@ pub(super) enum ProtocolViolation {
     AnsweredWrongly,
     FailedOddly,
     AskedOddly,
-    ReusedId,
 }
 
 impl ProtocolViolation {
@@ -34,8 +33,7 @@ impl ProtocolViolation {
             | Self::AnsweredNothing
             | Self::AnsweredAnother
             | Self::FailedOddly
-            | Self::AskedOddly
-            | Self::ReusedId => Severity::Warning,
+            | Self::AskedOddly => Severity::Warning,
             Self::Exited
             | Self::StoppedReading
             | Self::StayedUnready

@@ -1,7 +1,5 @@
 //! What no node may say, and what Maelstrom lets pass.
 
-use std::cell::Cell;
-
 use super::*;
 use crate::protocol::LineError;
 use crate::workbench::check::Severity;
@@ -441,81 +439,6 @@ fn an_answer_sent_to_another_client_is_a_warning_that_names_both() {
     assert!(what.contains(&expected), "{what}");
     let client = record.history[operations[0]].client;
     assert_eq!(format!("c{client}"), asked);
-}
-
-/// What is found when a node that has its `init` or a reply sends `seq-kv` what `requests` gives.
-fn found_in_requests(latency: Duration, requests: impl Fn(&Value) -> Vec<Value>) -> Vec<Finding> {
-    let settings = Settings {
-        latency: Latency {
-            mean: latency,
-            distribution: Distribution::Constant,
-        },
-        faults: vec![Fault::Kill],
-        fault_interval: Duration::from_secs(1),
-        time_limit: Duration::from_secs(5),
-        ..settings(1)
-    };
-    let record = run(
-        Echo,
-        settings,
-        |_, message| match &message["body"]["type"] {
-            kind if kind == "echo" => vec![echo(message)],
-            kind => {
-                let requests = requests(message)
-                    .into_iter()
-                    .map(|body| json!({"src": "n0", "dest": "seq-kv", "body": body}).to_string());
-                let answer = (kind == "init").then(|| echo(message));
-                answer.into_iter().chain(requests).collect()
-            }
-        },
-    );
-    record.expect("a run").findings
-}
-
-fn write(value: usize, msg_id: impl Into<Value>) -> Value {
-    json!({"type": "write", "key": 1, "value": value, "msg_id": msg_id.into()})
-}
-
-#[test]
-fn a_message_id_of_two_open_requests_to_a_service_is_a_warning() {
-    for latency_ms in [0, 10] {
-        let requests = |message: &Value| match message["body"]["type"] == "init" {
-            true => vec![write(1, 7), write(2, 7)],
-            false => vec![],
-        };
-        let findings = found_in_requests(Duration::from_millis(latency_ms), requests);
-        assert_eq!(findings.len(), 1, "{findings:?}");
-        assert_eq!(findings[0].severity, Severity::Warning);
-        let (first, second) = (write(1, 7), write(2, 7));
-        let expected = format!("to the first:\n{first}\n{second}\n");
-        assert!(findings[0].what.contains(&expected), "{findings:?}");
-    }
-}
-
-#[test]
-fn a_message_id_used_again_after_the_reply_or_a_kill_or_for_the_same_request_is_no_finding() {
-    let count = Cell::new(0);
-    let next = || count.replace(count.get() + 1);
-    let always = |_: &Value| match next() {
-        0..100 => vec![write(next(), 7)],
-        _ => vec![],
-    };
-    let at_init = |message: &Value| match message["body"]["type"] == "init" {
-        true => vec![write(next(), 7)],
-        false => vec![],
-    };
-    // The nodes are killed while their requests are under way.
-    let long = Duration::from_secs(10);
-    let repeated = |_: &Value| vec![write(1, 7), write(1, 7)];
-    let without_id = |_: &Value| vec![write(1, Value::Null), write(2, Value::Null)];
-    for findings in [
-        found_in_requests(Duration::ZERO, always),
-        found_in_requests(long, at_init),
-        found_in_requests(long, repeated),
-        found_in_requests(long, without_id),
-    ] {
-        assert!(findings.is_empty(), "{findings:?}");
-    }
 }
 
 #[test]
