@@ -1,5 +1,5 @@
 //! How a counter's cost grows with nodes, clients and latency, at each level: a table, in virtual time. Its last columns
-//! are of a second run, in which one in ten messages between nodes, and from and to the store, is lost.
+//! are of ten more runs, in which one in ten messages between nodes, and from and to the store, is lost.
 //!
 //! Clients ask as fast as they are answered, but no more than [`RATE_PER_S`] operations a second together: without
 //! latency nothing else would hold them back. Each line is of ten runs, each from a fixed seed, so the table comes out the

@@ -5,8 +5,8 @@ use crate::node::GivenUp;
 /// The operations of clients that wait for changes of one register, oldest first (group commit).
 ///
 /// The first of them are the batch in flight: one change carries them all. An operation that arrives meanwhile joins the
-/// next batch, never the one in flight, whose change may have been applied already ([`extend_batch`](Self::extend_batch) is
-/// for those who can tell).
+/// next batch, not the one in flight, whose change may have been applied already. Only who makes sure that at most one of two
+/// changes is applied may make the batch in flight longer: see [`extend_batch`](Self::extend_batch).
 ///
 /// An operation is known by the id of its [request](crate::node::Requests); `T` is what it asks for.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl<T> Queue<T> {
         self.extend_batch(operations_max, joins)
     }
 
-    /// The same behind a batch that may be in flight. What has been sent for that stays as it is: whoever sends more for the
-    /// longer batch has to make sure that not both are applied.
+    /// The same, but a batch may be in flight, which becomes longer. What has been sent for it stays as it is: whoever sends a
+    /// change for the longer batch has to make sure that at most one of the two is applied.
     pub fn extend_batch(
         &mut self,
         operations_max: usize,
@@ -102,7 +102,8 @@ impl<T> Queue<T> {
         self.shorten_batch(0);
     }
 
-    /// The same, but for the first `count` operations of the batch, which stay in flight.
+    /// Makes the batch in flight shorter: of its operations all but the first `count` join the next batch, except for those
+    /// that were given up.
     pub fn shorten_batch(&mut self, count: usize) {
         self.in_flight = count;
         let mut index = 0;

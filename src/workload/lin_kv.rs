@@ -11,7 +11,9 @@
 //!
 //! # Limits
 //!
-//! A node has at most 4096 requests at the store at once; one more gets error 11. All this holds if the network does not double requests to the store or keep them for long, as Maelstrom's does not. A
+//! A node has at most 4096 requests at the store at once; one more gets error 11.
+//!
+//! All this holds if the network does not double requests to the store or keep them for long, as Maelstrom's does not. A
 //! second copy of a write that arrives late brings an old value back. And of two copies of a cas the first may be applied, and
 //! the refusal of the second come first. A register with a version ([`Register`]) is safe from both, but then the store would
 //! not hold the values that clients wrote.

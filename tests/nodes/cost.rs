@@ -98,7 +98,7 @@ fn linearizable_keeps_no_node_waiting_that_is_cut_off_from_the_one_that_changes_
     let of_the_other = run.operations.iter().filter(|done| done.node == 1);
     let took = of_the_other.map(|done| (done.completed_ms - done.invoked_ms) / ROUND_TRIP_MS);
     let longest = took.max().expect("it has answered");
-    assert!(longest <= 16, "{longest} round trips");
+    assert!(longest <= 18, "{longest} round trips");
 }
 
 #[test]

@@ -102,27 +102,29 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
 /// Hands a string to a closure, borrowed from the line unless it holds escapes.
 struct TextTo<F>(F);
 
-impl<'de, T, F: FnOnce(Cow<'de, str>) -> T> DeserializeSeed<'de> for TextTo<F> {
-    type Value = T;
+impl<'de, F: FnOnce(Cow<'de, str>)> DeserializeSeed<'de> for TextTo<F> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'de, T, F: FnOnce(Cow<'de, str>) -> T> Visitor<'de> for TextTo<F> {
-    type Value = T;
+impl<'de, F: FnOnce(Cow<'de, str>)> Visitor<'de> for TextTo<F> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<T, E> {
-        Ok(self.0(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
+        self.0(Cow::Borrowed(text));
+        Ok(())
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        Ok(self.0(Cow::Owned(text.into())))
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.0(Cow::Owned(text.into()));
+        Ok(())
     }
 }
 

@@ -379,9 +379,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             let name = |client| self.directory.name(Endpoint::Client(client));
             let (client, other, body) = (name(client), name(other), shown(body));
             format!(
-                "sent {client} an answer that {other} waits for: {body}\n\
-                 The msg_id is that of an open request of {other}; {client} has not used it. Maelstrom's clients drop \
-                 such a message. Send each reply to the src of its request."
+                "sent {client} the answer to a msg_id that {other} waits for and {client} has not used: {body}\n\
+                 Maelstrom's clients drop such a message. Send each reply to the src of its request."
             )
         });
     }

@@ -170,6 +170,17 @@ impl Forwarding {
         self.sent.is_some()
     }
 
+    /// Whether [`forward`](Self::forward) sends a new proposal to anybody, or announces it.
+    pub(super) fn sends(&self) -> bool {
+        let announces = self.is_to_announce && self.announcements.is_idle(self.own_announcement);
+        announces || self.sent.is_none() && self.forwarder.is_some()
+    }
+
+    /// Whether a forwarder has not answered yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.sent.is_some()
+    }
+
     /// Announces this node's proposal, if that is wanted and the announcement is of another.
     fn announce(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
         let register = self.own_announcement;
@@ -211,7 +222,9 @@ impl Forwarding {
         if let Some(peer) = peers.find(|peer| peer.announcement == register)
             && proposal.resolve(&known.view(peer.name.as_str())) == Resolution::Open
         {
-            peer.proposal = Some(proposal);
+            // What the peer has forwarded in place of the same previous id may hold more.
+            let forwarded = peer.proposal.filter(|it| it.previous == proposal.previous);
+            peer.proposal = forwarded.or(Some(proposal));
             self.wins_to_help = wins_min(&self.peers);
         }
     }

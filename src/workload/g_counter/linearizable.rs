@@ -10,7 +10,7 @@
 //! or the proposal is forwarded to the node that was faster, or announced to all: see `forwarding`.
 //!
 //! What is tried again holds the operations, too, that have come since: all of them are combined into another proposal,
-//! with an id of its own, in place of the same previous id. So at most one of the two is applied.
+//! with an id of its own, in place of the same previous id. So at most one of them is applied.
 //!
 //! # Why this is linearizable
 //!
@@ -37,10 +37,10 @@
 //!    stays as it is, and an operation that comes later needs another one. So B had been requested before A was answered: a
 //!    contradiction. The chain agrees with real time.
 //! 5. Exactly once: operations are answered, or join another batch, only when it is certain what became of all proposals
-//!    that hold them, by the newest value that is known. If the table holds the id of one of those, it was applied, and the
-//!    others never will be: operations that it does not hold join the next batch. If the table holds the previous id, each
-//!    may still be applied, and the last one is tried again. If it holds any other, the previous id is gone for good, and
-//!    with it all of them. A proposal whose delta no longer fits the total is applied without the delta, under another id,
+//!    of the batch, by the newest value that is known. If the table holds the id of one, that one was applied and the others
+//!    never will be: operations that it does not hold join the next batch. If the table holds the previous id, each may still
+//!    be applied, and the last one is tried again. If it holds any other, the previous id is gone for good, and with it all
+//!    of them. A proposal whose delta no longer fits the total is applied without the delta, under another id,
 //!    so that it is gone, too.
 //! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node. One that fails because
 //!    that value is old orders its node after the successor of that value (it can't be explained earlier), so a later
@@ -80,7 +80,7 @@ pub(super) struct Linearizable {
     newest: View,
     /// A peer has told of a newer value than the store, and the store has not been asked since.
     is_behind: bool,
-    /// No operation joins the batch before.
+    /// Until then a change is made only for what peers have forwarded.
     paused_until: Option<Duration>,
     forwarding: Forwarding,
 }
@@ -130,7 +130,9 @@ impl Linearizable {
             self.registers.read(self.register, context);
             return;
         }
-        self.propose(context.outbox);
+        if self.forwarding.sends() || !self.is_behind && !self.forwarding.is_waiting() {
+            self.propose(context.outbox);
+        }
         if let Some(proposal) = &self.proposal()
             && self
                 .forwarding
@@ -138,7 +140,7 @@ impl Linearizable {
         {
             return;
         }
-        if self.proposals.is_empty() && !self.forwarding.has_proposals() {
+        if !self.has_work() {
             return;
         }
         if self.is_behind {
@@ -149,7 +151,9 @@ impl Linearizable {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.proposals.is_empty() || self.forwarding.has_proposals()
+        let has_peers = self.forwarding.has_proposals();
+        let has_next = !self.queue.is_empty() && self.paused_until.is_none();
+        has_peers || has_next || !self.proposals.is_empty()
     }
 
     /// What the whole batch adds up to: the proposal that is tried next.
@@ -157,11 +161,9 @@ impl Linearizable {
         self.proposals.last().map(|(proposal, _)| *proposal)
     }
 
-    /// Combines the operations that wait with those of the batch, if there is one, into a proposal.
+    /// Combines the operations that wait with those of the batch, if there is one, into a proposal, which must be sent at
+    /// once: what was in a proposal is in doubt.
     fn propose(&mut self, outbox: &mut Outbox) {
-        if self.paused_until.is_some() {
-            return;
-        }
         let View {
             total,
             last_applied,

@@ -83,9 +83,10 @@ impl Operations {
         is_ready.then_some(sum)
     }
 
-    /// When to begin the next batch if the one that has ended now is not the only work there is. A client that waits for
+    /// Until when no batch begins after one that has ended, whose requests are not answered yet. A client that waits for
     /// answers sends its next request when it gets one. Without a pause that request would just miss the next batch, and wait
-    /// for the one after it. None if the pause would be too short for a driver to wake a node at its end.
+    /// for the one after it. None if only one request waits, or if the pause is shorter than a millisecond: no driver wakes a
+    /// node that soon.
     pub(super) fn paused_until(&self, pause: Duration, now: Duration) -> Option<Duration> {
         let is_long = pause >= Duration::from_millis(1);
         (is_long && self.requests.len() > 1).then(|| now.saturating_add(pause))

@@ -309,3 +309,34 @@ fn a_reply_that_comes_long_after_the_store_was_asked_again_still_serves() {
         assert_eq!(next["body"]["type"], "cas", "{consistency:?}");
     }
 }
+
+#[test]
+fn an_add_that_no_message_has_held_is_given_up_with_a_definite_error() {
+    let options = Options {
+        consistency: Consistency::Linearizable,
+        limits: Limits {
+            rpc_timeout: Duration::from_secs(3),
+            op_timeout: Duration::from_millis(700),
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let mut lone = lone(&options, 1);
+    let register =
+        |total, version, id| json!({"type": "read_ok", "value": [total, version, "n1", "n1", id]});
+    lone.ask(json!({"type": "add", "delta": 5}));
+    lone.answer_with(0, register(1, 1, 77));
+    // Node n1 is faster, so the first add is forwarded to it, and announced. Neither is answered.
+    lone.answer_with(1, json!({"type": "error", "code": 22}));
+    lone.answer_with(2, register(2, 2, 78));
+    assert_eq!(lone.questions[3]["body"]["to"][3], 5);
+    lone.ask(json!({"type": "add", "delta": 7}));
+    lone.pass(Duration::from_millis(700));
+    let last = lone.questions.last().expect("it has asked");
+    assert_eq!(last["body"]["type"], "read", "what has become of the first");
+    let codes = lone
+        .requests
+        .iter()
+        .map(|request| request.answer.as_ref().expect("it is answered")["code"].as_i64());
+    assert!(codes.eq([Some(0), Some(11)]), "{:?}", lone.questions);
+}

@@ -435,7 +435,7 @@ fn an_answer_sent_to_another_client_is_a_warning_that_names_both() {
     } = &record.findings[0];
     assert_eq!(*severity, Severity::Warning);
     let asked = asked.expect("a client asked twice");
-    let expected = format!("an answer that {asked} waits for");
+    let expected = format!("a msg_id that {asked} waits for");
     assert!(what.contains(&expected), "{what}");
     let client = record.history[operations[0]].client;
     assert_eq!(format!("c{client}"), asked);
