@@ -9,8 +9,8 @@
 //! when or after its batch was applied. A change that is lost is tried again from the value that the store then tells,
 //! or the proposal is forwarded to the node that was faster, or announced to all: see `forwarding`.
 //!
-//! What is tried again holds the operations, too, that have come since: all of them are combined into another proposal,
-//! with an id of its own, in place of the same previous id. So at most one of them is applied.
+//! Before a proposal is tried again, another takes its place that also holds the operations that have come since. It has an
+//! id of its own and the same previous id, so at most one of the two is applied.
 //!
 //! # Why this is linearizable
 //!
@@ -32,16 +32,16 @@
 //!    whose total it is answered: that of its proposal, or a later one that its node knew when it answered.
 //! 4. Suppose operation A was answered before operation B was requested, and B took effect before A. A's node knew the
 //!    value at which A took effect when it answered, so the compare-and-swap that installed it, and all before it in the
-//!    chain, had been sent by then. B takes effect at its proposal's place or later, so the one that applied B's proposal
-//!    was among them. But a proposal is sent, to the store or to a peer, only after all its operations were requested: it
-//!    stays as it is, and an operation that comes later needs another one. So B had been requested before A was answered: a
-//!    contradiction. The chain agrees with real time.
+//!    chain, had been sent by then. B takes effect where a proposal that holds it is applied, or later, so the one that
+//!    applied that proposal was among them. But a proposal is sent, to the store or to a peer, only after all its operations
+//!    were requested: it stays as it is, and an operation that comes later needs another one. So B had been requested before
+//!    A was answered: a contradiction. The chain agrees with real time.
 //! 5. Exactly once: operations are answered, or join another batch, only when it is certain what became of all proposals
 //!    of the batch, by the newest value that is known. If the table holds the id of one, that one was applied and the others
 //!    never will be: operations that it does not hold join the next batch. If the table holds the previous id, each may still
 //!    be applied, and the last one is tried again. If it holds any other, the previous id is gone for good, and with it all
-//!    of them. A proposal whose delta no longer fits the total is applied without the delta, under another id,
-//!    so that it is gone, too.
+//!    of them. A proposal whose delta no longer fits the total is applied without the delta, under another id, so that it
+//!    is gone, too.
 //! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node. One that fails because
 //!    that value is old orders its node after the successor of that value (it can't be explained earlier), so a later
 //!    read shows a newer one. Every failure makes progress.
@@ -133,10 +133,9 @@ impl Linearizable {
         if self.forwarding.sends() || !self.is_behind && !self.forwarding.is_waiting() {
             self.propose(context.outbox);
         }
-        if let Some(proposal) = &self.proposal()
-            && self
-                .forwarding
-                .forward(proposal, self.registers.round_trip(), context)
+        let round_trip = self.registers.round_trip();
+        if let Some(proposal) = self.proposal()
+            && self.forwarding.forward(&proposal, round_trip, context)
         {
             return;
         }
@@ -284,10 +283,10 @@ impl Linearizable {
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
+        self.paused_until.take_if(|until| *until <= context.now);
         if !self.has_work() {
             self.registers.stop_reading(self.register);
         }
-        self.paused_until.take_if(|until| *until <= context.now);
         self.registers.wake(context);
         if self.forwarding.wake(context) {
             self.is_behind = true;
