@@ -9,7 +9,9 @@ use super::check::limits::Limits;
 use super::client::CLIENT_TIMEOUT;
 use super::history::{Operation, Outcome};
 use super::nemesis::FaultWindow;
+use super::words::counted;
 use super::workload::Workload;
+use super::world::Record;
 
 /// What is demanded of a run besides what its workload promises.
 #[derive(Clone, Copy, Default, Debug)]
@@ -89,7 +91,7 @@ pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     is_empty.then(|| Finding::undecided(what, []))
 }
 
-/// How many operations are shown of a type of which none succeeded.
+/// How many operations are shown of those that did not succeed.
 const EXAMPLES_MAX: usize = 3;
 
 /// A finding for each type of operation of which none succeeded: a node that refuses everything breaks no other rule.
@@ -131,6 +133,53 @@ pub fn never_succeeded<W: Workload>(
         Finding::violation(format!("{what}{why}."), examples)
     });
     findings.collect()
+}
+
+/// A warning if requests were never answered though there was no fault at the time and had been none for a while. It leaves
+/// out types of operation of which none succeeded: [`never_succeeded`] is about them.
+pub fn unanswered<W: Workload>(
+    record: &Record<W>,
+    by_kind: &BTreeMap<&'static str, Counts>,
+) -> Option<Finding> {
+    let Record {
+        history,
+        fault_windows,
+        ..
+    } = record;
+    let is_whole = record.cut_short_at.is_none();
+    let is_told = |index: &usize| {
+        let counts = by_kind[W::request_kind(&history[*index].call)];
+        is_whole && counts.ok == 0
+    };
+    let mut unanswered = record.unanswered.clone();
+    unanswered.retain(|index| is_calm(&history[*index], fault_windows) && !is_told(index));
+    unanswered.sort_unstable();
+    let were = match unanswered.len() {
+        0 => return None,
+        1 => "was",
+        _ => "were",
+    };
+    // For each node the last of them.
+    let last = unanswered.iter().map(|&index| &history[index]);
+    let last: BTreeMap<_, _> = last.map(|last| (&last.node, last.invoked_at)).collect();
+    let silences = last.into_iter().filter_map(|(node, asked_at)| {
+        let sent_at = record.last_sent_at[node.index()];
+        let since_s = sent_at.as_secs_f64();
+        (sent_at <= asked_at).then(|| format!("{node} has sent nothing since {since_s:.1} s"))
+    });
+    let silences: Vec<String> = silences.take(EXAMPLES_MAX).collect();
+    let silences = match &*silences {
+        [] => String::new(),
+        silences => format!(" ({})", silences.join(", ")),
+    };
+    let what = format!(
+        "{} of {} {were} never answered, though there was no fault at the time, nor in the {} s before{silences}.",
+        unanswered.len(),
+        counted(history.len(), "request"),
+        CLIENT_TIMEOUT.as_secs(),
+    );
+    unanswered.truncate(EXAMPLES_MAX);
+    Some(Finding::warning(what, unanswered))
 }
 
 /// Whether there was no fault from a while before an operation to its end.

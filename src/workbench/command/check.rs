@@ -141,6 +141,8 @@ impl Task for Check<'_> {
             workload,
             history: history.operations,
             findings: Vec::new(),
+            unanswered: Vec::new(),
+            last_sent_at: Vec::new(),
             cut_short_at: None,
             interrupted_at: None,
             is_interrupted: false,

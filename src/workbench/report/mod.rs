@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::audit::{Counts, Demands, never_succeeded, nothing_asked};
+use super::audit::{Counts, Demands, never_succeeded, nothing_asked, unanswered};
 use super::check::availability;
 use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
@@ -176,6 +176,7 @@ impl Report {
         let mut facts = Map::new();
         let mut limited = Vec::new();
         let messages = Messages::new(record, operations.total());
+        findings.extend(unanswered(record, &by_kind));
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
         let is_whole = record.cut_short_at.is_none();
         if is_whole {
@@ -430,6 +431,8 @@ mod tests {
             workload,
             history,
             findings: Vec::from_iter(interruption),
+            unanswered: Vec::new(),
+            last_sent_at: Vec::new(),
             cut_short_at,
             interrupted_at: cut_short_at,
             is_interrupted: is_cut_short,

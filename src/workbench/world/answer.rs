@@ -79,6 +79,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         }
+        self.last_sent_at[node] = now;
         self.send(src, dest, printed.body.get(), now);
     }
 
@@ -234,7 +235,10 @@ impl<W: Workload, O: Observer> World<W, O> {
                     let outcome = self.outcome(node, operation, &reply);
                     self.complete(number, operation, outcome, now);
                 }
-                Some(ReplyKind::Late(nth)) => self.answered_late(node, client, nth, body),
+                Some(ReplyKind::Late(nth)) => {
+                    self.unanswered.remove(&number);
+                    self.answered_late(node, client, nth, body);
+                }
                 Some(ReplyKind::Again(nth)) => self.answered_twice(node, client, nth, body),
                 Some(ReplyKind::Unasked) | None => {
                     match msg_id.and_then(|id| self.clients.waiting(node, id)) {

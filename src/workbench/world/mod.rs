@@ -118,6 +118,11 @@ pub struct World<W: Workload, O = ()> {
     started_at: Duration,
     history: Vec<Operation<W::Call, W::Answer>>,
     violations: ProtocolViolations,
+    /// The operations that timed out and were not answered late either, by their clients. A client that has timed out sends
+    /// nothing more. Those of nodes that are mute are left out.
+    unanswered: BTreeMap<usize, usize>,
+    /// For each node when it last sent a message, by the driver's time.
+    last_sent_at: Vec<Duration>,
     /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
@@ -138,6 +143,11 @@ pub struct Record<W: Workload> {
     pub history: Vec<Operation<W::Call, W::Answer>>,
     /// The protocol violations of nodes.
     pub findings: Vec<Finding>,
+    /// The operations that were never answered though their clients waited to the end, as indices into the history. Empty for
+    /// nodes that ran elsewhere, where faults are not known, and without those of nodes that were mute.
+    pub unanswered: Vec<usize>,
+    /// For each node when it last sent a message, since the start of the run. Empty for an imported history.
+    pub last_sent_at: Vec<Duration>,
     /// When the run was cut short, since its start, because a node had ended or because it was interrupted.
     pub cut_short_at: Option<Duration>,
     /// When it was cut short by an interruption, since its start.
@@ -240,6 +250,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             started_at: Duration::ZERO,
             history: Vec::new(),
             violations: ProtocolViolations::default(),
+            unanswered: BTreeMap::new(),
+            last_sent_at: vec![Duration::ZERO; node_count],
             interrupted_at: None,
             node_states,
             member_commands: VecDeque::new(),
@@ -321,10 +333,13 @@ impl<W: Workload, O: Observer> World<W, O> {
                     .map_or(Duration::ZERO, |last| last.invoked_at),
             ),
         };
+        let since_start = |at: &Duration| at.saturating_sub(self.started_at);
         let record = Record {
             workload: self.workload,
             history: self.history,
             findings: self.violations.into_findings(self.directory.nodes()),
+            unanswered: self.unanswered.into_values().collect(),
+            last_sent_at: self.last_sent_at.iter().map(since_start).collect(),
             cut_short_at,
             interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),

@@ -364,6 +364,10 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     fn time_out_operations(&mut self, now: Duration) {
         while let Some((client, operation)) = self.clients.time_out(now) {
+            let node = self.clients.node(client);
+            if !self.is_elsewhere && !self.node_states.is_mute(node) {
+                self.unanswered.insert(client, operation);
+            }
             let why = format!("no answer within {} s", CLIENT_TIMEOUT.as_secs());
             self.complete(client, operation, Outcome::Indeterminate(why), now);
         }

@@ -3,6 +3,7 @@
 mod clusters;
 mod faults;
 mod start;
+mod unanswered;
 mod violations;
 
 use std::collections::BTreeSet;

@@ -38,6 +38,7 @@ fn makes_mute(line: &str) -> String {
     let Finding { severity, what, .. } = &record.findings[0];
     assert_eq!(*severity, Severity::Violation);
     assert!(what.contains("mute from here on"), "{what}");
+    assert!(record.unanswered.is_empty(), "{:?}", record.unanswered);
     for operation in &record.history {
         let is_ok = operation.outcome.is_ok();
         assert_eq!(is_ok, operation.node.to_string() == "n1", "{operation:?}");
@@ -274,6 +275,7 @@ fn an_answer_after_its_client_has_given_up_is_a_warning_unless_nodes_are_paused(
         )
         .expect("a run");
         assert_eq!(record.findings.len(), usize::from(is_found));
+        assert!(!record.unanswered.contains(&0), "{:?}", record.unanswered);
         for Finding {
             severity,
             what,

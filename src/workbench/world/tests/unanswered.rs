@@ -1,0 +1,70 @@
+//! Nodes that leave requests without an answer.
+
+use super::*;
+use crate::workbench::audit::Demands;
+use crate::workbench::report::Report;
+
+/// The run of an echo node that leaves those requests unanswered for which `is_left` is true of their number, and what is
+/// printed of the run.
+fn left(faults: Vec<Fault>, is_left: impl Fn(u64) -> bool) -> (Record<Echo>, String) {
+    let settings = Settings {
+        faults,
+        ..settings(1)
+    };
+    let mut count = 0;
+    let record = run(Echo, settings.clone(), |_, message| {
+        if message["body"]["type"] != "init" {
+            count += 1;
+            if is_left(count) {
+                return vec![];
+            }
+        }
+        vec![echo(message)]
+    })
+    .expect("a run");
+    let report = Report::new(&record, &settings, Demands::default(), Default::default());
+    (record, report.to_string())
+}
+
+#[test]
+fn requests_that_a_node_leaves_unanswered_are_a_warning_that_shows_the_first() {
+    let (record, printed) = left(Vec::new(), |count| count == 6);
+    assert_eq!(record.unanswered, [5]);
+    let expected = format!(
+        "1 of {} requests was never answered, though there was no fault at the time",
+        record.history.len()
+    );
+    assert!(printed.starts_with("valid with warnings: "), "{printed}");
+    assert!(printed.contains(&expected), "{printed}");
+    assert!(printed.contains("\n      #5 at "), "{printed}");
+    assert!(!printed.contains("has sent nothing"), "{printed}");
+}
+
+#[test]
+fn a_node_that_sends_nothing_more_is_named_with_the_time_since_when() {
+    let (record, printed) = left(Vec::new(), |count| count > 5);
+    let answered = record
+        .history
+        .iter()
+        .filter(|operation| operation.outcome.is_ok());
+    let last_s = answered.map(|operation| operation.completed_at).max();
+    let last_s = last_s.expect("five were answered").as_secs_f64();
+    let expected = format!("(n0 has sent nothing since {last_s:.1} s)");
+    assert!(printed.contains(&expected), "{printed}");
+    assert!(printed.contains("\n      #5 at "), "{printed}");
+}
+
+#[test]
+fn where_no_request_succeeded_that_is_told_once() {
+    let (record, printed) = left(Vec::new(), |_| true);
+    assert_eq!(record.unanswered.len(), record.history.len());
+    assert!(printed.contains("of type echo succeeded"), "{printed}");
+    assert!(!printed.contains("never answered"), "{printed}");
+}
+
+#[test]
+fn requests_that_a_fault_may_have_left_unanswered_are_no_warning() {
+    let (record, printed) = left(vec![Fault::Kill], |_| false);
+    assert!(!record.unanswered.is_empty());
+    assert!(printed.starts_with("valid: "), "{printed}");
+}
