@@ -59,6 +59,26 @@ fn stdout_of(command: &str, store: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+#[test]
+fn a_report_names_its_page_and_how_to_see_what_a_finding_cites() {
+    let printed = eddy("show", &store("advice")).stdout;
+    let printed = String::from_utf8(printed).expect("text");
+    let page = printed.lines().find_map(|line| line.strip_prefix("page"));
+    let page = page.expect("the page").trim();
+    assert!(Path::new(page).is_file(), "{printed}");
+    let (_, cited) = printed.split_once("      #").expect("an operation");
+    let (cited, _) = cited.split_once(' ').expect("its number");
+    let command = format!("--operation {cited}");
+    let line = printed.lines().find(|line| line.contains(&command));
+    let words = line.expect("advice").split_whitespace().skip(1).take(4);
+    let shown = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(words)
+        .output();
+    let shown = shown.expect("eddy is built").stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(shown.starts_with(&format!("#{cited} ")), "{shown}");
+}
+
 /// The error message of a command that fails.
 fn complaint(command: &str, store: &Path) -> String {
     let output = eddy(command, store);

@@ -112,10 +112,14 @@ impl fmt::Display for Report {
         if let Some(folder) = &self.store {
             let folder = folder.display();
             writeln!(f, "stored in   {folder}")?;
+            writeln!(f, "page        {folder}/report.html")?;
             if self.has_messages() {
+                let cited = self.evidence().next();
+                let operation = cited.map_or("N".into(), |index| index.to_string());
                 writeln!(
                     f,
-                    "            eddy show {folder} --messages prints its messages"
+                    "            eddy show {folder} --operation {operation} prints operation {operation} and its messages\n            \
+                                 eddy show {folder} --messages prints all messages"
                 )?;
             }
         }
