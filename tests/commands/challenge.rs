@@ -90,6 +90,21 @@ fn several_challenges_end_with_the_worst_verdict_and_print_each_result_as_json()
 }
 
 #[test]
+fn help_is_that_of_the_command_wherever_the_flag_stands() {
+    for words in ["--help", "3d --help", "3d --bin ./node -h --rate 7"] {
+        let output = challenge(words);
+        assert_ends_with(0, &output);
+        let printed = stdout(&output);
+        assert!(
+            printed.contains("Usage: eddy challenge"),
+            "{words}: {printed}"
+        );
+    }
+    let of_node = challenge("3d --bin ./no-node -- --help");
+    assert_ends_with(3, &of_node);
+}
+
+#[test]
 fn what_is_no_challenge_is_refused_with_a_list_of_them() {
     let output = challenge("7 --bin ./node");
     assert_ends_with(3, &output);

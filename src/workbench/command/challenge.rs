@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use clap::{Args, Parser};
 use serde::Serialize;
 
+use super::Cli;
 use super::challenges::{CHALLENGES, Challenge};
 use super::console::harmless;
 use super::error::CommandError;
@@ -34,6 +35,15 @@ pub(super) struct ChallengeOptions {
         value_name = "NAME... --bin [WORKLOAD=]FILE... [FLAGS] [-- NODE ARGS]"
     )]
     words: Vec<OsString>,
+}
+
+impl ChallengeOptions {
+    /// The flag that asks for help, if there is one. Behind the first word, clap takes it for another word.
+    fn help_flag(&self) -> Option<&OsStr> {
+        let words = self.words.iter().map(OsString::as_os_str);
+        let mut flags = words.take_while(|word| *word != "--");
+        flags.find(|word| *word == "-h" || *word == "--help")
+    }
 }
 
 /// The parsed command line.
@@ -181,6 +191,10 @@ pub(super) fn challenge(
     options: &ChallengeOptions,
     args: &[OsString],
 ) -> Result<Validity, CommandError> {
+    if let Some(flag) = options.help_flag() {
+        let help = Cli::try_parse_from([OsStr::new("eddy"), OsStr::new("challenge"), flag]);
+        help.err().expect("help in place of a command").exit();
+    }
     let request = Request::read(&options.words).map_err(CommandError::Options)?;
     let mut lines: Vec<Line> = Vec::new();
     for challenge in &request.challenges {
