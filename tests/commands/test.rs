@@ -237,6 +237,11 @@ fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
         stderr(&output)
     };
     assert!(printed(Path::new("/no/such/file")).contains("Build it first"));
+    for command in ["sh", "sh ./node.sh", "/bin/sh ./node.sh"] {
+        let printed = printed(Path::new(command));
+        assert!(printed.contains("/sh -- /path/to/script"), "{printed}");
+    }
+    assert!(printed(Path::new("./sh")).contains("Build it first"));
     assert!(printed(Path::new("/")).contains("not a file"));
     let plain = program("plain.py", "#!/usr/bin/env python3\n");
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).expect("it is ours");

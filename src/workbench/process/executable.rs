@@ -5,7 +5,7 @@ use std::env;
 use std::env::consts::ARCH;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A hint about a program that the operating system did not start.
 pub(super) fn hint(path: &Path, error: &io::Error) -> String {
@@ -20,10 +20,33 @@ pub(super) fn hint(path: &Path, error: &io::Error) -> String {
 
 /// A hint about a script whose interpreter `env` did not find.
 pub(super) fn hint_for_env(path: &Path) -> Option<String> {
-    let search_path = env::var_os("PATH").unwrap_or_default();
-    let is_there =
-        |name: &str| env::split_paths(&search_path).any(|folder| folder.join(name).is_file());
+    let is_there = |name: &str| found_by_shell(name).is_some();
     lost_by_env(&read_head(path).ok()?, is_there)
+}
+
+/// A hint about a path at which there is nothing. It may be the name of an interpreter, or a whole command.
+pub(super) fn hint_for_no_file(path: &Path) -> String {
+    let command = path.to_string_lossy();
+    let name = command.split_whitespace().next().unwrap_or_default();
+    match found_by_shell(name) {
+        Some(interpreter) => format!(
+            "--bin takes the path of one program, without arguments. Make a script executable, with a first line such as \
+             #!/usr/bin/env python3, or give the interpreter and, at the end of the line, the absolute path of the script: \
+             --bin {} -- /path/to/script",
+            interpreter.display()
+        ),
+        None => String::from("Build it first, or check the path after --bin"),
+    }
+}
+
+/// The program that a shell starts by that name or path.
+fn found_by_shell(name: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Some(PathBuf::from(name)).filter(|path| path.is_file());
+    }
+    let search_path = env::var_os("PATH")?;
+    let mut places = env::split_paths(&search_path).map(|folder| folder.join(name));
+    places.find(|place| place.is_file())
 }
 
 /// A hint about a program that has printed on stderr that it can't find a file.

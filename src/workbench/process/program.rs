@@ -19,7 +19,7 @@ pub struct Program {
 #[derive(Debug, Error)]
 pub enum ProgramError {
     /// There is nothing at the path.
-    #[error("there is no file {0}. Build it first, or check the path after --bin", path.display())]
+    #[error("there is no file {0}. {hint}", path.display(), hint = executable::hint_for_no_file(path))]
     NotFound {
         /// The path that was given.
         path: PathBuf,
