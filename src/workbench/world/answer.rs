@@ -219,6 +219,11 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         // Clients use no other message ids.
         let msg_id: Option<i64> = in_reply_to.parse().ok();
+        if let Some(number) = number_in_text(in_reply_to) {
+            let why =
+                format!("its in_reply_to is the text {in_reply_to} and not the number {number}");
+            return self.answered_nothing(node, client, body, &why);
+        }
         match asker {
             Asker::Initializer(_) => {
                 match msg_id.filter(|&id| self.node_states.has_init(asked, id)) {
@@ -398,6 +403,12 @@ impl<W: Workload, O: Observer> World<W, O> {
                 format!("sent {client} a message that answers nothing ({why}): {body}\n{upstream}")
             });
     }
+}
+
+/// The number that a JSON string holds, if it holds a whole number.
+fn number_in_text(json: &str) -> Option<i64> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
+    text.parse().ok()
 }
 
 /// Checks that an error has a code that is a whole number, if only as `11.0`.

@@ -154,6 +154,11 @@ fn a_reply_other_than_init_ok_is_reported() {
         ),
         "{instead}"
     );
+    let instead = reported_instead(Echo, "init", |answer| {
+        answer.replace(r#""in_reply_to":1"#, r#""in_reply_to":"1""#)
+    });
+    let expected = r#"its in_reply_to is the text "1" and not the number 1"#;
+    assert!(instead.contains(expected), "{instead}");
     let broadcast = Broadcast::new(Topology::Grid, &settings(2).nodes);
     let instead = reported_instead(broadcast, "topology", with_other_id);
     assert!(

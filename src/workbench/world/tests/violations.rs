@@ -305,7 +305,8 @@ fn what_a_client_did_not_ask_for_is_a_warning() {
     ));
     assert!(found.contains("nobody sent that msg_id"), "{found}");
     let found = warning(to_client(json!({"type": "echo_ok", "in_reply_to": "1"})));
-    assert!(found.contains("nobody sent that msg_id"), "{found}");
+    let expected = r#"its in_reply_to is the text "1" and not the number 1"#;
+    assert!(found.contains(expected), "{found}");
 }
 
 /// What becomes of operations whose answers have such a body.
