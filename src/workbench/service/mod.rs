@@ -31,7 +31,7 @@ use serde_json::value::RawValue;
 
 use super::network::Endpoint;
 use super::random::Random;
-use crate::protocol::{Error, ErrorCode};
+use crate::protocol::{Error, ErrorCode, present};
 
 pub use last_write_wins::LastWriteWins;
 pub use lazy::Lazy;
@@ -68,21 +68,21 @@ pub struct LateAnswer {
     pub body: String,
 }
 
-/// The body of a request, with the fields that the services use.
+/// The body of a request, with the fields that the services use. A field that is null is there.
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     /// Any JSON. The reply repeats it unchanged.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     msg_id: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     key: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     from: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     to: Option<&'a RawValue>,
     #[serde(borrow)]
     create_if_not_exists: Option<&'a RawValue>,
@@ -161,14 +161,32 @@ impl Services {
         };
         let (_, service) = &mut self.0[service];
         let Err(error) = service.handle(&call, out) else {
-            return Ok(odd_id(body.msg_id));
+            return Ok(missing_fields(&body).or_else(|| odd_id(body.msg_id)));
         };
         write_error(&error, body.msg_id, out);
         let is_unknown = error.code == ErrorCode::NOT_SUPPORTED;
         let unknown =
             is_unknown.then(|| format!("{}. Maelstrom's leaves it unanswered", error.text));
-        Ok(unknown.or_else(|| odd_id(body.msg_id)))
+        let odd = unknown.or_else(|| missing_fields(&body));
+        Ok(odd.or_else(|| odd_id(body.msg_id)))
     }
+}
+
+/// A warning about a request without a field that it needs, for the report.
+fn missing_fields(body: &Body<'_>) -> Option<String> {
+    let (id, key) = (("msg_id", body.msg_id), ("key", body.key));
+    let needed: &[(&str, Option<&RawValue>)] = match &*body.kind {
+        "read" => &[id, key],
+        "write" => &[id, key, ("value", body.value)],
+        "cas" => &[id, key, ("from", body.from), ("to", body.to)],
+        _ => &[id],
+    };
+    let missing = needed.iter().filter(|(_, field)| field.is_none());
+    let names: Vec<&str> = missing.map(|(name, _)| *name).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(" and no ");
+        format!("it has no {names}. Maelstrom takes a missing field as null")
+    })
 }
 
 /// A warning about an id that is not an integer, for the report.

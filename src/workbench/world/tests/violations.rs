@@ -396,6 +396,19 @@ fn a_request_to_a_service_that_is_served_though_it_is_odd_is_a_warning() {
             json!({"type": "delete", "key": 1, "msg_id": 1}),
             "not \"delete\". Maelstrom's leaves it unanswered",
         ),
+        (json!({"type": "read", "key": 1}), "it has no msg_id."),
+        (
+            json!({"type": "read", "k": 1, "msg_id": 1}),
+            "it has no key.",
+        ),
+        (
+            json!({"type": "write", "key": 1, "msg_id": 1}),
+            "it has no value. Maelstrom takes a missing field as null",
+        ),
+        (
+            json!({"type": "cas", "key": 1, "old": 0, "new": 1, "msg_id": 1}),
+            "it has no from and no to.",
+        ),
     ] {
         let record = record(request);
         assert_eq!(record.findings.len(), 1, "{:?}", record.findings);
