@@ -18,7 +18,8 @@
 //!
 //! Upstream does not check committed offsets. Here, a consumer that begins at a committed offset must not skip a
 //! message that nobody has committed. A node that reports a lower committed offset than before makes consumers read
-//! messages again: a commit that overwrites a higher offset is a warning.
+//! messages again: a commit that overwrites a higher offset is a warning, and so is a node that reports no committed
+//! offset of a log after it has reported one or has acknowledged a commit.
 
 mod entries;
 mod log;
@@ -91,7 +92,8 @@ pub fn check(history: &History) -> Verdict {
     verdict.add_all("external_poll_skip", polls.external_skip);
     verdict.add_all("internal_poll_skip", polls.internal_skip);
     verdict.add_all("nonmonotonic_send", nonmonotonic_sends(history));
-    let (gone_back, too_high) = wrong_committed_offsets(history, &logs);
+    let (mut gone_back, too_high) = wrong_committed_offsets(history, &logs);
+    gone_back.extend(lost_committed_offsets(history));
     verdict.add_all("committed_offset_gone_back", gone_back);
     verdict.add_all("committed_offset_too_high", too_high);
     let unobserved = logs.unobserved();
@@ -280,4 +282,52 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
         }
     }
     (gone_back, too_high)
+}
+
+/// Replies without the committed offset of a log that was asked for, by a node that had reported one or acknowledged a
+/// commit before.
+fn lost_committed_offsets(history: &History) -> Vec<Finding> {
+    let mut known: HashMap<(&Node, &str), (usize, i64)> = HashMap::new();
+    for (index, operation) in history.iter().enumerate() {
+        let offsets = match (&operation.call, operation.outcome.answer()) {
+            (Call::CommitOffsets(offsets), Some(_)) | (_, Some(Answer::Offsets(offsets))) => {
+                offsets
+            }
+            _ => continue,
+        };
+        for (key, offset) in offsets {
+            let first = known
+                .entry((&operation.node, key))
+                .or_insert((index, *offset));
+            if operation.completed_at < history[first.0].completed_at {
+                *first = (index, *offset);
+            }
+        }
+    }
+    let mut findings = Vec::new();
+    for (index, operation) in history.iter().enumerate() {
+        let (Call::ListCommittedOffsets(keys), Some(Answer::Offsets(offsets))) =
+            (&operation.call, operation.outcome.answer())
+        else {
+            continue;
+        };
+        let node = &operation.node;
+        for key in keys.iter().filter(|key| !offsets.contains_key(*key)) {
+            let before = known.get(&(node, &**key)).copied();
+            let Some((earlier, offset)) =
+                before.filter(|(earlier, _)| history[*earlier].completed_at < operation.invoked_at)
+            else {
+                continue;
+            };
+            let how = match history[earlier].call {
+                Call::CommitOffsets(_) => "acknowledged",
+                _ => "reported",
+            };
+            let what = format!(
+                "Node {node} went back: it {how} {offset} as committed in log {key:?}, later it reported none."
+            );
+            findings.push(Finding::warning(what, [earlier, index]).of_log(key, offset));
+        }
+    }
+    findings
 }

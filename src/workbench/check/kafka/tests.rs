@@ -258,3 +258,32 @@ fn warns_of_a_committed_offset_that_goes_back() {
     // Another node need not know the offset yet.
     assert_valid(&reported(committed(1, 10..11, 0)));
 }
+
+#[test]
+fn warns_of_a_committed_offset_that_is_gone() {
+    let none = |client, time| {
+        let mut listed = committed(client, time, 0);
+        listed.outcome = Outcome::Ok(Answer::Offsets(BTreeMap::new()));
+        listed
+    };
+    let poll = || poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]);
+    let acknowledged = "acknowledged 1 as committed in log \"k\", later it reported none";
+    assert_warned(
+        &log_and([poll(), commit(0, 6..7, 1), none(0, 8..9)]),
+        &[(acknowledged, &[4, 5])],
+    );
+    let reported = "reported 0 as committed in log \"k\", later it reported none";
+    let lists = [
+        poll(),
+        committed(0, 6..7, 0),
+        none(0, 8..9),
+        commit(0, 8..9, 1),
+    ];
+    assert_warned(&log_and(lists), &[(reported, &[4, 5])]);
+    // At the same time, at another node, and of a commit of unknown outcome, it need not be known.
+    assert_valid(&log_and([poll(), commit(0, 6..8, 1), none(0, 7..9)]));
+    assert_valid(&log_and([poll(), commit(0, 6..7, 1), none(1, 8..9)]));
+    let mut unknown = commit(0, 6..7, 1);
+    unknown.outcome = indeterminate();
+    assert_valid(&log_and([poll(), unknown, none(0, 8..9)]));
+}
