@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::check::Finding;
 use super::check::availability::Availability;
 use super::check::limits::Limits;
+use super::check::{Finding, Severity};
 use super::client::CLIENT_TIMEOUT;
 use super::history::{Operation, Outcome};
 use super::nemesis::FaultWindow;
 use super::words::counted;
 use super::workload::Workload;
-use super::world::Record;
+use super::world::{Record, shown};
+use crate::protocol::ErrorCode;
 
 /// What is demanded of a run besides what its workload promises.
 #[derive(Clone, Copy, Default, Debug)]
@@ -97,30 +98,52 @@ const EXAMPLES_MAX: usize = 3;
 /// A finding for each type of operation of which none succeeded: a node that refuses everything breaks no other rule.
 ///
 /// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
-/// there was no fault and had been none for a while.
+/// there was no fault and had been none for a while. Faults are not named as a possible reason if most operations failed
+/// with an error that says something else, or if `found` already has a violation, such as a node that is mute.
 pub fn never_succeeded<W: Workload>(
     history: &[Operation<W::Call, W::Answer>],
     by_kind: &BTreeMap<&'static str, Counts>,
     faults: &[FaultWindow],
+    found: &[Finding],
 ) -> Vec<Finding> {
+    let has_violation = found
+        .iter()
+        .any(|finding| finding.severity == Severity::Violation);
     let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
     let findings = hopeless.map(|(kind, counts)| {
-        let what = match counts.total() {
+        let total = counts.total();
+        let mut what = match total {
             1 => format!("The only {kind} did not succeed"),
-            total => format!("Not one of {total} operations of type {kind} succeeded"),
+            _ => format!("Not one of {total} operations of type {kind} succeeded"),
         };
         let of_kind = |index: &usize| W::request_kind(&history[*index].call) == *kind;
         let all = (0..history.len()).filter(of_kind);
         let calm = |index: &usize| is_calm(&history[*index], faults);
         let examples: Vec<usize> = all.clone().filter(calm).take(EXAMPLES_MAX).collect();
+        let reasons = all.clone().filter_map(|index| match &history[index].outcome {
+            Outcome::Failed(why) => Some(&**why),
+            Outcome::Ok(_) | Outcome::Indeterminate(_) => None,
+        });
+        let error = most_frequent(reasons.clone()).filter(|_| 2 * reasons.count() > total);
+        let faults_may_explain = error.is_none_or(|(why, _)| {
+            let ErrorCode(code) = ErrorCode::TEMPORARILY_UNAVAILABLE;
+            code_of(why) == format!("error {code}")
+        });
+        if let Some((why, count)) = error {
+            let why = shown(why.trim_end_matches('.'));
+            what += &format!("; {count} of {total} failed: {why}");
+        }
         if examples.is_empty() {
             let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
-            let calm_after_s = CLIENT_TIMEOUT.as_secs();
-            let what = format!(
-                "{what}, and each ran during a fault or within {calm_after_s} s of its end. Test with a longer \
-                 --nemesis-interval, or with a longer --recovery before final requests."
-            );
-            return Finding::undecided(what, examples);
+            if faults_may_explain && !has_violation {
+                let calm_after_s = CLIENT_TIMEOUT.as_secs();
+                let each = if total == 1 { "It" } else { "Each" };
+                what += &format!(
+                    ". {each} ran during a fault or within {calm_after_s} s of its end. Test with a longer \
+                     --nemesis-interval, or with a longer --recovery before final requests"
+                );
+            }
+            return Finding::undecided(what + ".", examples);
         }
         // Each was refused for a reason that may be true, such as another value than a cas expected.
         let has_reasons = all.clone().all(|index| history[index].outcome.is_ok());
@@ -133,6 +156,20 @@ pub fn never_succeeded<W: Workload>(
         Finding::violation(format!("{what}{why}."), examples)
     });
     findings.collect()
+}
+
+/// The kind of reason that most operations failed for: the first such reason, and their number.
+fn most_frequent<'a>(reasons: impl Iterator<Item = &'a str>) -> Option<(&'a str, usize)> {
+    let mut by_code: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    for why in reasons {
+        by_code.entry(code_of(why)).or_insert((why, 0)).1 += 1;
+    }
+    by_code.into_values().max_by_key(|(_, count)| *count)
+}
+
+/// The part of a reason before its text: "error 20".
+fn code_of(why: &str) -> &str {
+    why.split_once(':').map_or(why, |(code, _)| code)
 }
 
 /// A warning if requests were never answered though there was no fault at the time and had been none for a while. It leaves
@@ -210,7 +247,7 @@ mod tests {
             operation(0, 9_004..9_005, Call::Read, Outcome::Ok(Answer::Value(0))),
         ];
         let by_kind = Counts::by_kind::<GCounter>(&history);
-        never_succeeded::<GCounter>(&history, &by_kind, faults)
+        never_succeeded::<GCounter>(&history, &by_kind, faults, &[])
     }
 
     fn fault_until(ended_ms: u64) -> FaultWindow {
@@ -254,7 +291,7 @@ mod tests {
         };
         let history = [operation(0, 0..1, call, Outcome::Ok(Answer::Different))];
         let by_kind = Counts::by_kind::<LinKv>(&history);
-        let findings = never_succeeded::<LinKv>(&history, &by_kind, &[]);
+        let findings = never_succeeded::<LinKv>(&history, &by_kind, &[], &[]);
         assert_eq!(findings[0].severity, Severity::Violation);
         assert!(findings[0].what.contains("higher --rate"));
     }
@@ -266,5 +303,53 @@ mod tests {
         let what = &findings[0].what;
         assert!(what.contains("within 5 s of its end"), "{what}");
         assert!(what.contains("a longer --recovery"), "{what}");
+    }
+
+    /// What is said of adds with these outcomes, all of them during a fault, if `found` was found before.
+    fn during_a_fault(outcomes: &[Outcome<Answer>], found: &[Finding]) -> String {
+        let adds = outcomes
+            .iter()
+            .map(|outcome| operation(0, 0..1, Call::Add(1), outcome.clone()));
+        let history = Vec::from_iter(adds);
+        let by_kind = Counts::by_kind::<GCounter>(&history);
+        let findings =
+            never_succeeded::<GCounter>(&history, &by_kind, &[fault_until(3_000)], found);
+        assert_eq!(findings[0].severity, Severity::Undecided);
+        findings[0].what.clone()
+    }
+
+    #[test]
+    fn the_error_that_most_failed_with_is_named_in_place_of_faults() {
+        let error = |why| Outcome::Failed(String::from(why));
+        let outcomes = [
+            indeterminate(),
+            error("error 22: 3 is not 4"),
+            error("error 20: no key a"),
+            error("error 20: no key b"),
+        ];
+        assert_eq!(
+            during_a_fault(&outcomes, &[]),
+            "Not one of 4 operations of type add succeeded; 2 of 4 failed: error 20: no key a."
+        );
+        let unavailable = error("error 11: no majority");
+        let what = during_a_fault(&[unavailable], &[]);
+        assert!(
+            what.starts_with(
+                "The only add did not succeed; 1 of 1 failed: error 11: no majority. It ran during"
+            ),
+            "{what}"
+        );
+        let what = during_a_fault(&[indeterminate(), indeterminate()], &[]);
+        assert!(
+            what.contains("succeeded. Each ran during a fault"),
+            "{what}"
+        );
+    }
+
+    #[test]
+    fn faults_are_not_named_where_a_violation_may_be_the_reason() {
+        let mute = Finding::violation("n0 is mute", []);
+        let what = during_a_fault(&[indeterminate(), indeterminate()], &[mute]);
+        assert_eq!(what, "Not one of 2 operations of type add succeeded.");
     }
 }

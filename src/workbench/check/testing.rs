@@ -44,7 +44,7 @@ pub fn validity(is_right: bool) -> Validity {
 
 /// A definite error.
 pub fn failed<R>() -> Outcome<R> {
-    Outcome::Failed("11 temporarily-unavailable".to_owned())
+    Outcome::Failed("error 11: temporarily-unavailable".to_owned())
 }
 
 /// A timeout.

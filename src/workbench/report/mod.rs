@@ -185,6 +185,7 @@ impl Report {
                 history,
                 &by_kind,
                 &record.fault_windows,
+                &record.findings,
             ));
             let availability = availability::check(history, W::is_success, demands.availability);
             findings.extend(availability.findings);
