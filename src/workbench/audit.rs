@@ -1,13 +1,13 @@
 //! What is checked in every run, whatever the workload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::check::availability::Availability;
 use super::check::limits::Limits;
 use super::check::{Finding, Severity};
 use super::client::CLIENT_TIMEOUT;
-use super::history::{Operation, Outcome};
+use super::history::{Node, Operation, Outcome};
 use super::nemesis::FaultWindow;
 use super::words::counted;
 use super::workload::Workload;
@@ -217,6 +217,18 @@ pub fn unanswered<W: Workload>(
     );
     unanswered.truncate(EXAMPLES_MAX);
     Some(Finding::warning(what, unanswered))
+}
+
+/// The last line that each node of these operations printed on stderr during the run, on lines of their own: an exception
+/// that a node survives may be why it did not answer.
+pub fn last_logged<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
+    let nodes = operations.iter().map(|&index| &record.history[index].node);
+    let nodes: BTreeSet<&Node> = nodes.collect();
+    let printed = nodes.into_iter().filter_map(|node| {
+        let line = record.last_logged.get(node.index())?;
+        (!line.is_empty()).then(|| format!("\n{node} printed on stderr: {}", shown(line)))
+    });
+    printed.collect()
 }
 
 /// Whether there was no fault from a while before an operation to its end.

@@ -166,6 +166,26 @@ fn a_node_that_refuses_everything_is_invalid() {
 }
 
 #[test]
+fn what_a_node_printed_on_stderr_in_the_run_is_shown_where_operations_did_not_succeed() {
+    let fail = "say(message['src'], {'type': 'error', 'code': 13, 'in_reply_to': body['msg_id']}); continue";
+    let start = "count = 0; print('starting', file=sys.stderr, flush=True)";
+    let verdict_on = |name, wrong: &str| {
+        let node = echo_node(wrong).replacen("count = 0", start, 1);
+        let node = node + "print('stdin has ended', file=sys.stderr)\n";
+        verdict_on_program(&program(name, &node))
+    };
+    let printed = verdict_on("fails.py", fail);
+    assert!(printed.contains("of type echo succeeded"), "{printed}");
+    assert!(!printed.contains("on stderr"), "{printed}");
+    let except = r#"print("Traceback:\n  a line\nKeyError: 'value'\n  at a line", file=sys.stderr, flush=True)"#;
+    let printed = verdict_on("excepts.py", &format!("{except}; {fail}"));
+    for node in ["n0", "n1"] {
+        let expected = format!("\n    {node} printed on stderr: KeyError: 'value'\n");
+        assert!(printed.contains(&expected), "{printed}");
+    }
+}
+
+#[test]
 fn availability_is_checked_when_it_is_asked_for() {
     let refuse = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
     let wrong = format!("if count == 5: {refuse}");

@@ -143,6 +143,7 @@ impl Task for Check<'_> {
             findings: Vec::new(),
             unanswered: Vec::new(),
             last_sent_at: Vec::new(),
+            last_logged: Vec::new(),
             cut_short_at: None,
             interrupted_at: None,
             is_interrupted: false,

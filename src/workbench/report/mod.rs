@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::audit::{Counts, Demands, never_succeeded, nothing_asked, unanswered};
+use super::audit::{Counts, Demands, last_logged, never_succeeded, nothing_asked, unanswered};
 use super::check::availability;
 use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
@@ -176,21 +176,25 @@ impl Report {
         let mut facts = Map::new();
         let mut limited = Vec::new();
         let messages = Messages::new(record, operations.total());
-        findings.extend(unanswered(record, &by_kind));
+        let mut unsuccessful = Vec::from_iter(unanswered(record, &by_kind));
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
         let is_whole = record.cut_short_at.is_none();
         if is_whole {
             findings.extend(nothing_asked(history));
-            findings.extend(never_succeeded::<W>(
+            unsuccessful.extend(never_succeeded::<W>(
                 history,
                 &by_kind,
                 &record.fault_windows,
                 &record.findings,
             ));
             let availability = availability::check(history, W::is_success, demands.availability);
-            findings.extend(availability.findings);
+            unsuccessful.extend(availability.findings);
             facts.extend(availability.facts);
         }
+        for finding in &mut unsuccessful {
+            finding.what += &last_logged(record, &finding.operations);
+        }
+        findings.extend(unsuccessful);
         // The answers of a run without a last phase are right or wrong whatever would have followed.
         if is_whole || !W::HAS_LAST_PHASE {
             let verdict = record.workload.check(history);
@@ -434,6 +438,7 @@ mod tests {
             findings: Vec::from_iter(interruption),
             unanswered: Vec::new(),
             last_sent_at: Vec::new(),
+            last_logged: Vec::new(),
             cut_short_at,
             interrupted_at: cut_short_at,
             is_interrupted: is_cut_short,

@@ -123,6 +123,9 @@ pub struct World<W: Workload, O = ()> {
     unanswered: BTreeMap<usize, usize>,
     /// For each node when it last sent a message, by the driver's time.
     last_sent_at: Vec<Duration>,
+    /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
+    /// that is the line which names it, while the lines about its origin are indented.
+    last_logged: Vec<String>,
     /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
@@ -148,6 +151,9 @@ pub struct Record<W: Workload> {
     pub unanswered: Vec<usize>,
     /// For each node when it last sent a message, since the start of the run. Empty for an imported history.
     pub last_sent_at: Vec<Duration>,
+    /// For each node the last line that it printed on stderr during the run, without indented lines; may be empty. Empty for
+    /// an imported history.
+    pub last_logged: Vec<String>,
     /// When the run was cut short, since its start, because a node had ended or because it was interrupted.
     pub cut_short_at: Option<Duration>,
     /// When it was cut short by an interruption, since its start.
@@ -252,6 +258,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
             last_sent_at: vec![Duration::ZERO; node_count],
+            last_logged: vec![String::new(); node_count],
             interrupted_at: None,
             node_states,
             member_commands: VecDeque::new(),
@@ -302,6 +309,10 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Records a line that a node has printed on stderr.
     pub fn on_log_line(&mut self, node: usize, line: &str, now: Duration) {
+        let is_of_run = !self.is_over() && !matches!(self.phase, Phase::Starting);
+        if is_of_run && line.starts_with(|char: char| !char.is_whitespace()) {
+            line.clone_into(&mut self.last_logged[node]);
+        }
         let node = &*self.directory.nodes()[node];
         self.observer.happened(now, &Event::Logged { node, line });
     }
@@ -340,6 +351,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             findings: self.violations.into_findings(self.directory.nodes()),
             unanswered: self.unanswered.into_values().collect(),
             last_sent_at: self.last_sent_at.iter().map(since_start).collect(),
+            last_logged: self.last_logged,
             cut_short_at,
             interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),

@@ -12,7 +12,7 @@ fn left(faults: Vec<Fault>, is_left: impl Fn(u64) -> bool) -> (Record<Echo>, Str
         ..settings(1)
     };
     let mut count = 0;
-    let record = run(Echo, settings.clone(), |_, message| {
+    let mut record = run(Echo, settings.clone(), |_, message| {
         if message["body"]["type"] != "init" {
             count += 1;
             if is_left(count) {
@@ -22,6 +22,7 @@ fn left(faults: Vec<Fault>, is_left: impl Fn(u64) -> bool) -> (Record<Echo>, Str
         vec![echo(message)]
     })
     .expect("a run");
+    record.last_logged[0] = String::from("KeyError: 'value'");
     let report = Report::new(&record, &settings, Demands::default(), Default::default());
     (record, report.to_string())
 }
@@ -38,6 +39,10 @@ fn requests_that_a_node_leaves_unanswered_are_a_warning_that_shows_the_first() {
     assert!(printed.contains(&expected), "{printed}");
     assert!(printed.contains("\n      #5 at "), "{printed}");
     assert!(!printed.contains("has sent nothing"), "{printed}");
+    assert!(
+        printed.contains("n0 printed on stderr: KeyError: 'value'"),
+        "{printed}"
+    );
 }
 
 #[test]
