@@ -105,7 +105,10 @@ fn help_is_that_of_the_command_wherever_the_flag_stands() {
 }
 
 #[test]
-fn what_is_no_challenge_is_refused_with_a_list_of_them() {
+fn what_is_no_challenge_is_refused_with_a_list_of_them_and_what_is_no_flag_is_refused() {
+    for words in ["3d --bin ./node --bogus", "3d --bin ./node --rate abc"] {
+        assert_ends_with(3, &challenge(words));
+    }
     let output = challenge("7 --bin ./node");
     assert_ends_with(3, &output);
     assert!(stderr(&output).contains("there is no challenge 7. There are 1 2 3a"));

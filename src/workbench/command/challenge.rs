@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
+use std::process;
 
 use clap::{Args, Parser};
 use serde::Serialize;
 
-use super::Cli;
 use super::challenges::{CHALLENGES, Challenge};
 use super::console::harmless;
 use super::error::CommandError;
@@ -16,6 +16,7 @@ use super::help;
 use super::options::TestOptions;
 use super::test;
 use super::watch::{self, Watched};
+use super::{COULD_NOT_RUN, Cli};
 use crate::workbench::check::Validity;
 use crate::workbench::process::{Program, RunError};
 use crate::workbench::report::Report;
@@ -201,7 +202,12 @@ pub(super) fn challenge(
         let args = request.command(&args[0], challenge);
         let args = args.map_err(CommandError::Options)?;
         let line = TestLine::try_parse_from(&args[2..]);
-        let options = line.unwrap_or_else(|error| error.exit()).options;
+        let line = line.unwrap_or_else(|error| {
+            // Whoever closed the stream doesn't want to know.
+            let _ = error.print();
+            process::exit(COULD_NOT_RUN.into());
+        });
+        let options = line.options;
         // All are looked for before the first runs, as that takes its time.
         Program::find(&options.bin, Vec::new()).map_err(RunError::Program)?;
         lines.push(Line {
