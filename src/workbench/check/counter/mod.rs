@@ -93,8 +93,8 @@ fn too_high(difference: i128, is_grow_only: bool) -> String {
 struct Totals {
     /// Those of adds that were not refused.
     right: Sums,
-    /// Those that adds can make if adds count that were refused with a definite error.
-    with_refused: Sums,
+    /// Those that adds can make if adds count that were refused with a definite error, once there is one.
+    with_refused: Option<Sums>,
     /// The refused adds.
     refused: Vec<usize>,
     /// The first refused add of each delta.
@@ -109,7 +109,7 @@ impl Totals {
     fn of(base: i128) -> Self {
         Totals {
             right: Sums::of(base),
-            with_refused: Sums::of(base),
+            with_refused: None,
             refused: Vec::new(),
             first_refused: BTreeMap::new(),
         }
@@ -120,12 +120,15 @@ impl Totals {
         let Operation { call, outcome, .. } = &history[add];
         let Call::Add(delta) = *call else { return };
         let delta = i128::from(delta);
-        self.with_refused.allow(delta);
         if outcome.is_failed() {
             self.refused.push(add);
             self.first_refused.entry(delta).or_insert(add);
+            self.with_refused.get_or_insert_with(|| self.right.clone());
         } else {
             self.right.allow(delta);
+        }
+        if let Some(with_refused) = &mut self.with_refused {
+            with_refused.allow(delta);
         }
     }
 
@@ -140,7 +143,8 @@ impl Totals {
             );
             return Some((what, vec![add]));
         }
-        if self.with_refused.hold(value) != Some(true) {
+        let with_refused = self.with_refused.as_ref()?;
+        if with_refused.hold(value) != Some(true) {
             return None;
         }
         let what = format!(
