@@ -120,7 +120,7 @@
 //! ```
 //! use core::time::Duration;
 //! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-//! use eddy::node::{Context, INPUT_ENDED, LATE, Limits, Node, Outbox, Random, Requests, Workload};
+//! use eddy::node::{Context, Limits, Node, Outbox, Random, Requests, Workload};
 //! use eddy::protocol::{Encode, Error, Json, Message, Name, present};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::value::RawValue;
@@ -256,20 +256,15 @@
 //!         deadlines.into_iter().flatten().min()
 //!     }
 //!
-//!     fn wake(&mut self, context: &mut Context<'_>) {
-//!         // Their time is up: error 11 if they were in no change, else 0, with `LATE` as the reason.
-//!         while let Some((id, request)) = self.requests.expired(context.now) {
-//!             let given_up = self.queue.withdraw(id);
-//!             request.give_up(given_up, LATE, context.outbox);
+//!     /// Error 11 for visits that were in no change, else 0.
+//!     fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+//!         while let Some((id, request)) = self.requests.expired(now) {
+//!             request.give_up(self.queue.withdraw(id), why, outbox);
 //!         }
-//!         self.registers.wake(context);
 //!     }
 //!
-//!     /// No reply can come any more.
-//!     fn finish(&mut self, outbox: &mut Outbox) {
-//!         while let Some((id, request)) = self.requests.expired(Duration::MAX) {
-//!             request.give_up(self.queue.withdraw(id), INPUT_ENDED, outbox);
-//!         }
+//!     fn wake(&mut self, context: &mut Context<'_>) {
+//!         self.registers.wake(context);
 //!     }
 //! }
 //!

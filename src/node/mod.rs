@@ -36,10 +36,12 @@ use serde::Deserialize;
 
 use crate::protocol::{Error, ErrorCode, Message, Name};
 
+use requests::{INPUT_ENDED, LATE};
+
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
 pub use random::{ID_BITS, Random};
-pub use requests::{GivenUp, INPUT_ENDED, LATE, Limits, REQUESTS_MAX, Request, Requests};
+pub use requests::{GivenUp, Limits, REQUESTS_MAX, Request, Requests};
 
 /// What a handler works with, beside the message.
 pub struct Context<'a> {
@@ -88,12 +90,18 @@ pub trait Workload {
         None
     }
 
+    /// Answers the requests whose time is up, for the reason `why`. Comes before each [`wake`](Self::wake), and when the input
+    /// has ended and no reply can come any more: then the time of every request is up, and `now` is [`Duration::MAX`].
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        let _ = (now, why, outbox);
+    }
+
     /// Time has passed, perhaps not yet up to the deadline.
     fn wake(&mut self, context: &mut Context<'_>) {
         let _ = context;
     }
 
-    /// The input has ended and no reply can come any more: answer what is still waiting.
+    /// The input has ended: say what is still to be said.
     fn finish(&mut self, outbox: &mut Outbox) {
         let _ = outbox;
     }
@@ -232,12 +240,15 @@ impl<W: Workload> Node<W> {
             return;
         }
         self.silent_until = None;
+        self.workload.give_up(now, LATE, &mut self.outbox);
         self.workload.wake(&mut self.outbox.at(now));
     }
 
     /// Says that no input will come any more. What is under way is answered as truly as it can be.
     pub fn finish(&mut self) {
         if self.silent_until.is_none() {
+            self.workload
+                .give_up(Duration::MAX, INPUT_ENDED, &mut self.outbox);
             self.workload.finish(&mut self.outbox);
         }
     }

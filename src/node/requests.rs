@@ -187,7 +187,7 @@ impl<T> Request<T> {
 }
 
 /// Why a request is given up when its time is up.
-pub const LATE: &str = "no reply in time";
+pub(super) const LATE: &str = "no reply in time";
 
 /// Why a request is given up when the node's input has ended.
-pub const INPUT_ENDED: &str = "the node's input has ended, so no reply can come";
+pub(super) const INPUT_ENDED: &str = "the node's input has ended, so no reply can come";

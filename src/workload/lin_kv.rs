@@ -26,9 +26,7 @@ use serde_json::value::RawValue;
 
 use super::required;
 use crate::kv::{Outcome, Register, RegisterId, Registers};
-use crate::node::{
-    Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
-};
+use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload};
 use crate::protocol::{Encode, Error, ErrorCode, Message, present};
 
 /// Which service is asked, and the limits.
@@ -118,18 +116,6 @@ impl LinKv {
         let register = self.opened.remove(&id).expect("it is open until then");
         self.registers.close(register);
     }
-
-    /// Gives up the requests whose time is up, for the reason `why`.
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
-            let given_up = match request.operation {
-                "read_ok" => GivenUp::NotApplied,
-                _ => GivenUp::InDoubt,
-            };
-            request.give_up(given_up, why, outbox);
-            self.close(id);
-        }
-    }
 }
 
 fn refusal(code: ErrorCode) -> Error {
@@ -218,12 +204,18 @@ impl Workload for LinKv {
         deadlines.into_iter().flatten().min()
     }
 
-    fn wake(&mut self, context: &mut Context<'_>) {
-        self.give_up(context.now, LATE, context.outbox);
-        self.registers.wake(context);
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = match request.operation {
+                "read_ok" => GivenUp::NotApplied,
+                _ => GivenUp::InDoubt,
+            };
+            request.give_up(given_up, why, outbox);
+            self.close(id);
+        }
     }
 
-    fn finish(&mut self, outbox: &mut Outbox) {
-        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.registers.wake(context);
     }
 }

@@ -33,9 +33,7 @@ use super::json::{canonical, parse};
 use super::log::{ENTRY_BYTES_MAX, Logs};
 use super::required;
 use super::transaction::{Operations, execute};
-use crate::node::{
-    Context, INPUT_ENDED, LATE, Limits, Outbox, Random, Request, Requests, Workload,
-};
+use crate::node::{Context, Limits, Outbox, Random, Request, Requests, Workload};
 use crate::protocol::{Array, Error, Message, Name, Raw, present, to_raw_value};
 
 /// The name of the log.
@@ -67,14 +65,6 @@ impl TxnListAppend {
             appended: BTreeMap::new(),
             replayed: 0,
             lists: BTreeMap::new(),
-        }
-    }
-
-    /// Gives up the requests whose time is up, for the reason `why`.
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
-            let given_up = self.logs.withdraw(self.log, id);
-            request.give_up(given_up, why, outbox);
         }
     }
 
@@ -203,12 +193,14 @@ impl Workload for TxnListAppend {
         deadlines.into_iter().flatten().min()
     }
 
-    fn wake(&mut self, context: &mut Context<'_>) {
-        self.give_up(context.now, LATE, context.outbox);
-        self.logs.wake(context);
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = self.logs.withdraw(self.log, id);
+            request.give_up(given_up, why, outbox);
+        }
     }
 
-    fn finish(&mut self, outbox: &mut Outbox) {
-        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.logs.wake(context);
     }
 }

@@ -38,7 +38,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Context, INPUT_ENDED, LATE, Outbox, Random, Workload};
+use crate::node::{Context, Outbox, Random, Workload};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
@@ -111,22 +111,6 @@ impl Level {
             (Level::Linearizable(level), "forward") => level.on_forward(request, context),
             (Level::Eventual(level), "gossip") => level.on_gossip(request, context),
             (_, kind) => Err(Error::not_supported(kind)),
-        }
-    }
-
-    /// Answers the operations whose time is up, for the reason `why`.
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.operations().requests.expired(now) {
-            let given_up = match self {
-                Level::Regular(level) => level.withdraw(id),
-                Level::Linearizable(level) => level.withdraw(id),
-                Level::Sequential(level) => level.withdraw(id),
-                Level::Eventual(level) => {
-                    level.give_up(id, &request, outbox);
-                    continue;
-                }
-            };
-            operations::give_up(&request, given_up, why, outbox);
         }
     }
 }
@@ -205,16 +189,30 @@ impl Workload for GCounter {
         })
     }
 
-    fn wake(&mut self, context: &mut Context<'_>) {
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
         let Some(level) = &mut self.level else { return };
-        level.give_up(context.now, LATE, context.outbox);
-        each!(level, level => level.wake(context));
+        while let Some((id, request)) = level.operations().requests.expired(now) {
+            let given_up = match level {
+                Level::Regular(level) => level.withdraw(id),
+                Level::Linearizable(level) => level.withdraw(id),
+                Level::Sequential(level) => level.withdraw(id),
+                Level::Eventual(level) => {
+                    level.give_up(id, &request, outbox);
+                    continue;
+                }
+            };
+            operations::give_up(&request, given_up, why, outbox);
+        }
+    }
+
+    fn wake(&mut self, context: &mut Context<'_>) {
+        if let Some(level) = &mut self.level {
+            each!(level, level => level.wake(context));
+        }
     }
 
     fn finish(&mut self, outbox: &mut Outbox) {
-        let Some(level) = &mut self.level else { return };
-        level.give_up(Duration::MAX, INPUT_ENDED, outbox);
-        if let Level::Eventual(level) = level {
+        if let Some(Level::Eventual(level)) = &mut self.level {
             level.finish(outbox);
         }
     }

@@ -42,9 +42,7 @@ use serde_json::value::RawValue;
 
 use super::log::{self, ENTRY_BYTES_MAX, Logs, Place};
 use super::required;
-use crate::node::{
-    Context, GivenUp, INPUT_ENDED, LATE, Limits, Outbox, Random, Requests, Workload,
-};
+use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload};
 use crate::protocol::{Error, Message, Name, Object, Text, present};
 
 use commits::Commits;
@@ -224,14 +222,6 @@ impl Kafka {
         }
     }
 
-    /// Gives up the requests whose time is up, for the reason `why`.
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
-            let given_up = self.withdraw(id, &request.operation);
-            request.give_up(given_up, why, outbox);
-        }
-    }
-
     /// Stops working on an operation.
     fn withdraw(&mut self, id: i64, operation: &Operation) -> GivenUp {
         match operation {
@@ -329,13 +319,15 @@ impl Workload for Kafka {
         deadlines.into_iter().flatten().min()
     }
 
-    fn wake(&mut self, context: &mut Context<'_>) {
-        self.give_up(context.now, LATE, context.outbox);
-        self.logs.wake(context);
-        self.commits.registers.wake(context);
+    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+        while let Some((id, request)) = self.requests.expired(now) {
+            let given_up = self.withdraw(id, &request.operation);
+            request.give_up(given_up, why, outbox);
+        }
     }
 
-    fn finish(&mut self, outbox: &mut Outbox) {
-        self.give_up(Duration::MAX, INPUT_ENDED, outbox);
+    fn wake(&mut self, context: &mut Context<'_>) {
+        self.logs.wake(context);
+        self.commits.registers.wake(context);
     }
 }
