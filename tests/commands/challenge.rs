@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::command::output::{assert_ends_with, stderr, stdout};
+use crate::program::program;
+use crate::python_node::echo_node;
 use serde_json::Value;
 
 const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
@@ -87,6 +89,22 @@ fn several_challenges_end_with_the_worst_verdict_and_print_each_result_as_json()
     );
     assert_eq!(results[0]["report"]["limits"][0]["limit"], 0.0);
     assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn warnings_of_several_challenges_are_shown_and_counted_in_the_last_line_of_each() {
+    let answer = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
+    let twice = program("twice.py", &echo_node(answer));
+    let output = challenge(&format!("1 1 --bin {} {SHORT}", twice.display()));
+    assert_ends_with(0, &output);
+    let printed = stdout(&output);
+    assert_eq!(
+        printed.matches("had its answer already").count(),
+        2,
+        "{printed}"
+    );
+    let last = printed.lines().last().unwrap_or_default();
+    assert!(last.starts_with("1 passed with 1 warning: "), "{printed}");
 }
 
 #[test]

@@ -160,11 +160,14 @@ impl fmt::Display for Outcome<'_> {
         let finding = report.first_finding();
         let finding = finding.lines().next().unwrap_or_default();
         match report.validity() {
-            Validity::Valid => write!(
-                f,
-                "{challenge} passed: {}",
-                counted(report.operation_count(), "operation")
-            )?,
+            Validity::Valid => {
+                let operations = counted(report.operation_count(), "operation");
+                let warnings = match report.warning_count() {
+                    0 => String::new(),
+                    count => format!(" with {}", counted(count, "warning")),
+                };
+                write!(f, "{challenge} passed{warnings}: {operations}")?;
+            }
             Validity::Invalid => return write!(f, "{challenge} FAILED: {finding}"),
             Validity::Unknown => return write!(f, "{challenge} undecided: {finding}"),
         }
@@ -224,7 +227,8 @@ pub(super) fn challenge(
     for line in &lines {
         let keep = &line.options.output.keep;
         let last = line.run(|report| {
-            if !keep.json && (lines.len() == 1 || report.validity() != Validity::Valid) {
+            let is_clean = report.validity() == Validity::Valid && report.warning_count() == 0;
+            if !keep.json && (lines.len() == 1 || !is_clean) {
                 writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
             }
             line.print(&report)

@@ -318,6 +318,11 @@ impl Report {
         self.messages.is_some()
     }
 
+    /// The number of warnings.
+    pub fn warning_count(&self) -> usize {
+        self.warnings.len()
+    }
+
     /// The verdict.
     pub fn validity(&self) -> Validity {
         self.valid
