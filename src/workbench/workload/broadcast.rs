@@ -53,6 +53,10 @@ impl Workload for Broadcast {
 
     const NAME: &'static str = "broadcast";
     const HAS_LAST_PHASE: bool = true;
+    const REPLIES: &'static [&'static str] = &[
+        r#"{"type":"broadcast_ok"}"#,
+        r#"{"type":"read_ok","messages":[1,5,2]}"#,
+    ];
 
     const FUNCTIONS: &'static [Function] = &[
         Function {

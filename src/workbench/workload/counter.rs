@@ -57,6 +57,8 @@ impl<const DECREMENTS: bool> Workload for Counter<DECREMENTS> {
         "g-counter"
     };
     const HAS_LAST_PHASE: bool = true;
+    const REPLIES: &'static [&'static str] =
+        &[r#"{"type":"add_ok"}"#, r#"{"type":"read_ok","value":3}"#];
 
     const FUNCTIONS: &'static [Function] = &[
         Function {

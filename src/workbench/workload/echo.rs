@@ -36,6 +36,8 @@ impl Workload for Echo {
 
     const NAME: &'static str = "echo";
     const HAS_LAST_PHASE: bool = false;
+    const REPLIES: &'static [&'static str] =
+        &[r#"{"type":"echo_ok","echo":"the echo of the request"}"#];
 
     const FUNCTIONS: &'static [Function] = &[Function {
         name: "echo",

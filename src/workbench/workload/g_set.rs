@@ -41,6 +41,10 @@ impl Workload for GSet {
 
     const NAME: &'static str = "g-set";
     const HAS_LAST_PHASE: bool = true;
+    const REPLIES: &'static [&'static str] = &[
+        r#"{"type":"add_ok"}"#,
+        r#"{"type":"read_ok","value":[1,5,2]}"#,
+    ];
 
     const FUNCTIONS: &'static [Function] = &[
         Function {

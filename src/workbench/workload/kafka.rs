@@ -251,6 +251,12 @@ impl Workload for Kafka {
 
     const NAME: &'static str = "kafka";
     const HAS_LAST_PHASE: bool = true;
+    const REPLIES: &'static [&'static str] = &[
+        r#"{"type":"send_ok","offset":0}"#,
+        r#"{"type":"poll_ok","msgs":{"k1":[[0,9],[1,5]]}}"#,
+        r#"{"type":"commit_offsets_ok"}"#,
+        r#"{"type":"list_committed_offsets_ok","offsets":{"k1":1}}"#,
+    ];
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         let Turn {

@@ -125,6 +125,11 @@ impl Workload for LinKv {
 
     const NAME: &'static str = "lin-kv";
     const HAS_LAST_PHASE: bool = false;
+    const REPLIES: &'static [&'static str] = &[
+        r#"{"type":"read_ok","value":3}"#,
+        r#"{"type":"write_ok"}"#,
+        r#"{"type":"cas_ok"}"#,
+    ];
 
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         let group = turn.place / self.group_size;

@@ -55,6 +55,17 @@ pub trait Workload: Sized {
     /// Whether clients send last requests after the faults have ended and the network has rested.
     const HAS_LAST_PHASE: bool;
 
+    /// A reply to each type of request, without its ids, to show what one looks like. Its type is that of the request and
+    /// `_ok`.
+    const REPLIES: &'static [&'static str];
+
+    /// The reply of [`REPLIES`](Self::REPLIES) to a type of request.
+    fn example_reply(request_kind: &str) -> Option<&'static str> {
+        let begin = format!(r#"{{"type":"{request_kind}_ok""#);
+        let mut replies = Self::REPLIES.iter().copied();
+        replies.find(|reply| reply.starts_with(&begin))
+    }
+
     /// The functions of Jepsen's clients, if each of them is a request that has its arguments in one field. Other
     /// workloads implement [`read_invocation`](Self::read_invocation) and [`read_completion`](Self::read_completion).
     const FUNCTIONS: &'static [Function] = &[];

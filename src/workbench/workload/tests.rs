@@ -1,6 +1,6 @@
 //! Requests as nodes receive them, with the fields and types of upstream's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::*;
 use crate::workbench::check::{
     counter, kafka as kafka_checker, lin_kv as lin_kv_checker, set, txn as txn_checker,
 };
+use crate::workbench::random::Stream;
 
 fn request<W: Workload>(call: &W::Call) -> String {
     let mut body = Vec::new();
@@ -185,6 +186,57 @@ fn a_transaction_is_a_list_of_steps() {
     )
     .expect_err("no such step");
     assert!(error.contains(r#"a step "append""#), "{error}");
+}
+
+/// Reads the example of a reply to this request. Returns the type of the request.
+fn read_example<W: Workload>(workload: &mut W, call: &W::Call) -> &'static str {
+    let kind = W::request_kind(call);
+    let reply = W::example_reply(kind).expect(kind);
+    let reply = Reply::read(reply).expect("an object");
+    workload.read_answer(call, &reply).expect(kind);
+    kind
+}
+
+/// Draws requests until there was one of each type of which there is an example of a reply, and reads the examples.
+fn read_examples<W: Workload>(mut workload: W) {
+    let mut random = Stream::Generator.seeded(1);
+    let mut kinds = BTreeSet::new();
+    for _ in 0..1000 {
+        let turn = Turn {
+            client: 0,
+            place: 0,
+            at: Duration::ZERO,
+            random: &mut random,
+        };
+        let call = workload.next_call(turn);
+        kinds.insert(read_example(&mut workload, &call));
+    }
+    assert_eq!(kinds.len(), W::REPLIES.len(), "{}", W::NAME);
+}
+
+#[test]
+fn the_example_of_a_reply_is_a_reply() {
+    read_examples(Echo);
+    read_examples(UniqueIds);
+    read_examples(Broadcast::new(Topology::Line, &[]));
+    read_examples(GSet::default());
+    read_examples(GCounter::new(Vec::new()));
+    read_examples(PnCounter::new(Vec::new()));
+    read_examples(LinKv::new(1, 1));
+    read_examples(TxnRwRegister::new(TXN_LIMITS, Vec::new()));
+    read_examples(TxnListAppend::new(TXN_LIMITS, Vec::new()));
+    // Clients of kafka commit only what they have received.
+    for call in [
+        kafka_checker::Call::Send {
+            key: "9".into(),
+            message: json!(1).into(),
+        },
+        kafka_checker::Call::Poll(BTreeMap::new()),
+        kafka_checker::Call::CommitOffsets(BTreeMap::new()),
+        kafka_checker::Call::ListCommittedOffsets(Vec::new()),
+    ] {
+        read_example(&mut Kafka::new(KEY_LIMITS), &call);
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub trait Kind {
 
     /// The function of a write step in a message.
     const WRITE: &'static str;
+    /// A reply, see [`Workload::REPLIES`].
+    const REPLY: &'static str;
 
     /// Checks the history against the models.
     fn check(history: &txn::History, models: &[Model]) -> Verdict;
@@ -56,6 +58,7 @@ pub enum RwRegister {}
 impl Kind for RwRegister {
     const NAME: &'static str = "txn-rw-register";
     const WRITE: &'static str = "w";
+    const REPLY: &'static str = r#"{"type":"txn_ok","txn":[["r",1,3],["w",1,6]]}"#;
 
     fn check(history: &txn::History, models: &[Model]) -> Verdict {
         txn::rw_register::check(history, models)
@@ -68,6 +71,7 @@ pub enum ListAppend {}
 impl Kind for ListAppend {
     const NAME: &'static str = "txn-list-append";
     const WRITE: &'static str = "append";
+    const REPLY: &'static str = r#"{"type":"txn_ok","txn":[["r",1,[3,5]],["append",1,6]]}"#;
 
     fn check(history: &txn::History, models: &[Model]) -> Verdict {
         txn::list_append::check(history, models)
@@ -146,6 +150,7 @@ impl<K: Kind> Workload for Transactions<K> {
 
     const NAME: &'static str = K::NAME;
     const HAS_LAST_PHASE: bool = false;
+    const REPLIES: &'static [&'static str] = &[K::REPLY];
 
     const FUNCTIONS: &'static [Function] = &[Function {
         name: "txn",

@@ -323,7 +323,10 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
                     let body = shown(reply.body);
-                    format!("answered {asked:?} wrongly ({why}): {body}")
+                    let example = W::example_reply(asked).unwrap_or_default();
+                    format!(
+                        "answered {asked:?} wrongly ({why}): {body}\nA right answer, but for its ids: {example}"
+                    )
                 });
                 Outcome::Indeterminate(format!("the answer was of the wrong form: {why}"))
             }

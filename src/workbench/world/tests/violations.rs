@@ -492,10 +492,8 @@ fn an_answer_of_the_wrong_form_is_found_with_its_operation() {
         }]
     })
     .expect("a run");
-    assert!(
-        record.findings[0].what.contains("missing field `echo`"),
-        "{:?}",
-        record.findings
-    );
+    let what = &record.findings[0].what;
+    assert!(what.contains("missing field `echo`"), "{what}");
+    assert!(what.contains(r#"ids: {"type":"echo_ok","echo":"#), "{what}");
     assert_eq!(record.findings[0].operations, [0, 1]);
 }
