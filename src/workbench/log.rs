@@ -92,7 +92,9 @@ impl<S: Sink> Log<S> {
             src,
             dest,
             body,
+            is_stale,
         } = *message;
+        let stale = if is_stale { "  (stale)" } else { "" };
         let sent = match sent_at == at {
             true => String::new(),
             false => format!("  (sent at {})", time(self.began_at, sent_at)),
@@ -100,7 +102,7 @@ impl<S: Sink> Log<S> {
         self.write(
             at,
             None,
-            format_args!("{what} #{id} {src} → {dest} {body}{sent}"),
+            format_args!("{what} #{id} {src} → {dest} {body}{sent}{stale}"),
         );
     }
 }
@@ -265,10 +267,12 @@ mod tests {
             src: "c2",
             dest: "n0",
             body: "{}",
+            is_stale: false,
         };
         log.sent(&message);
         let later = MessageEvent {
             at: ms(1_015),
+            is_stale: true,
             ..message
         };
         log.received(&later);
@@ -301,8 +305,8 @@ mod tests {
       0.002000 s  fault begins: killed: n0
       1.000000 s  #3 c2 → n0: read
       1.000000 s  send #7 c2 → n0 {}
-      1.005000 s  recv #7 c2 → n0 {}  (sent at 1.000000 s)
-      1.005000 s  lost: node down #7 c2 → n0 {}  (sent at 1.000000 s)
+      1.005000 s  recv #7 c2 → n0 {}  (sent at 1.000000 s)  (stale)
+      1.005000 s  lost: node down #7 c2 → n0 {}  (sent at 1.000000 s)  (stale)
       1.006000 s  n0: asked
       1.010000 s  #3 c2 ← n0: failed, not now
       1.990000 s  fault ends: killed: n0\n"

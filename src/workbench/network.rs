@@ -31,11 +31,9 @@ impl Endpoint {
     }
 }
 
-/// A message in the network.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Envelope {
-    /// When it arrives.
-    pub due_at: Duration,
+/// A message without its body.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Header {
     /// Its number, in the order of sending. Messages due at the same time arrive in this order.
     pub id: u64,
     /// Who sent it.
@@ -44,6 +42,17 @@ pub struct Envelope {
     pub sent_at: Duration,
     /// Who receives it.
     pub dest: Endpoint,
+    /// Whether it is the reply of a service about a value that had been replaced.
+    pub is_stale: bool,
+}
+
+/// A message in the network.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Envelope {
+    /// When it arrives.
+    pub due_at: Duration,
+    /// What it is.
+    pub header: Header,
     /// Its body, as JSON.
     pub body: Box<str>,
 }
@@ -55,6 +64,8 @@ pub struct Traffic {
     pub all: u64,
     /// Messages that neither come from nor go to a client. Services count as servers, as on Maelstrom.
     pub servers: u64,
+    /// Replies of services about a value that had been replaced; counted where they arrive.
+    pub stale: u64,
 }
 
 impl Traffic {
@@ -257,14 +268,16 @@ mod tests {
 
     fn post(network: &mut Network, src: Endpoint, dest: Endpoint, now: Duration) -> Duration {
         let (id, due_at) = network.send(src, dest, now);
-        let body = Box::from("{}");
         network.keep(Envelope {
             due_at,
-            id,
-            src,
-            sent_at: now,
-            dest,
-            body,
+            header: Header {
+                id,
+                src,
+                sent_at: now,
+                dest,
+                is_stale: false,
+            },
+            body: Box::from("{}"),
         });
         due_at
     }
@@ -281,7 +294,15 @@ mod tests {
         assert_eq!(post(&mut network, node, Endpoint::Node(1), now), later);
         assert_eq!(post(&mut network, node, service, now), later);
         assert_eq!(post(&mut network, service, node, now), later);
-        assert_eq!(network.traffic(), Traffic { all: 5, servers: 3 });
+        let (all, servers, stale) = (5, 3, 0);
+        assert_eq!(
+            network.traffic(),
+            Traffic {
+                all,
+                servers,
+                stale
+            }
+        );
     }
 
     #[test]
@@ -293,7 +314,7 @@ mod tests {
         }
         let mut arrived = Vec::new();
         while let Some(envelope) = network.arrive(Duration::from_secs(10)) {
-            arrived.push((envelope.due_at, envelope.id));
+            arrived.push((envelope.due_at, envelope.header.id));
         }
         assert_eq!(arrived.len(), 100);
         assert!(arrived.is_sorted());

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io, thread};
 
+use crate::command::output::stdout;
 use crate::program::program;
 use crate::python_node::echo_node;
 use crate::webdriver::Browser;
@@ -138,6 +139,37 @@ fn the_page_draws_without_an_error_and_shows_what_a_chosen_operation_has_caused(
             "no click into the diagram has chosen an operation"
         );
     }
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
+fn a_stale_reply_of_a_service_is_marked_where_its_operation_is_shown() {
+    let wrong = "if 'in_reply_to' in body: continue
+    if me == 'n0': say('seq-kv', {'type': 'write', 'key': 1, 'value': count, 'msg_id': count})
+    elif count == 20: say('seq-kv', {'type': 'read', 'key': 1, 'msg_id': 1}); time.sleep(0.1); body['echo'] = 'no'";
+    let node = program("stale.py", &echo_node(wrong));
+    let url = page_of("stale", "-w echo --node-count 2 --seq-kv lazy", &node);
+    let remark = "stale: the value had been replaced when the service replied";
+
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stale");
+    let results = fs::read_to_string(store.join("latest/results.json")).expect("results");
+    let results: Value = serde_json::from_str(&results).expect("JSON");
+    let evidence = &results["findings"][0]["operation_indices"][0];
+    let shown = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["show", "--operation", &evidence.to_string(), "--store"])
+        .arg(&store)
+        .output();
+    let shown = stdout(&shown.expect("eddy is built"));
+    assert_eq!(shown.matches(remark).count(), 1, "{shown}");
+
+    let Some(browser) = browser() else {
+        return;
+    };
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &url);
+    let rows = browser.run("return document.querySelector('#selection').textContent");
+    let rows = rows.as_str().expect("a text");
+    assert_eq!(rows.matches(remark).count(), 1, "{rows}");
     assert_eq!(browser.log(), json!([]), "the console of the browser");
 }
 

@@ -181,8 +181,12 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
     for message in &messages {
         nodes.insert(&message.src);
         nodes.insert(&message.dest);
+        let stale = match message.is_stale {
+            true => "; stale: the value had been replaced when the service replied",
+            false => "",
+        };
         text.push_str(&format!(
-            "{:>16}  {} → {} {}  ({} at {})\n",
+            "{:>16}  {} → {} {}  ({} at {}{stale})\n",
             seconds(message.sent_us),
             message.src,
             message.dest,

@@ -101,6 +101,9 @@ struct Messages {
     servers: Option<u64>,
     servers_received: Option<u64>,
     servers_per_operation: Option<f64>,
+    /// Replies of services about a value that had been replaced, as far as they arrived.
+    #[serde(default)]
+    stale_received: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -412,6 +415,7 @@ impl Messages {
             servers,
             servers_received,
             servers_per_operation: servers.map(per_operation),
+            stale_received: received.stale,
         }
     }
 }

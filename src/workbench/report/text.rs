@@ -100,6 +100,9 @@ impl fmt::Display for Report {
             if let Some(per_operation) = messages.servers_per_operation {
                 write!(f, "; between servers {per_operation:.2} an operation")?;
             }
+            if messages.stale_received > 0 {
+                write!(f, "; stale replies of services {}", messages.stale_received)?;
+            }
             writeln!(f)?;
         }
         for (name, value) in self.facts.iter().filter(|(_, value)| is_telling(value)) {

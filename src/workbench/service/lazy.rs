@@ -59,6 +59,7 @@ pub struct Lazy {
     /// The last operation of each client.
     clients: BTreeMap<Endpoint, usize>,
     keys: BTreeMap<Key, Vec<Operation>>,
+    is_stale: bool,
 }
 
 /// The sequence of all operations: each has a number, counted as they arrive, and a label.
@@ -215,6 +216,7 @@ impl Service for Lazy {
         }
         let operations = self.keys.get_mut(&*key);
         let operations = operations.expect("it has just been put there");
+        let newest = value_before(operations, operations.len());
         let last = self.clients.get(&call.client).copied();
         let sequence = &mut self.sequence;
         let mut place = operations.partition_point(|other| sequence.is_before(other.number, last));
@@ -235,12 +237,9 @@ impl Service for Lazy {
             previous = Some(operations[place].number);
             place += 1;
         };
-        let answered = answer(
-            call,
-            &request,
-            value_before(operations, place).as_deref(),
-            out,
-        );
+        let current = value_before(operations, place);
+        let answered = answer(call, &request, current.as_deref(), out);
+        self.is_stale = !matches!(request, Request::Write { .. }) && !is_same(&current, &newest);
         let repeats_last = matches!(request, Request::Read)
             && place > 0
             && Some(operations[place - 1].number) == last
@@ -257,6 +256,10 @@ impl Service for Lazy {
             self.clients.insert(call.client, number);
         }
         answered
+    }
+
+    fn is_stale(&self) -> bool {
+        self.is_stale
     }
 }
 

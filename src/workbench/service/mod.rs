@@ -50,6 +50,12 @@ pub trait Service {
     ///
     /// The error to reply with. Then nothing is written to `out`.
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error>;
+
+    /// Whether the last reply was about a value that had been replaced: a real-time store would have given another. A
+    /// service that cannot tell says no.
+    fn is_stale(&self) -> bool {
+        false
+    }
 }
 
 /// A request to a service.
@@ -136,6 +142,11 @@ impl Services {
     /// The addresses of the services, in the order of [`Endpoint::Service`].
     pub fn addresses(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|&(address, _)| address)
+    }
+
+    /// Whether the last reply of a service was about a value that had been replaced.
+    pub fn is_stale(&self, service: usize) -> bool {
+        self.0[service].1.is_stale()
     }
 
     /// Handles one message. Writes the body of the reply to `out`, or nothing if the reply comes later. Returns a warning

@@ -36,6 +36,7 @@ pub struct Sequential {
     values: BTreeMap<Key, Versions>,
     /// The number of states to keep; `None` keeps all.
     kept_count: Option<u64>,
+    is_stale: bool,
     random: Random,
 }
 
@@ -49,6 +50,11 @@ impl Versions {
         let later = self.0.partition_point(|&(since, _)| since <= state);
         let (_, value) = self.0.get(later.checked_sub(1)?)?;
         Some(value)
+    }
+
+    /// Whether there is a newer value than that in the given state.
+    fn is_replaced(&self, state: u64) -> bool {
+        self.0.back().is_some_and(|&(since, _)| since > state)
     }
 
     /// Adds the value from `state` on, and drops values that are older than `oldest_kept`.
@@ -81,6 +87,7 @@ impl Sequential {
             newest: 0,
             seen: BTreeMap::new(),
             values: BTreeMap::new(),
+            is_stale: false,
             random,
         }
     }
@@ -108,7 +115,9 @@ impl Service for Sequential {
         let tried = self.wrapped(index);
         let versions = self.values.get(&*key);
         let tried_value = versions.and_then(|versions| versions.at(tried));
+        self.is_stale = false;
         if request.changes(tried_value).is_none() {
+            self.is_stale = versions.is_some_and(|versions| versions.is_replaced(tried));
             self.seen.insert(call.client, index);
             return answer(call, &request, tried_value, out);
         }
@@ -128,6 +137,10 @@ impl Service for Sequential {
             }
         }
         answered
+    }
+
+    fn is_stale(&self) -> bool {
+        self.is_stale
     }
 }
 
@@ -218,6 +231,25 @@ mod tests {
             stale |= store.ask(1, cas) == "cas_ok";
         }
         assert!(stale);
+    }
+
+    #[test]
+    fn a_reply_is_stale_if_the_value_that_it_is_about_had_been_replaced() {
+        let mut store = Store::new("seq-kv");
+        let mut stale_count = 0;
+        for value in 1..200 {
+            write(&mut store, 0, value);
+            assert!(!store.is_stale());
+            let cas = format!(r#""type":"cas","key":"k","from":{value},"to":{value}"#);
+            let is_replaced = store.ask(1, &cas) != "cas_ok";
+            assert_eq!(store.is_stale(), is_replaced);
+            let is_replaced = store.ask(1, READ) != format!("read_ok {value}");
+            assert_eq!(store.is_stale(), is_replaced);
+            stale_count += u32::from(is_replaced);
+            store.ask(1, r#""type":"write","key":"other","value":1"#);
+            assert!(!store.is_stale());
+        }
+        assert!(stale_count > 0);
     }
 
     /// How often a client that is 100 states behind reads an older value than before, over 20 seeds.

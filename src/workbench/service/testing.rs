@@ -58,6 +58,11 @@ impl Store {
             .map_or(kind.to_string(), |detail| format!("{kind} {detail}"))
     }
 
+    /// Whether the last reply was stale.
+    pub(super) fn is_stale(&self) -> bool {
+        self.services.is_stale(self.service)
+    }
+
     pub(super) fn last_answer(&self) -> &str {
         std::str::from_utf8(&self.answer).expect("UTF-8")
     }

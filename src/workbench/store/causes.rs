@@ -24,6 +24,8 @@ pub struct StoredMessage {
     pub ended_us: i64,
     /// What happened to it, in words.
     pub fate: String,
+    /// Whether it is the reply of a service about a value that had been replaced.
+    pub is_stale: bool,
     /// The sender.
     pub src: String,
     /// The destination.
@@ -49,6 +51,7 @@ impl StoredMessage {
             sent_us: message.sent_us,
             ended_us: message.ended_us,
             fate: message.fate.into_owned(),
+            is_stale: message.stale,
             src: message.src.into_owned(),
             dest: message.dest.into_owned(),
             body: String::from(body_text(line)),

@@ -37,6 +37,9 @@ pub struct MessageLine<'a, B> {
     /// How it ended, in words.
     #[serde(borrow)]
     pub fate: Cow<'a, str>,
+    /// Whether it is the reply of a service about a value that had been replaced.
+    #[serde(default)]
+    pub stale: bool,
     /// The sender.
     #[serde(borrow)]
     pub src: Cow<'a, str>,
@@ -91,6 +94,7 @@ struct Early {
     src: String,
     dest: String,
     body: String,
+    is_stale: bool,
     fate: &'static str,
 }
 
@@ -167,6 +171,7 @@ impl Messages {
                 src: String::from(message.src),
                 dest: String::from(message.dest),
                 body: message.body.to_owned(),
+                is_stale: message.is_stale,
                 fate,
             }),
             None => self.omitted_count += 1,
@@ -182,6 +187,7 @@ impl Messages {
                 src: &early.src,
                 dest: &early.dest,
                 body: &early.body,
+                is_stale: early.is_stale,
             };
             self.write(&message, early.fate, began_at);
         }
@@ -205,7 +211,10 @@ impl Messages {
         ended_us.encode(out);
         out.extend_from_slice(b",\"fate\":\"");
         out.extend_from_slice(fate.as_bytes());
-        out.extend_from_slice(b"\",");
+        out.extend_from_slice(match message.is_stale {
+            true => b"\",\"stale\":true,",
+            false => b"\",",
+        });
         write_envelope(out, message.src, message.dest, message.body);
         let block = self.blocks.last_mut();
         let block = block.expect("a block that has a line was pushed above");
@@ -284,6 +293,7 @@ mod tests {
             src: "c\"1",
             dest: "n0",
             body: r#"{"type":"read"}"#,
+            is_stale: false,
         }
     }
 
@@ -303,6 +313,10 @@ mod tests {
         messages.received(&event(0, 10, 20));
         messages.began(Duration::from_millis(30));
         messages.lost(&event(1, 30, 31), Loss::Partition);
+        messages.received(&MessageEvent {
+            is_stale: true,
+            ..event(2, 30, 32)
+        });
         messages.finish().expect("room on the disk");
         let lines = lines(&messages);
         assert_eq!(lines[0]["sent_us"], -20_000);
@@ -311,7 +325,9 @@ mod tests {
         assert_eq!(lines[0]["src"], "c\"1");
         assert_eq!(lines[0]["body"]["type"], "read");
         assert_eq!(lines[1]["fate"], "lost: partition");
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1]["stale"], Value::Null);
+        assert_eq!(lines[2]["stale"], true);
+        assert_eq!(lines.len(), 3);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct MessageEvent<'a> {
     pub dest: &'a str,
     /// The JSON of its body.
     pub body: &'a str,
+    /// Whether it is the reply of a service about a value that had been replaced.
+    pub is_stale: bool,
 }
 
 /// What happens in a run, other than a message.

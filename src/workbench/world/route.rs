@@ -7,7 +7,7 @@ use super::{Event, Loss, MessageEvent, Observer, UNREAD_BYTES_MAX, World};
 use crate::protocol::Encode;
 use crate::workbench::body::{BodyWriter, write_envelope};
 use crate::workbench::directory::Directory;
-use crate::workbench::network::{Endpoint, Envelope};
+use crate::workbench::network::{Endpoint, Envelope, Header};
 use crate::workbench::service::{LateAnswer, Service};
 use crate::workbench::workload::Workload;
 
@@ -120,8 +120,26 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Puts a message into the network, or delivers it if it has no latency.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &str, now: Duration) {
+        self.dispatch(src, dest, body, false, now);
+    }
+
+    fn dispatch(
+        &mut self,
+        src: Endpoint,
+        dest: Endpoint,
+        body: &str,
+        is_stale: bool,
+        now: Duration,
+    ) {
         let (id, due_at) = self.network.send(src, dest, now);
-        let event = message_event(&self.directory, now, id, now, src, dest, body);
+        let header = Header {
+            id,
+            src,
+            sent_at: now,
+            dest,
+            is_stale,
+        };
+        let event = message_event(&self.directory, now, &header, body);
         self.observer.sent(&event);
         let copies = self.network.copies(src, dest);
         if copies[0].is_none() {
@@ -132,16 +150,13 @@ impl<W: Workload, O: Observer> World<W, O> {
             if due_at > now {
                 self.network.keep(Envelope {
                     due_at,
-                    id,
-                    src,
-                    sent_at: now,
-                    dest,
+                    header,
                     body: Box::from(body),
                 });
             } else if self.network.lets_through(src, dest) {
-                self.deliver(id, now, src, dest, body, now);
+                self.deliver(&header, body, now);
             } else {
-                let event = message_event(&self.directory, now, id, now, src, dest, body);
+                let event = message_event(&self.directory, now, &header, body);
                 self.observer.lost(&event, Loss::Partition);
             }
         }
@@ -149,15 +164,9 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// A message, or a copy of one, is due.
     pub(super) fn arrive(&mut self, envelope: &Envelope, now: Duration) {
-        let &Envelope {
-            id,
-            sent_at,
-            src,
-            dest,
-            ..
-        } = envelope;
-        if self.network.lets_through(src, dest) {
-            self.deliver(id, sent_at, src, dest, &envelope.body, now);
+        let Envelope { header, body, .. } = envelope;
+        if self.network.lets_through(header.src, header.dest) {
+            self.deliver(header, body, now);
         } else {
             self.lose(envelope, Loss::Partition, now);
         }
@@ -165,33 +174,20 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// A message will not arrive.
     pub(super) fn lose(&mut self, envelope: &Envelope, why: Loss, now: Duration) {
-        let Envelope {
-            id,
-            sent_at,
-            src,
-            dest,
-            body,
-            ..
-        } = envelope;
-        let event = message_event(&self.directory, now, *id, *sent_at, *src, *dest, body);
+        let Envelope { header, body, .. } = envelope;
+        let event = message_event(&self.directory, now, header, body);
         self.observer.lost(&event, why);
     }
 
     /// A message has arrived. It is lost if its receiver is down.
-    fn deliver(
-        &mut self,
-        id: u64,
-        sent_at: Duration,
-        src: Endpoint,
-        dest: Endpoint,
-        body: &str,
-        now: Duration,
-    ) {
-        let event = message_event(&self.directory, now, id, sent_at, src, dest, body);
+    fn deliver(&mut self, header: &Header, body: &str, now: Duration) {
+        let &Header { src, dest, .. } = header;
+        let event = message_event(&self.directory, now, header, body);
         if matches!(dest, Endpoint::Node(node) if !self.node_states.is_up(node)) {
             return self.observer.lost(&event, Loss::NodeDown);
         }
         self.received.count(src, dest);
+        self.received.stale += u64::from(header.is_stale);
         self.observer.received(&event);
         match (dest, src) {
             (Endpoint::Node(node), _) => {
@@ -221,7 +217,14 @@ impl<W: Workload, O: Observer> World<W, O> {
             }
         }
         if handled.is_ok() && !answer.is_empty() {
-            self.send(Endpoint::Service(service), client, text(&answer), now);
+            let is_stale = self.services.is_stale(service);
+            self.dispatch(
+                Endpoint::Service(service),
+                client,
+                text(&answer),
+                is_stale,
+                now,
+            );
         }
         self.scratch = answer;
     }
@@ -267,18 +270,16 @@ impl Encode for NameList<'_> {
 fn message_event<'a>(
     directory: &'a Directory,
     at: Duration,
-    id: u64,
-    sent_at: Duration,
-    src: Endpoint,
-    dest: Endpoint,
+    header: &Header,
     body: &'a str,
 ) -> MessageEvent<'a> {
     MessageEvent {
         at,
-        id,
-        sent_at,
-        src: directory.name(src),
-        dest: directory.name(dest),
+        id: header.id,
+        sent_at: header.sent_at,
+        src: directory.name(header.src),
+        dest: directory.name(header.dest),
         body,
+        is_stale: header.is_stale,
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct MessageColumns {
     dest: Vec<usize>,
     kind: Vec<usize>,
     fate: Vec<usize>,
+    /// The numbers of the stale replies of services.
+    stale: BTreeSet<u64>,
     msg_id: Vec<Option<Value>>,
     in_reply_to: Vec<Option<Value>>,
     body: Vec<String>,
@@ -147,6 +149,9 @@ impl MessageColumns {
         self.dest.push(tables.names.number(&message.dest));
         self.kind.push(tables.kinds.number(&kind));
         self.fate.push(tables.fates.number(&message.fate));
+        if message.stale {
+            self.stale.insert(message.id);
+        }
         self.msg_id.push(message.body.get("msg_id").and_then(id));
         self.in_reply_to
             .push(message.body.get("in_reply_to").and_then(id));

@@ -14,7 +14,9 @@ fn a_client_that_only_reads_never_sees_anything_new() {
     for value in 0..100 {
         store.ask(0, &write("a", value));
         assert_eq!(store.ask(1, &read("a")), "error 20");
+        assert!(store.is_stale());
         assert_eq!(store.ask(0, &read("a")), format!("read_ok {value}"));
+        assert!(!store.is_stale());
     }
 }
 
@@ -44,6 +46,7 @@ fn a_write_that_is_replaced_before_anybody_reads_it_stays_in_the_past() {
     store.ask(0, &write("b", 1));
     store.ask(0, &read("b"));
     assert_eq!(store.ask(1, &write("b", 2)), "write_ok");
+    assert!(!store.is_stale(), "the reply to a write is about no value");
     assert_eq!(store.ask(1, &read("a")), "error 20");
     assert_eq!(store.ask(2, &read("b")), "error 20");
     assert_eq!(store.ask(0, &read("b")), "read_ok 1");

@@ -128,6 +128,33 @@ fn a_history_is_in_whole_microseconds_as_it_is_stored() {
     }
 }
 
+/// How many stale replies arrive where, with each request of a client, one node writes to a store and the other reads.
+fn stale_replies(store: &str) -> u64 {
+    let request = |node, message: &Value| {
+        let msg_id = &message["body"]["msg_id"];
+        let body = match node {
+            0 => json!({"type": "write", "key": 1, "value": msg_id, "msg_id": msg_id}),
+            _ => json!({"type": "read", "key": 1, "msg_id": msg_id}),
+        };
+        json!({"src": message["dest"], "dest": store, "body": body}).to_string()
+    };
+    let record = run(Echo, settings(2), |node, message| {
+        if message["src"] == store {
+            return Vec::new();
+        }
+        let is_init = message["body"]["type"] == "init";
+        let request = (!is_init).then(|| request(node, message));
+        request.into_iter().chain([echo(message)]).collect()
+    });
+    record.expect("a run").received.stale
+}
+
+#[test]
+fn stale_replies_of_services_are_counted() {
+    assert!(stale_replies("seq-kv") > 100);
+    assert_eq!(stale_replies("lin-kv"), 0);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let history = |seed| {

@@ -177,6 +177,6 @@ const operationLines = (o) => [
 
 const messageLines = (m) => [
   `${sourceOf(m)} → ${destinationOf(m)} ${messages.kinds[messages.kind[m]]}`,
-  `${moment(messages.sent_us[m])}, ${isLost(m) ? messages.fates[messages.fate[m]] : `took ${duration(messages.took_us[m])}`}`,
+  `${moment(messages.sent_us[m])}, ${isLost(m) ? messages.fates[messages.fate[m]] : `took ${duration(messages.took_us[m])}`}${staleness(m)}`,
   messages.body[m],
 ];

@@ -60,6 +60,9 @@ const kindNames = [...new Set(baseKinds)].sort();
 const sourceOf = (m) => messages.names[messages.src[m]];
 const destinationOf = (m) => messages.names[messages.dest[m]];
 const isLost = (m) => messages.fates[messages.fate[m]] !== "delivered";
+const staleIds = new Set(messages.stale);
+/** A remark about a reply of a service that was stale, else nothing. */
+const staleness = (m) => staleIds.has(messages.id[m]) ? " · stale: the value had been replaced when the service replied" : "";
 const endOf = (m) => messages.sent_us[m] + messages.took_us[m];
 const completedAt = (o) => operations.invoked_us[o] + operations.took_us[o];
 

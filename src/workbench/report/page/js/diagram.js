@@ -152,7 +152,7 @@ function showSelection() {
       element("span", { class: "at" }, `+${duration(messages.sent_us[m] - start_us)}`),
       element("span", {}, `${sourceOf(m)} → ${destinationOf(m)}`),
       element("span", { class: isLost(m) ? "lost" : "role" }, isLost(m) ? messages.fates[messages.fate[m]]
-        : isCopy ? `a copy, at +${duration(endOf(m) - start_us)}` : role),
+        : (isCopy ? `a copy, at +${duration(endOf(m) - start_us)}` : role) + staleness(m)),
       element("span", { class: "mono" }, messages.body[m]));
   };
   place.append(element("ol", { class: "messages" }, ...rows.map(row)));
