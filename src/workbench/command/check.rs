@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::console::say;
 use super::error::CommandError;
-use super::help::{EXIT_STATUS, SHOWN_AND_KEPT};
+use super::help::{EXIT_STATUS, FIGURES, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
 use super::options::RunOptions;
 use super::repeat;
@@ -39,7 +39,8 @@ FILE is one of these, whatever its name is:
   history.json   of elle-cli, the same in JSON:
                  {\"type\": \"invoke\", \"process\": 0, \"f\": \"txn\", \"value\": ...}
   history.jsonl  of eddy test
-or the folder of a run that has history.edn or history.jsonl in it.
+or the folder of a run that has history.edn or history.jsonl in it. What nodes did wrong beside their
+answers is in no history: eddy show prints all findings of a run of eddy test.
 
 The operations of each workload in Jepsen's histories:";
 
@@ -50,7 +51,7 @@ For example:
 
 fn after_help() -> String {
     format!(
-        "{FORMATS}\n{}\n{EXAMPLES}\n\n{EXIT_STATUS}",
+        "{FORMATS}\n{}\n{EXAMPLES}\n\n{FIGURES}\n\n{EXIT_STATUS}",
         workloads::events_help()
     )
 }

@@ -26,6 +26,18 @@ pub(super) fn challenges() -> String {
 /// The heading of flags that change nothing about a run.
 pub(super) const SHOWN_AND_KEPT: &str = "What is shown and kept";
 
+/// The help on the figures that their names do not explain.
+pub(super) const FIGURES: &str = "\
+Figures:
+  ok fraction          the part of the requests that succeeded
+  stale replies        replies of seq-kv about a value that had been replaced by then, as it may give them
+  attempts             of broadcast and g-set: the elements that clients asked to add
+  stable               those that the last reads returned
+  never read           those that the reads show nothing about
+  stable latencies ms  for the stable ones the time from when an element was known (its add was acknowledged, or a
+                       read returned it) to the last read that missed it: 0.5 is the median, 1 the maximum
+  stale                the stable ones for which that is a millisecond or more";
+
 /// The help on the exit status of a run.
 pub(super) const EXIT_STATUS: &str = "\
 Exit status:

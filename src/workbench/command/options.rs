@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, StringValueParser};
 
 use super::clients::ClientOptions;
-use super::help::{self, EXIT_STATUS, SHOWN_AND_KEPT};
+use super::help::{self, EXIT_STATUS, FIGURES, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
 use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
 use super::values::{Trimmed, milliseconds, not_negative, positive, some_seconds};
@@ -20,7 +20,7 @@ use crate::workbench::world::Settings;
 
 /// The flags of `eddy test`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{}\n\n{EXIT_STATUS}", help::challenges()))]
+#[command(args_override_self = true, after_help = format!("{}\n\n{FIGURES}\n\n{EXIT_STATUS}", help::challenges()))]
 pub(super) struct TestOptions {
     /// The program of the nodes.
     #[arg(long, value_name = "FILE")]
