@@ -92,6 +92,32 @@ pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     is_empty.then(|| Finding::undecided(what, []))
 }
 
+/// Messages between servers are a storm if there are more than this number for each operation, and a node sends more than
+/// the second number a second. Nodes that gossip by the clock between few operations stay below the second.
+const STORM_MESSAGES_PER_OPERATION: u64 = 1000;
+const STORM_MESSAGES_PER_NODE_S: f64 = 500.0;
+
+/// A warning if nodes have sent so many messages to each other, or to services, that most can serve no operation.
+pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
+    let (servers, history) = (record.sent.servers, &record.history);
+    let ended_at = history
+        .iter()
+        .map(|operation| operation.completed_at)
+        .max()?;
+    let per_operation = servers / history.len() as u64;
+    let node_count = record.last_sent_at.len();
+    let per_node_s = servers as f64 / ended_at.as_secs_f64() / node_count as f64;
+    let is_storm =
+        per_operation > STORM_MESSAGES_PER_OPERATION && per_node_s > STORM_MESSAGES_PER_NODE_S;
+    let what = || {
+        format!(
+            "There were {servers} messages between servers, {per_operation} for each operation: {per_node_s:.0} a second \
+             for each node. Does a node pass on what it has passed on before, or ask a store again and again?"
+        )
+    };
+    is_storm.then(|| Finding::new(Severity::Warning, what(), []))
+}
+
 /// How many operations are shown of those that did not succeed.
 const EXAMPLES_MAX: usize = 3;
 

@@ -15,7 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::audit::{Counts, Demands, last_logged, never_succeeded, nothing_asked, unanswered};
+use super::audit::{
+    Counts, Demands, last_logged, message_storm, never_succeeded, nothing_asked, unanswered,
+};
 use super::check::availability;
 use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
@@ -179,6 +181,7 @@ impl Report {
         let mut facts = Map::new();
         let mut limited = Vec::new();
         let messages = Messages::new(record, operations.total());
+        findings.extend(message_storm(record));
         let mut unsuccessful = Vec::from_iter(unanswered(record, &by_kind));
         // A run that was cut short has a finding for that. What it lacks besides is no evidence.
         let is_whole = record.cut_short_at.is_none();

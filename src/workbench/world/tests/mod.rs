@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::workbench::audit::Demands;
 use crate::workbench::latency::Distribution;
+use crate::workbench::report::Report;
 use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, Topology};
 
 fn settings(node_count: usize) -> Settings {
@@ -153,6 +155,40 @@ fn stale_replies(store: &str) -> u64 {
 fn stale_replies_of_services_are_counted() {
     assert!(stale_replies("seq-kv") > 100);
     assert_eq!(stale_replies("lin-kv"), 0);
+}
+
+/// What is printed of a run of two nodes that send each other `message_count` messages with each request of a client.
+fn with_messages(message_count: usize, rate_per_s: f64) -> String {
+    let settings = Settings {
+        rate_per_s,
+        ..settings(2)
+    };
+    let record = run(Echo, settings.clone(), |node, message| {
+        let count = match message["body"]["type"].as_str() {
+            Some("echo") => message_count,
+            Some("noise") => return Vec::new(),
+            _ => 0,
+        };
+        let (src, dest) = (format!("n{node}"), format!("n{}", 1 - node));
+        let noise = json!({"src": src, "dest": dest, "body": {"type": "noise"}}).to_string();
+        let noise = std::iter::repeat_n(noise, count);
+        noise.chain([echo(message)]).collect()
+    });
+    let record = record.expect("a run");
+    Report::new(&record, &settings, Demands::default(), Default::default()).to_string()
+}
+
+#[test]
+fn so_many_messages_that_nodes_can_hardly_serve_operations_are_a_warning() {
+    let printed = with_messages(1010, 2.0);
+    assert!(printed.starts_with("valid with warnings: "), "{printed}");
+    let expected = "messages between servers, 1010 for each operation: ";
+    assert!(printed.contains(expected), "{printed}");
+    // Many for each operation, but few a second; many a second, but few for each operation.
+    for (message_count, rate_per_s) in [(1010, 0.5), (900, 3.0)] {
+        let printed = with_messages(message_count, rate_per_s);
+        assert!(printed.starts_with("valid: "), "{printed}");
+    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Nodes that leave requests without an answer.
 
 use super::*;
-use crate::workbench::audit::Demands;
-use crate::workbench::report::Report;
 
 /// The run of an echo node that leaves those requests unanswered for which `is_left` is true of their number, and what is
 /// printed of the run.
