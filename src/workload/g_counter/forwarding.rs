@@ -32,7 +32,7 @@
 use alloc::vec::Vec;
 use core::{mem, time::Duration};
 
-use super::register::{Announcement, Proposal, Resolution, SharedRegister, View};
+use super::register::{Announcement, Proposal, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{RegisterId, Registers};
 use crate::node::{Context, Outbox, Random};
@@ -220,7 +220,7 @@ impl Forwarding {
         };
         let mut peers = self.peers.iter_mut();
         if let Some(peer) = peers.find(|peer| peer.announcement == register)
-            && proposal.resolve(&known.view(peer.name.as_str())) == Resolution::Open
+            && proposal.is_open(&known.view(peer.name.as_str()))
         {
             // What the peer has forwarded in place of the same previous id may hold more.
             let forwarded = peer.proposal.filter(|it| it.previous == proposal.previous);
@@ -303,9 +303,10 @@ impl Forwarding {
         }
     }
 
-    /// Whether a node of this counter could have made it.
+    /// Whether a node of this counter could have made it: its id is new, and so is the one under which it is lost.
     fn is_possible(&self, proposal: &Proposal) -> bool {
-        proposal.is_possible() && (proposal.delta >= 0 || self.decrements)
+        let is_new = proposal.previous.unsigned_abs() != proposal.id.unsigned_abs();
+        proposal.id > 0 && is_new && (proposal.delta >= 0 || self.decrements)
     }
 
     /// Whether peers wait for this node to apply their proposals.
@@ -429,8 +430,7 @@ impl Forwarding {
 impl Peer {
     /// Takes out the proposal that it has forwarded if it is resolved by what the peer needs to know of the register.
     fn take_resolved(&mut self, view: &View) -> Option<Proposal> {
-        let is_resolved = |proposal: &mut Proposal| proposal.resolve(view) != Resolution::Open;
-        self.proposal.take_if(is_resolved)
+        self.proposal.take_if(|proposal| !proposal.is_open(view))
     }
 }
 

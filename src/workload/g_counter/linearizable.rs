@@ -53,7 +53,7 @@ use core::time::Duration;
 
 use super::forwarding::Forwarding;
 use super::operations::{Operation, Operations};
-use super::register::{Proposal, Resolution, SharedRegister, View};
+use super::register::{Proposal, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random};
@@ -262,10 +262,10 @@ impl Linearizable {
             for (id, _) in self.queue.end_batch() {
                 self.operations.succeed(id, value, context.outbox);
             }
-        } else if proposal.resolve(&self.newest) == Resolution::Lost {
-            self.queue.return_batch();
-        } else {
+        } else if proposal.is_open(&self.newest) {
             return;
+        } else {
+            self.queue.return_batch();
         }
         self.proposals.clear();
         self.forwarding.on_resolved();

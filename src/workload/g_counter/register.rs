@@ -98,30 +98,11 @@ pub(super) struct View {
     pub(super) last_applied: i64,
 }
 
-/// What became of a proposal, by the newest value that is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Resolution {
-    /// It was applied.
-    Applied,
-    /// It was not applied, and may yet be.
-    Open,
-    /// It was not applied and never will be: the previous id is gone.
-    Lost,
-}
-
 impl Proposal {
-    /// What became of it, by what its node knows of the newest value.
-    pub(super) fn resolve(&self, newest: &View) -> Resolution {
-        match newest.last_applied {
-            id if id == self.id => Resolution::Applied,
-            id if id == self.previous => Resolution::Open,
-            _ => Resolution::Lost,
-        }
-    }
-
-    /// Whether a node could have made it: its id is new, and so is the one under which it is lost.
-    pub(super) fn is_possible(&self) -> bool {
-        self.id > 0 && self.previous.unsigned_abs() != self.id.unsigned_abs()
+    /// Whether it may yet be applied, by what its node knows of the newest value. If not, it was applied if that shows its
+    /// id, and otherwise it never will be: the previous id is gone.
+    pub(super) fn is_open(&self, newest: &View) -> bool {
+        newest.last_applied == self.previous
     }
 }
 
