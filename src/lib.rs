@@ -244,7 +244,7 @@
 //!             Outcome::Unexpected | Outcome::Refused(_) => {
 //!                 let why = self.registers.unexpected_value(register);
 //!                 for (id, given_up) in self.queue.withdraw_all() {
-//!                     self.requests.fail(id, &given_up.error(why.clone()), context.outbox);
+//!                     self.requests.fail(id, &given_up.error(&why), context.outbox);
 //!                 }
 //!             }
 //!         }
@@ -257,9 +257,9 @@
 //!     }
 //!
 //!     /// Error 11 for visits that were in no change, else 0.
-//!     fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+//!     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
 //!         while let Some((id, request)) = self.requests.expired(now) {
-//!             request.give_up(self.queue.withdraw(id), why, outbox);
+//!             request.fail(&self.queue.withdraw(id).error(why), outbox);
 //!         }
 //!     }
 //!

@@ -34,9 +34,7 @@ use core::time::Duration;
 
 use serde::Deserialize;
 
-use crate::protocol::{Error, ErrorCode, Message, Name};
-
-use requests::{INPUT_ENDED, LATE};
+use crate::protocol::{Error, Message, Name};
 
 pub use outbox::{OUTPUT_BYTES_MAX, Outbox};
 pub use pending::Pending;
@@ -92,7 +90,7 @@ pub trait Workload {
 
     /// Answers the requests whose time is up, for the reason `why`. Comes before each [`wake`](Self::wake), and when the input
     /// has ended and no reply can come any more: then the time of every request is up, and `now` is [`Duration::MAX`].
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         let _ = (now, why, outbox);
     }
 
@@ -177,10 +175,7 @@ impl<W: Workload> Node<W> {
         let result = if body.kind == "init" {
             self.init(line, &message, now)
         } else if !self.outbox.is_initialised() {
-            Err(Error::new(
-                ErrorCode::TEMPORARILY_UNAVAILABLE,
-                "this node has had no init yet",
-            ))
+            Err(Error::unavailable("this node has had no init yet"))
         } else {
             self.silent_until = None;
             self.handle(&message, now)
@@ -240,15 +235,16 @@ impl<W: Workload> Node<W> {
             return;
         }
         self.silent_until = None;
-        self.workload.give_up(now, LATE, &mut self.outbox);
+        self.workload
+            .give_up(now, "no reply in time", &mut self.outbox);
         self.workload.wake(&mut self.outbox.at(now));
     }
 
     /// Says that no input will come any more. What is under way is answered as truly as it can be.
     pub fn finish(&mut self) {
         if self.silent_until.is_none() {
-            self.workload
-                .give_up(Duration::MAX, INPUT_ENDED, &mut self.outbox);
+            let why = "the node's input has ended, so no reply can come";
+            self.workload.give_up(Duration::MAX, why, &mut self.outbox);
             self.workload.finish(&mut self.outbox);
         }
     }

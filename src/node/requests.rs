@@ -1,4 +1,4 @@
-use alloc::borrow::Cow;
+use alloc::string::String;
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -67,10 +67,10 @@ pub enum GivenUp {
 
 impl GivenUp {
     /// The error for an operation that has no result, for the reason `why`: 11, or 0 if it may be applied.
-    pub fn error(self, why: impl Into<Cow<'static, str>>) -> Error {
-        let why = why.into();
+    #[cold]
+    pub fn error(self, why: &str) -> Error {
         match self {
-            GivenUp::NotApplied => Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, why),
+            GivenUp::NotApplied => Error::unavailable(String::from(why)),
             GivenUp::InDoubt => Error::new(
                 ErrorCode::TIMEOUT,
                 alloc::format!("{why}; the operation may still be applied, once"),
@@ -101,10 +101,8 @@ impl<T> Requests<T> {
         now: Duration,
     ) -> Result<i64, Error> {
         if self.waiting.len() >= self.waiting_max {
-            return Err(Error::new(
-                ErrorCode::TEMPORARILY_UNAVAILABLE,
-                "too many operations wait already; nothing was done",
-            ));
+            let text = "too many operations wait already; nothing was done";
+            return Err(Error::unavailable(text));
         }
         let msg_id = request.body.msg_id.map(|id| id.0);
         let id = self.waiting.insert(Request {
@@ -173,21 +171,4 @@ impl<T> Request<T> {
     pub fn fail(&self, error: &Error, outbox: &mut Outbox) {
         outbox.error(self.client.as_str(), self.msg_id(), error);
     }
-
-    /// Answers that no result came, for the reason `why`.
-    #[cold]
-    pub fn give_up(
-        &self,
-        given_up: GivenUp,
-        why: impl Into<Cow<'static, str>>,
-        outbox: &mut Outbox,
-    ) {
-        self.fail(&given_up.error(why), outbox);
-    }
 }
-
-/// Why a request is given up when its time is up.
-pub(super) const LATE: &str = "no reply in time";
-
-/// Why a request is given up when the node's input has ended.
-pub(super) const INPUT_ENDED: &str = "the node's input has ended, so no reply can come";

@@ -75,6 +75,11 @@ impl Error {
         )
     }
 
+    /// The answer to a request that can't be served now. Nothing has been done for it.
+    pub fn unavailable(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text)
+    }
+
     /// The answer to a request that is not of the form that its type asks for.
     pub fn malformed(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::MALFORMED_REQUEST, text)

@@ -33,7 +33,7 @@ use super::json::{canonical, parse};
 use super::required;
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
-use crate::protocol::{Encode, Error, ErrorCode, Message, Name, Raw, present};
+use crate::protocol::{Encode, Error, Message, Name, Raw, present};
 
 /// All values together have at most this many bytes: 256 MiB.
 pub const VALUES_BYTES_MAX: usize = 256 << 20;
@@ -173,7 +173,7 @@ impl Values {
         }
         if self.encoded.len() + text.len() >= VALUES_BYTES_MAX {
             let text = "this node's memory for values is full; nothing was added";
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+            return Err(Error::unavailable(text));
         }
         let position = self.end();
         self.encoded.push_str(text);

@@ -153,7 +153,7 @@ impl Workload for LinKv {
         let fields = &request.body.fields;
         let key = required(fields.key, "key")?;
         if self.registers.capacity_left() == 0 {
-            return Err(GivenUp::NotApplied.error("too many operations wait already"));
+            return Err(Error::unavailable("too many operations wait already"));
         }
         let now = context.now;
         match kind {
@@ -204,13 +204,13 @@ impl Workload for LinKv {
         deadlines.into_iter().flatten().min()
     }
 
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         while let Some((id, request)) = self.requests.expired(now) {
             let given_up = match request.operation {
                 "read_ok" => GivenUp::NotApplied,
                 _ => GivenUp::InDoubt,
             };
-            request.give_up(given_up, why, outbox);
+            request.fail(&given_up.error(why), outbox);
             self.close(id);
         }
     }

@@ -386,8 +386,7 @@ impl Logs {
                 let mut chunks = log.chunks.values();
                 if !chunks.any(|register| self.registers.is_changing(*register)) {
                     let given_up = log.queue.withdraw_all();
-                    let failed =
-                        given_up.map(|(id, given_up)| (id, Err(given_up.error(text.clone()))));
+                    let failed = given_up.map(|(id, given_up)| (id, Err(given_up.error(&text))));
                     appended = failed.collect();
                 }
                 unreadable = Some(text);

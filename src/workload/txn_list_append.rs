@@ -193,10 +193,10 @@ impl Workload for TxnListAppend {
         deadlines.into_iter().flatten().min()
     }
 
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         while let Some((id, request)) = self.requests.expired(now) {
             let given_up = self.logs.withdraw(self.log, id);
-            request.give_up(given_up, why, outbox);
+            request.fail(&given_up.error(why), outbox);
         }
     }
 

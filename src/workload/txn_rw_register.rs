@@ -36,7 +36,7 @@ use super::required;
 use super::transaction::{Operations, execute};
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, ID_BITS, Outbox, Workload};
-use crate::protocol::{Array, Encode, Error, ErrorCode, Message, Name, Raw, to_raw_value};
+use crate::protocol::{Array, Encode, Error, Message, Name, Raw, to_raw_value};
 
 /// There are at most so many keys: 1,048,576.
 pub const REGISTERS_MAX: usize = 1 << 20;
@@ -101,7 +101,7 @@ impl Registers {
         let is_new = |key: &&String| !self.registers.contains_key(*key);
         if self.registers.len() + values.keys().filter(is_new).count() > REGISTERS_MAX {
             let text = "this node's memory for registers is full; nothing was written";
-            return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+            return Err(Error::unavailable(text));
         }
         self.count = self.count.max(stamp.0);
         let last_writer = |key: &String| self.registers.get(key).map(|register| &register.writer);
@@ -189,7 +189,7 @@ impl TxnRwRegister {
             let count = registers.count + 1;
             if count > COUNT_MAX {
                 let text = "the stamps have run out; nothing was written";
-                return Err(Error::new(ErrorCode::TEMPORARILY_UNAVAILABLE, text));
+                return Err(Error::unavailable(text));
             }
             let stamp = (count, &self.node, self.gossip.incarnation());
             let writes = written.iter().map(|(key, value)| (Raw(key), *value));

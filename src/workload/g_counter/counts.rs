@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::operations::out_of_range;
 use crate::gossip::Replica;
-use crate::protocol::{Encode, Error, ErrorCode, Name, Text};
+use crate::protocol::{Encode, Error, Name, Text};
 
 /// The most incarnations that a node keeps the counts of: 4,096.
 ///
@@ -177,12 +177,9 @@ impl Replica for Counts {
 }
 
 fn too_many() -> Error {
-    Error::new(
-        ErrorCode::TEMPORARILY_UNAVAILABLE,
-        alloc::format!(
-            "the nodes have been restarted too often: there is capacity for {INCARNATIONS_MAX} incarnations; nothing was added"
-        ),
-    )
+    Error::unavailable(alloc::format!(
+        "the nodes have been restarted too often: there is capacity for {INCARNATIONS_MAX} incarnations; nothing was added"
+    ))
 }
 
 /// One count as it is sent: `"n0",8311,17,5`, which is node, incarnation, total and epoch.

@@ -189,7 +189,7 @@ impl Workload for GCounter {
         })
     }
 
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         let Some(level) = &mut self.level else { return };
         while let Some((id, request)) = level.operations().requests.expired(now) {
             let given_up = match level {

@@ -1,6 +1,5 @@
 //! The operations of clients that wait for an answer.
 
-use alloc::{borrow::Cow, string::ToString};
 use core::time::Duration;
 
 use super::{Options, Received};
@@ -108,7 +107,7 @@ impl Operations {
     pub(super) fn fail<T>(&mut self, queue: &mut Queue<T>, why: &str, outbox: &mut Outbox) {
         for (id, given_up) in queue.withdraw_all() {
             if let Some(request) = self.requests.take(id) {
-                give_up(&request, given_up, why.to_string(), outbox);
+                give_up(&request, given_up, why, outbox);
             }
         }
     }
@@ -119,14 +118,14 @@ impl Operations {
 pub(super) fn give_up(
     request: &Request<Operation>,
     given_up: GivenUp,
-    why: impl Into<Cow<'static, str>>,
+    why: &str,
     outbox: &mut Outbox,
 ) {
     let given_up = match request.operation {
         Operation::Add(_) => given_up,
         Operation::Read => GivenUp::NotApplied,
     };
-    request.give_up(given_up, why, outbox);
+    request.fail(&given_up.error(why), outbox);
 }
 
 /// The answer to an add that would take the counter where its numbers end.

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::Operation;
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-use crate::node::{Context, GivenUp, Limits, Random, Requests};
-use crate::protocol::{Encode, Json, Message, Name};
+use crate::node::{Context, Limits, Random, Requests};
+use crate::protocol::{Encode, Error, Json, Message, Name};
 
 /// The most keys for which a node commits offsets: 4096.
 pub const COMMITTED_KEYS_MAX: usize = 4096;
@@ -118,7 +118,7 @@ impl Commits {
                 let why = alloc::format!(
                     "offsets of {COMMITTED_KEYS_MAX} keys are committed here already"
                 );
-                requests.fail(id, &GivenUp::NotApplied.error(why), context.outbox);
+                requests.fail(id, &Error::unavailable(why), context.outbox);
             }
             is_raised
         });
@@ -177,7 +177,7 @@ impl Commits {
                 let why = self.registers.unexpected_value(done.register);
                 if done.register == own && !self.registers.is_changing(own) {
                     for (id, given_up) in self.queue.withdraw_all() {
-                        requests.fail(id, &given_up.error(why.clone()), context.outbox);
+                        requests.fail(id, &given_up.error(&why), context.outbox);
                     }
                 }
                 readable = Err(why);

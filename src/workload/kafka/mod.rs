@@ -204,7 +204,7 @@ impl Kafka {
         for (id, since) in self.lists.clone() {
             match &readable {
                 Ok(()) => self.answer_list(id, since, context),
-                Err(why) => self.fail(id, &GivenUp::NotApplied.error(why.clone()), context.outbox),
+                Err(why) => self.fail(id, &Error::unavailable(why.clone()), context.outbox),
             }
         }
     }
@@ -278,7 +278,7 @@ fn check(what: &str, count: usize, max: usize, unit: &str) -> Result<(), Error> 
 }
 
 fn full() -> Error {
-    GivenUp::NotApplied.error("too much is under way already; nothing was done")
+    Error::unavailable("too much is under way already; nothing was done")
 }
 
 impl Workload for Kafka {
@@ -319,10 +319,10 @@ impl Workload for Kafka {
         deadlines.into_iter().flatten().min()
     }
 
-    fn give_up(&mut self, now: Duration, why: &'static str, outbox: &mut Outbox) {
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         while let Some((id, request)) = self.requests.expired(now) {
             let given_up = self.withdraw(id, &request.operation);
-            request.give_up(given_up, why, outbox);
+            request.fail(&given_up.error(why), outbox);
         }
     }
 

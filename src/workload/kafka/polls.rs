@@ -9,7 +9,7 @@ use super::{
     KEYS_MAX, Kafka, Offsets, Operation, POLL_BYTES_MAX, POLL_ENTRIES_MAX, POLL_KEYS, Received,
     full,
 };
-use crate::node::{Context, GivenUp, Outbox, Random};
+use crate::node::{Context, Outbox, Random};
 use crate::protocol::{Array, Encode, Error, Object, Text};
 use crate::workload::log::{Logs, Place};
 
@@ -105,7 +105,7 @@ impl Kafka {
     /// Answers the polls that wait for a chunk with an error.
     pub(super) fn fail_polls(&mut self, place: Place, why: &str, outbox: &mut Outbox) {
         for (_, id, _) in self.take_polls(place) {
-            self.fail(id, &GivenUp::NotApplied.error(String::from(why)), outbox);
+            self.fail(id, &Error::unavailable(String::from(why)), outbox);
         }
     }
 
