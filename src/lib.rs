@@ -120,7 +120,7 @@
 //! ```
 //! use core::time::Duration;
 //! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
-//! use eddy::node::{Context, Limits, Node, Outbox, Random, Requests, Workload};
+//! use eddy::node::{Context, Limits, Node, Outbox, Random, Requests, Workload, earliest};
 //! use eddy::protocol::{Encode, Error, Json, Message, Name, present};
 //! use serde::{Deserialize, Serialize};
 //! use serde_json::value::RawValue;
@@ -252,8 +252,7 @@
 //!     }
 //!
 //!     fn deadline(&self) -> Option<Duration> {
-//!         let deadlines = [self.requests.deadline(), self.registers.deadline()];
-//!         deadlines.into_iter().flatten().min()
+//!         earliest([self.requests.deadline(), self.registers.deadline()])
 //!     }
 //!
 //!     /// Error 11 for visits that were in no change, else 0.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::topology::Contact;
 use super::{GOSSIP_BYTES_MAX, HEARTBEAT_INTERVAL, Replica};
+use crate::node::earliest;
 use crate::protocol::{Encode, Error, MessageWriter, Name, Object};
 
 /// The state of what is sent to one peer and received from it.
@@ -160,13 +161,8 @@ impl Link {
 
     /// When there is something to send, if this node's entries end at `end`.
     pub(super) fn deadline(&self, end: u64) -> Option<Duration> {
-        let times = [
-            self.next_news_at(end),
-            self.ack_at,
-            self.retry_at,
-            self.next_heartbeat_at(),
-        ];
-        times.into_iter().flatten().min()
+        let (news_at, heartbeat_at) = (self.next_news_at(end), self.next_heartbeat_at());
+        earliest([news_at, self.ack_at, self.retry_at, heartbeat_at])
     }
 
     fn next_news_at(&self, end: u64) -> Option<Duration> {

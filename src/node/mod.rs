@@ -53,6 +53,11 @@ pub struct Context<'a> {
 /// the answer to an `init`.
 pub const START_WAIT: Duration = Duration::from_secs(10);
 
+/// The earliest of the deadlines that there are.
+pub fn earliest<const N: usize>(deadlines: [Option<Duration>; N]) -> Option<Duration> {
+    deadlines.into_iter().flatten().min()
+}
+
 /// What a node does: one implementation a challenge.
 pub trait Workload {
     /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed. The default is

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::node::{Node, Workload};
+use crate::node::{Node, Workload, earliest};
 use crate::protocol::{LineError, LineReader};
 
 pub(crate) use complaints::Complaints;
@@ -173,8 +173,7 @@ impl<W: Workload> Loop<W> {
 
     /// Sleeps until something is ready or the time has come, for the node or for a complaint.
     fn sleep(&mut self, node_deadline: Option<Duration>) -> io::Result<()> {
-        let deadlines = [node_deadline, self.complaints.deadline()];
-        let deadline = deadlines.into_iter().flatten().min();
+        let deadline = earliest([node_deadline, self.complaints.deadline()]);
         let timeout = deadline.map(|deadline| deadline.saturating_sub(self.start.elapsed()));
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 
 use super::required;
 use crate::kv::{Outcome, Register, RegisterId, Registers};
-use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload};
+use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload, earliest};
 use crate::protocol::{Encode, Error, ErrorCode, Message, present};
 
 /// Which service is asked, and the limits.
@@ -200,8 +200,7 @@ impl Workload for LinKv {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.requests.deadline(), self.registers.deadline()];
-        deadlines.into_iter().flatten().min()
+        earliest([self.requests.deadline(), self.registers.deadline()])
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {

@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use slab::Slab;
 
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
-use crate::node::{Context, GivenUp, ID_BITS, Limits, Random};
+use crate::node::{Context, GivenUp, ID_BITS, Limits, Random, earliest};
 use crate::protocol::{Array, Encode, Error, Message, Name, Object};
 
 /// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
@@ -424,8 +424,7 @@ impl Logs {
     /// When [`wake`](Self::wake) is wanted.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let resumes_at = self.backing_off.first().map(|(resumes_at, _)| *resumes_at);
-        let deadlines = [resumes_at, self.registers.deadline()];
-        deadlines.into_iter().flatten().min()
+        earliest([resumes_at, self.registers.deadline()])
     }
 
     /// Asks the store again where it has not replied in time, and appends where the backoff has ended.

@@ -33,7 +33,7 @@ use super::json::{canonical, parse};
 use super::log::{ENTRY_BYTES_MAX, Logs};
 use super::required;
 use super::transaction::{Operations, execute};
-use crate::node::{Context, Limits, Outbox, Random, Request, Requests, Workload};
+use crate::node::{Context, Limits, Outbox, Random, Request, Requests, Workload, earliest};
 use crate::protocol::{Array, Error, Message, Name, Raw, present, to_raw_value};
 
 /// The name of the log.
@@ -189,8 +189,7 @@ impl Workload for TxnListAppend {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.requests.deadline(), self.logs.deadline()];
-        deadlines.into_iter().flatten().min()
+        earliest([self.requests.deadline(), self.logs.deadline()])
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {

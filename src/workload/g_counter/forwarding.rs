@@ -35,7 +35,7 @@ use core::{mem, time::Duration};
 use super::register::{Announcement, Proposal, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{RegisterId, Registers};
-use crate::node::{Context, Outbox, Random};
+use crate::node::{Context, Outbox, Random, earliest};
 use crate::protocol::{Error, MessageId, Name, Text};
 
 /// A forwarder is silent if it has not answered after this many round trips to the store. It gets at least a tenth of the
@@ -406,7 +406,7 @@ impl Forwarding {
             false => sent.announce_at,
             true => sent.deadline,
         });
-        sent.into_iter().chain(self.announcements.deadline()).min()
+        earliest([sent, self.announcements.deadline()])
     }
 
     /// Does what it is time for. Whether the wait for a forwarder has ended.

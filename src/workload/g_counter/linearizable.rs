@@ -56,7 +56,7 @@ use super::operations::{Operation, Operations};
 use super::register::{Proposal, SharedRegister, View};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random};
+use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random, earliest};
 use crate::protocol::{Error, Name};
 
 /// After a batch was applied, the next one begins this part of a round trip later, for the sake of the requests that its
@@ -277,9 +277,8 @@ impl Linearizable {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let deadlines = [self.registers.deadline(), self.forwarding.deadline()];
-        let deadlines = deadlines.into_iter().chain([self.paused_until]);
-        deadlines.flatten().min()
+        let (store, peers) = (self.registers.deadline(), self.forwarding.deadline());
+        earliest([store, peers, self.paused_until])
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {

@@ -38,7 +38,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::node::{Context, Outbox, Random, Workload};
+use crate::node::{Context, Outbox, Random, Workload, earliest};
 use crate::protocol::{Error, Message, Name, present};
 
 pub use options::{Consistency, Options};
@@ -184,8 +184,7 @@ impl Workload for GCounter {
 
     fn deadline(&self) -> Option<Duration> {
         each!(self.level.as_ref()?, level => {
-            let requests = level.operations.requests.deadline();
-            requests.into_iter().chain(level.deadline()).min()
+            earliest([level.operations.requests.deadline(), level.deadline()])
         })
     }
 

@@ -42,7 +42,7 @@ use serde_json::value::RawValue;
 
 use super::log::{self, ENTRY_BYTES_MAX, Logs, Place};
 use super::required;
-use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload};
+use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload, earliest};
 use crate::protocol::{Error, Message, Name, Object, Text, present};
 
 use commits::Commits;
@@ -311,12 +311,8 @@ impl Workload for Kafka {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        let deadlines = [
-            self.requests.deadline(),
-            self.logs.deadline(),
-            self.commits.registers.deadline(),
-        ];
-        deadlines.into_iter().flatten().min()
+        let commits = self.commits.registers.deadline();
+        earliest([self.requests.deadline(), self.logs.deadline(), commits])
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
