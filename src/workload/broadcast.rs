@@ -30,7 +30,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{canonical, parse};
-use super::required;
+use super::{at_most, required};
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, Outbox, Workload};
 use crate::protocol::{Encode, Error, Message, Name, Raw, present};
@@ -163,10 +163,7 @@ impl Values {
     /// When it is too large or nested too deep, or the memory for values is full.
     fn add(&mut self, value: &RawValue) -> Result<u64, Error> {
         let text = value.get();
-        if text.len() > GOSSIP_BYTES_MAX {
-            let text = alloc::format!("the value has more than {GOSSIP_BYTES_MAX} bytes");
-            return Err(Error::malformed(text));
-        }
+        at_most("the value has", text.len(), GOSSIP_BYTES_MAX, "bytes")?;
         let key = canonical(value)?;
         if let Some(position) = self.positions.get(&key) {
             return Ok(*position);

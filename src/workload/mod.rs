@@ -23,6 +23,16 @@ pub use txn_list_append::TxnListAppend;
 pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;
 
+/// Refuses a request if `count` is more than `max`. `what` and `unit` make a sentence of it.
+fn at_most(what: &str, count: usize, max: usize, unit: &str) -> Result<(), Error> {
+    match count <= max {
+        true => Ok(()),
+        false => Err(Error::malformed(alloc::format!(
+            "{what} more than {max} {unit}"
+        ))),
+    }
+}
+
 /// A field that a request must have.
 fn required<T>(field: Option<T>, name: &str) -> Result<T, Error> {
     field.ok_or_else(|| Error::missing(name))

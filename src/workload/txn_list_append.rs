@@ -31,8 +31,8 @@ use serde_json::value::RawValue;
 
 use super::json::{canonical, parse};
 use super::log::{ENTRY_BYTES_MAX, Logs};
-use super::required;
 use super::transaction::{Operations, execute};
+use super::{at_most, required};
 use crate::node::{Context, Limits, Outbox, Random, Request, Requests, Workload, earliest};
 use crate::protocol::{Array, Error, Message, Name, Raw, present, to_raw_value};
 
@@ -163,10 +163,8 @@ impl Workload for TxnListAppend {
         })?;
         let appends = appends.iter().map(|(key, element)| (Raw(key), *element));
         let entry = to_raw_value(&Array(appends));
-        if entry.get().len() > ENTRY_BYTES_MAX {
-            let text = alloc::format!("the appends have more than {ENTRY_BYTES_MAX} bytes");
-            return Err(Error::malformed(text));
-        }
+        let bytes = entry.get().len();
+        at_most("the appends have", bytes, ENTRY_BYTES_MAX, "bytes")?;
         let id = self.requests.admit(request, txn.to_owned(), context.now)?;
         self.logs.append(self.log, id, entry.into(), context);
         Ok(())

@@ -32,8 +32,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{canonical, parse};
-use super::required;
 use super::transaction::{Operations, execute};
+use super::{at_most, required};
 use crate::gossip::{GOSSIP_BYTES_MAX, Gossip, Options, Replica};
 use crate::node::{Context, ID_BITS, Outbox, Workload};
 use crate::protocol::{Array, Encode, Error, Message, Name, Raw, to_raw_value};
@@ -86,10 +86,8 @@ impl Registers {
     ///
     /// When these are no writes, or the memory for registers is full.
     fn add(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
-        if entry.get().len() > GOSSIP_BYTES_MAX {
-            let text = alloc::format!("the writes have more than {GOSSIP_BYTES_MAX} bytes");
-            return Err(Error::malformed(text));
-        }
+        let bytes = entry.get().len();
+        at_most("the writes have", bytes, GOSSIP_BYTES_MAX, "bytes")?;
         let Writes(stamp, writes) = parse(entry, "the writes of a transaction")?;
         if stamp.0 > COUNT_MAX {
             return Err(Error::malformed("the stamp is too high"));

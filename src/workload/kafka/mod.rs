@@ -41,7 +41,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::log::{self, ENTRY_BYTES_MAX, Logs, Place};
-use super::required;
+use super::{at_most, required};
 use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload, earliest};
 use crate::protocol::{Error, Message, Name, Object, Text, present};
 
@@ -125,7 +125,7 @@ impl Kafka {
         let fields = &request.body.fields;
         let key = required(fields.key.as_ref(), "key")?;
         let message = required(fields.msg, "msg")?;
-        check("msg", message.get().len(), ENTRY_BYTES_MAX, "bytes")?;
+        at_most("msg has", message.get().len(), ENTRY_BYTES_MAX, "bytes")?;
         check_keys([key].into_iter())?;
         let log = self.logs.open(&key.0).ok_or_else(full)?;
         let operation = Operation::Send(log);
@@ -155,7 +155,7 @@ impl Kafka {
 
     fn commit(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let offsets = request.body.fields.offsets()?;
-        check("the request", offsets.len(), KEYS_MAX, "keys")?;
+        at_most("the request has", offsets.len(), KEYS_MAX, "keys")?;
         let offsets = offsets.iter();
         let is_committed =
             |(Text(key), offset): (&Text<'_>, &u64)| self.commits.is_committed(key, *offset);
@@ -174,7 +174,7 @@ impl Kafka {
     fn list(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
         let keys = required(request.body.fields.keys.as_ref(), "keys")?;
         check_keys(keys.iter())?;
-        check("the request", keys.len(), KEYS_MAX, "keys")?;
+        at_most("the request has", keys.len(), KEYS_MAX, "keys")?;
         let keys = keys.iter().map(|Text(key)| String::from(&**key));
         let operation = Operation::List(keys.collect());
         let id = self.requests.admit(request, operation, context.now)?;
@@ -265,16 +265,7 @@ type Received<'a> = Message<'a, Fields<'a>>;
 
 /// Checks the length of each key.
 fn check_keys<'a>(mut keys: impl Iterator<Item = &'a Text<'a>>) -> Result<(), Error> {
-    keys.try_for_each(|Text(key)| check("a key", key.len(), KEY_BYTES_MAX, "bytes"))
-}
-
-fn check(what: &str, count: usize, max: usize, unit: &str) -> Result<(), Error> {
-    match count <= max {
-        true => Ok(()),
-        false => Err(Error::malformed(alloc::format!(
-            "{what} has more than {max} {unit}"
-        ))),
-    }
+    keys.try_for_each(|Text(key)| at_most("a key has", key.len(), KEY_BYTES_MAX, "bytes"))
 }
 
 fn full() -> Error {
