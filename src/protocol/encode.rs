@@ -302,11 +302,7 @@ impl<T: Encode, const N: usize> Encode for [T; N] {
 
 impl<A: Encode, B: Encode> Encode for (A, B) {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        self.0.encode(out);
-        out.push(b',');
-        self.1.encode(out);
-        out.push(b']');
+        [&self.0 as &dyn Encode, &self.1].encode(out);
     }
 }
 

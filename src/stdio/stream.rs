@@ -111,18 +111,15 @@ enum Sink {
 impl Output {
     pub(super) fn open(registry: &Registry, token: Token) -> io::Result<Self> {
         let mut sender = Sender::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let is_terminal = io::stdout().is_terminal();
-        let sink = match registry.register(&mut sender, token, Interest::WRITABLE) {
-            Ok(()) if is_terminal => {
-                registry.deregister(&mut sender)?;
-                Sink::Blocking(File::from(OwnedFd::from(sender)))
-            }
-            Ok(()) => {
-                registry.deregister(&mut sender)?;
-                sender.set_nonblocking(true)?;
-                Sink::Polled(sender)
-            }
-            Err(_) => Sink::Blocking(File::from(OwnedFd::from(sender))),
+        let result = registry.register(&mut sender, token, Interest::WRITABLE);
+        if result.is_ok() {
+            registry.deregister(&mut sender)?;
+        }
+        let sink = if result.is_ok() && !io::stdout().is_terminal() {
+            sender.set_nonblocking(true)?;
+            Sink::Polled(sender)
+        } else {
+            Sink::Blocking(File::from(OwnedFd::from(sender)))
         };
         Ok(Output {
             sink,
