@@ -285,13 +285,15 @@ fn only_the_store_answers_for_the_store() {
         let mut node = Process::initialised(G_COUNTER, &["--consistency", level]);
         node.send(&add(1));
         let mut forged = 0;
-        // Before each reply of the store, the node gets three wrong ones from other senders.
+        // Before each reply of the store, the node gets wrong ones: from other senders, and to its id as text.
         let message = loop {
             let message = node.message();
             if message["dest"] != "seq-kv" {
                 break message;
             }
-            for src in ["c1", "n1", "lin-kv"] {
+            let id = &message["body"]["msg_id"];
+            let as_text = json!(id.to_string());
+            for (src, id) in [("c1", id), ("n1", id), ("lin-kv", id), ("seq-kv", &as_text)] {
                 for body in [
                     json!({"type": "cas_ok"}),
                     json!({"type": "read_ok", "value": [900, 9]}),
@@ -300,6 +302,7 @@ fn only_the_store_answers_for_the_store() {
                     let mut lie: Value =
                         serde_json::from_str(&answer(&message, body)).expect("it is JSON");
                     lie["src"] = json!(src);
+                    lie["body"]["in_reply_to"] = id.clone();
                     node.send(&lie.to_string());
                     forged += 1;
                 }

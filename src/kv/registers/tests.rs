@@ -126,11 +126,8 @@ impl Engine {
     }
 
     fn answer(&mut self, request: &Sent, body: &str) -> Option<Done<&'static str>> {
-        self.hear("lin-kv", &format!(r#"{body},"in_reply_to":{}"#, request.id))
-    }
-
-    fn hear(&mut self, src: &str, body: &str) -> Option<Done<&'static str>> {
-        let line = format!(r#"{{"src":"{src}","dest":"n0","body":{{{body}}}}}"#);
+        let body = format!(r#"{body},"in_reply_to":{}"#, request.id);
+        let line = format!(r#"{{"src":"lin-kv","dest":"n0","body":{{{body}}}}}"#);
         let reply = Message::<Fields>::parse(&line).expect("a message");
         let value = reply.body.fields.value;
         self.act(|registers, _, context| registers.on_reply(&reply, value, context))
@@ -285,31 +282,6 @@ fn a_change_in_doubt_is_sent_again_unchanged_whatever_else_has_become_known() {
 }
 
 #[test]
-fn a_refusal_after_a_copy_that_was_applied_does_not_lose_the_change() {
-    let mut engine = Engine::casing();
-    let cas = engine.sent().remove(0);
-    engine.answer(&cas, REFUSED);
-    let read = engine.sent().remove(0);
-    let done = engine.answer(&read, r#""type":"read_ok","value":[1,2,3]"#);
-    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
-    assert_eq!(engine.known(), Some(&[1, 2, 3][..]));
-}
-
-#[test]
-fn a_change_that_a_store_refuses_without_a_reason_is_not_sent_again_at_once() {
-    let mut engine = Engine::casing();
-    let cas = engine.sent().remove(0);
-    engine.answer(&cas, REFUSED);
-    let read = engine.sent().remove(0);
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
-    assert_eq!(engine.sent(), []);
-    engine.wait();
-    assert_eq!(engine.sent()[0], read, "it is read once more");
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
-    assert_eq!(engine.sent()[0].kind, "cas");
-}
-
-#[test]
 fn a_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
     let mut engine = Engine::casing();
     let first = engine.sent().remove(0);
@@ -328,19 +300,6 @@ fn a_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
     let done = engine.answer(&second, CAS_OK);
     assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
     assert_eq!(engine.answer(&second, CAS_OK), None, "doubled");
-}
-
-#[test]
-fn only_the_store_answers_for_the_store() {
-    let mut engine = Engine::casing();
-    let cas = engine.sent().remove(0);
-    for src in ["c1", "n1", "seq-kv"] {
-        let body = format!(r#"{CAS_OK},"in_reply_to":{}"#, cas.id);
-        assert_eq!(engine.hear(src, &body), None);
-    }
-    let as_text = format!(r#"{CAS_OK},"in_reply_to":"{}""#, cas.id);
-    assert_eq!(engine.hear("lin-kv", &as_text), None);
-    assert_eq!(engine.states(), [State::Casing]);
 }
 
 #[test]
@@ -381,27 +340,10 @@ fn a_register_that_is_not_there_is_made_by_its_first_change() {
 }
 
 #[test]
-fn a_request_that_is_sent_once_is_never_sent_again() {
-    let engine = Engine::writing_once();
-    assert_eq!(engine.registers.deadline(), None);
-}
-
-#[test]
 fn a_register_has_one_read_at_a_time() {
     let mut engine = Engine::reading();
     engine.read();
     assert_eq!(engine.sent().len(), 1);
-}
-
-#[test]
-fn nothing_is_heard_of_a_register_that_was_closed() {
-    let mut engine = Engine::casing();
-    let cas = engine.sent().remove(0);
-    engine.registers.close(engine.list);
-    assert_eq!(engine.states(), []);
-    assert_eq!(engine.answer(&cas, CAS_OK), None);
-    let again = engine.registers.open(&"k", "again");
-    assert!(engine.registers.known(again).is_none());
 }
 
 #[test]
