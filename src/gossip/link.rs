@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::topology::Contact;
 use super::{GOSSIP_BYTES_MAX, HEARTBEAT_INTERVAL, Replica};
 use crate::node::earliest;
-use crate::protocol::{Encode, Error, MessageWriter, Name, Object};
+use crate::protocol::{Encode, Error, MessageWriter, Name, Object, Raw};
 
 /// The state of what is sent to one peer and received from it.
 ///
@@ -213,8 +213,8 @@ impl Link {
         is_due.then(|| self.head((0, 0), now))
     }
 
-    /// Writes the new entries, up to [`GOSSIP_BYTES_MAX`] or one entry, separated by commas. From now on they are in
-    /// flight. Gives `after` and `end` of the message: see [`Head`].
+    /// Writes the list of the new entries, up to [`GOSSIP_BYTES_MAX`] or one entry; nothing if there are none. From now on
+    /// they are in flight. Gives `after` and `end` of the message: see [`Head`].
     fn take_news<R: Replica>(&mut self, replica: &R, out: &mut Vec<u8>) -> (u64, u64) {
         out.clear();
         let mut scanned = replica.end();
@@ -223,9 +223,7 @@ impl Link {
                 continue;
             }
             let end = out.len();
-            if end > 0 {
-                out.push(b',');
-            }
+            out.push(if end == 0 { b'[' } else { b',' });
             entry.encode(out);
             if end > 0 && out.len() > GOSSIP_BYTES_MAX {
                 out.truncate(end);
@@ -241,6 +239,7 @@ impl Link {
             }
             return (0, 0);
         }
+        out.push(b']');
         let after = if is_first_in_flight { 0 } else { self.sent };
         self.sent = scanned;
         (after, scanned)
@@ -296,11 +295,11 @@ impl Head {
             .map_err(|error| Error::malformed(alloc::format!("malformed gossip: {error}")))
     }
 
-    /// Adds this head and these entries, which are separated by commas, to a message.
+    /// Adds this head and this list of entries, which is empty if there are none, to a message.
     pub(super) fn write(&self, entries: &[u8], message: MessageWriter<'_>) {
         let message = message.field("gossip", self);
         if !entries.is_empty() {
-            message.field("entries", List(entries));
+            message.field("entries", Raw(entries));
         }
     }
 }
@@ -318,15 +317,5 @@ impl Encode for Head {
         ];
         let fields = fields.iter().filter(|(is_known, ..)| *is_known);
         Object(fields.map(|(_, name, value)| (*name, *value))).encode(out);
-    }
-}
-
-struct List<'a>(&'a [u8]);
-
-impl Encode for List<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        out.extend_from_slice(self.0);
-        out.push(b']');
     }
 }

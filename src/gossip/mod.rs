@@ -135,7 +135,7 @@ pub struct Gossip<R> {
     has_begun: bool,
     /// One for each other node, in the order of their ids.
     links: Vec<Link>,
-    /// The entries of the message that is being written.
+    /// The list of entries of the message that is being written.
     entries: Vec<u8>,
 }
 

@@ -269,7 +269,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         outbox: &'o mut Outbox,
     ) -> MessageWriter<'o> {
         let request = outbox.send(&self.service, kind);
-        request.field("key", Raw(&self.copies[register.0].key))
+        request.field("key", Raw(self.copies[register.0].key.as_str()))
     }
 
     fn insert(&mut self, register: RegisterId, kind: Kind, state: State, now: Duration) -> i64 {

@@ -154,11 +154,11 @@ impl<I: Iterator<Item = (K, V)> + Clone, K: Id, V: Encode> Encode for Object<I> 
 }
 
 /// JSON that is written as it is.
-pub struct Raw<'a>(pub &'a str);
+pub struct Raw<T>(pub T);
 
-impl Encode for Raw<'_> {
+impl<T: AsRef<[u8]>> Encode for Raw<T> {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(self.0.as_ref());
     }
 }
 

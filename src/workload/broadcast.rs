@@ -180,7 +180,7 @@ impl Values {
         Ok(position)
     }
 
-    fn value(&self, position: usize) -> Raw<'_> {
+    fn value(&self, position: usize) -> Raw<&str> {
         let before = position.checked_sub(1);
         let start = before.map_or(0, |before| self.ends[before] + 1);
         Raw(&self.encoded[start..self.ends[position]])

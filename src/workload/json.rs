@@ -27,22 +27,21 @@ fn canonical_at(depth: usize, value: &RawValue) -> Result<String, Error> {
         let text = format!("a value is nested deeper than {JSON_DEPTH_MAX}");
         return Err(Error::malformed(text));
     }
+    let inner = |value| canonical_at(depth + 1, value).map(Raw);
     let text = value.get();
     Ok(match text.as_bytes().first() {
         Some(b'{') => {
             let fields: BTreeMap<String, &RawValue> = parse(value, "an object")?;
-            let fields = fields
-                .into_iter()
-                .map(|(name, value)| Ok((name, canonical_at(depth + 1, value)?)));
-            let fields: Vec<(String, String)> = fields.collect::<Result<_, Error>>()?;
-            let fields = fields.iter().map(|(name, value)| (name, Raw(value)));
-            to_json(&Object(fields))
+            let fields = fields.into_iter();
+            let fields = fields.map(|(name, value)| Ok((name, inner(value)?)));
+            let fields: BTreeMap<_, _> = fields.collect::<Result<_, Error>>()?;
+            to_json(&Object(fields.iter()))
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = parse(value, "a list")?;
-            let items = items.iter().map(|item| canonical_at(depth + 1, item));
-            let items: Vec<String> = items.collect::<Result<_, _>>()?;
-            to_json(&Array(items.iter().map(|item| Raw(item))))
+            let items = items.into_iter().map(inner);
+            let items: Vec<_> = items.collect::<Result<_, _>>()?;
+            to_json(&Array(items.iter()))
         }
         Some(b'"') => to_json(&parse::<Text>(value, "a string")?.0),
         Some(b'-' | b'0'..=b'9') => number(text),

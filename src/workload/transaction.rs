@@ -15,7 +15,7 @@ pub(super) type Operations<'a> = Vec<(Text<'a>, &'a RawValue, &'a RawValue)>;
 /// # Errors
 ///
 /// When there is another kind of operation, or a key that can't be compared.
-pub(super) fn execute<'a, V: AsRef<str>>(
+pub(super) fn execute<'a, V: AsRef<[u8]>>(
     operations: &Operations<'a>,
     change: &str,
     mut step: impl FnMut(String, Option<&'a RawValue>) -> V,
@@ -29,10 +29,8 @@ pub(super) fn execute<'a, V: AsRef<str>>(
                 return Err(Error::malformed(text));
             }
         };
-        Ok((&function.0, *key, step(canonical(key)?, change_to)))
+        Ok((&function.0, *key, Raw(step(canonical(key)?, change_to))))
     });
     let done: Vec<_> = done.collect::<Result<_, _>>()?;
-    let done = done.iter();
-    let done = done.map(|(function, key, result)| (*function, *key, Raw(result.as_ref())));
-    Ok(to_json(&Array(done)))
+    Ok(to_json(&Array(done.iter())))
 }

@@ -17,13 +17,7 @@
 //! as fast as one register. A node holds all lists, the store holds the whole log, and a node that starts replays it from
 //! its beginning.
 
-use alloc::{
-    borrow::{Cow, ToOwned},
-    boxed::Box,
-    collections::BTreeMap,
-    string::String,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -117,11 +111,11 @@ impl TxnListAppend {
         let answer = execute(&operations, "append", |key, element| match element {
             Some(element) => {
                 self.append(key, element.get());
-                Cow::Borrowed(element.get())
+                element.get().into()
             }
             None => match self.lists.get(&key) {
-                Some(list) => Cow::Owned(alloc::format!("[{list}]")),
-                None => Cow::Borrowed("null"),
+                Some(list) => alloc::format!("[{list}]"),
+                None => "null".into(),
             },
         });
         let answer = answer.expect("it has been checked before");
