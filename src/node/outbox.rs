@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// What a handler works with at that time.
-    pub(super) fn at(&mut self, now: Duration) -> Context<'_> {
+    pub(crate) fn at(&mut self, now: Duration) -> Context<'_> {
         Context { now, outbox: self }
     }
 

@@ -67,24 +67,23 @@ impl Engine {
         }
     }
 
-    fn act<A>(
-        &mut self,
-        act: impl FnOnce(&mut Registers<List, &'static str>, RegisterId, &mut Context<'_>) -> A,
-    ) -> A {
-        let mut context = Context {
-            now: self.now,
-            outbox: &mut self.outbox,
-        };
-        act(&mut self.registers, self.list, &mut context)
+    fn read(&mut self) {
+        let mut context = self.outbox.at(self.now);
+        self.registers.read(self.list, &mut context);
     }
 
-    fn read(&mut self) {
-        self.act(|registers, list, context| registers.read(list, context));
+    fn change(&mut self, edit: impl FnOnce(&mut List)) {
+        let mut context = self.outbox.at(self.now);
+        self.registers.change(self.list, edit, &mut context);
     }
 
     fn add(&mut self, number: u64) {
-        let add = |list: &mut List| list.0.push(number);
-        self.act(|registers, list, context| registers.change(list, add, context));
+        self.change(|list| list.0.push(number));
+    }
+
+    fn wake_at(&mut self, now: Duration) {
+        self.now = now;
+        self.registers.wake(&mut self.outbox.at(now));
     }
 
     /// A read is under way.
@@ -121,7 +120,10 @@ impl Engine {
     fn writing_once() -> Self {
         let mut engine = Self::new();
         let value = List(vec![9]);
-        engine.act(|registers, list, context| registers.write_once(list, &value, context));
+        let mut context = engine.outbox.at(engine.now);
+        engine
+            .registers
+            .write_once(engine.list, &value, &mut context);
         engine
     }
 
@@ -130,14 +132,14 @@ impl Engine {
         let line = format!(r#"{{"src":"lin-kv","dest":"n0","body":{{{body}}}}}"#);
         let reply = Message::<Fields>::parse(&line).expect("a message");
         let value = reply.body.fields.value;
-        self.act(|registers, _, context| registers.on_reply(&reply, value, context))
+        let mut context = self.outbox.at(self.now);
+        self.registers.on_reply(&reply, value, &mut context)
     }
 
     /// Lets time pass until something is sent again.
     fn wait(&mut self) {
         while self.outbox.is_empty() {
-            self.now = self.registers.deadline().expect("something is under way");
-            self.act(|registers, _, context| registers.wake(context));
+            self.wake_at(self.registers.deadline().expect("something is under way"));
         }
     }
 
@@ -364,8 +366,7 @@ fn read_slowly(engine: &mut Engine, store_ms: u64) -> usize {
     let replied_at = engine.now + Duration::from_millis(store_ms);
     let mut count = sent.len();
     while let Some(deadline) = engine.registers.deadline().filter(|at| *at < replied_at) {
-        engine.now = deadline;
-        engine.act(|registers, _, context| registers.wake(context));
+        engine.wake_at(deadline);
         count += engine.sent().len();
     }
     engine.now = replied_at;
@@ -414,5 +415,5 @@ fn a_store_that_becomes_slow_is_soon_asked_once_again() {
 #[test]
 #[should_panic(expected = "every change makes the version higher")]
 fn a_change_that_leaves_the_version_as_it_is_is_a_bug() {
-    Engine::knows(&[1]).act(|registers, list, context| registers.change(list, |_| {}, context));
+    Engine::knows(&[1]).change(|_| {});
 }

@@ -490,10 +490,7 @@ mod tests {
                 self.register.apply(&(*node).into(), &proposal);
             }
             let capacity = self.forwarding.announcements.capacity_left();
-            let mut context = Context {
-                now: self.now,
-                outbox: &mut self.outbox,
-            };
+            let mut context = self.outbox.at(self.now);
             self.forwarding
                 .on_applied(&self.node, &self.register, &mut context);
             let left = self.forwarding.announcements.capacity_left();
@@ -507,10 +504,7 @@ mod tests {
 
         /// Another node comes first.
         fn lose(&mut self) {
-            let mut context = Context {
-                now: self.now,
-                outbox: &mut self.outbox,
-            };
+            let mut context = self.outbox.at(self.now);
             self.forwarding.on_lost(&self.register, &mut context);
         }
     }
