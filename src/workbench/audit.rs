@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use super::check::availability::Availability;
 use super::check::limits::Limits;
@@ -11,7 +12,7 @@ use super::history::{Node, Operation, Outcome};
 use super::nemesis::FaultWindow;
 use super::words::counted;
 use super::workload::Workload;
-use super::world::{Record, shown};
+use super::world::{LastOutput, Record, shown};
 use crate::protocol::ErrorCode;
 
 /// What is demanded of a run besides what its workload promises.
@@ -105,7 +106,7 @@ pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
         .map(|operation| operation.completed_at)
         .max()?;
     let per_operation = servers / history.len() as u64;
-    let node_count = record.last_sent_at.len();
+    let node_count = record.last_output.len();
     let per_node_s = servers as f64 / ended_at.as_secs_f64() / node_count as f64;
     let is_storm =
         per_operation > STORM_MESSAGES_PER_OPERATION && per_node_s > STORM_MESSAGES_PER_NODE_S;
@@ -132,9 +133,6 @@ pub fn never_succeeded<W: Workload>(
     faults: &[FaultWindow],
     found: &[Finding],
 ) -> Vec<Finding> {
-    let has_violation = found
-        .iter()
-        .any(|finding| finding.severity == Severity::Violation);
     let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
     let findings = hopeless.map(|(kind, counts)| {
         let total = counts.total();
@@ -161,7 +159,7 @@ pub fn never_succeeded<W: Workload>(
         }
         if examples.is_empty() {
             let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
-            if faults_may_explain && !has_violation {
+            if faults_may_explain && !has_violation(found) {
                 let calm_after_s = CLIENT_TIMEOUT.as_secs();
                 let each = if total == 1 { "It" } else { "Each" };
                 what += &format!(
@@ -222,21 +220,8 @@ pub fn unanswered<W: Workload>(
         1 => "was",
         _ => "were",
     };
-    // For each node the last of them.
-    let last = unanswered.iter().map(|&index| &history[index]);
-    let last: BTreeMap<_, _> = last.map(|last| (&last.node, last.invoked_at)).collect();
-    let silences = last.into_iter().filter_map(|(node, asked_at)| {
-        let sent_at = record.last_sent_at[node.index()];
-        let since_s = sent_at.as_secs_f64();
-        (sent_at <= asked_at).then(|| format!("{node} has sent nothing since {since_s:.1} s"))
-    });
-    let silences: Vec<String> = silences.take(EXAMPLES_MAX).collect();
-    let silences = match &*silences {
-        [] => String::new(),
-        silences => format!(" ({})", silences.join(", ")),
-    };
     let what = format!(
-        "{} of {} {were} never answered, though there was no fault at the time, nor in the {} s before{silences}.",
+        "{} of {} {were} never answered, though there was no fault at the time, nor in the {} s before.",
         unanswered.len(),
         counted(history.len(), "request"),
         CLIENT_TIMEOUT.as_secs(),
@@ -245,16 +230,58 @@ pub fn unanswered<W: Workload>(
     Some(Finding::warning(what, unanswered))
 }
 
-/// The last line that each node of these operations printed on stderr during the run, on lines of their own: an exception
-/// that a node survives may be why it did not answer.
-pub fn last_logged<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
-    let nodes = operations.iter().map(|&index| &record.history[index].node);
-    let nodes: BTreeSet<&Node> = nodes.collect();
-    let printed = nodes.into_iter().filter_map(|node| {
-        let line = record.last_logged.get(node.index())?;
-        (!line.is_empty()).then(|| format!("\n{node} printed on stderr: {}", shown(line)))
+/// A node is silent if it has sent nothing for this time when the run ends, which is almost as long as a client waits.
+const SILENCE_MIN: Duration = Duration::from_secs(4);
+
+/// For a finding on these operations, which did not succeed: what is known of their nodes, on lines of their own. That is
+/// since when a node was silent that owed a reply, where no fault is the reason, and the last line that a node printed on
+/// stderr: an exception that it survives may be why it did not reply.
+pub fn last_output<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
+    let history = &record.history;
+    let ended_at = history.iter().map(|operation| operation.completed_at).max();
+    let operations = operations.iter().map(|&index| &history[index]);
+    let nodes: BTreeSet<&Node> = operations
+        .clone()
+        .map(|operation| &operation.node)
+        .collect();
+    let owed = operations.filter(|operation| {
+        matches!(operation.outcome, Outcome::Indeterminate(_))
+            && is_calm(operation, &record.fault_windows)
     });
-    printed.collect()
+    let mut owing: BTreeSet<&Node> = owed.map(|operation| &operation.node).collect();
+    if has_violation(&record.findings) {
+        // A node may be mute: what it sends then is not seen.
+        owing.clear();
+    }
+    let mut known = String::new();
+    for node in nodes {
+        let Some(output) = record.last_output.get(node.index()) else {
+            continue;
+        };
+        let LastOutput {
+            sent_at,
+            sent_to,
+            logged,
+        } = output;
+        if let Some(dest) = sent_to
+            && owing.contains(node)
+            && Some(*sent_at + SILENCE_MIN) <= ended_at
+        {
+            let since_s = sent_at.as_secs_f64();
+            known += &format!(
+                "\n{node} has sent nothing since {since_s:.1} s, when it sent {dest} a message."
+            );
+        }
+        if !logged.is_empty() {
+            known += &format!("\n{node} printed on stderr: {}", shown(logged));
+        }
+    }
+    known
+}
+
+fn has_violation(findings: &[Finding]) -> bool {
+    let mut findings = findings.iter();
+    findings.any(|finding| finding.severity == Severity::Violation)
 }
 
 /// Whether there was no fault from a while before an operation to its end.
@@ -269,8 +296,6 @@ fn is_calm<C, A>(operation: &Operation<C, A>, faults: &[FaultWindow]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::workbench::check::Severity;
     use crate::workbench::check::counter::{Answer, Call};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::{
-    Counts, Demands, last_logged, message_storm, never_succeeded, nothing_asked, unanswered,
+    Counts, Demands, last_output, message_storm, never_succeeded, nothing_asked, unanswered,
 };
 use super::check::availability;
 use super::check::limits::{self, Measure};
@@ -198,7 +198,7 @@ impl Report {
             facts.extend(availability.facts);
         }
         for finding in &mut unsuccessful {
-            finding.what += &last_logged(record, &finding.operations);
+            finding.what += &last_output(record, &finding.operations);
         }
         findings.extend(unsuccessful);
         // The answers of a run without a last phase are right or wrong whatever would have followed.
@@ -449,8 +449,7 @@ mod tests {
             history,
             findings: Vec::from_iter(interruption),
             unanswered: Vec::new(),
-            last_sent_at: Vec::new(),
-            last_logged: Vec::new(),
+            last_output: Vec::new(),
             cut_short_at,
             interrupted_at: cut_short_at,
             is_interrupted: is_cut_short,

@@ -79,7 +79,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         }
-        self.last_sent_at[node] = now;
+        self.last_sent[node] = (now, Some(dest));
         self.send(src, dest, printed.body.get(), now);
     }
 

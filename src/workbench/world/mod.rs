@@ -32,7 +32,7 @@ use super::directory::Directory;
 use super::history::{Node, Operation};
 use super::latency::Latency;
 use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
-use super::network::{Network, Traffic};
+use super::network::{Endpoint, Network, Traffic};
 use super::pace::Pace;
 use super::random::{Random, Stream};
 use super::service::{SequentialStore, Services};
@@ -121,8 +121,8 @@ pub struct World<W: Workload, O = ()> {
     /// The operations that timed out and were not answered late either, by their clients. A client that has timed out sends
     /// nothing more. Those of nodes that are mute are left out.
     unanswered: BTreeMap<usize, usize>,
-    /// For each node when it last sent a message, by the driver's time.
-    last_sent_at: Vec<Duration>,
+    /// For each node when it last sent a message, by the driver's time, and to whom.
+    last_sent: Vec<(Duration, Option<Endpoint>)>,
     /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
     /// that is the line which names it, while the lines about its origin are indented.
     last_logged: Vec<String>,
@@ -149,11 +149,8 @@ pub struct Record<W: Workload> {
     /// The operations that were never answered though their clients waited to the end, as indices into the history. Empty for
     /// nodes that ran elsewhere, where faults are not known, and without those of nodes that were mute.
     pub unanswered: Vec<usize>,
-    /// For each node when it last sent a message, since the start of the run. Empty for an imported history.
-    pub last_sent_at: Vec<Duration>,
-    /// For each node the last line that it printed on stderr during the run, without indented lines; may be empty. Empty for
-    /// an imported history.
-    pub last_logged: Vec<String>,
+    /// What each node put out last. Empty for an imported history.
+    pub last_output: Vec<LastOutput>,
     /// When the run was cut short, since its start, because a node had ended or because it was interrupted.
     pub cut_short_at: Option<Duration>,
     /// When it was cut short by an interruption, since its start.
@@ -168,6 +165,17 @@ pub struct Record<W: Workload> {
     pub fault_windows: Vec<FaultWindow>,
     /// Whether the nodes ran elsewhere. Then messages between servers were not seen.
     pub is_elsewhere: bool,
+}
+
+/// What a node put out last.
+#[derive(Default)]
+pub struct LastOutput {
+    /// When it last sent a message, since the start of the run.
+    pub sent_at: Duration,
+    /// To whom; `None` if it has sent nothing.
+    pub sent_to: Option<String>,
+    /// The last line that it printed on stderr during the run, without indented lines; may be empty.
+    pub logged: String,
 }
 
 impl<W: Workload> Record<W> {
@@ -257,7 +265,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
-            last_sent_at: vec![Duration::ZERO; node_count],
+            last_sent: vec![(Duration::ZERO, None); node_count],
             last_logged: vec![String::new(); node_count],
             interrupted_at: None,
             node_states,
@@ -344,14 +352,18 @@ impl<W: Workload, O: Observer> World<W, O> {
                     .map_or(Duration::ZERO, |last| last.invoked_at),
             ),
         };
-        let since_start = |at: &Duration| at.saturating_sub(self.started_at);
+        let last_output = self.last_sent.iter().zip(self.last_logged);
+        let last_output = last_output.map(|(&(at, dest), logged)| LastOutput {
+            sent_at: at.saturating_sub(self.started_at),
+            sent_to: dest.map(|dest| self.directory.name(dest).to_owned()),
+            logged,
+        });
         let record = Record {
             workload: self.workload,
             history: self.history,
             findings: self.violations.into_findings(self.directory.nodes()),
             unanswered: self.unanswered.into_values().collect(),
-            last_sent_at: self.last_sent_at.iter().map(since_start).collect(),
-            last_logged: self.last_logged,
+            last_output: last_output.collect(),
             cut_short_at,
             interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),

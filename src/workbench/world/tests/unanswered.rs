@@ -1,5 +1,7 @@
 //! Nodes that leave requests without an answer.
 
+use std::slice;
+
 use super::*;
 
 /// The run of an echo node that leaves those requests unanswered for which `is_left` is true of their number, and what is
@@ -20,7 +22,7 @@ fn left(faults: Vec<Fault>, is_left: impl Fn(u64) -> bool) -> (Record<Echo>, Str
         vec![echo(message)]
     })
     .expect("a run");
-    record.last_logged[0] = String::from("KeyError: 'value'");
+    record.last_output[0].logged = String::from("KeyError: 'value'");
     let report = Report::new(&record, &settings, Demands::default(), Default::default());
     (record, report.to_string())
 }
@@ -52,7 +54,7 @@ fn a_node_that_sends_nothing_more_is_named_with_the_time_since_when() {
         .filter(|operation| operation.outcome.is_ok());
     let last_s = answered.map(|operation| operation.completed_at).max();
     let last_s = last_s.expect("five were answered").as_secs_f64();
-    let expected = format!("(n0 has sent nothing since {last_s:.1} s)");
+    let expected = format!("n0 has sent nothing since {last_s:.1} s, when it sent c");
     assert!(printed.contains(&expected), "{printed}");
     assert!(printed.contains("\n      #5 at "), "{printed}");
 }
@@ -70,4 +72,51 @@ fn requests_that_a_fault_may_have_left_unanswered_are_no_warning() {
     let (record, printed) = left(vec![Fault::Kill], |_| false);
     assert!(!record.unanswered.is_empty());
     assert!(printed.starts_with("valid: "), "{printed}");
+}
+
+/// What is printed of a run of two nodes. On each request, the first prints these messages and does not reply, and the second
+/// prints what `second` gives. The first replies to the second.
+fn without_replies(
+    faults: Vec<Fault>,
+    first: &[Value],
+    second: impl Fn(&Value) -> Vec<String>,
+) -> String {
+    let settings = Settings {
+        faults,
+        ..settings(2)
+    };
+    let record = run(Echo, settings.clone(), |node, message| {
+        match (message["body"]["type"].as_str(), node) {
+            (Some("init"), _) => vec![echo(message)],
+            (Some("echo"), 0) => first.iter().map(Value::to_string).collect(),
+            (Some("echo"), _) => second(message),
+            (Some("question"), 0) => vec![reply(message, json!({"type": "answer"}))],
+            _ => Vec::new(),
+        }
+    });
+    let record = record.expect("a run");
+    Report::new(&record, &settings, Demands::default(), Default::default()).to_string()
+}
+
+#[test]
+fn where_a_node_is_silent_its_last_message_is_named_unless_something_else_explains_the_silence() {
+    let question = json!({"src": "n0", "dest": "n1", "body": {"type": "question"}});
+    let first = slice::from_ref(&question);
+    let nothing = |_: &Value| Vec::new();
+    let said = "n0 has sent nothing since ";
+    let silent = without_replies(Vec::new(), first, nothing);
+    assert!(silent.contains(said), "{silent}");
+    assert!(
+        silent.contains(" s, when it sent n1 a message."),
+        "{silent}"
+    );
+    let goes_on = without_replies(Vec::new(), first, |message| {
+        let question = json!({"src": "n1", "dest": "n0", "body": {"type": "question"}});
+        vec![echo(message), question.to_string()]
+    });
+    assert!(!goes_on.contains(said), "{goes_on}");
+    let in_a_fault = without_replies(vec![Fault::Partition], first, nothing);
+    assert!(!in_a_fault.contains(said), "{in_a_fault}");
+    let mute = without_replies(Vec::new(), &[question, json!("no message")], nothing);
+    assert!(!mute.contains(said), "{mute}");
 }
