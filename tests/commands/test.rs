@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
 
 use crate::command::output::{assert_ends_with, stderr, stdout};
 use crate::open_files::assert_too_few;
@@ -203,8 +205,16 @@ fn a_child_that_holds_the_pipes_open_does_not_outlive_the_run() {
     let nap = format!("sleep {}", 1_000_000 + std::process::id());
     let script = format!("#!/bin/sh\n{nap} &\nexec {}\n", node.display());
     assert_ends_with(0, &test(&program("holds.sh", &script), SHORT));
-    let processes = Command::new("ps").args(["-eo", "args"]).output();
-    assert!(!stdout(&processes.expect("ps")).contains(&nap));
+    // A process that was killed is gone only when it has run once more.
+    let is_there = || {
+        let processes = Command::new("ps").args(["-eo", "args"]).output();
+        stdout(&processes.expect("ps")).contains(&nap)
+    };
+    let is_gone = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        !is_there()
+    });
+    assert!(is_gone, "{nap} goes on");
 }
 
 #[test]
