@@ -10,7 +10,7 @@
 //!             │  ▲
 //!     refused │  │ may still be applied: sent again, unchanged
 //! or no reply ▼  │
-//!            Reading ──▶ Done          the value shows what became of the change
+//!            Reading ──▶ Done          the value shows what became of the change, or its reply comes after all
 //! ```
 //!
 //! # Exactly once
@@ -22,10 +22,10 @@
 //! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves, or none
 //!    that makes a difference to anybody (see [`Register::shows`]). So the changes that were applied form one chain, in
 //!    which each names its predecessor, and a value that has been replaced never comes back.
-//! 2. **Doubt is resolved by reading.** A value that [shows](Register::shows) the change proves that it was applied. A
-//!    higher version than the change started from, without it, proves that it was not and never will be: a value built on
-//!    the change would still show it, and what it is to replace is gone for good. Anything else is an older state, or the
-//!    state to be replaced, and says nothing.
+//! 2. **Doubt is resolved by reading**, or by the reply if it comes after all. A value that [shows](Register::shows) the
+//!    change proves that it was applied. A higher version than the change started from, without it, proves that it was not
+//!    and never will be: a value built on the change would still show it, and what it is to replace is gone for good.
+//!    Anything else is an older state, or the state to be replaced, and says nothing.
 //! 3. **A change in doubt is only sent again unchanged**, and only after a read that left it in doubt. A second copy with
 //!    more in it, beside a late first one, would count twice.
 //! 4. **A refusal says nothing** (error 22): a copy that was sent before may have been the one that replaced the value.

@@ -329,7 +329,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
                 outcome,
             });
         }
-        // Under a new id, so that a late reply to what the operation sent in its last state finds nothing.
+        // Under a new id, so that a late reply to what the operation sent in its last state is known for one.
         let id = self.operations.renew(id);
         let operation = self.operations.get_mut(id);
         let operation = operation.expect("it has just got this id");
@@ -353,7 +353,9 @@ impl<R: Register, T: Clone> Registers<R, T> {
             return None;
         }
         let id = reply.body.in_reply_to?.number()?;
-        let operation = self.operations.get_mut(id)?;
+        let Some(operation) = self.operations.get_mut(id) else {
+            return self.on_late_reply(id, &reply.body.kind, context);
+        };
         if operation.attempts == 0 {
             let round_trip = context.now.saturating_sub(operation.sent_at);
             self.retry_policy.on_round_trip(round_trip);
@@ -367,7 +369,10 @@ impl<R: Register, T: Clone> Registers<R, T> {
             (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?)),
             (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => self.on_read(id, None),
-            (_, State::Casing, "cas_ok", _) => Some(self.on_cas_ok(id)),
+            (_, State::Casing, "cas_ok", _) => {
+                let sent_at = operation.sent_at;
+                Some(self.on_cas_ok(id, sent_at))
+            }
             (
                 _,
                 State::Casing,
@@ -422,13 +427,26 @@ impl<R: Register, T: Clone> Registers<R, T> {
         next
     }
 
-    /// A change was applied, so the value that it left is known, unless a newer one is.
-    fn on_cas_ok(&mut self, id: i64) -> State {
+    /// A reply that finds no operation may be to what an operation sent in the state before: that the change, which is by now
+    /// being resolved by reading, was applied.
+    #[cold]
+    fn on_late_reply(&mut self, id: i64, kind: &str, context: &mut Context<'_>) -> Option<Done<T>> {
+        let id = self.operations.renewed(id)?;
+        let operation = self.operations.get(id).expect("this is its id now");
+        if operation.state != State::Reading || kind != "cas_ok" {
+            return None;
+        }
+        let state = self.on_cas_ok(id, Duration::ZERO);
+        self.enter(id, state, context)
+    }
+
+    /// A change was applied, so the value that it left is known, unless a newer one is. It was not replaced before `at`.
+    fn on_cas_ok(&mut self, id: i64, at: Duration) -> State {
         let operation = self.operations.get(id).expect("this was replied to");
         let copy = &mut self.copies[operation.register.0];
         if copy.known.version() < copy.wanted.version() {
             copy.known.clone_from(&copy.wanted);
-            copy.known_at = copy.known_at.max(operation.sent_at);
+            copy.known_at = copy.known_at.max(at);
         }
         State::Done(Outcome::Applied)
     }

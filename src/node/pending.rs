@@ -1,5 +1,5 @@
 use alloc::collections::BinaryHeap;
-use core::{cmp::Reverse, time::Duration};
+use core::{cmp::Reverse, mem, time::Duration};
 
 use slab::Slab;
 
@@ -26,6 +26,8 @@ pub struct Pending<T, const SLOT_BITS: u32 = 12> {
 #[derive(Debug)]
 struct Entry<T> {
     id: i64,
+    /// The id that it had before this one, 0 if there was none.
+    previous_id: i64,
     deadline: Option<Duration>,
     value: T,
 }
@@ -67,6 +69,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         let id = self.next_id(slot);
         self.slots.insert(Entry {
             id,
+            previous_id: 0,
             deadline: None,
             value,
         });
@@ -85,14 +88,21 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         (entry.id == id).then_some(&mut entry.value)
     }
 
-    /// Gives an entry, which must be pending, a new id in place of `id`: a reply to the old one finds nothing from now on.
+    /// Gives an entry, which must be pending, a new id in place of `id`: a reply to the old one does not find it any more, but
+    /// by [`renewed`](Self::renewed).
     pub fn renew(&mut self, id: i64) -> i64 {
         let slot = Self::slot(id);
         let new_id = self.next_id(slot);
         let entry = &mut self.slots[slot];
         assert_eq!(entry.id, id, "only what is pending gets a new id");
-        entry.id = new_id;
+        entry.previous_id = mem::replace(&mut entry.id, new_id);
         new_id
+    }
+
+    /// The id of the pending entry whose id was [renewed](Self::renew) once since it was this one.
+    pub fn renewed(&self, id: i64) -> Option<i64> {
+        let entry = self.slots.get(Self::slot(id))?;
+        (entry.previous_id == id).then_some(entry.id)
     }
 
     /// Takes the entry with this id out, if it is still pending.
@@ -190,6 +200,19 @@ mod tests {
         let old = pending.insert("it");
         let new = pending.renew(old);
         assert_eq!((pending.get(old), pending.get(new)), (None, Some(&"it")));
+        assert_eq!(
+            (pending.renewed(old), pending.renewed(new)),
+            (Some(new), None)
+        );
+        let newest = pending.renew(new);
+        assert_eq!(
+            (pending.renewed(old), pending.renewed(new)),
+            (None, Some(newest))
+        );
+        pending.remove(newest);
+        let other = pending.insert("other");
+        assert_eq!(Pending::<&str>::slot(new), Pending::<&str>::slot(other));
+        assert_eq!((pending.renewed(new), pending.renewed(other)), (None, None));
     }
 
     #[test]

@@ -276,19 +276,45 @@ fn a_change_without_a_reply_is_resolved_by_reading_and_sent_again_unchanged_what
 }
 
 #[test]
-fn a_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
+fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
     let mut engine = Engine::casing();
     let first = engine.sent().remove(0);
     engine.wait();
     let read = engine.sent().remove(0);
-    assert_eq!(engine.answer(&first, CAS_OK), None);
-    assert_eq!(engine.states(), [State::Reading]);
+    let done = engine.answer(&first, CAS_OK);
+    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    assert!(engine.registers.is_idle(engine.list));
+    let (known, known_at) = engine.registers.known(engine.list).expect("it is known");
+    assert_eq!(known.0, [1, 2]);
+    assert_eq!(
+        known_at,
+        Duration::ZERO,
+        "it may have been replaced meanwhile"
+    );
+    for (request, body) in [(&first, CAS_OK), (&read, r#""type":"read_ok","value":[1]"#)] {
+        assert_eq!(engine.answer(request, body), None);
+    }
+    assert_eq!(engine.sent(), []);
+}
+
+#[test]
+fn any_other_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
+    let mut engine = Engine::casing();
+    let first = engine.sent().remove(0);
+    engine.wait();
+    let read = engine.sent().remove(0);
+    for body in [REFUSED, MISSING, r#""type":"read_ok","value":[1,2]"#] {
+        assert_eq!(engine.answer(&first, body), None);
+        assert_eq!(engine.states(), [State::Reading]);
+    }
     engine.answer(&read, r#""type":"read_ok","value":[1]"#);
     let second = engine.sent().remove(0);
     for body in [CAS_OK, REFUSED, MISSING] {
         assert_eq!(engine.answer(&first, body), None);
     }
-    engine.answer(&read, r#""type":"read_ok","value":[1,3]"#);
+    for body in [CAS_OK, r#""type":"read_ok","value":[1,3]"#] {
+        assert_eq!(engine.answer(&read, body), None);
+    }
     assert_eq!(engine.states(), [State::Casing]);
     assert_eq!(engine.sent(), []);
     let done = engine.answer(&second, CAS_OK);
