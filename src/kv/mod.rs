@@ -31,7 +31,8 @@
 //! 4. **A refusal says nothing** (error 22): a copy that was sent before may have been the one that replaced the value.
 //!
 //! Message ids are never used again, not even by a later incarnation of the node ([`Pending`](crate::node::Pending)). An
-//! incarnation knows nothing of the one before it, so it reads a register before it changes it.
+//! incarnation knows nothing of the one before it, so it reads a register before it changes it, or
+//! [takes it for missing](Registers::assume_missing).
 
 mod queue;
 mod register;

@@ -188,7 +188,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         copy.is_known.then_some((&copy.known, copy.known_at))
     }
 
-    /// Takes the register for missing as long as nothing else is known of it.
+    /// Takes the register for missing as long as nothing else is known of it. If it is there, the first change is refused. Only
+    /// for values that show whose change they are: of others, an earlier incarnation may have made the same first change.
     pub fn assume_missing(&mut self, register: RegisterId) {
         self.copies[register.0].is_known = true;
     }

@@ -178,13 +178,19 @@ fn an_add_that_is_acknowledged_before_its_cas_is_found_to_be_missed_by_a_read() 
 
 #[test]
 fn a_read_from_the_cache_is_found_to_miss_an_acknowledged_add() {
-    let bounds = without_faults([&[Add], &[Read, Read]]);
+    let bounds = Bounds {
+        silences: 1,
+        ..without_faults([&[Add], &[Read, Read]])
+    };
     assert_found(bounds, Some(Flaw::ReadsFromCache), LINEARIZABLE);
 }
 
 #[test]
 fn reads_without_a_proposal_id_of_their_own_are_found_to_miss_an_acknowledged_add() {
-    let bounds = without_faults([&[Read, Read], &[Add, Add]]);
+    let bounds = Bounds {
+        silences: 1,
+        ..without_faults([&[Read, Read], &[Add, Add]])
+    };
     assert_found(bounds, Some(Flaw::ReadsKeepProposalId), LINEARIZABLE);
 }
 

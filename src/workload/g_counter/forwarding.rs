@@ -200,14 +200,14 @@ impl Forwarding {
     pub(super) fn on_reply(
         &mut self,
         reply: &Received<'_>,
-        known: Option<&SharedRegister>,
+        known: &SharedRegister,
         context: &mut Context<'_>,
     ) -> Option<View> {
         let value = reply.body.fields.value;
         let Some(done) = self.announcements.on_reply(reply, value, context) else {
             return self.on_forward_ok(reply, context.now);
         };
-        self.on_announcement(done.register, known?);
+        self.on_announcement(done.register, known);
         None
     }
 
@@ -263,7 +263,7 @@ impl Forwarding {
     pub(super) fn on_forward(
         &mut self,
         request: &Received<'_>,
-        known: Option<&SharedRegister>,
+        known: &SharedRegister,
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
         let body = &request.body;
@@ -274,7 +274,7 @@ impl Forwarding {
         let next = self.next();
         let peer = &mut self.peers[peer];
         peer.avoid_until = Duration::ZERO;
-        let view = known.map_or(View::default(), |known| known.view(&request.src));
+        let view = known.view(&request.src);
         if self.sent.is_some() || view.last_applied == proposal.id {
             answer(peer, &proposal, &view, next.as_ref(), outbox);
         } else {

@@ -42,11 +42,12 @@
 //!    be applied, and the last one is tried again. If it holds any other, the previous id is gone for good, and with it all
 //!    of them. A proposal whose delta no longer fits the total is applied without the delta, under another id, so that it
 //!    is gone, too.
-//! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node. One that fails because
-//!    that value is old orders its node after the successor of that value (it can't be explained earlier), so a later
-//!    read shows a newer one. Every failure makes progress.
+//! 6. It ends: a compare-and-swap starts from a value that the store itself has told this node, or from none. One that
+//!    fails because that value is old orders its node after the successor of that value (it can't be explained earlier), so
+//!    a later read shows a newer one. Every failure makes progress.
 //!
-//! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer.
+//! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer. So a new node does not
+//! read first: it takes the register for missing, which is how the chain begins.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -62,6 +63,8 @@ use crate::protocol::{Error, Name};
 /// After a batch was applied, the next one begins this part of a round trip later, for the sake of the requests that its
 /// answers bring: an eighth.
 const PAUSE_PART: u32 = 8;
+
+const KNOWN: &str = "the register is taken for missing until it is read";
 
 /// One node of this level.
 #[derive(Debug)]
@@ -88,10 +91,12 @@ pub(super) struct Linearizable {
 impl Linearizable {
     pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
         let mut registers = Registers::new(&options.service, &options.limits, random);
+        let register = registers.open(&options.name(), ());
+        registers.assume_missing(register);
         Linearizable {
             operations: Operations::new(options, random),
             node: node.into(),
-            register: registers.open(&options.name(), ()),
+            register,
             registers,
             last_proposal_id: random.sequence_start(ID_BITS) as i64,
             queue: Queue::default(),
@@ -115,7 +120,7 @@ impl Linearizable {
         request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let known = self.registers.known(self.register).map(|(known, _)| known);
+        let (known, _) = self.registers.known(self.register).expect(KNOWN);
         self.forwarding.on_forward(request, known, context.outbox)?;
         self.advance(context);
         Ok(())
@@ -124,10 +129,6 @@ impl Linearizable {
     /// Goes on with what waits, if nothing is under way.
     fn advance(&mut self, context: &mut Context<'_>) {
         if !self.registers.is_idle(self.register) || !self.has_work() {
-            return;
-        }
-        if self.registers.known(self.register).is_none() {
-            self.registers.read(self.register, context);
             return;
         }
         if self.forwarding.sends() || !self.is_behind && !self.forwarding.is_waiting() {
@@ -192,7 +193,7 @@ impl Linearizable {
     /// Changes the register from the newest value that the store has told: applies this node's proposal and those that
     /// peers have forwarded.
     fn change(&mut self, context: &mut Context<'_>) {
-        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let (known, _) = self.registers.known(self.register).expect(KNOWN);
         let View { last_applied, .. } = known.view(self.node.as_str());
         let own = self.proposal().filter(|own| own.previous == last_applied);
         // Without one that follows on this value, the change is for peers alone, or the value is old and will be refused.
@@ -215,7 +216,7 @@ impl Linearizable {
         if let Some(done) = self.registers.on_reply(reply, value, context) {
             self.on_done(done.outcome, context);
         } else {
-            let known = self.registers.known(self.register).map(|(known, _)| known);
+            let (known, _) = self.registers.known(self.register).expect(KNOWN);
             if let Some(told) = self.forwarding.on_reply(reply, known, context) {
                 self.is_behind = true;
                 self.learn(told, context);
@@ -233,7 +234,7 @@ impl Linearizable {
             self.forwarding.clear();
             return;
         }
-        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let (known, _) = self.registers.known(self.register).expect(KNOWN);
         match outcome {
             Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
             Outcome::Lost => self.forwarding.on_lost(known, context),

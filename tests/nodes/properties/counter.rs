@@ -302,11 +302,10 @@ fn a_reply_that_comes_long_after_the_store_was_asked_again_still_serves() {
         let asked = lone.questions.len();
         assert!(asked > 3, "{consistency:?} asks again");
         lone.answer(0);
-        let next = lone
-            .questions
-            .get(asked)
-            .expect("a reply leads to something");
-        assert_eq!(next["body"]["type"], "cas", "{consistency:?}");
+        let next = lone.questions.get(asked);
+        let leads_to_cas = next.is_some_and(|next| next["body"]["type"] == "cas");
+        let is_answered = lone.requests[0].answer.is_some();
+        assert!(leads_to_cas || is_answered, "{consistency:?}");
     }
 }
 
@@ -325,11 +324,10 @@ fn an_add_that_no_message_has_held_is_given_up_with_a_definite_error() {
     let register =
         |total, version, id| json!({"type": "read_ok", "value": [total, version, "n1", "n1", id]});
     lone.ask(json!({"type": "add", "delta": 5}));
-    lone.answer_with(0, register(1, 1, 77));
     // Node n1 is faster, so the first add is forwarded to it, and announced. Neither is answered.
-    lone.answer_with(1, json!({"type": "error", "code": 22}));
-    lone.answer_with(2, register(2, 2, 78));
-    assert_eq!(lone.questions[3]["body"]["to"][3], 5);
+    lone.answer_with(0, json!({"type": "error", "code": 22}));
+    lone.answer_with(1, register(2, 2, 78));
+    assert_eq!(lone.questions[2]["body"]["to"][3], 5);
     lone.ask(json!({"type": "add", "delta": 7}));
     lone.pass(Duration::from_millis(700));
     let last = lone.questions.last().expect("it has asked");
