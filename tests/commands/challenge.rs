@@ -108,6 +108,29 @@ fn warnings_of_several_challenges_are_shown_and_counted_in_the_last_line_of_each
 }
 
 #[test]
+fn warnings_that_are_not_shown_are_counted() {
+    let node = r#"
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    body, me = message["body"], message["dest"]
+    reply = {"type": body["type"] + "_ok", "in_reply_to": body["msg_id"]}
+    if body["type"] == "txn":
+        reply["txn"] = [[f, k, 0 if f == "r" else v] for f, k, v in body["txn"]]
+    print(json.dumps({"src": me, "dest": message["src"], "body": reply}), flush=True)
+"#;
+    let zeros = program("zeros.py", &format!("#!/usr/bin/env python3{node}"));
+    let printed = stdout(&challenge(&format!("6a --bin {} {SHORT}", zeros.display())));
+    let (_, more) = printed.split_once("... and ").expect("not all are shown");
+    let (more, _) = more.split_once(' ').expect("a number");
+    let shown = printed.matches("\n  - ").count() - 1;
+    let count = shown + more.parse::<usize>().expect("a number");
+    let last = printed.lines().last().unwrap_or_default();
+    let expected = format!("6a passed with {count} warnings: ");
+    assert!(last.starts_with(&expected), "{printed}");
+}
+
+#[test]
 fn help_is_that_of_the_command_wherever_the_flag_stands() {
     for words in ["--help", "3d --help", "3d --bin ./node -h --rate 7"] {
         let output = challenge(words);

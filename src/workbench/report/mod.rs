@@ -20,7 +20,7 @@ use super::audit::{
 };
 use super::check::availability;
 use super::check::limits::{self, Measure};
-use super::check::{Finding, Severity, Validity};
+use super::check::{Finding, Severity, Validity, hidden_count};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
 use super::words;
@@ -324,9 +324,12 @@ impl Report {
         self.messages.is_some()
     }
 
-    /// The number of warnings.
+    /// The number of warnings, those included that are not shown.
     pub fn warning_count(&self) -> usize {
-        self.warnings.len()
+        let warnings = self.warnings.iter();
+        warnings
+            .map(|warning| hidden_count(&warning.what).unwrap_or(1))
+            .sum()
     }
 
     /// The verdict.
