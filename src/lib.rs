@@ -230,6 +230,7 @@
 //!             return;
 //!         };
 //!         match done.outcome {
+//!             // No other node changes this register, so this is what the change has left.
 //!             Outcome::Applied => {
 //!                 let (visits, _) = self.registers.known(register).expect("it was changed");
 //!                 for request in self.queue.end_batch().filter_map(|(id, ())| self.requests.take(id)) {
@@ -263,6 +264,10 @@
 //!     }
 //!
 //!     fn wake(&mut self, context: &mut Context<'_>) {
+//!         if self.requests.is_empty() {
+//!             let register = self.register.expect("init comes first");
+//!             self.registers.stop_reading(register);
+//!         }
 //!         self.registers.wake(context);
 //!     }
 //! }

@@ -33,6 +33,14 @@
 //! Message ids are never used again, not even by a later incarnation of the node ([`Pending`](crate::node::Pending)). An
 //! incarnation knows nothing of the one before it, so it reads a register before it changes it, or
 //! [takes it for missing](Registers::assume_missing).
+//!
+//! # Contention
+//!
+//! Of changes that several nodes send at a time, one is applied, and the others are [lost](Outcome::Lost) after two round
+//! trips. The node that was first knows the newest value, so it tends to be first again. Better than to try again at once is a
+//! register for each node (`regular` in [`g_counter`](crate::workload::g_counter)), a random pause after each change (the logs
+//! of [`kafka`](crate::workload::kafka)), or to let the node that was first make the changes of the others, too
+//! ([`linearizable`](crate::workload::g_counter::linearizable)).
 
 mod queue;
 mod register;

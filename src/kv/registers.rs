@@ -25,7 +25,8 @@ pub enum State {
 pub enum Outcome {
     /// The register was read.
     Read,
-    /// The change was applied.
+    /// The change was applied. What is [known](Registers::known) may be a later value by now, if others change the register,
+    /// too: an answer that depends on the change keeps what it needs when the change is made.
     Applied,
     /// The change was not applied and never will be: the register has moved on without it.
     Lost,
