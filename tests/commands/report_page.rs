@@ -174,6 +174,40 @@ fn a_stale_reply_of_a_service_is_marked_where_its_operation_is_shown() {
 }
 
 #[test]
+fn what_a_node_sends_right_after_its_reply_is_marked_where_the_operation_is_shown() {
+    // Both in one write, so that nothing comes between them.
+    let wrong = "if body['type'] == 'gossip': continue
+    reply = {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']}
+    both = [(message['src'], reply), ('n1' if me == 'n0' else 'n0', {'type': 'gossip'})]
+    print('\\n'.join(json.dumps({'src': me, 'dest': dest, 'body': body}) for dest, body in both), flush=True)
+    continue";
+    let node = program("replies-first.py", &echo_node(wrong));
+    let url = page_of("replies-first", "-w echo --node-count 2", &node);
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("replies-first");
+    let shown = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["show", "--operation", "0", "--store"])
+        .arg(&store)
+        .output();
+    let shown = stdout(&shown.expect("eddy is built"));
+    let is_marked =
+        |line: &str| line.contains("gossip") && line.ends_with("; sent after the reply)");
+    assert!(shown.lines().any(is_marked), "{shown}");
+
+    let Some(browser) = browser() else {
+        return;
+    };
+    let mut browser = Browser::new_tab(&browser);
+    open(&mut browser, &format!("{url}#operation=0"));
+    let rows = browser.run("return document.querySelector('#selection ol').textContent");
+    let rows = rows.as_str().expect("a text");
+    assert!(
+        rows.contains(" after the reply{\"type\": \"gossip\"}"),
+        "{rows}"
+    );
+    assert_eq!(browser.log(), json!([]), "the console of the browser");
+}
+
+#[test]
 fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
     let Some(browser) = browser() else {
         return;

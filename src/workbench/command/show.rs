@@ -27,7 +27,8 @@ pub(super) struct ShowOptions {
     #[arg(value_name = "RUN")]
     run: Option<String>,
 
-    /// Show the operation with this number, all messages that it caused, and what its nodes printed meanwhile.
+    /// Show the operation with this number, the messages that it caused, and what its nodes printed meanwhile. The messages
+    /// include what nodes sent right after the reply, up to 10 ms.
     #[arg(long, value_name = "N", value_parser = whole::<usize>)]
     operation: Option<usize>,
 
@@ -176,7 +177,7 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
         path: folder.join(MESSAGES),
         reason,
     })?;
-    text.push_str("\nMessages that it caused, and others that its nodes sent meanwhile:\n");
+    text.push_str("\nMessages that it caused, and others that its nodes sent meanwhile or right after the reply:\n");
     let mut nodes = BTreeSet::from([&*operation.node]);
     for message in &messages {
         nodes.insert(&message.src);
@@ -185,8 +186,12 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
             true => "; stale: the value had been replaced when the service replied",
             false => "",
         };
+        let after = match message.is_after_reply {
+            true => "; sent after the reply",
+            false => "",
+        };
         text.push_str(&format!(
-            "{:>16}  {} → {} {}  ({} at {}{stale})\n",
+            "{:>16}  {} → {} {}  ({} at {}{stale}{after})\n",
             seconds(message.sent_us),
             message.src,
             message.dest,

@@ -3,6 +3,10 @@
 //! Ids show for certain which message is the request and which are replies to it. Requests of a node to others between
 //! a client's request and its reply may be for that request or for another one at the same time: the protocol does not
 //! show which. All of them are included.
+//!
+//! A node may also reply first and send to others afterwards. So what it sends within [`AFTER_US`] of its reply is
+//! included, up to its next reply to a client. The same holds for nodes that receive what it sends, but only within
+//! [`AFTER_US`] of the operation's completion: later, what they send is lost among what other operations cause.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
@@ -15,6 +19,10 @@ use crate::workbench::json::Members;
 /// The maximum number of messages.
 const CAUSED_MAX: usize = 2000;
 
+/// How long after its reply a node's messages may still be for the request, in microseconds. It is enough for a node that
+/// sends to others right after its reply, and short compared with the time between two operations.
+const AFTER_US: i64 = 10_000;
+
 /// A stored message, or a copy of one.
 pub struct StoredMessage {
     id: u64,
@@ -26,6 +34,8 @@ pub struct StoredMessage {
     pub fate: String,
     /// Whether it is the reply of a service about a value that had been replaced.
     pub is_stale: bool,
+    /// Whether it was sent after the reply to the client, and is itself no reply.
+    pub is_after_reply: bool,
     /// The sender.
     pub src: String,
     /// The destination.
@@ -52,6 +62,7 @@ impl StoredMessage {
             ended_us: message.ended_us,
             fate: message.fate.into_owned(),
             is_stale: message.stale,
+            is_after_reply: false,
             src: message.src.into_owned(),
             dest: message.dest.into_owned(),
             body: String::from(body_text(line)),
@@ -88,7 +99,8 @@ pub fn caused_by(
     nodes: &[String],
     request: &ClientRequest<'_>,
 ) -> io::Result<Vec<StoredMessage>> {
-    let is_meanwhile = |message: &StoredMessage| request.time_us.contains(&message.sent_us);
+    let time_us = *request.time_us.start()..=request.time_us.end() + AFTER_US;
+    let is_in_time = |message: &StoredMessage| time_us.contains(&message.sent_us);
     let mut messages = Vec::new();
     for lines in read_messages(folder)? {
         match lines {
@@ -96,7 +108,7 @@ pub fn caused_by(
                 lines
                     .lines()
                     .filter_map(StoredMessage::read)
-                    .filter(is_meanwhile),
+                    .filter(is_in_time),
             ),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error),
@@ -106,7 +118,8 @@ pub fn caused_by(
     Ok(select(messages, nodes, request))
 }
 
-/// The messages of `messages`, which are in the order in which they were sent, that a request caused.
+/// The messages of `messages`, which are in the order in which they were sent, that a request caused. `messages` end
+/// [`AFTER_US`] after the operation's completion.
 fn select(
     messages: Vec<StoredMessage>,
     nodes: &[String],
@@ -119,29 +132,54 @@ fn select(
             && message.msg_id == msg_id
             && message.in_reply_to.is_none()
     };
+    let replies_to = |index: usize| {
+        let replies = index..messages.len();
+        Vec::from_iter(replies.filter(|&reply| messages[reply].answers(&messages[index])))
+    };
     let requests = (0..messages.len()).filter(|&index| is_request(&messages[index]));
     let mut open: Vec<usize> = requests.collect();
+    let first_reply = open.iter().flat_map(|&request| replies_to(request)).min();
+    let is_after_reply = |index| first_reply.is_some_and(|reply| index > reply);
     let mut caused: BTreeSet<usize> = open.iter().copied().collect();
     while let Some(index) = open.pop().filter(|_| caused.len() < CAUSED_MAX) {
         let asked = &messages[index];
-        let replies = (index..messages.len()).filter(|&reply| messages[reply].answers(asked));
-        let replies: Vec<usize> = replies.collect();
-        let end = replies.first().copied().unwrap_or(messages.len());
+        let replies = replies_to(index);
+        // What is sent after the operation's reply may have no reply of its own.
+        let done = replies
+            .first()
+            .copied()
+            .or(is_after_reply(index).then_some(index));
+        let end_us = done.map_or(i64::MAX, |done| messages[done].sent_us + AFTER_US);
         caused.extend(replies);
         if asked.fate != "delivered" || !nodes.contains(&asked.dest) {
             continue;
         }
-        for (later, message) in messages.iter().enumerate().take(end).skip(index + 1) {
-            let is_meanwhile = message.src == asked.dest && message.sent_us >= asked.ended_us;
-            let is_to_client = message.dest == request.client || message.in_reply_to.is_some();
-            if is_meanwhile && !is_to_client && caused.insert(later) {
+        for (later, message) in messages.iter().enumerate().skip(index + 1) {
+            if message.sent_us > end_us {
+                break;
+            }
+            if message.src != asked.dest || message.sent_us < asked.ended_us {
+                continue;
+            }
+            let is_reply = message.in_reply_to.is_some();
+            let is_next_reply =
+                is_reply && !nodes.contains(&message.dest) && !message.answers(asked);
+            if is_next_reply && done.is_some_and(|done| later > done) {
+                break;
+            }
+            let is_to_client = message.dest == request.client || is_reply;
+            if !is_to_client && caused.insert(later) {
                 open.push(later);
             }
         }
     }
     let messages = messages.into_iter().enumerate();
     let caused = messages.filter(|(index, _)| caused.contains(index));
-    caused.map(|(_, message)| message).collect()
+    let mark = |(index, message): (usize, StoredMessage)| StoredMessage {
+        is_after_reply: is_after_reply(index) && message.in_reply_to.is_none(),
+        ..message
+    };
+    caused.map(mark).collect()
 }
 
 #[cfg(test)]
@@ -155,6 +193,22 @@ mod tests {
         StoredMessage::read(&line).expect("a message")
     }
 
+    /// The ids of the messages that the request 7 of c4 to n0 caused in a run with the nodes n0 and n1, and the ids of those
+    /// that are marked as sent after its reply.
+    fn caused(messages: Vec<StoredMessage>) -> [Vec<u64>; 2] {
+        let nodes = [String::from("n0"), String::from("n1")];
+        let request = ClientRequest {
+            client: "c4",
+            node: "n0",
+            msg_id: 7,
+            time_us: 0..=8,
+        };
+        let caused = select(messages, &nodes, &request);
+        let after = caused.iter().filter(|message| message.is_after_reply);
+        let after = after.map(|message| message.id).collect();
+        [caused.iter().map(|message| message.id).collect(), after]
+    }
+
     #[test]
     fn what_a_node_asks_between_a_request_and_its_reply_is_caused_by_the_request() {
         let messages = vec![
@@ -166,17 +220,43 @@ mod tests {
             message(5, "seq-kv", "n1", r#"{"type":"read_ok","in_reply_to":9}"#),
             message(6, "n1", "n0", r#"{"type":"ask_ok","in_reply_to":2}"#),
             message(7, "n0", "c4", r#"{"type":"read_ok","in_reply_to":7}"#),
-            message(8, "n0", "n1", r#"{"type":"ask","msg_id":3}"#),
         ];
-        let nodes = [String::from("n0"), String::from("n1")];
-        let request = ClientRequest {
-            client: "c4",
-            node: "n0",
-            msg_id: 7,
-            time_us: 0..=8,
-        };
-        let caused = select(messages, &nodes, &request);
-        let ids: Vec<u64> = caused.iter().map(|message| message.id).collect();
-        assert_eq!(ids, [1, 3, 4, 5, 6, 7]);
+        let nothing = vec![];
+        assert_eq!(caused(messages), [vec![1, 3, 4, 5, 6, 7], nothing]);
+    }
+
+    #[test]
+    fn what_a_node_sends_right_after_its_reply_is_caused_up_to_its_next_reply_to_a_client() {
+        let messages = vec![
+            message(1, "c4", "n0", r#"{"type":"broadcast","msg_id":7}"#),
+            message(2, "c5", "n0", r#"{"type":"broadcast","msg_id":7}"#),
+            message(3, "n0", "c4", r#"{"type":"broadcast_ok","in_reply_to":7}"#),
+            message(4, "n0", "c4", r#"{"type":"broadcast_ok","in_reply_to":7}"#),
+            message(5, "n0", "n1", r#"{"type":"gossip"}"#),
+            message(6, "n1", "n0", r#"{"type":"ask","msg_id":1}"#),
+            message(7, "n0", "n1", r#"{"type":"ask_ok","in_reply_to":1}"#),
+            message(8, "n0", "n1", r#"{"type":"gossip","msg_id":2}"#),
+            message(9, "n1", "n0", r#"{"type":"gossip_ok","in_reply_to":2}"#),
+            message(10, "n1", "c6", r#"{"type":"read_ok","in_reply_to":3}"#),
+            message(11, "n1", "n0", r#"{"type":"gossip"}"#),
+            message(12, "n0", "c5", r#"{"type":"broadcast_ok","in_reply_to":7}"#),
+            message(13, "n0", "n1", r#"{"type":"gossip"}"#),
+        ];
+        let [all, after] = caused(messages);
+        assert_eq!(all, [1, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(after, [5, 6, 8]);
+    }
+
+    #[test]
+    fn what_a_node_sends_long_after_its_reply_is_not_caused_by_the_request() {
+        let soon = 2 + AFTER_US as u64;
+        let late = soon + 1;
+        let messages = vec![
+            message(1, "c4", "n0", r#"{"type":"broadcast","msg_id":7}"#),
+            message(2, "n0", "c4", r#"{"type":"broadcast_ok","in_reply_to":7}"#),
+            message(soon, "n0", "n1", r#"{"type":"gossip","msg_id":2}"#),
+            message(late, "n0", "n1", r#"{"type":"gossip","msg_id":3}"#),
+        ];
+        assert_eq!(caused(messages), [vec![1, 2, soon], vec![soon]]);
     }
 }

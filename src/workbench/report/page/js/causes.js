@@ -3,8 +3,13 @@
 // Ids show for certain which message is the request and which are replies to it. Requests of a node to others between a
 // client's request and its reply may be for that request or for another one at the same time: the protocol does not show
 // which. All of them are included, as "sent meanwhile".
+//
+// A node may also reply first and send to others afterwards. So what it sends within AFTER_US of its reply is included, up
+// to its next reply to a client. The same holds for nodes that receive what it sends, but only within AFTER_US of the
+// operation's completion: later, what they send is lost among what other operations cause.
 
 const CAUSED_MAX = 2000;
+const AFTER_US = 10_000;
 
 const sentBy = new Map();
 const requests = new Map();
@@ -43,25 +48,31 @@ function causedBy(o) {
   const client = messages.names.indexOf(`c${operations.client[o]}`);
   const node = messages.names.indexOf(nodeNames[operations.node[o]]);
   const roles = new Map();
-  const open = (requests.get(linkKey(client, node, operations.msg_id[o])) ?? []).map((m) => [m, completedAt(o)]);
-  for (const [m] of open) roles.set(m, "the request");
+  const asked = requests.get(linkKey(client, node, operations.msg_id[o])) ?? [];
+  for (const m of asked) roles.set(m, "the request");
+  const firstReply = asked.flatMap(repliesTo).sort(inOrderOfSending)[0];
+  const isAfterReply = (m) => firstReply !== undefined && inOrderOfSending(m, firstReply) > 0;
+  const last_us = completedAt(o) + AFTER_US;
+  const open = [...asked];
   while (open.length > 0 && roles.size < CAUSED_MAX) {
-    const [request, until_us] = open.pop();
+    const request = open.pop();
     const answers = repliesTo(request);
     for (const reply of answers) roles.set(reply, `reply of ${sourceOf(reply)}`);
     if (isLost(request) || !isNode[messages.dest[request]]) continue;
-    const end_us = answers.length > 0 ? messages.sent_us[answers[0]] : until_us;
-    // Of two messages that were sent in one microsecond, numbers show which came first.
-    const endId = answers.length > 0 ? messages.id[answers[0]] : Infinity;
+    // What is sent after the operation's reply may have no reply of its own.
+    const done = answers[0] ?? (isAfterReply(request) ? request : null);
+    const end_us = done === null ? last_us : Math.min(messages.sent_us[done] + AFTER_US, last_us);
     for (const m of sentWithin(messages.dest[request], endOf(request), end_us)) {
-      if (messages.id[m] < messages.id[request] || messages.id[m] > endId) continue;
-      if (roles.has(m) || messages.in_reply_to[m] !== null || isClient[messages.dest[m]]) continue;
-      roles.set(m, `sent by ${sourceOf(m)} meanwhile`);
-      open.push([m, end_us]);
+      if (inOrderOfSending(m, request) < 0) continue;
+      const isReply = messages.in_reply_to[m] !== null;
+      const isNextReply = isReply && isClient[messages.dest[m]] && !answers.includes(m);
+      if (isNextReply && done !== null && inOrderOfSending(m, done) > 0) break;
+      if (roles.has(m) || isReply || isClient[messages.dest[m]]) continue;
+      roles.set(m, `sent by ${sourceOf(m)} ${isAfterReply(m) ? "after the reply" : "meanwhile"}`);
+      open.push(m);
     }
   }
-  const inOrder = [...roles].sort(([a], [b]) => messages.sent_us[a] - messages.sent_us[b] || messages.id[a] - messages.id[b]);
-  return new Map(inOrder);
+  return new Map([...roles].sort(([a], [b]) => inOrderOfSending(a, b)));
 }
 
 /** The messages of one sender in a time span. */

@@ -42,9 +42,10 @@ for (let i = 0; i < operationCount; i++) {
   operationByRequest.set(`c${operations.client[i]} ${operations.msg_id[i]}`, i);
 }
 
+/** Compares two messages: of those that were sent in one microsecond, numbers show which came first. */
+const inOrderOfSending = (a, b) => messages.sent_us[a] - messages.sent_us[b] || messages.id[a] - messages.id[b];
 /** Messages in the order of sending, and the longest time that any of them was under way. */
-const bySending = Uint32Array.from({ length: messageCount }, (_, i) => i)
-  .sort((a, b) => messages.sent_us[a] - messages.sent_us[b] || messages.id[a] - messages.id[b]);
+const bySending = Uint32Array.from({ length: messageCount }, (_, i) => i).sort(inOrderOfSending);
 let longestWay_us = 0;
 for (const took_us of messages.took_us) longestWay_us = Math.max(longestWay_us, took_us);
 

@@ -166,5 +166,5 @@ function causesNote(o, count) {
   }
   if (count === 0) return "Its messages are not among those that this page holds; eddy show --messages prints them.";
   if (count <= 2) return "";
-  return "“Sent meanwhile” is after the node received the request and before it replied. Other operations of the node at that time may have caused some of these messages.";
+  return "“Sent meanwhile” is after the node received the request and before it replied; what nodes sent after the reply is listed up to 10 ms. Other operations of the node at that time may have caused some of these messages.";
 }
