@@ -215,12 +215,10 @@ fn explain(
         None => "there is no value yet".to_owned(),
     };
     let blocked: Vec<String> = stuck.blocked.iter().map(describe).collect();
-    let answered_at = stuck.blocked.first().map_or_else(String::new, |&first| {
-        format!(" up to {:.3} s", history[first].completed_at.as_secs_f64())
-    });
+    // The history may have no times, only an order.
     let what = format!(
-        "Key {key} is not linearizable: no order that time allows explains its answers{answered_at}. At best {state} \
-         when it is the turn of {}.",
+        "Key {key} is not linearizable: no order explains its answers in which each operation comes after those that \
+         had completed before it began. At best {state} when it is the turn of {}.",
         blocked.join(" or ")
     );
     Finding::violation(
