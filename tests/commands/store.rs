@@ -224,6 +224,31 @@ fn what_a_node_prints_stays_text_in_the_page() {
 }
 
 #[test]
+fn a_report_names_no_file_that_the_disk_had_no_room_for() {
+    let store = store("no-room");
+    let node = program("no-room.py", &echo_node("pass"));
+    // A limit of 16 KiB for each file, which the page exceeds.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --rate 10 --time-limit 1 --bin".split(' '))
+        .arg(node)
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("a shell");
+    let [printed, said] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(
+        said.starts_with("eddy: not all of the run is stored: can't write "),
+        "{said}"
+    );
+    assert!(printed.contains("\nstored in   "), "{printed}");
+    assert!(printed.contains(" --operation N prints"), "{printed}");
+    assert!(!printed.contains("report.html"), "{printed}");
+}
+
+#[test]
 fn an_interrupted_run_is_stored_as_far_as_it_came() {
     let store = store("interrupted");
     let wrong = "print('asked', file=sys.stderr, flush=True)";

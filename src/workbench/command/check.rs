@@ -211,7 +211,8 @@ fn read<W: Workload>(path: &Path, workload: &mut W) -> Result<Import<W>, Command
     })
 }
 
-/// Stores a history and its report in a new folder in `parent`. The report then names the folder.
+/// Stores a history and its report in a new folder in `parent`. The report then names the folder, and leaves out what needs
+/// a file that could not be written.
 fn store<W: Workload>(
     parent: &Path,
     record: &Record<W>,
@@ -219,10 +220,13 @@ fn store<W: Workload>(
 ) -> Result<(), StoreErrors> {
     let folder = Folder::create(parent, W::NAME)?;
     report.set_store(folder.path());
-    let report = &*report;
-    let stored = folder.finish::<W>(report, &record.history, report.nodes(), |out| {
-        Page::new(record, report, None)?.write(out)
+    let written = &*report;
+    let stored = folder.finish::<W>(written, &record.history, written.nodes(), |out| {
+        Page::new(record, written, None)?.write(out)
     });
+    if let Err(errors) = &stored {
+        report.set_broken_files(errors.file_names());
+    }
     runs::renew_index(parent);
     stored
 }

@@ -67,13 +67,23 @@ impl KeepOptions {
     }
 
     /// Completes the folder of a run, and lists the run in the page of the store. What can't be written is reported on
-    /// stderr.
-    pub(super) fn finish<W: Workload>(&self, store: Store, record: &Record<W>, report: &Report) {
-        let stored = store.finish::<W>(report, &record.history, report.nodes(), |recorded, out| {
-            Page::new(record, report, Some(recorded))?.write(out)
-        });
-        if let Err(error) = stored {
-            say(format_args!("eddy: not all of the run is stored: {error}"));
+    /// stderr, and `report` leaves out what needs it.
+    pub(super) fn finish<W: Workload>(
+        &self,
+        store: Store,
+        record: &Record<W>,
+        report: &mut Report,
+    ) {
+        let written = &*report;
+        let stored = store.finish::<W>(
+            written,
+            &record.history,
+            written.nodes(),
+            |recorded, out| Page::new(record, written, Some(recorded))?.write(out),
+        );
+        if let Err(errors) = stored {
+            say(format_args!("eddy: not all of the run is stored: {errors}"));
+            report.set_broken_files(errors.file_names());
         }
         runs::renew_index(&self.store);
     }
@@ -106,7 +116,7 @@ impl KeepOptions {
         report.set_machine(Machine::this());
         if let Some(store) = store {
             report.set_store(store.path());
-            self.finish(store, record, &report);
+            self.finish(store, record, &mut report);
         }
         report
     }

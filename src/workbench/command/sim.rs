@@ -287,7 +287,7 @@ fn simulate_one<W: Workload>(
     if let Some(store) = store {
         let folder = store.path().to_path_buf();
         // Without the folder's path and the machine, the same seed leaves the same bytes.
-        keep.finish(store, &record, &report);
+        keep.finish(store, &record, &mut report);
         report.set_store(&folder);
     }
     report.set_machine(Machine::this());

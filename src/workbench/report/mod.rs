@@ -67,6 +67,9 @@ pub struct Report {
     machine: Option<Machine>,
     /// The folder of the run.
     store: Option<PathBuf>,
+    /// The files in that folder that are not whole.
+    #[serde(skip)]
+    broken_files: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -257,6 +260,7 @@ impl Report {
             version: Some(VERSION.into()),
             machine: None,
             store: None,
+            broken_files: Vec::new(),
         }
     }
 
@@ -286,6 +290,17 @@ impl Report {
     /// Sets the folder in which the run is stored.
     pub fn set_store(&mut self, folder: &Path) {
         self.store = Some(folder.to_path_buf());
+    }
+
+    /// Sets the names of the files of the run that are not whole, as on a full disk. The report leaves out what needs them.
+    pub fn set_broken_files<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        self.broken_files = names.map(String::from).collect();
+    }
+
+    /// Whether all of these files of a stored run are whole.
+    fn are_whole(&self, names: &[&str]) -> bool {
+        let mut broken = self.broken_files.iter();
+        !broken.any(|broken| names.contains(&&**broken))
     }
 
     /// The folder in which the run is stored, if it is.
@@ -437,6 +452,7 @@ mod tests {
     use crate::workbench::check::{echo, set};
     use crate::workbench::history::{Node, Outcome};
     use crate::workbench::network::Traffic;
+    use crate::workbench::store::MESSAGES;
     use crate::workbench::workload::{Echo, GSet};
 
     /// The report on a run with these operations. `is_cut_short` is whether it was interrupted after them.
@@ -490,6 +506,41 @@ mod tests {
         let report = report(GSet::default(), history, true);
         assert_eq!(report.validity(), Validity::Unknown);
         assert_eq!(report.findings.len(), 1);
+    }
+
+    #[test]
+    fn what_needs_a_file_that_is_not_whole_is_left_out() {
+        let lines = [
+            "stored in",
+            "page",
+            "eddy show store/1 --operation",
+            "eddy show store/1 --messages",
+        ];
+        for (broken, left_out) in [
+            (&[][..], &[][..]),
+            (&["n0.log"], &[]),
+            (&["report.html"], &["page"]),
+            (&["history.jsonl"], &["eddy show store/1 --operation"]),
+            (&["log.txt"], &["eddy show store/1 --operation"]),
+            (&[MESSAGES], &lines[2..]),
+            (&["results.json"], &["stored in", lines[2]]),
+            (&["results.json", "report.html", MESSAGES], &lines),
+        ] {
+            let mut report = report(Echo, Vec::new(), false);
+            report.set_store(Path::new("store/1"));
+            report.set_broken_files(broken.iter().copied());
+            let printed = report.to_string();
+            for line in lines {
+                let is_printed = printed
+                    .lines()
+                    .any(|other| other.trim_start().starts_with(line));
+                assert_eq!(
+                    is_printed,
+                    !left_out.contains(&line),
+                    "{broken:?}: {printed}"
+                );
+            }
+        }
     }
 
     #[test]

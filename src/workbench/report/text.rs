@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Report, ReportedFinding};
 use crate::workbench::check::Validity;
+use crate::workbench::store::MESSAGES;
 use crate::workbench::words;
 
 /// A time in milliseconds, with its significant digits.
@@ -114,15 +115,25 @@ impl fmt::Display for Report {
         }
         if let Some(folder) = &self.store {
             let folder = folder.display();
-            writeln!(f, "stored in   {folder}")?;
-            writeln!(f, "page        {folder}/report.html")?;
-            if self.has_messages() {
+            if self.are_whole(&["results.json"]) {
+                writeln!(f, "stored in   {folder}")?;
+            }
+            if self.are_whole(&["report.html"]) {
+                writeln!(f, "page        {folder}/report.html")?;
+            }
+            let needed = ["results.json", "history.jsonl", "log.txt", MESSAGES];
+            if self.has_messages() && self.are_whole(&needed) {
                 let cited = self.evidence().next();
                 let operation = cited.map_or("N".into(), |index| index.to_string());
                 writeln!(
                     f,
-                    "            eddy show {folder} --operation {operation} prints operation {operation} and its messages\n            \
-                                 eddy show {folder} --messages prints all messages"
+                    "            eddy show {folder} --operation {operation} prints operation {operation} and its messages"
+                )?;
+            }
+            if self.has_messages() && self.are_whole(&[MESSAGES]) {
+                writeln!(
+                    f,
+                    "            eddy show {folder} --messages prints all messages"
                 )?;
             }
         }

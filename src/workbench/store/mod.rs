@@ -24,6 +24,7 @@ mod runs;
 #[cfg(test)]
 mod testing;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -82,6 +83,12 @@ impl StoreErrors {
             true => Ok(()),
             false => Err(StoreErrors(errors)),
         }
+    }
+
+    /// The names of the files.
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().filter_map(|error| error.path.file_name());
+        names.filter_map(OsStr::to_str)
     }
 }
 
