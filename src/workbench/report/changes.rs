@@ -83,7 +83,7 @@ impl Report {
         }
         let messages = self.messages.as_ref();
         if let Some(per_operation) = messages.and_then(|messages| messages.servers_per_operation) {
-            figures.push(("messages between servers an operation", per_operation, ""));
+            figures.push(("messages between servers", per_operation, " an operation"));
         }
         figures
     }
@@ -163,6 +163,25 @@ mod tests {
             "limits": [], "faults": [], "facts": {}, "repeat": ""
         });
         serde_json::from_value(report).expect("a report")
+    }
+
+    #[test]
+    fn messages_are_printed_for_an_operation() {
+        let report = |per_operation| {
+            let mut report = report(&[], 1, 1.0);
+            let messages = json!({
+                "all": 2, "all_received": 2, "all_per_operation": 2.0, "clients": 2, "clients_received": 2,
+                "servers": 0, "servers_received": 0, "servers_per_operation": per_operation
+            });
+            report.messages = serde_json::from_value(messages).expect("figures");
+            report
+        };
+        let printed = "valid; ok 1; p50 1 ms; p99 9 ms; messages between servers 0 an operation";
+        assert_eq!(report(0.0).line(None), printed);
+        assert_eq!(
+            report(2.5).line(Some(&report(0.0))),
+            "valid as before; messages between servers 2.50 an operation, was 0 an operation"
+        );
     }
 
     #[test]
