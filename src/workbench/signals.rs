@@ -6,10 +6,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag::register_conditional_default;
+use signal_hook::iterator::{self, Handle};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::system::{SystemError, refused};
@@ -77,11 +79,43 @@ impl Drop for Signals {
     }
 }
 
+/// Calls a function before a signal ends the process, until it is dropped. For work without a loop, so never at the same
+/// time as [`Signals`].
+pub struct LastWords(Handle);
+
+impl LastWords {
+    /// Calls `last_words` from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses it.
+    pub fn new(last_words: impl Fn() + Send + 'static) -> Result<Self, SystemError> {
+        let mut signals = iterator::Signals::new(END).map_err(refused("watch signals"))?;
+        let handle = signals.handle();
+        ENDS_AT_ONCE.store(false, Ordering::SeqCst);
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                last_words();
+                // This fails only for signals that do not exist.
+                let _ = emulate_default_handler(signal);
+            }
+        });
+        Ok(LastWords(handle))
+    }
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        ENDS_AT_ONCE.store(true, Ordering::SeqCst);
+        self.0.close();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::env;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
+    use std::process::{self, Command};
 
     use mio::Poll;
     use signal_hook::low_level::raise;
@@ -101,7 +135,27 @@ mod tests {
         ends: bool,
     }
 
-    const CASES: [Case; 5] = [
+    const CASES: [Case; 7] = [
+        Case {
+            when: "while there are last words",
+            act: |signal| {
+                drop(listen());
+                let _words = last_words();
+                send(signal);
+                loop {
+                    thread::park();
+                }
+            },
+            ends: false,
+        },
+        Case {
+            when: "when there are no last words any longer",
+            act: |signal| {
+                drop(last_words());
+                send(signal);
+            },
+            ends: true,
+        },
         Case {
             when: "after somebody has listened",
             act: |signal| {
@@ -153,6 +207,11 @@ mod tests {
     fn listen() -> Signals {
         let poll = Poll::new().expect("a poll");
         Signals::listen(poll.registry(), Token(0)).expect("signals can be watched")
+    }
+
+    /// Last words that prevent the end by the signal.
+    fn last_words() -> LastWords {
+        LastWords::new(|| process::exit(0)).expect("signals can be watched")
     }
 
     fn send(signal: i32) {

@@ -2,6 +2,7 @@
 //! ones are found. `make soak` runs a large one.
 #![cfg(feature = "workbench")]
 
+mod interrupted;
 mod matrix;
 mod replay;
 mod stored;

@@ -10,6 +10,7 @@ use crate::workbench::process::RunError;
 use crate::workbench::report::Report;
 use crate::workbench::serve::ServeError;
 use crate::workbench::store::{StoreError, StoreErrors};
+use crate::workbench::system::SystemError;
 use crate::workbench::world::StartError;
 
 /// The reason why a command has no verdict, or only one on a part of a run.
@@ -25,6 +26,8 @@ pub(super) enum CommandError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    System(#[from] SystemError),
     #[error("{} can't be read: {reason}", path.display())]
     Read { path: PathBuf, reason: io::Error },
     #[error("{} is a folder without history.jsonl or history.edn. Name the file of the history", .0.display())]

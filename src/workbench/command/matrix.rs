@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::CommandError;
-use super::sim::progress_bar;
+use super::sim::{last_words, progress_bar};
 use super::stores::{self, refuse_clusters};
 use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
@@ -104,10 +104,12 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
         seed: options.seed,
     };
     let etcd_runs = options.etcd_bin.as_ref().map_or(0, |_| options.etcd_runs);
-    let bar = progress_bar((options.seeds * STORES.len() + etcd_runs) * LEVELS.len());
+    let run_count = (options.seeds * STORES.len() + etcd_runs) * LEVELS.len();
+    let bar = progress_bar(run_count);
     let mut rows = Vec::new();
     for level in LEVELS {
         for store in STORES {
+            let _last_words = last_words(&bar, run_count)?;
             let seeds = options.seed..options.seed + options.seeds as u64;
             rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
             stdout::check()?;

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::console::say;
 use super::error::CommandError;
 use super::help::SHOWN_AND_KEPT;
 use super::keep::KeepOptions;
@@ -23,8 +24,10 @@ use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::report::{Figures, Invocation, Machine, Quantiles, Report, VERSION};
+use crate::workbench::signals::LastWords;
 use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::stdout;
+use crate::workbench::system::SystemError;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
@@ -164,13 +167,16 @@ fn simulate<W: Workload>(
         options.keep.print(&report)?;
         return Ok(report.validity());
     }
+    let bar = progress_bar(options.seeds);
+    let _last_words = last_words(&bar, options.seeds)?;
     let began = Instant::now();
     let Summary {
         validity,
         mut figures,
         failing,
         unknown,
-    } = campaign(workload, start, &settings, options);
+    } = campaign(workload, start, &settings, options, &bar);
+    bar.finish_and_clear();
     stdout::check()?;
     let took_s = began.elapsed().as_secs_f64();
     let not_valid = |valid, (seed, what): &(u64, String)| NotValid {
@@ -299,10 +305,10 @@ fn campaign<W: Workload>(
     start: &Start,
     settings: &Settings,
     options: &SimOptions,
+    bar: &ProgressBar,
 ) -> Summary {
     let first = settings.seed;
     let seeds = first..first + options.seeds as u64;
-    let bar = progress_bar(options.seeds);
     let mut summary = Summary {
         validity: Validity::Valid,
         figures: Figures::default(),
@@ -328,7 +334,6 @@ fn campaign<W: Workload>(
         bar.inc(1);
         stdout::check().is_ok()
     });
-    bar.finish_and_clear();
     summary.failing.sort_unstable();
     summary.unknown.sort_unstable();
     summary
@@ -343,6 +348,18 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
     let template = "{bar:40} {pos} of {len} runs · {per_sec} · {eta} to go · {msg}";
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Says after how many of `count` runs the process was interrupted, if it is. `bar` counts them.
+pub(super) fn last_words(bar: &ProgressBar, count: usize) -> Result<LastWords, SystemError> {
+    let bar = bar.clone();
+    LastWords::new(move || {
+        let done = bar.position();
+        bar.finish_and_clear();
+        say(format_args!(
+            "eddy: interrupted after {done} of {count} runs"
+        ));
+    })
 }
 
 /// A spinner for a step of unknown length, if stderr is a terminal.
