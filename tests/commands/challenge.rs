@@ -111,12 +111,16 @@ fn warnings_of_several_challenges_are_shown_and_counted_in_the_last_line_of_each
 fn warnings_that_are_not_shown_are_counted() {
     let node = r#"
 import json, sys
+registers = {}
+def run(f, k, v):
+    if f == "w": registers[k] = v
+    return [f, k, registers.get(k, 0)]
 for line in sys.stdin:
     message = json.loads(line)
     body, me = message["body"], message["dest"]
     reply = {"type": body["type"] + "_ok", "in_reply_to": body["msg_id"]}
     if body["type"] == "txn":
-        reply["txn"] = [[f, k, 0 if f == "r" else v] for f, k, v in body["txn"]]
+        reply["txn"] = [run(*step) for step in body["txn"]]
     print(json.dumps({"src": me, "dest": message["src"], "body": reply}), flush=True)
 "#;
     let zeros = program("zeros.py", &format!("#!/usr/bin/env python3{node}"));

@@ -72,6 +72,23 @@ fn a_dirty_read_is_caught_unless_reads_of_what_is_uncommitted_are_allowed() {
 }
 
 #[test]
+fn transactions_that_are_not_stored_are_warnings_where_the_model_permits_them() {
+    let wrong = "reply(type='txn_ok', txn=body['txn']); continue";
+    for kind in [TXN_RW_REGISTER, TXN_LIST_APPEND] {
+        let (code, printed) = kind.run("empty", wrong, "--consistency-models read-committed");
+        assert_eq!(code, 1, "{printed}");
+        let (violations, warnings) = printed.split_once("\nWarnings:").expect("warnings");
+        assert!(!violations.contains("  - "), "{printed}");
+        for words in [
+            "No read returned any of the ",
+            "Contradiction within a transaction",
+        ] {
+            assert!(warnings.contains(words), "{printed}");
+        }
+    }
+}
+
+#[test]
 fn refused_transactions_count_against_availability() {
     let conflicts = "if count % 5 == 0: refuse(30); continue";
     let (code, printed) = TXN_RW_REGISTER.run("conflicts", conflicts, "--availability total");

@@ -21,7 +21,8 @@ pub enum Kind {
     /// Two reads of a list, neither of which is a prefix of the other; or a list that lacks an earlier append of one
     /// of its transactions.
     IncompatibleOrder,
-    /// A read that contradicts the transaction's own earlier reads and writes.
+    /// A read that contradicts the transaction's own earlier reads and writes. Weak models permit it, but a node that runs
+    /// a transaction as a whole never shows it: where it is permitted, it is a warning.
     Internal,
     /// A read of 0 instead of `null` in a register that nobody wrote. Maelstrom accepts it.
     ZeroForNull,
@@ -67,6 +68,11 @@ impl Kind {
         }
     }
 
+    /// Whether it is reported, as a warning, even if none of the models forbids it.
+    fn is_always_reported(self) -> bool {
+        self == Kind::Internal
+    }
+
     fn is_forbidden(self, model: Model) -> bool {
         match self {
             Kind::Garbage | Kind::DuplicateElements | Kind::ZeroForNull => true,
@@ -104,8 +110,8 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Adds to the verdict the anomalies that at least one of the models forbids. The others are counted in the fact
-    /// `tolerated`.
+    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of those that are always
+    /// reported. The others are counted in the fact `tolerated`.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
@@ -116,6 +122,12 @@ impl Anomalies {
             // A transaction that reads a key twice shows it twice.
             findings.dedup_by(|one, other| one.what == other.what);
             if models.iter().any(|model| kind.is_forbidden(*model)) {
+                verdict.add_all(kind.name(), findings);
+            } else if kind.is_always_reported() {
+                for finding in &mut findings {
+                    finding.severity = Severity::Warning;
+                    finding.what += " No model that was asked for forbids this.";
+                }
                 verdict.add_all(kind.name(), findings);
             } else {
                 tolerated.insert(kind.name().to_owned(), findings.len().into());

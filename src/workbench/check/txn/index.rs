@@ -235,7 +235,11 @@ impl<'a> Index<'a> {
     ) {
         let Own { by, .. } = *own;
         let (write, value) = (self.writes.len(), step.value());
-        if own.reads.iter().any(|read| D::shows(read, value)) {
+        if own
+            .reads
+            .iter()
+            .any(|read| D::written(read).contains(value))
+        {
             let what = format!("{} before it wrote it.", self.saw(by, key, value));
             anomalies.add(Anomaly::FutureRead, what, [self.transactions[by].index]);
         }

@@ -30,8 +30,8 @@ impl DataType for Lists {
             && last.is_none_or(|last| list[..before] == *self::list(last))
     }
 
-    fn shows(value: &Json, written: &Json) -> bool {
-        list(value).contains(written)
+    fn written(value: &Json) -> &[Json] {
+        list(value)
     }
 
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies) {

@@ -13,6 +13,10 @@
 //! | `graph` | the dependencies |
 //! | `cycle` | the search for forbidden cycles |
 //! | `anomaly` | the kinds of anomaly other than cycles, and the list of all anomalies found |
+//! | `unread` | the warning that no transaction read what another one wrote |
+//!
+//! Two warnings go beyond the models, because a node can hardly mean what they are about: a transaction that contradicts
+//! itself under a model that permits it, and a run in which no transaction reads what another one wrote.
 //!
 //! Every reported fault is proven. Not every fault is found: a write that nobody reads leaves no trace, and a
 //! register's reads show less of the order of writes than a list's.
@@ -31,11 +35,12 @@ mod model;
 pub mod rw_register;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::time::Duration;
 
 use super::{Finding, Verdict};
-use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::history::{Node, Operation, Outcome};
 use crate::workbench::json::Json;
 use anomaly::Anomalies;
 use graph::Graph;
@@ -99,6 +104,7 @@ struct Transaction<'a> {
     /// Its index in the history, by which findings name it.
     index: usize,
     client: usize,
+    node: &'a Node,
     invoked_at: Duration,
     completed_at: Duration,
     status: Status,
@@ -133,8 +139,8 @@ trait DataType {
     /// at all, and has since written `written`.
     fn follows(last: Option<&Json>, written: &[&Json], value: &Json) -> bool;
 
-    /// Whether a read of `value` shows that `written` was written to the key.
-    fn shows(value: &Json, written: &Json) -> bool;
+    /// The written values that a read of `value` shows.
+    fn written(value: &Json) -> &[Json];
 
     /// Adds the dependencies that follow from the reads, and the anomalies that single reads and updates show.
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies);
@@ -157,6 +163,9 @@ fn check<D: DataType>(history: &History, models: &[Model]) -> Verdict {
     let mut graph = Graph::new(&index);
     D::infer(&index, &mut graph, &mut anomalies);
     cycle::find(&graph, models, &mut anomalies);
+    if let Some(warning) = unread::warning::<D>(&index) {
+        verdict.add(warning);
+    }
     anomalies.report(models, &mut verdict);
     verdict
 }
@@ -166,6 +175,7 @@ fn transactions(history: &History) -> Vec<Transaction<'_>> {
     let transactions = operations.map(|(index, operation)| Transaction {
         index,
         client: operation.client,
+        node: &operation.node,
         invoked_at: operation.invoked_at,
         completed_at: operation.completed_at,
         status: match operation.outcome {

@@ -10,6 +10,7 @@
 //! Upstream does not use the third rule. If each transaction has only one step, that rule finds every history that is
 //! not strictly serializable (Gibbons & Korach, "Testing shared memories", 1997).
 
+use std::slice;
 use std::time::Duration;
 
 use super::anomaly::{Anomalies, Kind as Anomaly};
@@ -32,8 +33,8 @@ impl DataType for Registers {
         expected.is_none_or(|expected| expected == value)
     }
 
-    fn shows(value: &Json, written: &Json) -> bool {
-        value == written
+    fn written(value: &Json) -> &[Json] {
+        slice::from_ref(value)
     }
 
     fn infer<'a>(index: &Index<'a>, graph: &mut Graph<'_, 'a>, anomalies: &mut Anomalies) {
