@@ -126,11 +126,13 @@ const EXAMPLES_MAX: usize = 3;
 ///
 /// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
 /// there was no fault and had been none for a while. Faults are not named as a possible reason if most operations failed
-/// with an error that says something else, or if `found` already has a violation, such as a node that is mute.
+/// with an error that says something else, or if `found` already has a violation, such as a node that is mute. Where
+/// `availability` is demanded they are no excuse, so a test with fewer faults is not what helps.
 pub fn never_succeeded<W: Workload>(
     history: &[Operation<W::Call, W::Answer>],
     by_kind: &BTreeMap<&'static str, Counts>,
     faults: &[FaultWindow],
+    availability: Option<Availability>,
     found: &[Finding],
 ) -> Vec<Finding> {
     let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
@@ -162,9 +164,17 @@ pub fn never_succeeded<W: Workload>(
             if faults_may_explain && !has_violation(found) {
                 let calm_after_s = CLIENT_TIMEOUT.as_secs();
                 let each = if total == 1 { "It" } else { "Each" };
+                let advice = match availability {
+                    None => {
+                        "Test with a longer --nemesis-interval, or with a longer --recovery before final requests"
+                    }
+                    Some(_) => {
+                        "Availability is demanded: a node must answer during faults, too, without waiting for other \
+                         nodes"
+                    }
+                };
                 what += &format!(
-                    ". {each} ran during a fault or within {calm_after_s} s of its end. Test with a longer \
-                     --nemesis-interval, or with a longer --recovery before final requests"
+                    ". {each} ran during a fault or within {calm_after_s} s of its end. {advice}"
                 );
             }
             return Finding::undecided(what + ".", examples);
@@ -310,7 +320,7 @@ mod tests {
             operation(0, 9_004..9_005, Call::Read, Outcome::Ok(Answer::Value(0))),
         ];
         let by_kind = Counts::by_kind::<GCounter>(&history);
-        never_succeeded::<GCounter>(&history, &by_kind, faults, &[])
+        never_succeeded::<GCounter>(&history, &by_kind, faults, None, &[])
     }
 
     fn fault_until(ended_ms: u64) -> FaultWindow {
@@ -354,7 +364,7 @@ mod tests {
         };
         let history = [operation(0, 0..1, call, Outcome::Ok(Answer::Different))];
         let by_kind = Counts::by_kind::<LinKv>(&history);
-        let findings = never_succeeded::<LinKv>(&history, &by_kind, &[], &[]);
+        let findings = never_succeeded::<LinKv>(&history, &by_kind, &[], None, &[]);
         assert_eq!(findings[0].severity, Severity::Violation);
         assert!(findings[0].what.contains("higher --rate"));
     }
@@ -370,13 +380,22 @@ mod tests {
 
     /// What is said of adds with these outcomes, all of them during a fault, if `found` was found before.
     fn during_a_fault(outcomes: &[Outcome<Answer>], found: &[Finding]) -> String {
+        with_demand(outcomes, None, found)
+    }
+
+    fn with_demand(
+        outcomes: &[Outcome<Answer>],
+        availability: Option<Availability>,
+        found: &[Finding],
+    ) -> String {
         let adds = outcomes
             .iter()
             .map(|outcome| operation(0, 0..1, Call::Add(1), outcome.clone()));
         let history = Vec::from_iter(adds);
         let by_kind = Counts::by_kind::<GCounter>(&history);
+        let faults = [fault_until(3_000)];
         let findings =
-            never_succeeded::<GCounter>(&history, &by_kind, &[fault_until(3_000)], found);
+            never_succeeded::<GCounter>(&history, &by_kind, &faults, availability, found);
         assert_eq!(findings[0].severity, Severity::Undecided);
         findings[0].what.clone()
     }
@@ -407,6 +426,16 @@ mod tests {
             what.contains("succeeded. Each ran during a fault"),
             "{what}"
         );
+    }
+
+    #[test]
+    fn where_availability_is_demanded_nodes_have_to_answer_during_faults() {
+        for demanded in [Availability::Total, Availability::Fraction(0.9)] {
+            let what = with_demand(&[indeterminate(), indeterminate()], Some(demanded), &[]);
+            let advice = "must answer during faults, too, without waiting for other nodes.";
+            assert!(what.ends_with(advice), "{what}");
+            assert!(!what.contains("--nemesis-interval"), "{what}");
+        }
     }
 
     #[test]

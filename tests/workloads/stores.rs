@@ -94,7 +94,7 @@ fn refused_transactions_count_against_availability() {
     let (code, printed) = TXN_RW_REGISTER.run("conflicts", conflicts, "--availability total");
     assert_eq!(code, 1, "{printed}");
     assert!(
-        printed.contains("--availability total wants all"),
+        printed.contains("Total availability is demanded (--availability total)"),
         "{printed}"
     );
     let (code, printed) = TXN_RW_REGISTER.run("conflicts-less", conflicts, "--availability 0.5");

@@ -68,15 +68,16 @@ pub fn check<C, R>(
         Some(Availability::Fraction(least)) => fraction >= least,
     };
     if !is_enough {
-        let wanted = match demand {
+        // The flag may be one of a challenge, which its user did not write.
+        let demanded = match demand {
             Some(Availability::Fraction(least)) => format!(
-                "--availability {least} wants at least {:.1}%",
+                "An availability of at least {:.1}% is demanded (--availability {least})",
                 least * 100.0
             ),
-            _ => "--availability total wants all".to_owned(),
+            _ => "Total availability is demanded (--availability total): all must succeed, during faults too".to_owned(),
         };
         let what = format!(
-            "{ok_count} of {} succeeded; {wanted}.",
+            "{ok_count} of {} succeeded. {demanded}.",
             counted(history.len(), "operation")
         );
         let unsuccessful = (0..history.len()).filter(|&index| !is_ok(&history[index]));
@@ -104,13 +105,13 @@ mod tests {
     fn a_refused_operation_is_not_available() {
         assert_invalid(
             &check(&three_of_four(), |()| true, Some(Availability::Total)),
-            "3 of 4 operations succeeded; --availability total wants all",
+            "3 of 4 operations succeeded. Total availability is demanded (--availability total): all must succeed",
             &[1],
         );
         let too_much = Some(Availability::Fraction(0.76));
         assert_invalid(
             &check(&three_of_four(), |()| true, too_much),
-            "at least 76.0%",
+            "3 of 4 operations succeeded. An availability of at least 76.0% is demanded (--availability 0.76).",
             &[1],
         );
     }

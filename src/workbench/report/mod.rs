@@ -194,6 +194,7 @@ impl Report {
                 history,
                 &by_kind,
                 &record.fault_windows,
+                demands.availability,
                 &record.findings,
             ));
             let availability = availability::check(history, W::is_success, demands.availability);
