@@ -369,13 +369,7 @@ impl<'a> Set<'a> {
                     );
                     Finding::violation(what, [add, held, read.sighting.index])
                 }
-                None => {
-                    let what = format!(
-                        "The last read of node {} lacks {value}, which another node had returned.",
-                        last.node
-                    );
-                    Finding::violation(what, [add, present.index, last.sighting.index])
-                }
+                None => self.lacks(last, element, present),
             };
             Some(finding.of_element(value))
         };
@@ -406,29 +400,44 @@ impl<'a> Set<'a> {
 
     /// Elements that other nodes have but that the final read of a node misses: once for each such node.
     fn missing_at_a_node(&self) -> Vec<Finding> {
-        let mut missing: BTreeMap<(&Node, usize), usize> = BTreeMap::new();
+        let mut missing: BTreeMap<(&Node, usize), &Read<'_>> = BTreeMap::new();
         for read in self.reads.iter().filter(|read| read.is_final) {
             for position in read.missed(self.elements.len()).flatten() {
                 let element = &self.elements[position];
                 let known_at = element.known_at;
                 let was_known = known_at.is_some_and(|known| known < read.sighting.invoked_at);
                 if was_known && element.fate() == Fate::Stable {
-                    let first = missing
-                        .entry((read.node, position))
-                        .or_insert(read.sighting.index);
-                    *first = read.sighting.index.min(*first);
+                    let first = missing.entry((read.node, position)).or_insert(read);
+                    if read.sighting.index < first.sighting.index {
+                        *first = read;
+                    }
                 }
             }
         }
-        let findings = missing.into_iter().map(|((node, position), read)| {
+        let findings = missing.into_iter().filter_map(|((_, position), read)| {
             let element = &self.elements[position];
-            let value = element.value;
-            let what = format!(
-                "The final read of node {node} lacks {value}, which a later read returned."
-            );
-            Finding::violation(what, [element.index, read]).of_element(value)
+            Some(self.lacks(read, element, element.last_present?))
         });
         findings.collect()
+    }
+
+    /// The finding that the last read of a node lacks an element, which the read `present` returned.
+    fn lacks(&self, read: &Read<'_>, element: &Element, present: Sighting) -> Finding {
+        let (node, value) = (read.node, element.value);
+        let last = if read.is_final { "final" } else { "last" };
+        // The reads are in this order.
+        let position = self
+            .reads
+            .binary_search_by_key(&Reverse(present), |other| Reverse(other.sighting));
+        let other = self.reads[position.expect("one of the reads")].node;
+        let by = match other == node {
+            true => String::from("another read of that node"),
+            false => format!("a read of node {other}"),
+        };
+        let what = format!("The {last} read of node {node} lacks {value}, which {by} returned.");
+        let mut reads = [present.index, read.sighting.index];
+        reads.sort_unstable();
+        Finding::violation(what, [element.index, reads[0], reads[1]]).of_element(value)
     }
 }
 

@@ -71,10 +71,15 @@ fn an_element_that_no_read_of_a_node_returned_is_not_reported_as_gone_from_it() 
     let verdict = check(&history);
     assert_invalid(
         &verdict,
-        "The last read of node 1 lacks 2, which another node",
+        "The final read of node 1 lacks 2, which a read of node 0 returned.",
         &[1, 3, 4],
     );
     assert_eq!(verdict.facts["lost"], 1, "by upstream's measure it is");
+    for read in &mut history[3..] {
+        read.is_final = false;
+    }
+    let words = "The last read of node 1 lacks 2, which a read of node 0 returned.";
+    assert_invalid(&check(&history), words, &[1, 3, 4]);
 }
 
 #[test]
@@ -82,12 +87,19 @@ fn catches_an_element_that_one_node_lacks_in_the_end() {
     let verdict = check(&with_final_reads(&[1], &[1, 2]));
     assert_invalid(
         &verdict,
-        "final read of node 0 lacks 2, which a later read returned",
-        &[1, 3],
+        "The final read of node 0 lacks 2, which a read of node 1 returned.",
+        &[1, 3, 4],
     );
     assert_eq!(
         verdict.facts["lost"], 0,
         "upstream's measure does not see it"
+    );
+    let mut history = with_final_reads(&[1], &[1, 2]);
+    history[4].node = node(0);
+    assert_invalid(
+        &check(&history),
+        "The final read of node 0 lacks 2, which another read of that node returned.",
+        &[1, 3, 4],
     );
 }
 
