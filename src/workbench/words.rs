@@ -133,12 +133,26 @@ fn split_kind(body: &[u8]) -> (Cow<'_, str>, &[u8]) {
     (String::from_utf8_lossy(kind), rest)
 }
 
+/// The names of the quantiles, which upstream names by their fractions.
+const QUANTILES: [(&str, &str); 5] = [
+    ("0", "min"),
+    ("0.5", "median"),
+    ("0.95", "p95"),
+    ("0.99", "p99"),
+    ("1", "max"),
+];
+
 /// The text of a figure: a fraction has up to four decimal places, and an object is a list of its named members.
 pub fn figure(value: &Value) -> String {
     match value {
         Value::Object(members) => {
-            let members = members.iter();
-            let members = members.map(|(name, value)| format!("{name}: {}", figure(value)));
+            let members = members.iter().map(|(name, value)| {
+                let quantile = QUANTILES.iter().find(|(fraction, _)| fraction == name);
+                match quantile {
+                    Some((_, name)) => format!("{name} {}", figure(value)),
+                    None => format!("{name}: {}", figure(value)),
+                }
+            });
             members.collect::<Vec<_>>().join(", ")
         }
         Value::Number(number) if number.is_f64() => {
@@ -275,8 +289,15 @@ mod tests {
     fn a_figure_has_the_digits_that_matter() {
         assert_eq!(figure(&json!(1.0)), "1");
         assert_eq!(figure(&json!(0.995_176_8)), "0.9952");
-        let latencies = json!({"0.5": 239, "1": 379});
-        assert_eq!(figure(&latencies), "0.5: 239, 1: 379");
+        let anomalies = json!({"G1a": 3, "lost-update": 1});
+        assert_eq!(figure(&anomalies), "G1a: 3, lost-update: 1");
+    }
+
+    #[test]
+    fn a_quantile_is_called_by_its_name() {
+        let latencies = json!({"0": 0, "0.5": 239, "0.95": 370, "0.99": 375, "1": 379});
+        let expected = "min 0, median 239, p95 370, p99 375, max 379";
+        assert_eq!(figure(&latencies), expected);
     }
 
     #[test]

@@ -31,12 +31,25 @@ pub(super) const FIGURES: &str = "\
 Figures:
   ok fraction          the part of the requests that succeeded
   stale replies        replies of seq-kv about a value that had been replaced by then, as it may give them
-  attempts             of broadcast and g-set: the elements that clients asked to add
+ Of broadcast and g-set:
+  attempts             the elements that clients asked to add
   stable               those that the last reads returned
+  lost                 those that were known (the add was acknowledged, or a read returned it), and that the last
+                       read, whichever node answered it, lacks
+  missing at a node    those that are not lost, but the final read of a node lacks them: once for each such node
   never read           those that the reads show nothing about
-  stable latencies ms  for the stable ones the time from when an element was known (its add was acknowledged, or a
-                       read returned it) to the last read that missed it: 0.5 is the median, 1 the maximum
-  stale                the stable ones for which that is a millisecond or more";
+  never added          elements in replies that nobody had sent by then, or that the node had refused
+  stable latencies ms  for the stable ones the time from when an element was known to the last read that missed it;
+                       in JSON and on the page the quantiles are fractions: 0.5 is the median, 1 the maximum
+  stale                the stable ones for which that is a millisecond or more
+ Of kafka, beside the messages that were lost or are wrong:
+  unobserved           messages that were acknowledged at offsets above all that polls returned
+  unseen               those of them that not even the last polls returned
+  nonmonotonic, skip   of polls, an offset below the one expected, or above it with a message between; external: at
+                       the beginning of a reply, compared with the offset asked for; internal: within a reply
+  aborted read         messages that were polled, but that nobody sent or whose send was refused
+ Of transactions:
+  tolerated            anomalies that the consistency models asked for permit, by the names that Elle gives them";
 
 /// The help on the exit status of a run.
 pub(super) const EXIT_STATUS: &str = "\
