@@ -61,6 +61,14 @@ impl Json {
             Json::Null | Json::Whole(_) | Json::Text(_) => None,
         }
     }
+
+    /// The whole number from 0 up that a string holds, if it is such a string.
+    pub fn number_in_string(&self) -> Option<u64> {
+        let Json::Text(text) = self else {
+            return None;
+        };
+        text.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    }
 }
 
 impl From<u64> for Json {

@@ -11,7 +11,7 @@
 //!
 //! Beyond upstream, the final read of every node is checked: upstream checks the last read of all, and which of the
 //! final reads that is, is chance. A read must not return an element twice, an element that nobody added, or one whose
-//! add failed with a definite error.
+//! add failed with a definite error. A number that was added and returned as a string is reported as that.
 
 mod elements;
 mod open;
@@ -19,6 +19,7 @@ mod open;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::mem;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -57,9 +58,11 @@ const ELEMENTS_LISTED_MAX: usize = 32;
 
 /// Finds lost, duplicated and unexpected elements, and measures how long each took to reach all nodes.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
-    let set = Set::of(history);
+    let mut set = Set::of(history);
     let mut verdict = Verdict::valid();
     let is_read = |call: &Call| matches!(call, Call::Read);
+    // Such a node loses every element as well, and this says why.
+    verdict.add_all("strings_for_numbers", mem::take(&mut set.strings));
     verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
     verdict.add_all("lost", set.lost());
     verdict.add_all("missing_at_a_node", set.missing_at_a_node());
@@ -193,6 +196,8 @@ struct Set<'a> {
     reads: Vec<Read<'a>>,
     repeated: Vec<Finding>,
     never_added: Vec<Finding>,
+    /// Reads that returned numbers as strings, such as `"1"`.
+    strings: Vec<Finding>,
 }
 
 impl<'a> Set<'a> {
@@ -202,6 +207,7 @@ impl<'a> Set<'a> {
             reads: Vec::new(),
             repeated: Vec::new(),
             never_added: Vec::new(),
+            strings: Vec::new(),
         };
         for (index, operation) in history.iter().enumerate() {
             if let Some(Answer::Elements(returned)) = operation.outcome.answer() {
@@ -211,6 +217,13 @@ impl<'a> Set<'a> {
         set.note_when_known();
         set.note_last_reads();
         set
+    }
+
+    /// The element with this value.
+    fn element(&self, value: u64) -> Option<&Element> {
+        let elements = &self.elements;
+        let position = elements.binary_search_by_key(&value, |element| element.value);
+        Some(&elements[position.ok()?])
     }
 
     fn add_read(
@@ -259,16 +272,29 @@ impl<'a> Set<'a> {
                 }
             }
         }
+        let mut has_strings = false;
         for value in returned.strange() {
-            self.never_added
-                .push(unexpected(value, "which nobody ever sent", None));
+            let add = value
+                .number_in_string()
+                .and_then(|number| self.element(number));
+            let Some(add) = add else {
+                let finding = unexpected(value, "which nobody ever sent", None);
+                self.never_added.push(finding);
+                continue;
+            };
+            // One is enough: the others are wrong in the same way.
+            if !has_strings {
+                has_strings = true;
+                let number = add.value;
+                let what =
+                    format!("{reader} the string {value} where the number {number} was sent.");
+                let finding = Finding::violation(what, [add.index, index]);
+                self.strings.push(finding.of_element(number));
+            }
         }
         if let Some(value) = returned.repeated().first() {
             let what = format!("{reader} a set that holds {value} more than once.");
-            let add = self
-                .elements
-                .binary_search_by_key(value, |element| element.value);
-            let add = add.ok().map(|position| self.elements[position].index);
+            let add = self.element(*value).map(|element| element.index);
             let proof: Vec<usize> = add.into_iter().chain([index]).collect();
             self.repeated
                 .push(Finding::violation(what, proof).of_element(*value));

@@ -127,6 +127,26 @@ fn catches_a_element_that_nobody_added() {
 }
 
 #[test]
+fn numbers_that_come_back_as_strings_are_called_that_before_they_are_called_lost() {
+    let strings = |reply: &str| {
+        let mut history = with_final_reads(&[], &[]);
+        let elements = serde_json::from_str(reply).expect("a list");
+        history[3].outcome = Outcome::Ok(Answer::Elements(elements));
+        check(&history)
+    };
+    let verdict = strings(r#"["2", "1"]"#);
+    let words = r#"Node 0 answered client c0 with the string "2" where the number 2 was sent."#;
+    assert_invalid(&verdict, words, &[1, 3]);
+    assert_eq!(verdict.findings[0].what, words);
+    let counts = ["strings_for_numbers", "never_added", "lost"].map(|fact| &verdict.facts[fact]);
+    assert_eq!(counts, [1, 0, 2]);
+    let of_none = strings(r#"["3", "x"]"#);
+    for value in [r#""3""#, r#""x""#] {
+        assert_invalid(&of_none, &format!("{value}, which nobody ever sent"), &[3]);
+    }
+}
+
+#[test]
 fn only_where_no_element_was_ever_read_there_is_nothing_to_check() {
     let is_said = |verdict: &Verdict| {
         let mut findings = verdict.findings.iter();
