@@ -20,7 +20,10 @@ use super::{COULD_NOT_RUN, Cli};
 use crate::workbench::check::Validity;
 use crate::workbench::process::{Program, RunError};
 use crate::workbench::report::Report;
-use crate::workbench::words::counted;
+use crate::workbench::words::{clipped_to, counted};
+
+/// The maximum length of the finding in the line of a challenge, in characters. The report has all of it.
+const FINDING_CHARS_MAX: usize = 120;
 
 /// The command line of `eddy challenge`.
 #[derive(Args)]
@@ -159,6 +162,7 @@ impl fmt::Display for Outcome<'_> {
         let Outcome { challenge, report } = self;
         let finding = report.first_finding();
         let finding = finding.lines().next().unwrap_or_default();
+        let finding = clipped_to(finding.as_bytes(), FINDING_CHARS_MAX);
         match report.validity() {
             Validity::Valid => {
                 let operations = counted(report.operation_count(), "operation");
@@ -282,6 +286,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn words(text: &str) -> Vec<OsString> {
@@ -334,6 +340,28 @@ mod tests {
                 .expect("a command")
                 .contains("--bin ./all")
         );
+    }
+
+    #[test]
+    fn a_long_finding_is_cut_off_in_the_line_of_a_challenge() {
+        let line = |what: &str| {
+            let finding =
+                json!({"valid": false, "what": what, "operations": [], "operation_indices": []});
+            let report = json!({
+                "valid": false, "workload": "echo", "nodes": [], "clients": 1, "time_limit_s": 1.0,
+                "findings": [finding], "warnings": [],
+                "operations": {"ok": 1, "failed": 0, "indeterminate": 0}, "operations_by_type": {},
+                "limits": [], "faults": [], "facts": {}, "repeat": ""
+            });
+            let report = serde_json::from_value(report).expect("a report");
+            let challenge = "1";
+            let report = &report;
+            Outcome { challenge, report }.to_string()
+        };
+        assert_eq!(line("n0 died.\nMore."), "1 FAILED: n0 died.");
+        let long = "x".repeat(FINDING_CHARS_MAX);
+        assert_eq!(line(&long), format!("1 FAILED: {long}"));
+        assert_eq!(line(&format!("{long}y")), format!("1 FAILED: {long}…"));
     }
 
     #[test]
