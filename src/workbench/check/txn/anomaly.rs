@@ -21,9 +21,11 @@ pub enum Kind {
     /// Two reads of a list, neither of which is a prefix of the other; or a list that lacks an earlier append of one
     /// of its transactions.
     IncompatibleOrder,
-    /// A read that contradicts the transaction's own earlier reads and writes. Weak models permit it, but a node that runs
-    /// a transaction as a whole never shows it: where it is permitted, it is a warning.
+    /// A read that contradicts the transaction's own earlier reads and writes.
     Internal,
+    /// A case of that: a read that misses what the transaction itself has written before. Weak models permit it, but hardly a
+    /// node means it: where it is permitted, it is a warning.
+    MissedOwnWrite,
     /// A read of 0 instead of `null` in a register that nobody wrote. Maelstrom accepts it.
     ZeroForNull,
     /// Two transactions that read the same value of a key and both wrote that key.
@@ -40,7 +42,7 @@ impl Kind {
             Kind::IntermediateRead => "G1b",
             Kind::FutureRead => "future-read",
             Kind::IncompatibleOrder => "incompatible-order",
-            Kind::Internal => "internal",
+            Kind::Internal | Kind::MissedOwnWrite => "internal",
             Kind::ZeroForNull => "zero-for-null",
             Kind::LostUpdate => "lost-update",
         }
@@ -55,7 +57,7 @@ impl Kind {
             Kind::IntermediateRead => "Intermediate read (G1b)",
             Kind::FutureRead => "Future read",
             Kind::IncompatibleOrder => "Incompatible orders",
-            Kind::Internal => "Contradiction within a transaction",
+            Kind::Internal | Kind::MissedOwnWrite => "Contradiction within a transaction",
             Kind::ZeroForNull => "Zero in place of null",
             Kind::LostUpdate => "Lost update",
         }
@@ -68,11 +70,6 @@ impl Kind {
         }
     }
 
-    /// Whether it is reported, as a warning, even if none of the models forbids it.
-    fn is_always_reported(self) -> bool {
-        self == Kind::Internal
-    }
-
     fn is_forbidden(self, model: Model) -> bool {
         match self {
             Kind::Garbage | Kind::DuplicateElements | Kind::ZeroForNull => true,
@@ -80,7 +77,9 @@ impl Kind {
             | Kind::IntermediateRead
             | Kind::FutureRead
             | Kind::IncompatibleOrder => model.forbids_dirty_reads(),
-            Kind::Internal | Kind::LostUpdate => model.forbids_lost_updates(),
+            Kind::Internal | Kind::MissedOwnWrite | Kind::LostUpdate => {
+                model.forbids_lost_updates()
+            }
         }
     }
 }
@@ -110,28 +109,35 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of those that are always
-    /// reported. The others are counted in the fact `tolerated`.
+    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of missed own writes. The
+    /// others are counted in the fact `tolerated`.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
             kinds.entry(kind).or_default().push(finding);
         }
+        let mut reported: Vec<(&str, Vec<Finding>)> = Vec::new();
         let mut tolerated = serde_json::Map::new();
         for (kind, mut findings) in kinds {
             // A transaction that reads a key twice shows it twice.
             findings.dedup_by(|one, other| one.what == other.what);
-            if models.iter().any(|model| kind.is_forbidden(*model)) {
-                verdict.add_all(kind.name(), findings);
-            } else if kind.is_always_reported() {
+            if !models.iter().any(|model| kind.is_forbidden(*model)) {
+                if kind != Kind::MissedOwnWrite {
+                    tolerated.insert(kind.name().to_owned(), findings.len().into());
+                    continue;
+                }
                 for finding in &mut findings {
                     finding.severity = Severity::Warning;
                     finding.what += " No model that was asked for forbids this.";
                 }
-                verdict.add_all(kind.name(), findings);
-            } else {
-                tolerated.insert(kind.name().to_owned(), findings.len().into());
             }
+            match reported.last_mut() {
+                Some((name, all)) if *name == kind.name() => all.extend(findings),
+                _ => reported.push((kind.name(), findings)),
+            }
+        }
+        for (name, findings) in reported {
+            verdict.add_all(name, findings);
         }
         for (name, findings) in self.cycles {
             verdict.add_all(&name, findings);

@@ -279,7 +279,12 @@ impl<'a> Index<'a> {
             let saw = self.saw(by, key, value);
             let what =
                 format!("{saw}, which does not follow from what it had read and written there.");
-            anomalies.add(Anomaly::Internal, what, [self.transactions[by].index]);
+            let misses_own = !own.written.is_empty() && !D::follows(None, &own.written, value);
+            let kind = match misses_own {
+                true => Anomaly::MissedOwnWrite,
+                false => Anomaly::Internal,
+            };
+            anomalies.add(kind, what, [self.transactions[by].index]);
         }
         let is_news = own.last_read.is_none() || !follows;
         self.reads.push(Read {

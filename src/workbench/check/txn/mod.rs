@@ -15,8 +15,8 @@
 //! | `anomaly` | the kinds of anomaly other than cycles, and the list of all anomalies found |
 //! | `unread` | the warning that no transaction read what another one wrote |
 //!
-//! Two warnings go beyond the models, because a node can hardly mean what they are about: a transaction that contradicts
-//! itself under a model that permits it, and a run in which no transaction reads what another one wrote.
+//! Two warnings go beyond the models, because a node can hardly mean what they are about: a transaction that misses its own
+//! write under a model that permits it, and a run in which no transaction reads what another one wrote.
 //!
 //! Every reported fault is proven. Not every fault is found: a write that nobody reads leaves no trace, and a
 //! register's reads show less of the order of writes than a list's.
