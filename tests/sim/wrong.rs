@@ -153,7 +153,8 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
     Report::new(&record, settings, demands, Invocation::default())
 }
 
-/// Asserts that within ten seeds the wrong nodes are found with these words, and correct ones have no finding.
+/// Asserts that within forty seeds the wrong nodes are found with these words, and correct ones are never invalid. Under many
+/// faults a run can be unknown, as no request of a type succeeded.
 #[track_caller]
 fn assert_caught<O, N, W>(
     program: &Program<O, N>,
@@ -172,9 +173,9 @@ fn assert_caught<O, N, W>(
         ..settings(faults)
     };
     let mut output = Vec::new();
-    for seed in 1..=10 {
+    for seed in 1..=40 {
         let of_right = report(workload(), &settings(seed), &right);
-        assert_eq!(of_right.validity(), Validity::Valid, "{of_right}");
+        assert_ne!(of_right.validity(), Validity::Invalid, "{of_right}");
         output.push(report(workload(), &settings(seed), wrong).to_string());
     }
     let output = output.concat();
@@ -427,6 +428,7 @@ fn what_is_left_of_a_failing_run_is_a_short_story_with_the_one_fault_that_matter
     };
     let mut failing = (1..).map(|seed| Settings {
         seed,
+        rate_per_s: 200.0,
         ..settings(&all)
     });
     let failing = failing
