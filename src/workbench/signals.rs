@@ -81,30 +81,30 @@ impl Drop for Signals {
 
 /// Calls a function before a signal ends the process, until it is dropped. For work without a loop, so never at the same
 /// time as [`Signals`].
-pub struct LastWords(Handle);
+pub struct EndNotice(Handle);
 
-impl LastWords {
-    /// Calls `last_words` from now on.
+impl EndNotice {
+    /// Calls `notice` from now on.
     ///
     /// # Errors
     ///
     /// When the operating system refuses it.
-    pub fn new(last_words: impl Fn() + Send + 'static) -> Result<Self, SystemError> {
+    pub fn new(notice: impl Fn() + Send + 'static) -> Result<Self, SystemError> {
         let mut signals = iterator::Signals::new(END).map_err(refused("watch signals"))?;
         let handle = signals.handle();
         ENDS_AT_ONCE.store(false, Ordering::SeqCst);
         thread::spawn(move || {
             for signal in signals.forever() {
-                last_words();
+                notice();
                 // This fails only for signals that do not exist.
                 let _ = emulate_default_handler(signal);
             }
         });
-        Ok(LastWords(handle))
+        Ok(EndNotice(handle))
     }
 }
 
-impl Drop for LastWords {
+impl Drop for EndNotice {
     fn drop(&mut self) {
         ENDS_AT_ONCE.store(true, Ordering::SeqCst);
         self.0.close();
@@ -137,10 +137,10 @@ mod tests {
 
     const CASES: [Case; 7] = [
         Case {
-            when: "while there are last words",
+            when: "while there is a notice of the end",
             act: |signal| {
                 drop(listen());
-                let _words = last_words();
+                let _notice = end_notice();
                 send(signal);
                 loop {
                     thread::park();
@@ -149,9 +149,9 @@ mod tests {
             ends: false,
         },
         Case {
-            when: "when there are no last words any longer",
+            when: "when there is no notice of the end any longer",
             act: |signal| {
-                drop(last_words());
+                drop(end_notice());
                 send(signal);
             },
             ends: true,
@@ -209,9 +209,9 @@ mod tests {
         Signals::listen(poll.registry(), Token(0)).expect("signals can be watched")
     }
 
-    /// Last words that prevent the end by the signal.
-    fn last_words() -> LastWords {
-        LastWords::new(|| process::exit(0)).expect("signals can be watched")
+    /// A notice that prevents the end by the signal.
+    fn end_notice() -> EndNotice {
+        EndNotice::new(|| process::exit(0)).expect("signals can be watched")
     }
 
     fn send(signal: i32) {

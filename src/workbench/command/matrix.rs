@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::error::CommandError;
-use super::sim::{last_words, progress_bar};
+use super::sim::{end_notice, progress_bar};
 use super::stores::{self, refuse_clusters};
 use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
@@ -109,7 +109,7 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     let mut rows = Vec::new();
     for level in LEVELS {
         for store in STORES {
-            let _last_words = last_words(&bar, run_count)?;
+            let _end_notice = end_notice(&bar, run_count)?;
             let seeds = options.seed..options.seed + options.seeds as u64;
             rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
             stdout::check()?;

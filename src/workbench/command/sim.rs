@@ -24,7 +24,7 @@ use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::report::{Figures, Invocation, Machine, Quantiles, Report, VERSION};
-use crate::workbench::signals::LastWords;
+use crate::workbench::signals::EndNotice;
 use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::stdout;
 use crate::workbench::system::SystemError;
@@ -168,7 +168,7 @@ fn simulate<W: Workload>(
         return Ok(report.validity());
     }
     let bar = progress_bar(options.seeds);
-    let _last_words = last_words(&bar, options.seeds)?;
+    let _end_notice = end_notice(&bar, options.seeds)?;
     let began = Instant::now();
     let Summary {
         validity,
@@ -351,9 +351,9 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
 }
 
 /// Says after how many of `count` runs the process was interrupted, if it is. `bar` counts them.
-pub(super) fn last_words(bar: &ProgressBar, count: usize) -> Result<LastWords, SystemError> {
+pub(super) fn end_notice(bar: &ProgressBar, count: usize) -> Result<EndNotice, SystemError> {
     let bar = bar.clone();
-    LastWords::new(move || {
+    EndNotice::new(move || {
         let done = bar.position();
         bar.finish_and_clear();
         say(format_args!(
