@@ -116,7 +116,7 @@ pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
              for each node. Does a node pass on what it has passed on before, or ask a store again and again?"
         )
     };
-    is_storm.then(|| Finding::new(Severity::Warning, what(), []))
+    is_storm.then(|| Finding::warning(what(), []))
 }
 
 /// How many operations are shown of those that did not succeed.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use eddy::workbench::check::lin_kv;
 use eddy::workbench::check::txn::{self, Step};
-use eddy::workbench::check::{Severity, Validity, Verdict};
+use eddy::workbench::check::{Validity, Verdict};
 use eddy::workbench::history::{Node, Operation, Outcome};
 use eddy::workbench::json::Json;
 use serde::Deserialize;
@@ -157,11 +157,10 @@ fn assert_as_expected(file: &str, missed: &Missed, check: impl Fn(&Line, &str) -
     );
 }
 
-/// Whether every violation contains these words.
+/// Whether every finding contains these words.
 fn is_all_about(verdict: &Verdict, words: &str) -> bool {
-    let findings = verdict.findings.iter();
-    let mut violations = findings.filter(|finding| finding.severity == Severity::Violation);
-    violations.all(|finding| finding.what.contains(words))
+    let mut findings = verdict.findings.iter();
+    findings.all(|finding| finding.what.contains(words))
 }
 
 fn check_list_append(line: &Line, model: &str) -> Verdict {

@@ -1,6 +1,6 @@
 //! The kinds of anomaly, which models forbid each, and the list of the anomalies found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Model;
 use crate::workbench::check::{Finding, Severity, Verdict};
@@ -109,8 +109,8 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of missed own writes. The
-    /// others are counted in the fact `tolerated`.
+    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of missed own writes where nothing
+    /// else is wrong with the transaction. The others are counted in the fact `tolerated`.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
@@ -126,6 +126,17 @@ impl Anomalies {
                     tolerated.insert(kind.name().to_owned(), findings.len().into());
                     continue;
                 }
+                // The violations found so far are about reads, and say more of the same read.
+                let violations = reported.iter().flat_map(|(_, findings)| findings);
+                let told: BTreeSet<usize> = violations
+                    .flat_map(|finding| finding.operations.iter().copied())
+                    .collect();
+                findings.retain(|finding| {
+                    !finding
+                        .operations
+                        .iter()
+                        .any(|operation| told.contains(operation))
+                });
                 for finding in &mut findings {
                     finding.severity = Severity::Warning;
                     finding.what += " No model that was asked for forbids this.";
