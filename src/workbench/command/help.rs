@@ -20,7 +20,8 @@ pub(super) fn challenges() -> String {
         });
         help.push_str(&format!("\n  {:<3} {line}", challenge.name));
     }
-    help + "\n\n  What stands after -- is given to the node, such as -- --consistency linearizable"
+    help + "\n\n  5c is run like 5b: it asks for fewer messages, and gives no number."
+        + "\n\n  What stands after -- is given to the node, such as -- --consistency linearizable"
 }
 
 /// The heading of flags that change nothing about a run.
