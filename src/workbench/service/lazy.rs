@@ -210,6 +210,7 @@ fn value_before(operations: &[Operation], place: usize) -> Value {
 
 impl Service for Lazy {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.is_stale = false;
         let (key, request) = Request::new(call)?;
         if !self.keys.contains_key(&*key) {
             self.keys.insert(key.to_string(), Vec::new());

@@ -109,13 +109,13 @@ impl Sequential {
 
 impl Service for Sequential {
     fn handle(&mut self, call: &Call<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.is_stale = false;
         let (key, request) = Request::new(call)?;
         let seen = self.seen.get(&call.client).copied().unwrap_or(0);
         let index = self.random.random_range(seen..=self.newest);
         let tried = self.wrapped(index);
         let versions = self.values.get(&*key);
         let tried_value = versions.and_then(|versions| versions.at(tried));
-        self.is_stale = false;
         if request.changes(tried_value).is_none() {
             self.is_stale = versions.is_some_and(|versions| versions.is_replaced(tried));
             self.seen.insert(call.client, index);
@@ -250,6 +250,26 @@ mod tests {
             assert!(!store.is_stale());
         }
         assert!(stale_count > 0);
+    }
+
+    #[test]
+    fn an_error_about_an_unknown_type_is_not_stale_though_the_reply_before_was() {
+        for variant in [
+            SequentialStore::Maelstrom,
+            SequentialStore::Strict,
+            SequentialStore::Lazy,
+        ] {
+            let mut store = Store::sequential(variant, 1);
+            let mut is_stale = (0..100).map(|value| {
+                write(&mut store, 0, value);
+                store.ask(1, READ);
+                store.is_stale()
+            });
+            assert!(is_stale.any(|is_stale| is_stale), "{variant:?}");
+            let error = store.ask(1, r#""type":"append","key":"k","value":1"#);
+            assert_eq!(error, "error 10");
+            assert!(!store.is_stale(), "{variant:?}");
+        }
     }
 
     /// How often a client that is 100 states behind reads an older value than before, over 20 seeds.
