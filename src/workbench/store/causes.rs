@@ -20,7 +20,7 @@ use crate::workbench::json::Members;
 const CAUSED_MAX: usize = 2000;
 
 /// How long after its reply a node's messages may still be for the request, in microseconds. It is enough for a node that
-/// sends to others right after its reply, and short compared with the time between two operations.
+/// sends to others right after its reply. Where requests come faster than that, the node's next reply to a client ends it.
 const AFTER_US: i64 = 10_000;
 
 /// A stored message, or a copy of one.

@@ -217,8 +217,8 @@ fn explain(
     let blocked: Vec<String> = stuck.blocked.iter().map(describe).collect();
     // The history may have no times, only an order.
     let what = format!(
-        "Key {key} is not linearizable: no order explains its answers in which each operation comes after those that \
-         had completed before it began. At best {state} when it is the turn of {}.",
+        "Key {key} is not linearizable: no order in which each operation comes after those that had completed before it \
+         began explains its answers. At best {state} when it is the turn of {}.",
         blocked.join(" or ")
     );
     Finding::violation(

@@ -84,8 +84,8 @@ fn catches_a_stale_read_and_shows_the_write() {
     ]);
     assert_invalid(
         &verdict,
-        "Key \"x\" is not linearizable: no order explains its answers in which each operation comes after those that \
-         had completed before it began. At best the value is 2 when it is the turn of client c1's read that gave 1",
+        "Key \"x\" is not linearizable: no order in which each operation comes after those that had completed before \
+         it began explains its answers. At best the value is 2 when it is the turn of client c1's read that gave 1",
         &[0, 1, 2],
     );
 }

@@ -61,7 +61,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut set = Set::of(history);
     let mut verdict = Verdict::valid();
     let is_read = |call: &Call| matches!(call, Call::Read);
-    // Such a node loses every element as well, and this says why.
+    // First: a node that returns strings lacks every number as well, and this finding says why.
     verdict.add_all("strings_for_numbers", mem::take(&mut set.strings));
     verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
     verdict.add_all("lost", set.lost());
@@ -451,7 +451,7 @@ impl<'a> Set<'a> {
     fn lacks(&self, read: &Read<'_>, element: &Element, present: Sighting) -> Finding {
         let (node, value) = (read.node, element.value);
         let last = if read.is_final { "final" } else { "last" };
-        // The reads are in this order.
+        // `reads` is sorted by descending sighting.
         let position = self
             .reads
             .binary_search_by_key(&Reverse(present), |other| Reverse(other.sighting));

@@ -23,8 +23,8 @@ pub enum Kind {
     IncompatibleOrder,
     /// A read that contradicts the transaction's own earlier reads and writes.
     Internal,
-    /// A case of that: a read that misses what the transaction itself has written before. Weak models permit it, but hardly a
-    /// node means it: where it is permitted, it is a warning.
+    /// A case of that: a read that misses what the transaction itself has written before. Weak models permit it, but it is
+    /// most likely a mistake of the node: where it is permitted, it is a warning.
     MissedOwnWrite,
     /// A read of 0 instead of `null` in a register that nobody wrote. Maelstrom accepts it.
     ZeroForNull,
@@ -109,8 +109,9 @@ impl Anomalies {
             .push(finding);
     }
 
-    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of missed own writes where nothing
-    /// else is wrong with the transaction. The others are counted in the fact `tolerated`.
+    /// Adds to the verdict the anomalies that at least one of the models forbids, and warnings of missed own writes, except of
+    /// transactions about whose reads a violation is reported. Anomalies of other kinds that no model forbids are counted in
+    /// the fact `tolerated`.
     pub fn report(self, models: &[Model], verdict: &mut Verdict) {
         let mut kinds: BTreeMap<Kind, Vec<Finding>> = BTreeMap::new();
         for (kind, finding) in self.lone {
@@ -128,14 +129,14 @@ impl Anomalies {
                 }
                 // The violations found so far are about reads, and say more of the same read.
                 let violations = reported.iter().flat_map(|(_, findings)| findings);
-                let told: BTreeSet<usize> = violations
+                let reported_operations: BTreeSet<usize> = violations
                     .flat_map(|finding| finding.operations.iter().copied())
                     .collect();
                 findings.retain(|finding| {
                     !finding
                         .operations
                         .iter()
-                        .any(|operation| told.contains(operation))
+                        .any(|operation| reported_operations.contains(operation))
                 });
                 for finding in &mut findings {
                     finding.severity = Severity::Warning;
