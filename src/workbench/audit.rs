@@ -93,12 +93,13 @@ pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     is_empty.then(|| Finding::undecided(what, []))
 }
 
-/// Messages between servers are a storm if there are more than this number for each operation, and a node sends more than
-/// the second number a second. Nodes that gossip by the clock between few operations stay below the second.
+/// Messages between servers, those of services included, are a storm if there are more than this number for each operation,
+/// and more than the second number a second for each node, on average. Nodes that gossip by the clock between few operations
+/// stay below the second.
 const STORM_MESSAGES_PER_OPERATION: u64 = 1000;
 const STORM_MESSAGES_PER_NODE_S: f64 = 500.0;
 
-/// A warning if nodes have sent so many messages to each other, or to services, that most can serve no operation.
+/// A warning if there were so many messages between servers that they, and not the operations, are what nodes work on.
 pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
     let (servers, history) = (record.sent.servers, &record.history);
     let ended_at = history
@@ -126,8 +127,8 @@ const EXAMPLES_MAX: usize = 3;
 ///
 /// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
 /// there was no fault and had been none for a while. Faults are not named as a possible reason if most operations failed
-/// with an error that says something else, or if `found` already has a violation, such as a node that is mute. Where
-/// `availability` is demanded they are no excuse, so a test with fewer faults is not what helps.
+/// with an error that says something else, or if `found` already has a violation, such as a node that is mute. If
+/// `availability` is demanded, faults are no excuse, so the finding does not advise a test with fewer of them.
 pub fn never_succeeded<W: Workload>(
     history: &[Operation<W::Call, W::Answer>],
     by_kind: &BTreeMap<&'static str, Counts>,
@@ -243,43 +244,38 @@ pub fn unanswered<W: Workload>(
 /// A node is silent if it has sent nothing for this time when the run ends, which is almost as long as a client waits.
 const SILENCE_MIN: Duration = Duration::from_secs(4);
 
-/// For a finding on these operations, which did not succeed: what is known of their nodes, on lines of their own. That is
-/// since when a node was silent that owed a reply, where no fault is the reason, and the last line that a node printed on
-/// stderr: an exception that it survives may be why it did not reply.
-pub fn last_output<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
+/// For a finding on these operations, which did not succeed: one line for each of their nodes that owed replies and was silent to
+/// the end, and one with the last line that a node printed on stderr. An exception that a node survives may be why it did not
+/// reply. Replies that a fault may have prevented are not owed.
+pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
     let history = &record.history;
     let ended_at = history.iter().map(|operation| operation.completed_at).max();
-    let operations = operations.iter().map(|&index| &history[index]);
-    let nodes: BTreeSet<&Node> = operations
-        .clone()
-        .map(|operation| &operation.node)
-        .collect();
-    let owed = operations.filter(|operation| {
+    let nodes = operations.iter().map(|&index| &history[index].node);
+    let nodes: BTreeSet<&Node> = nodes.collect();
+    let owed = history.iter().filter(|operation| {
         matches!(operation.outcome, Outcome::Indeterminate(_))
             && is_calm(operation, &record.fault_windows)
     });
-    let mut owing: BTreeSet<&Node> = owed.map(|operation| &operation.node).collect();
-    if has_violation(&record.findings) {
-        // A node may be mute: what it sends then is not seen.
-        owing.clear();
+    // For each node that owes replies, when the last client that waited for one gave up.
+    let mut owing: BTreeMap<&Node, Duration> = BTreeMap::new();
+    for operation in owed {
+        let given_up_at = owing.entry(&operation.node).or_default();
+        *given_up_at = operation.completed_at.max(*given_up_at);
     }
     let mut known = String::new();
     for node in nodes {
         let Some(output) = record.last_output.get(node.index()) else {
             continue;
         };
-        let LastOutput {
-            sent_at,
-            sent_to,
-            logged,
-        } = output;
-        if let Some(dest) = sent_to
-            && owing.contains(node)
+        let LastOutput { sent, logged } = output;
+        if let Some((sent_at, dest)) = sent
+            // A node that has sent more after that has left requests unanswered, but was not silent.
+            && owing.get(node).is_some_and(|given_up_at| sent_at < given_up_at)
             && Some(*sent_at + SILENCE_MIN) <= ended_at
         {
             let since_s = sent_at.as_secs_f64();
             known += &format!(
-                "\n{node} has sent nothing since {since_s:.1} s, when it sent {dest} a message."
+                "\n{node} has sent nothing since {since_s:.1} s; its last message went to {dest}."
             );
         }
         if !logged.is_empty() {
@@ -310,6 +306,7 @@ mod tests {
     use crate::workbench::check::Severity;
     use crate::workbench::check::counter::{Answer, Call};
     use crate::workbench::check::testing::*;
+    use crate::workbench::network::Traffic;
     use crate::workbench::workload::GCounter;
 
     /// The findings for an add and a read that were refused, and another read that was not.
@@ -329,6 +326,49 @@ mod tests {
             began_at: Duration::ZERO,
             ended_at: Some(Duration::from_millis(ended_ms)),
         }
+    }
+
+    /// What is said of two nodes of which node 0 left a request unanswered until 5 s and sent its last message, to c8, at
+    /// `sent_ms`. Node 1 answers until 30 s, and `found` was found in the run.
+    fn said_of_silence(sent_ms: u64, first: Outcome<Answer>, found: Vec<Finding>) -> String {
+        let sent = |ms| LastOutput {
+            sent: Some((Duration::from_millis(ms), String::from("c8"))),
+            logged: String::new(),
+        };
+        let record = Record {
+            workload: GCounter::default(),
+            history: vec![
+                operation(0, 0..5_000, Call::Add(1), first),
+                operation(1, 0..30_000, Call::Add(1), Outcome::Ok(Answer::Added)),
+            ],
+            findings: found,
+            unanswered: vec![0],
+            last_output: vec![sent(sent_ms), sent(30_000)],
+            cut_short_at: None,
+            interrupted_at: None,
+            is_interrupted: false,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+            fault_windows: Vec::new(),
+            is_elsewhere: false,
+        };
+        about_nodes(&record, &[0])
+    }
+
+    #[test]
+    fn a_node_that_goes_on_after_the_requests_that_it_has_left_unanswered_is_not_silent() {
+        let silence = "\n0 has sent nothing since 3.2 s; its last message went to c8.";
+        assert_eq!(said_of_silence(3_200, indeterminate(), vec![]), silence);
+        assert_eq!(said_of_silence(13_700, indeterminate(), vec![]), "");
+        // This is the reply to the request itself: an error that leaves its outcome open.
+        assert_eq!(said_of_silence(5_000, indeterminate(), vec![]), "");
+        assert_eq!(said_of_silence(3_200, failed(), vec![]), "");
+    }
+
+    #[test]
+    fn a_silent_node_is_named_though_something_else_is_wrong_with_the_run() {
+        let found = vec![Finding::violation("1 printed an empty line on stdout.", [])];
+        assert!(said_of_silence(3_200, indeterminate(), found).contains("has sent nothing"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::{
-    Counts, Demands, last_output, message_storm, never_succeeded, nothing_asked, unanswered,
+    Counts, Demands, about_nodes, message_storm, never_succeeded, nothing_asked, unanswered,
 };
 use super::check::availability;
 use super::check::limits::{self, Measure};
@@ -202,7 +202,7 @@ impl Report {
             facts.extend(availability.facts);
         }
         for finding in &mut unsuccessful {
-            finding.what += &last_output(record, &finding.operations);
+            finding.what += &about_nodes(record, &finding.operations);
         }
         findings.extend(unsuccessful);
         // The answers of a run without a last phase are right or wrong whatever would have followed.

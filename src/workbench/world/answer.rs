@@ -79,7 +79,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     )
                 });
         }
-        self.last_sent[node] = (now, Some(dest));
+        self.last_sent[node] = Some((now, dest));
         self.send(src, dest, printed.body.get(), now);
     }
 
@@ -136,6 +136,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.violations
             .note(node, violation, None, || format!("{}\n{MUTE}", describe()));
         self.node_states.mute(node);
+        self.last_sent[node] = None;
     }
 
     /// A node has printed a line that can't be read.

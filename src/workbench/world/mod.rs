@@ -121,8 +121,9 @@ pub struct World<W: Workload, O = ()> {
     /// The operations that timed out and were not answered late either, by their clients. A client that has timed out sends
     /// nothing more. Those of nodes that are mute are left out.
     unanswered: BTreeMap<usize, usize>,
-    /// For each node when it last sent a message, by the driver's time, and to whom.
-    last_sent: Vec<(Duration, Option<Endpoint>)>,
+    /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
+    /// since it was mute.
+    last_sent: Vec<Option<(Duration, Endpoint)>>,
     /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
     /// that is the line which names it, while the lines about its origin are indented.
     last_logged: Vec<String>,
@@ -170,10 +171,9 @@ pub struct Record<W: Workload> {
 /// What a node put out last.
 #[derive(Default)]
 pub struct LastOutput {
-    /// When it last sent a message, since the start of the run.
-    pub sent_at: Duration,
-    /// To whom; `None` if it has sent nothing.
-    pub sent_to: Option<String>,
+    /// When it last sent a message, since the start of the run, and to whom. `None` if it has sent nothing, or if it was mute
+    /// and has sent nothing since: what a node sends while it is mute is not known.
+    pub sent: Option<(Duration, String)>,
     /// The last line that it printed on stderr during the run, without indented lines; may be empty.
     pub logged: String,
 }
@@ -265,7 +265,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
-            last_sent: vec![(Duration::ZERO, None); node_count],
+            last_sent: vec![None; node_count],
             last_logged: vec![String::new(); node_count],
             interrupted_at: None,
             node_states,
@@ -353,9 +353,11 @@ impl<W: Workload, O: Observer> World<W, O> {
             ),
         };
         let last_output = self.last_sent.iter().zip(self.last_logged);
-        let last_output = last_output.map(|(&(at, dest), logged)| LastOutput {
-            sent_at: at.saturating_sub(self.started_at),
-            sent_to: dest.map(|dest| self.directory.name(dest).to_owned()),
+        let last_output = last_output.map(|(sent, logged)| LastOutput {
+            sent: sent.map(|(at, dest)| {
+                let dest = self.directory.name(dest).to_owned();
+                (at.saturating_sub(self.started_at), dest)
+            }),
             logged,
         });
         let record = Record {

@@ -54,7 +54,7 @@ fn a_node_that_sends_nothing_more_is_named_with_the_time_since_when() {
         .filter(|operation| operation.outcome.is_ok());
     let last_s = answered.map(|operation| operation.completed_at).max();
     let last_s = last_s.expect("five were answered").as_secs_f64();
-    let expected = format!("n0 has sent nothing since {last_s:.1} s, when it sent c");
+    let expected = format!("n0 has sent nothing since {last_s:.1} s; its last message went to c");
     assert!(printed.contains(&expected), "{printed}");
     assert!(printed.contains("\n      #5 at "), "{printed}");
 }
@@ -107,7 +107,7 @@ fn where_a_node_is_silent_its_last_message_is_named_unless_something_else_explai
     let silent = without_replies(Vec::new(), first, nothing);
     assert!(silent.contains(said), "{silent}");
     assert!(
-        silent.contains(" s, when it sent n1 a message."),
+        silent.contains(" s; its last message went to n1."),
         "{silent}"
     );
     let goes_on = without_replies(Vec::new(), first, |message| {
