@@ -324,9 +324,11 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let violation = ProtocolViolation::AnsweredWrongly;
                 self.violations.note(node, violation, Some(operation), || {
                     let body = shown(reply.body);
-                    let example = W::example_reply(asked).unwrap_or_default();
+                    let example = W::example_reply(asked);
+                    let example = example.expect("each type of request has an example");
                     format!(
-                        "answered {asked:?} wrongly ({why}): {body}\nA right answer, but for its ids: {example}"
+                        "answered {asked:?} wrongly ({why}): {body}\n\
+                         A reply of the right form, without its ids, is for example: {example}"
                     )
                 });
                 Outcome::Indeterminate(format!("the answer was of the wrong form: {why}"))
