@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{EnumValueParser, StringValueParser};
 
 use super::clients::ClientOptions;
-use super::help::{self, EXIT_STATUS, FIGURES, SHOWN_AND_KEPT};
+use super::help::{self, EXIT_STATUS, FIGURES, MESSAGE_FIGURES, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
 use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
 use super::values::{Trimmed, milliseconds, not_negative, positive, some_seconds};
@@ -18,9 +18,14 @@ use crate::workbench::log::Topics;
 use crate::workbench::nemesis::Fault;
 use crate::workbench::world::Settings;
 
+fn after_help() -> String {
+    let challenges = help::challenges();
+    format!("{challenges}\n\n{FIGURES}\n{MESSAGE_FIGURES}\n\n{EXIT_STATUS}")
+}
+
 /// The flags of `eddy test`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{}\n\n{FIGURES}\n\n{EXIT_STATUS}", help::challenges()))]
+#[command(args_override_self = true, after_help = after_help())]
 pub(super) struct TestOptions {
     /// The program of the nodes.
     #[arg(long, value_name = "FILE")]
