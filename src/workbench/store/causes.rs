@@ -162,13 +162,12 @@ fn select(
                 continue;
             }
             let is_reply = message.in_reply_to.is_some();
-            let is_next_reply =
-                is_reply && !nodes.contains(&message.dest) && !message.answers(asked);
+            let is_to_client = is_client(&message.dest, nodes);
+            let is_next_reply = is_reply && is_to_client && !message.answers(asked);
             if is_next_reply && done.is_some_and(|done| later > done) {
                 break;
             }
-            let is_to_client = message.dest == request.client || is_reply;
-            if !is_to_client && caused.insert(later) {
+            if !is_reply && !is_to_client && caused.insert(later) {
                 open.push(later);
             }
         }
@@ -180,6 +179,13 @@ fn select(
         ..message
     };
     caused.map(mark).collect()
+}
+
+/// Whether this is the name of a client: neither that of one of the nodes nor that of a service.
+fn is_client(name: &str, nodes: &[String]) -> bool {
+    let number = name.strip_prefix('c').filter(|number| !number.is_empty());
+    let is_numbered = number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    is_numbered && !nodes.iter().any(|node| node == name)
 }
 
 #[cfg(test)]
@@ -245,6 +251,20 @@ mod tests {
         let [all, after] = caused(messages);
         assert_eq!(all, [1, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(after, [5, 6, 8]);
+    }
+
+    #[test]
+    fn messages_to_other_clients_are_not_caused_and_a_reply_to_a_service_is_no_end() {
+        let messages = vec![
+            message(1, "c4", "n0", r#"{"type":"broadcast","msg_id":7}"#),
+            message(2, "n0", "c5", r#"{"type":"note","msg_id":1}"#),
+            message(3, "n0", "c4", r#"{"type":"broadcast_ok","in_reply_to":7}"#),
+            message(4, "n0", "lin-kv", r#"{"type":"note_ok","in_reply_to":1}"#),
+            message(5, "n0", "n1", r#"{"type":"gossip"}"#),
+            message(6, "n0", "c5", r#"{"type":"broadcast_ok","in_reply_to":6}"#),
+            message(7, "n0", "n1", r#"{"type":"gossip"}"#),
+        ];
+        assert_eq!(caused(messages), [vec![1, 3, 5], vec![5]]);
     }
 
     #[test]
