@@ -349,6 +349,7 @@ mod tests {
             is_interrupted: false,
             sent: Traffic::default(),
             received: Traffic::default(),
+            stale_received: 0,
             fault_windows: Vec::new(),
             is_elsewhere: false,
         };

@@ -149,6 +149,7 @@ impl Task for Check<'_> {
             is_interrupted: false,
             sent: Traffic::default(),
             received: Traffic::default(),
+            stale_received: 0,
             fault_windows: history.fault_windows,
             is_elsewhere: false,
         };

@@ -425,7 +425,12 @@ fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
 impl Messages {
     fn new<W: Workload>(record: &Record<W>, operation_count: usize) -> Self {
         let per_operation = |count: u64| figures::ratio(count as f64, operation_count as f64);
-        let Record { sent, received, .. } = record;
+        let Record {
+            sent,
+            received,
+            stale_received,
+            ..
+        } = record;
         let seen = (!record.is_elsewhere).then_some((sent.servers, received.servers));
         let (servers, servers_received) = seen.unzip();
         Messages {
@@ -437,7 +442,7 @@ impl Messages {
             servers,
             servers_received,
             servers_per_operation: servers.map(per_operation),
-            stale_received: received.stale,
+            stale_received: *stale_received,
         }
     }
 }
@@ -475,6 +480,7 @@ mod tests {
             is_interrupted: is_cut_short,
             sent: Traffic::default(),
             received: Traffic::default(),
+            stale_received: 0,
             fault_windows: Vec::new(),
             is_elsewhere: false,
         };

@@ -106,6 +106,8 @@ pub struct World<W: Workload, O = ()> {
     nodes: Vec<Node>,
     network: Network,
     received: Traffic,
+    /// The replies of services about a value that had been replaced, as far as they arrived.
+    stale_received: u64,
     services: Services,
     nemesis: Nemesis,
     pace: Pace,
@@ -162,6 +164,8 @@ pub struct Record<W: Workload> {
     pub sent: Traffic,
     /// How many messages arrived; a message that was doubled counts twice.
     pub received: Traffic,
+    /// How many of these were replies of services about a value that had been replaced.
+    pub stale_received: u64,
     /// The faults, and when they lasted.
     pub fault_windows: Vec<FaultWindow>,
     /// Whether the nodes ran elsewhere. Then messages between servers were not seen.
@@ -245,6 +249,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             nodes: Node::all(&settings.nodes),
             network: Network::new(settings.latency, node_count, settings.services_suffer, seed),
             received: Traffic::default(),
+            stale_received: 0,
             services,
             nemesis: Nemesis::new(
                 &settings.faults,
@@ -371,6 +376,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             is_interrupted: self.interrupted_at.is_some(),
             sent: self.network.traffic(),
             received: self.received,
+            stale_received: self.stale_received,
             fault_windows: self.nemesis.windows().to_vec(),
             is_elsewhere: self.is_elsewhere,
         };

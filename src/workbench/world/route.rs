@@ -120,10 +120,11 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Puts a message into the network, or delivers it if it has no latency.
     pub(super) fn send(&mut self, src: Endpoint, dest: Endpoint, body: &str, now: Duration) {
-        self.dispatch(src, dest, body, false, now);
+        self.send_marked(src, dest, body, false, now);
     }
 
-    fn dispatch(
+    /// Like [`send`](Self::send), and marks the message if it is the stale reply of a service.
+    fn send_marked(
         &mut self,
         src: Endpoint,
         dest: Endpoint,
@@ -187,7 +188,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.observer.lost(&event, Loss::NodeDown);
         }
         self.received.count(src, dest);
-        self.received.stale += u64::from(header.is_stale);
+        self.stale_received += u64::from(header.is_stale);
         self.observer.received(&event);
         match (dest, src) {
             (Endpoint::Node(node), _) => {
@@ -218,7 +219,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         if handled.is_ok() && !answer.is_empty() {
             let is_stale = self.services.is_stale(service);
-            self.dispatch(
+            self.send_marked(
                 Endpoint::Service(service),
                 client,
                 text(&answer),

@@ -148,7 +148,7 @@ fn stale_replies(store: &str) -> u64 {
         let request = (!is_init).then(|| request(node, message));
         request.into_iter().chain([echo(message)]).collect()
     });
-    record.expect("a run").received.stale
+    record.expect("a run").stale_received
 }
 
 #[test]
