@@ -121,6 +121,8 @@ pub struct Finding {
     pub operations: Vec<usize>,
     /// The part of an answer that the finding is about. The report shows this part instead of the beginning.
     pub subject: Option<Subject>,
+    /// The number of findings for which it stands, if it stands for findings that are not shown; else zero.
+    pub hidden_count: usize,
 }
 
 /// A part of an answer that may hold much more.
@@ -149,6 +151,7 @@ impl Finding {
             what: what.into(),
             operations: operations.into(),
             subject: None,
+            hidden_count: 0,
         }
     }
 
@@ -165,6 +168,18 @@ impl Finding {
     /// A warning about something that Maelstrom accepts. `what` gives the reason for the warning.
     pub fn warning(what: impl Into<String>, operations: impl Into<Vec<usize>>) -> Self {
         Finding::new(Severity::Warning, what, operations)
+    }
+
+    /// A finding that stands for others of its kind, which are not shown.
+    fn standing_for(hidden_count: usize, severity: Severity) -> Self {
+        Finding {
+            hidden_count,
+            ..Finding::new(
+                severity,
+                format!("... and {hidden_count} more like that."),
+                [],
+            )
+        }
     }
 
     /// Makes this a finding about one element of a set.
@@ -210,7 +225,7 @@ impl Verdict {
             self.add(finding);
         }
         if let [worst, ..] = &hidden[..] {
-            self.add(Finding::new(worst.severity, more(hidden.len()), []));
+            self.add(Finding::standing_for(hidden.len(), worst.severity));
         }
     }
 
@@ -228,17 +243,6 @@ impl Verdict {
     }
 }
 
-/// The text of the finding that stands for findings that are not shown.
-fn more(count: usize) -> String {
-    format!("... and {count} more like that.")
-}
-
-/// The number of findings that a finding with this text stands for. `None` if it stands for itself.
-pub fn hidden_count(what: &str) -> Option<usize> {
-    let count = what.strip_prefix("... and ")?;
-    count.strip_suffix(" more like that.")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,7 +257,7 @@ mod tests {
         assert_eq!(verdict.findings[0].what, "a violation");
         let last = verdict.findings.last().expect("some are hidden");
         assert_eq!(last.what, "... and 3 more like that.");
-        assert_eq!(hidden_count(&last.what), Some(3));
+        assert_eq!(last.hidden_count, 3);
         assert_eq!(last.severity, Severity::Warning);
         assert_eq!(verdict.facts["kind"], 6);
     }

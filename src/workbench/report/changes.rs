@@ -1,7 +1,7 @@
 //! A run in one line, and what is different from the run before.
 
 use super::Report;
-use crate::workbench::check::{Validity, hidden_count};
+use crate::workbench::check::Validity;
 
 /// By which factor a figure must change to be printed. Real processes differ by less from run to run.
 const CHANGE_FACTOR_MIN: f64 = 1.5;
@@ -54,11 +54,13 @@ impl Report {
         // The kind of the finding before.
         let mut last = 0;
         for finding in self.all_findings() {
-            let line = finding.what.lines().next().unwrap_or_default();
-            if let (Some(hidden), Some((.., more))) = (hidden_count(line), kinds.get_mut(last)) {
-                *more += hidden;
+            if let (hidden_count @ 1.., Some((.., more))) =
+                (finding.hidden_count, kinds.get_mut(last))
+            {
+                *more += hidden_count;
                 continue;
             }
+            let line = finding.what.lines().next().unwrap_or_default();
             let shape = shape(line);
             let found = kinds.iter().position(|(other, ..)| *other == shape);
             last = found.unwrap_or(kinds.len());
@@ -215,11 +217,12 @@ mod tests {
             ),
             (
                 None,
-                report(
-                    &[lost, "Node n0 died.", lost, "... and 4 more like that."],
-                    385,
-                    44.0,
-                ),
+                {
+                    let findings = [lost, "Node n0 died.", lost, "... and 4 more like that."];
+                    let mut report = report(&findings, 385, 44.0);
+                    report.findings[3].hidden_count = 4;
+                    report
+                },
                 "INVALID; The final read of client c7 says 5: 2 is missing (and 5 more); Node n0 died; \
                  ok 385; p50 44 ms; p99 9 ms",
             ),

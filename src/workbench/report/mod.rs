@@ -20,7 +20,7 @@ use super::audit::{
 };
 use super::check::availability;
 use super::check::limits::{self, Measure};
-use super::check::{Finding, Severity, Validity, hidden_count};
+use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
 use super::words;
@@ -80,6 +80,10 @@ struct ReportedFinding {
     operations: Vec<String>,
     /// The same operations, as indices into the history.
     operation_indices: Vec<usize>,
+    /// The number of findings for which it stands, if it stands for findings that are not shown; else zero, as in results of
+    /// earlier versions.
+    #[serde(default)]
+    hidden_count: usize,
 }
 
 /// The latencies of successful operations.
@@ -343,9 +347,7 @@ impl Report {
     /// The number of warnings, those included that are not shown.
     pub fn warning_count(&self) -> usize {
         let warnings = self.warnings.iter();
-        warnings
-            .map(|warning| hidden_count(&warning.what).unwrap_or(1))
-            .sum()
+        warnings.map(|warning| warning.hidden_count.max(1)).sum()
     }
 
     /// The verdict.
@@ -397,6 +399,7 @@ impl ReportedFinding {
             valid: finding.severity.validity(is_strict),
             operations: operations.collect(),
             operation_indices: finding.operations.clone(),
+            hidden_count: finding.hidden_count,
             what: finding.what,
         }
     }
