@@ -109,6 +109,7 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     let mut rows = Vec::new();
     for level in LEVELS {
         for store in STORES {
+            // Not while a row on etcd runs: that watches signals itself.
             let _end_notice = end_notice(&bar, run_count)?;
             let seeds = options.seed..options.seed + options.seeds as u64;
             rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
