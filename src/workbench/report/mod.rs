@@ -533,8 +533,8 @@ mod tests {
             (&["history.jsonl"], &["eddy show store/1 --operation"]),
             (&["log.txt"], &["eddy show store/1 --operation"]),
             (&[MESSAGES], &lines[2..]),
-            (&["results.json"], &["stored in", lines[2]]),
-            (&["results.json", "report.html", MESSAGES], &lines),
+            (&["results.json"], &["eddy show store/1 --operation"]),
+            (&["results.json", "report.html", MESSAGES], &lines[1..]),
         ] {
             let mut report = report(Echo, Vec::new(), false);
             report.set_store(Path::new("store/1"));

@@ -115,9 +115,7 @@ impl fmt::Display for Report {
         }
         if let Some(folder) = &self.store {
             let folder = folder.display();
-            if self.are_whole(&["results.json"]) {
-                writeln!(f, "stored in   {folder}")?;
-            }
+            writeln!(f, "stored in   {folder}")?;
             if self.are_whole(&["report.html"]) {
                 writeln!(f, "page        {folder}/report.html")?;
             }
