@@ -27,7 +27,7 @@ use crate::workbench::network::Traffic;
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{HistoryFile, Machine, Report};
 use crate::workbench::sim::Start;
-use crate::workbench::store::{Folder, StoreErrors};
+use crate::workbench::store::{Folder, HISTORY, StoreErrors};
 use crate::workbench::words::counted;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
@@ -187,7 +187,7 @@ fn history_file(path: &Path) -> PathBuf {
     if path == Path::new("-") {
         return PathBuf::from("/dev/stdin");
     }
-    let names = ["history.jsonl", "history.edn"];
+    let names = [HISTORY, "history.edn"];
     let in_folder = names.map(|name| path.join(name));
     let found = in_folder.into_iter().find(|file| file.is_file());
     found.unwrap_or_else(|| path.to_path_buf())
@@ -221,13 +221,11 @@ fn store<W: Workload>(
 ) -> Result<(), StoreErrors> {
     let folder = Folder::create(parent, W::NAME)?;
     report.set_store(folder.path());
-    let written = &*report;
-    let stored = folder.finish::<W>(written, &record.history, written.nodes(), |out| {
-        Page::new(record, written, None)?.write(out)
+    let stored = report.store_with(|report| {
+        folder.finish::<W>(report, &record.history, report.nodes(), |out| {
+            Page::new(record, report, None)?.write(out)
+        })
     });
-    if let Err(errors) = &stored {
-        report.set_broken_files(errors.file_names());
-    }
     runs::renew_index(parent);
     stored
 }

@@ -74,16 +74,14 @@ impl KeepOptions {
         record: &Record<W>,
         report: &mut Report,
     ) {
-        let written = &*report;
-        let stored = store.finish::<W>(
-            written,
-            &record.history,
-            written.nodes(),
-            |recorded, out| Page::new(record, written, Some(recorded))?.write(out),
-        );
+        let stored = report.store_with(|report| {
+            let nodes = report.nodes();
+            store.finish::<W>(report, &record.history, nodes, |recorded, out| {
+                Page::new(record, report, Some(recorded))?.write(out)
+            })
+        });
         if let Err(errors) = stored {
             say(format_args!("eddy: not all of the run is stored: {errors}"));
-            report.set_broken_files(errors.file_names());
         }
         runs::renew_index(&self.store);
     }

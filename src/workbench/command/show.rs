@@ -17,7 +17,9 @@ use crate::workbench::check::Validity;
 use crate::workbench::log;
 use crate::workbench::report::Report;
 use crate::workbench::report::listing;
-use crate::workbench::store::{self, ClientRequest, MESSAGES, caused_by, read_messages};
+use crate::workbench::store::{
+    self, ClientRequest, HISTORY, LOG, MESSAGES, caused_by, read_messages,
+};
 
 /// The flags of `eddy show`.
 #[derive(Args)]
@@ -131,7 +133,7 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
     struct Request {
         msg_id: i64,
     }
-    let path = folder.join("history.jsonl");
+    let path = folder.join(HISTORY);
     let unreadable = |reason| CommandError::Read {
         path: path.clone(),
         reason,
@@ -203,7 +205,7 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
     nodes.retain(|name| report.nodes().iter().any(|node| node == name));
     let names: Vec<&str> = nodes.iter().copied().collect();
     text.push_str(&format!("\nWhat {} printed meanwhile:\n", names.join(", ")));
-    let path = folder.join("log.txt");
+    let path = folder.join(LOG);
     let printed = printed(&path, &names, &time_us);
     text.push_str(&printed.map_err(|reason| CommandError::Read { path, reason })?);
     Ok(text)

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::Report;
 use crate::workbench::check::Validity;
-use crate::workbench::store::{self, NotBegun, StoreError, StoredRun};
+use crate::workbench::store::{self, NotBegun, RESULTS, StoreError, StoredRun};
 
 /// A run in a store.
 pub struct ListedRun {
@@ -74,7 +74,7 @@ pub fn list(store: &Path) -> Result<Vec<ListedRun>, StoreError> {
 ///
 /// The reason why there is none.
 pub fn read(folder: &Path) -> Result<Report, ReadError> {
-    let json = fs::read(folder.join("results.json"));
+    let json = fs::read(folder.join(RESULTS));
     let json = json.map_err(|error| match error.kind() {
         ErrorKind::NotFound => ReadError::Missing,
         _ => ReadError::File(error),

@@ -23,6 +23,7 @@ use super::check::limits::{self, Measure};
 use super::check::{Finding, Severity, Validity};
 use super::history::Operation;
 use super::nemesis::FaultWindow;
+use super::store::StoreErrors;
 use super::words;
 use super::workload::Workload;
 use super::world::{Record, Settings};
@@ -297,9 +298,20 @@ impl Report {
         self.store = Some(folder.to_path_buf());
     }
 
-    /// Sets the names of the files of the run that are not whole, as on a full disk. The report leaves out what needs them.
-    pub fn set_broken_files<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
-        self.broken_files = names.map(String::from).collect();
+    /// Stores the report with `store`. From then on it leaves out what needs a file that is not whole, as on a full disk.
+    ///
+    /// # Errors
+    ///
+    /// Those of `store`.
+    pub fn store_with(
+        &mut self,
+        store: impl FnOnce(&Report) -> Result<(), StoreErrors>,
+    ) -> Result<(), StoreErrors> {
+        let stored = store(self);
+        if let Err(errors) = &stored {
+            self.broken_files = errors.file_names().map(String::from).collect();
+        }
+        stored
     }
 
     /// Whether all of these files of a stored run are whole.
@@ -538,7 +550,7 @@ mod tests {
         ] {
             let mut report = report(Echo, Vec::new(), false);
             report.set_store(Path::new("store/1"));
-            report.set_broken_files(broken.iter().copied());
+            report.broken_files = broken.iter().copied().map(String::from).collect();
             let printed = report.to_string();
             for line in lines {
                 let is_printed = printed

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Report, ReportedFinding};
 use crate::workbench::check::Validity;
-use crate::workbench::store::MESSAGES;
+use crate::workbench::store::{HISTORY, LOG, MESSAGES, PAGE, RESULTS};
 use crate::workbench::words;
 
 /// A time in milliseconds, with its significant digits.
@@ -116,10 +116,10 @@ impl fmt::Display for Report {
         if let Some(folder) = &self.store {
             let folder = folder.display();
             writeln!(f, "stored in   {folder}")?;
-            if self.are_whole(&["report.html"]) {
-                writeln!(f, "page        {folder}/report.html")?;
+            if self.are_whole(&[PAGE]) {
+                writeln!(f, "page        {folder}/{PAGE}")?;
             }
-            let needed = ["results.json", "history.jsonl", "log.txt", MESSAGES];
+            let needed = [RESULTS, HISTORY, LOG, MESSAGES];
             if self.has_messages() && self.are_whole(&needed) {
                 let cited = self.evidence().next();
                 let operation = cited.map_or("N".into(), |index| index.to_string());

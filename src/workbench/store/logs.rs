@@ -11,6 +11,12 @@ use super::file::OutFile;
 use crate::workbench::log::{self, Sink};
 use crate::workbench::world::Progress;
 
+/// The file of the log in the folder of a run.
+pub const LOG: &str = "log.txt";
+
+/// The folder of the logs of its nodes.
+pub(super) const NODE_LOGS: &str = "node-logs";
+
 /// The maximum length of a log, not counting a last line that reports the cut.
 const LOG_BYTES_MAX: u64 = 256 << 20;
 
@@ -45,7 +51,7 @@ impl LogFiles {
     }
 
     fn limited(folder: &Path, nodes: &[String], bytes_max: u64) -> Result<Self, StoreError> {
-        let log_folder = folder.join("node-logs");
+        let log_folder = folder.join(NODE_LOGS);
         fs::create_dir(&log_folder).map_err(StoreError::creating(&log_folder))?;
         let mut of_nodes = BTreeMap::new();
         for (index, name) in nodes.iter().enumerate() {
@@ -57,7 +63,7 @@ impl LogFiles {
             of_nodes.insert(name.clone(), log);
         }
         Ok(LogFiles {
-            whole: OutFile::create(folder.join("log.txt"), bytes_max)?,
+            whole: OutFile::create(folder.join(LOG), bytes_max)?,
             of_nodes,
         })
     }

@@ -44,9 +44,18 @@ use room::Room;
 
 pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
-pub use logs::{LineCounts, LogFiles};
+pub use logs::{LOG, LineCounts, LogFiles};
 pub use messages::{MESSAGES, MessageLine, Messages, body_text, read_messages};
 pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
+
+/// The file of the results in the folder of a run.
+pub const RESULTS: &str = "results.json";
+
+/// The file of the history.
+pub const HISTORY: &str = "history.jsonl";
+
+/// The file of the page.
+pub const PAGE: &str = "report.html";
 
 /// A file that was not stored, and the reason.
 #[derive(Debug, Error)]
@@ -191,11 +200,11 @@ impl Folder {
         // The two largest files, at the same time.
         let (history, page) = thread::scope(|scope| {
             let history = scope.spawn(|| {
-                write(path, "history.jsonl", |out| {
+                write(path, HISTORY, |out| {
                     history::write::<W>(history, nodes, out)
                 })
             });
-            let page = write(path, "report.html", |out| page(out));
+            let page = write(path, PAGE, |out| page(out));
             let history = history.join().expect("writing a history does not panic");
             (history, page)
         });
@@ -205,7 +214,7 @@ impl Folder {
     /// Writes the results. They come first, before other files can use the reserved space.
     fn write_results(&mut self, results: &impl Serialize) -> Result<(), StoreError> {
         drop(self.room.take());
-        write(&self.path, "results.json", |out| {
+        write(&self.path, RESULTS, |out| {
             serde_json::to_writer_pretty(&mut *out, results)?;
             out.write_all(b"\n")
         })

@@ -6,18 +6,19 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::logs::NODE_LOGS;
 use super::messages::{MESSAGES, MESSAGES_UNCOMPRESSED};
-use super::{StoreError, StoreErrors, link_latest};
+use super::{HISTORY, LOG, PAGE, RESULTS, StoreError, StoreErrors, link_latest};
 
 /// All files and folders that a run writes to its folder.
 const CONTENTS: [&str; 7] = [
-    "history.jsonl",
-    "log.txt",
+    HISTORY,
+    LOG,
     MESSAGES,
     MESSAGES_UNCOMPRESSED,
-    "node-logs",
-    "report.html",
-    "results.json",
+    NODE_LOGS,
+    PAGE,
+    RESULTS,
 ];
 
 /// The folder of a run in a store.

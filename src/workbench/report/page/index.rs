@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::write_page;
 use crate::workbench::report::listing::ListedRun;
+use crate::workbench::store::{LOG, PAGE};
 
 const BODY: &str = include_str!("index.html");
 const SCRIPTS: [&str; 2] = [include_str!("js/page.js"), include_str!("js/index.js")];
@@ -47,7 +48,7 @@ pub fn write_index(runs: &[ListedRun], out: impl Write) -> io::Result<()> {
 
 impl Row {
     fn new(ListedRun { run, summary }: &ListedRun) -> Self {
-        let mut files = ["report.html", "log.txt"].into_iter();
+        let mut files = [PAGE, LOG].into_iter();
         let row = Row {
             name: run.name(),
             file: files
