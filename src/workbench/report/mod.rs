@@ -469,8 +469,8 @@ fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::check::testing::operation;
-    use crate::workbench::check::{echo, set};
+    use crate::workbench::check::testing::{failed, finally, operation};
+    use crate::workbench::check::{FINDINGS_SHOWN_MAX, echo, set};
     use crate::workbench::history::{Node, Outcome};
     use crate::workbench::network::Traffic;
     use crate::workbench::store::MESSAGES;
@@ -528,6 +528,23 @@ mod tests {
         let report = report(GSet::default(), history, true);
         assert_eq!(report.validity(), Validity::Unknown);
         assert_eq!(report.findings.len(), 1);
+    }
+
+    #[test]
+    fn warnings_that_are_not_shown_are_counted() {
+        let elements = serde_json::from_str("[1]").expect("a list");
+        let read = |client, outcome| finally(operation(client, 2..3, set::Call::Read, outcome));
+        let mut history = vec![
+            operation(0, 0..1, set::Call::Add(1), Outcome::Ok(set::Answer::Added)),
+            read(0, Outcome::Ok(set::Answer::Elements(elements))),
+        ];
+        history.extend((1..=5).map(|client| read(client, failed())));
+        let report = report(GSet::default(), history, false);
+        assert_eq!(report.warnings.len(), FINDINGS_SHOWN_MAX + 1);
+        assert_eq!(report.warning_count(), 5);
+        let stored = serde_json::to_string(&report).expect("JSON");
+        let report: Report = serde_json::from_str(&stored).expect("a report");
+        assert_eq!(report.warning_count(), 5);
     }
 
     #[test]
