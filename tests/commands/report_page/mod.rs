@@ -74,6 +74,18 @@ fn operation(store: &Path, number: &str) -> String {
     stdout(&shown.expect("eddy is built"))
 }
 
+/// The messages of an operation of the last run, as `eddy show` lists them: "c6 → n0 {…}".
+fn messages(store: &Path, number: &str) -> Vec<String> {
+    // A line is "0.027929 s  c6 → n0 {…}  (delivered at 0.028132 s)".
+    let message = |line: &str| {
+        let (_, message) = line.split_once(" s  ")?;
+        let (message, _) = message.rsplit_once("  (")?;
+        Some(String::from(message))
+    };
+    let shown = operation(store, number);
+    shown.lines().filter_map(message).collect()
+}
+
 /// Waits until a script gives something.
 fn wait_for(browser: &mut Browser, script: &str) -> Value {
     for _ in 0..100 {
@@ -180,6 +192,25 @@ fn what_a_node_sends_right_after_its_reply_is_marked_where_the_operation_is_show
             rows.contains(" after the reply{\"type\": \"gossip\"}"),
             "{rows}"
         );
+
+        // The page and `eddy show` find the messages of an operation each for itself.
+        for number in (0..48).step_by(4).map(|number| number.to_string()) {
+            browser.run(&format!("location.hash = 'operation={number}'"));
+            let is_chosen = format!(
+                "return document.querySelector('#selection h3').textContent.includes('#{number},') || null"
+            );
+            wait_for(browser, &is_chosen);
+            let rows = browser.run(
+                "return [...document.querySelectorAll('#selection .messages li')]
+                     .map(({ children }) => `${children[1].textContent} ${children[3].textContent}`)",
+            );
+            let shown = messages(&store, &number);
+            assert!(
+                shown.len() > 2,
+                "a request, its reply and gossip: {shown:?}"
+            );
+            assert_eq!(rows, json!(shown), "operation {number}");
+        }
     });
 }
 
