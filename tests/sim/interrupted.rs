@@ -17,7 +17,7 @@ fn an_interrupt_ends_many_runs_and_says_how_many_there_were() {
         ),
         ("matrix --seeds 1000000", " of 12000000 runs\n"),
     ] {
-        let eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"))
             .args(command.split(' '))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -26,6 +26,9 @@ fn an_interrupt_ends_many_runs_and_says_how_many_there_were() {
         // Signals are watched before any thread simulates. One thread waits for signals.
         let threads = format!("/proc/{}/task", eddy.id());
         while fs::read_dir(&threads).expect("it runs").count() < 3 {
+            // A process that has ended keeps one thread until it is waited for.
+            let ended = eddy.try_wait().expect("it is our child");
+            assert_eq!(ended, None, "it has ended before any thread simulates");
             thread::sleep(Duration::from_millis(10));
         }
         kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
