@@ -161,19 +161,28 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
     Report::new(&record, settings, demands, Invocation::default())
 }
 
-/// Asserts that within ten seeds the wrong nodes are found with these words, and correct ones have no finding.
+/// Asserts that within ten seeds, under these faults, the wrong nodes are found with these words, and correct ones have no
+/// finding.
 #[track_caller]
-fn assert_caught<O, N, W>(
-    program: &Program<O, N>,
+fn assert_caught<W: Workload>(
+    program: &Program<impl Clone + Send + Sync + 'static, impl eddy::node::Workload + 'static>,
     workload: impl Fn() -> W,
     wrong: &Start,
-    settings: Settings,
+    faults: &[Fault],
     words: &str,
-) where
-    O: Clone + Send + Sync + 'static,
-    N: eddy::node::Workload + 'static,
-    W: Workload,
-{
+) {
+    assert_caught_with(settings(faults), program, workload, wrong, words);
+}
+
+/// The same in runs with these settings.
+#[track_caller]
+fn assert_caught_with<W: Workload>(
+    settings: Settings,
+    program: &Program<impl Clone + Send + Sync + 'static, impl eddy::node::Workload + 'static>,
+    workload: impl Fn() -> W,
+    wrong: &Start,
+    words: &str,
+) {
     let right = start(program.read(&[]).expect("no flag is wrong"));
     let settings = |seed| Settings {
         seed,
@@ -224,7 +233,7 @@ fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
         &program::G_SET,
         GSet::default,
         &wrong,
-        settings(&[]),
+        &[],
         "had not joined the network yet",
     );
     let wrong = self::wrong(&program::BROADCAST, GreetsAtOnce::default);
@@ -233,7 +242,7 @@ fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
         &program::BROADCAST,
         broadcast,
         &wrong,
-        settings(&[]),
+        &[],
         "mute from here on",
     );
 }
@@ -259,19 +268,13 @@ impl Tamper for AcknowledgesEarly {
 fn an_add_acknowledged_before_the_store_agrees_is_caught_where_reads_are_held_to_regularity() {
     let wrong = wrong(&program::G_COUNTER, AcknowledgesEarly::default);
     let regular = || GCounter::new(vec![Level::Regular]);
-    assert_caught(
-        &program::G_COUNTER,
-        regular,
-        &wrong,
-        settings(&[]),
-        "regular",
-    );
+    assert_caught(&program::G_COUNTER, regular, &wrong, &[], "regular");
     // Without a kill the store is up to date in time for the final reads.
-    assert_caught(
+    assert_caught_with(
+        busy(&[Fault::Kill]),
         &program::G_COUNTER,
         GCounter::default,
         &wrong,
-        busy(&[Fault::Kill]),
         "is missing",
     );
 }
@@ -298,13 +301,7 @@ impl Tamper for CountsTwice {
 #[test]
 fn an_add_that_is_counted_twice_is_caught() {
     let wrong = wrong(&program::G_COUNTER, CountsTwice::default);
-    assert_caught(
-        &program::G_COUNTER,
-        GCounter::default,
-        &wrong,
-        settings(&[]),
-        "twice",
-    );
+    assert_caught(&program::G_COUNTER, GCounter::default, &wrong, &[], "twice");
 }
 
 /// Answers repeated reads of a key from memory.
@@ -344,28 +341,16 @@ impl Tamper for ReadsFromMemory {
 fn a_store_that_is_read_from_memory_is_caught() {
     let wrong = wrong(&program::LIN_KV, ReadsFromMemory::default);
     let lin_kv = || LinKv::new(3, 30);
-    assert_caught(
-        &program::LIN_KV,
-        lin_kv,
-        &wrong,
-        settings(&[]),
-        "linearizable",
-    );
+    assert_caught(&program::LIN_KV, lin_kv, &wrong, &[], "linearizable");
 }
 
 #[test]
 fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
     let patient = ["--retry-timeout", "86400s"].map(String::from);
     let wrong = start(program::BROADCAST.read(&patient).expect("right flags"));
-    let settings = settings(&[Fault::Partition]);
-    let broadcast = || Broadcast::new(Topology::Grid, &settings.nodes);
-    assert_caught(
-        &program::BROADCAST,
-        broadcast,
-        &wrong,
-        settings.clone(),
-        " lacks ",
-    );
+    let faults = [Fault::Partition];
+    let broadcast = || Broadcast::new(Topology::Grid, &settings(&faults).nodes);
+    assert_caught(&program::BROADCAST, broadcast, &wrong, &faults, " lacks ");
 }
 
 /// Reports every fifth transaction as aborted after it took effect.
@@ -399,12 +384,11 @@ fn what_a_transaction_wrote_that_was_called_off_is_caught_when_it_is_read() {
         let model: Model = "read-committed".parse().expect("a model");
         TxnRwRegister::new(limits, vec![model])
     };
-    let settings = settings(&[Fault::Partition]);
     assert_caught(
         &program::TXN_RW_REGISTER,
         read_committed,
         &wrong,
-        settings,
+        &[Fault::Partition],
         "was aborted",
     );
 }
@@ -435,13 +419,7 @@ impl Tamper for Skips {
 #[test]
 fn a_poll_that_skips_an_offset_is_caught() {
     let wrong = wrong(&program::KAFKA, Skips::default);
-    assert_caught(
-        &program::KAFKA,
-        || Kafka::new(KEYS),
-        &wrong,
-        settings(&[]),
-        "skip",
-    );
+    assert_caught(&program::KAFKA, || Kafka::new(KEYS), &wrong, &[], "skip");
 }
 
 #[test]
@@ -451,7 +429,7 @@ fn ids_that_a_node_gives_out_in_each_of_its_lives_are_caught() {
         &program::UNIQUE_IDS,
         || UniqueIds,
         &wrong,
-        settings(&[Fault::Kill]),
+        &[Fault::Kill],
         "was given out",
     );
 }
