@@ -298,7 +298,7 @@ fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
 }
 
 #[test]
-fn any_other_reply_to_what_was_sent_in_an_earlier_state_finds_nothing() {
+fn any_other_reply_to_what_was_sent_in_an_earlier_state_changes_nothing() {
     let mut engine = Engine::casing();
     let first = engine.sent().remove(0);
     engine.wait();

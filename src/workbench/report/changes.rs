@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_printed_for_an_operation() {
+    fn messages_between_servers_are_given_per_operation() {
         let report = |per_operation| {
             let mut report = report(&[], 1, 1.0);
             let messages = json!({

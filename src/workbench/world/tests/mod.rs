@@ -179,7 +179,7 @@ fn with_messages(message_count: usize, rate_per_s: f64) -> String {
 }
 
 #[test]
-fn so_many_messages_that_nodes_can_hardly_serve_operations_are_a_warning() {
+fn far_more_messages_than_operations_are_a_warning() {
     let printed = with_messages(1010, 2.0);
     assert!(printed.starts_with("valid with warnings: "), "{printed}");
     let expected = "messages between servers, 1010 for each operation: ";
