@@ -286,9 +286,8 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::workbench::report::testing;
 
     fn words(text: &str) -> Vec<OsString> {
         text.split(' ').map(OsString::from).collect()
@@ -345,17 +344,8 @@ mod tests {
     #[test]
     fn a_long_finding_is_cut_off_in_the_line_of_a_challenge() {
         let line = |what: &str| {
-            let finding =
-                json!({"valid": false, "what": what, "operations": [], "operation_indices": []});
-            let report = json!({
-                "valid": false, "workload": "echo", "nodes": [], "clients": 1, "time_limit_s": 1.0,
-                "findings": [finding], "warnings": [],
-                "operations": {"ok": 1, "failed": 0, "indeterminate": 0}, "operations_by_type": {},
-                "limits": [], "faults": [], "facts": {}, "repeat": ""
-            });
-            let report = serde_json::from_value(report).expect("a report");
             let challenge = "1";
-            let report = &report;
+            let report = &testing::report(&[what], 1, 1.0);
             Outcome { challenge, report }.to_string()
         };
         assert_eq!(line("n0 died.\nMore."), "1 FAILED: n0 died.");

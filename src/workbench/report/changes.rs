@@ -149,23 +149,7 @@ fn shape(finding: &str) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::*;
-
-    /// A report with these findings and figures.
-    fn report(findings: &[&str], ok: u64, p50: f64) -> Report {
-        let findings = findings.iter().map(
-            |what| json!({"valid": false, "what": what, "operations": [], "operation_indices": []}),
-        );
-        let findings = Vec::from_iter(findings);
-        let report = json!({
-            "valid": findings.is_empty(), "workload": "echo", "nodes": ["n0"], "clients": 1, "time_limit_s": 1.0,
-            "findings": findings, "warnings": [],
-            "operations": {"ok": ok, "failed": 0, "indeterminate": 0}, "operations_by_type": {},
-            "latency_ms": {"p50": p50, "p95": 9.0, "p99": 9.0, "max": 9.0},
-            "limits": [], "faults": [], "facts": {}, "repeat": ""
-        });
-        serde_json::from_value(report).expect("a report")
-    }
+    use crate::workbench::report::testing::report;
 
     #[test]
     fn messages_between_servers_are_given_per_operation() {

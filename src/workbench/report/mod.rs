@@ -5,6 +5,8 @@ mod figures;
 pub mod listing;
 mod machine;
 pub mod page;
+#[cfg(test)]
+pub(crate) mod testing;
 mod text;
 
 use std::borrow::Cow;

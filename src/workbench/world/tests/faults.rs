@@ -1,8 +1,6 @@
 //! Nodes that are gone, killed or paused.
 
 use super::*;
-use crate::workbench::audit::Demands;
-use crate::workbench::report::Report;
 
 #[test]
 fn a_node_that_is_gone_ends_the_run() {
@@ -21,13 +19,7 @@ fn a_node_that_is_gone_ends_the_run() {
         record.findings[0].what,
         "n0 ended by itself after 2.0 s: exit status: 1"
     );
-    let report = Report::new(
-        &record,
-        &settings(1),
-        Demands::default(),
-        Default::default(),
-    );
-    let printed = report.to_string();
+    let printed = printed(&record, &settings(1));
     assert!(printed.contains("\necho for 2 s: nodes n0"), "{printed}");
 }
 

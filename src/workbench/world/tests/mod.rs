@@ -80,6 +80,11 @@ fn run<W: Workload>(
     world.finish()
 }
 
+/// What is printed of a run with these settings.
+fn printed<W: Workload>(record: &Record<W>, settings: &Settings) -> String {
+    Report::new(record, settings, Demands::default(), Default::default()).to_string()
+}
+
 fn reply(message: &Value, mut body: Value) -> String {
     body["in_reply_to"] = message["body"]["msg_id"].clone();
     json!({"src": message["dest"], "dest": message["src"], "body": body}).to_string()
@@ -175,7 +180,7 @@ fn with_messages(message_count: usize, rate_per_s: f64) -> String {
         noise.chain([echo(message)]).collect()
     });
     let record = record.expect("a run");
-    Report::new(&record, &settings, Demands::default(), Default::default()).to_string()
+    printed(&record, &settings)
 }
 
 #[test]

@@ -23,8 +23,8 @@ fn left(faults: Vec<Fault>, is_left: impl Fn(u64) -> bool) -> (Record<Echo>, Str
     })
     .expect("a run");
     record.last_output[0].logged = String::from("KeyError: 'value'");
-    let report = Report::new(&record, &settings, Demands::default(), Default::default());
-    (record, report.to_string())
+    let printed = printed(&record, &settings);
+    (record, printed)
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn without_replies(
         }
     });
     let record = record.expect("a run");
-    Report::new(&record, &settings, Demands::default(), Default::default()).to_string()
+    printed(&record, &settings)
 }
 
 #[test]
