@@ -232,7 +232,7 @@
 //!         match done.outcome {
 //!             // No other node changes this register, so this is what the change has left.
 //!             Outcome::Applied => {
-//!                 let (visits, _) = self.registers.known(register).expect("it was changed");
+//!                 let visits = self.registers.known(register).expect("it was changed");
 //!                 for request in self.queue.end_batch().filter_map(|(id, ())| self.requests.take(id)) {
 //!                     request.answer("visit_ok", context.outbox).field("count", visits.count);
 //!                 }
@@ -264,8 +264,7 @@
 //!     }
 //!
 //!     fn wake(&mut self, context: &mut Context<'_>) {
-//!         if self.requests.is_empty() {
-//!             let register = self.register.expect("init comes first");
+//!         if let Some(register) = self.register && self.requests.is_empty() {
 //!             self.registers.stop_reading(register);
 //!         }
 //!         self.registers.wake(context);

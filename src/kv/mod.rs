@@ -37,9 +37,9 @@
 //! # Contention
 //!
 //! Of changes that several nodes send at a time, one is applied, and the others are [lost](Outcome::Lost) after two round
-//! trips. The node that was first knows the newest value, so it tends to be first again. Better than to try again at once is a
-//! register for each node (`regular` in [`g_counter`](crate::workload::g_counter)), a random pause after each change (the logs
-//! of [`kafka`](crate::workload::kafka)), or to let the node that was first make the changes of the others, too
+//! trips. The node that was first knows the newest value, so it tends to be first again. Instead of trying again at once, use a
+//! register for each node (`regular` in [`g_counter`](crate::workload::g_counter)), pause for a random time after each change
+//! (the logs of [`kafka`](crate::workload::kafka)), or let the node that was first make the changes of the others, too
 //! ([`linearizable`](crate::workload::g_counter::linearizable)).
 
 mod queue;

@@ -182,11 +182,15 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.retry_policy.round_trip()
     }
 
-    /// The newest value that is known, and when the request was sent that last confirmed it. On a linearizable store the
-    /// value is not older than that.
-    pub fn known(&self, register: RegisterId) -> Option<(&R, Duration)> {
+    /// The newest value that is known.
+    pub fn known(&self, register: RegisterId) -> Option<&R> {
         let copy = &self.copies[register.0];
-        copy.is_known.then_some((&copy.known, copy.known_at))
+        copy.is_known.then_some(&copy.known)
+    }
+
+    /// On a linearizable store, the known value is not older than this.
+    pub fn known_at(&self, register: RegisterId) -> Duration {
+        self.copies[register.0].known_at
     }
 
     /// Takes the register for missing as long as nothing else is known of it. If it is there, the first change is refused. Only
@@ -331,7 +335,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
                 outcome,
             });
         }
-        // Under a new id, so that a late reply to what the operation sent in its last state is known for one.
+        // Under a new id, so that a reply to what the operation sent in its last state can be told from one to what it sends
+        // now.
         let id = self.operations.renew(id);
         let operation = self.operations.get_mut(id);
         let operation = operation.expect("it has just got this id");
@@ -438,17 +443,19 @@ impl<R: Register, T: Clone> Registers<R, T> {
         if operation.state != State::Reading || kind != "cas_ok" {
             return None;
         }
+        // When the change was sent is no longer known, so it says nothing of how new the value is.
         let state = self.on_cas_ok(id, Duration::ZERO);
         self.enter(id, state, context)
     }
 
-    /// A change was applied, so the value that it left is known, unless a newer one is. It was not replaced before `at`.
-    fn on_cas_ok(&mut self, id: i64, at: Duration) -> State {
+    /// A change was applied, so the value that it left is known, unless a newer one is. `sent_at` is when the request was
+    /// sent: on a linearizable store the value is not older.
+    fn on_cas_ok(&mut self, id: i64, sent_at: Duration) -> State {
         let operation = self.operations.get(id).expect("this was replied to");
         let copy = &mut self.copies[operation.register.0];
         if copy.known.version() < copy.wanted.version() {
             copy.known.clone_from(&copy.wanted);
-            copy.known_at = copy.known_at.max(at);
+            copy.known_at = copy.known_at.max(sent_at);
         }
         State::Done(Outcome::Applied)
     }

@@ -69,7 +69,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         let id = self.next_id(slot);
         self.slots.insert(Entry {
             id,
-            previous_id: 0,
+            previous_id: id,
             deadline: None,
             value,
         });
@@ -88,8 +88,8 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         (entry.id == id).then_some(&mut entry.value)
     }
 
-    /// Gives an entry, which must be pending, a new id in place of `id`: a reply to the old one does not find it any more, but
-    /// by [`renewed`](Self::renewed).
+    /// Gives an entry, which must be pending, a new id in place of `id`. From now on only [`renewed`](Self::renewed) finds the
+    /// entry by the old one.
     pub fn renew(&mut self, id: i64) -> i64 {
         let slot = Self::slot(id);
         let new_id = self.next_id(slot);
@@ -99,7 +99,8 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         new_id
     }
 
-    /// The id of the pending entry whose id was [renewed](Self::renew) once since it was this one.
+    /// The id of the pending entry that had this one before it was last [renewed](Self::renew). One that never was has the same
+    /// before and after.
     pub fn renewed(&self, id: i64) -> Option<i64> {
         let entry = self.slots.get(Self::slot(id))?;
         (entry.previous_id == id).then_some(entry.id)
@@ -198,6 +199,10 @@ mod tests {
     fn a_renewed_entry_is_found_by_its_new_id_alone() {
         let mut pending = pending();
         let old = pending.insert("it");
+        assert_eq!(
+            (pending.renewed(old), pending.renewed(0)),
+            (Some(old), None)
+        );
         let new = pending.renew(old);
         assert_eq!((pending.get(old), pending.get(new)), (None, Some(&"it")));
         assert_eq!(
@@ -212,7 +217,8 @@ mod tests {
         pending.remove(newest);
         let other = pending.insert("other");
         assert_eq!(Pending::<&str>::slot(new), Pending::<&str>::slot(other));
-        assert_eq!((pending.renewed(new), pending.renewed(other)), (None, None));
+        assert_eq!(pending.renewed(new), None);
+        assert_eq!(pending.renewed(other), Some(other));
     }
 
     #[test]

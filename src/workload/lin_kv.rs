@@ -186,7 +186,7 @@ impl Workload for LinKv {
         let request = request.expect("a register is open as long as its request waits");
         let answer = request.operation;
         match (done.outcome, self.registers.known(done.register)) {
-            (Outcome::Read, Some((Stored(Some(value)), _))) => {
+            (Outcome::Read, Some(Stored(Some(value)))) => {
                 let answer = request.answer(answer, context.outbox);
                 answer.field("value", &**value);
             }

@@ -259,9 +259,9 @@ impl Logs {
     ) -> bool {
         let register = self.register(Place::of(log, offset));
         let known = self.registers.known(register);
-        let is_known = known.is_some_and(|(chunk, known_at)| {
-            known_at >= since || chunk.version() > offset % CHUNK_ENTRIES
-        });
+        let is_new = self.registers.known_at(register) >= since;
+        let is_known =
+            known.is_some_and(|chunk| is_new || chunk.version() > offset % CHUNK_ENTRIES);
         if !is_known {
             self.registers.read(register, context);
         }
@@ -279,7 +279,7 @@ impl Logs {
         let known = (offset / CHUNK_ENTRIES..).map_while(move |number| {
             // The copy of a chunk may be older than that of the next one, and not full.
             let register = chunks.get(&number).filter(|_| is_full)?;
-            let (chunk, _) = self.registers.known(*register)?;
+            let chunk = self.registers.known(*register)?;
             is_full = chunk.is_full();
             chunk.entries.get(mem::take(&mut first)..)
         });
@@ -317,7 +317,7 @@ impl Logs {
             } = self.logs[index];
             let chunk = high.map_or(low + step, |high| low.midpoint(high));
             let register = self.register(Place { log: index, chunk });
-            let Some((known, _)) = self.registers.known(register) else {
+            let Some(known) = self.registers.known(register) else {
                 self.registers.read(register, context);
                 return None;
             };
@@ -412,7 +412,7 @@ impl Logs {
         let appended = appended.map(|((id, _), offset)| (id, Ok(offset)));
         let appended = appended.collect();
         let known = self.registers.known(log.chunks[&place.chunk]);
-        if known.is_some_and(|(chunk, _)| chunk.is_full()) {
+        if known.is_some_and(Chunk::is_full) {
             // The node that fills a chunk is likely to begin the next one.
             let (log, chunk) = (place.log, place.chunk + 1);
             let next = self.register(Place { log, chunk });

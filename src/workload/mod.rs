@@ -23,7 +23,7 @@ pub use txn_list_append::TxnListAppend;
 pub use txn_rw_register::TxnRwRegister;
 pub use unique_ids::UniqueIds;
 
-/// Refuses a request if `count` is more than `max`. `what` and `unit` make a sentence of it.
+/// Refuses a request if `count` is more than `max`. `what` ends with its verb, as in "msg has", and `unit` is what is counted.
 fn at_most(what: &str, count: usize, max: usize, unit: &str) -> Result<(), Error> {
     match count <= max {
         true => Ok(()),

@@ -172,8 +172,7 @@ impl Engine {
     }
 
     fn known(&self) -> Option<&[u64]> {
-        let (known, _) = self.registers.known(self.list)?;
-        Some(&known.0)
+        Some(&self.registers.known(self.list)?.0)
     }
 }
 
@@ -284,10 +283,9 @@ fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
     let done = engine.answer(&first, CAS_OK);
     assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
     assert!(engine.registers.is_idle(engine.list));
-    let (known, known_at) = engine.registers.known(engine.list).expect("it is known");
-    assert_eq!(known.0, [1, 2]);
+    assert_eq!(engine.known(), Some(&[1, 2][..]));
     assert_eq!(
-        known_at,
+        engine.registers.known_at(engine.list),
         Duration::ZERO,
         "it may have been replaced meanwhile"
     );
@@ -323,6 +321,33 @@ fn any_other_reply_to_what_was_sent_in_an_earlier_state_changes_nothing() {
 }
 
 #[test]
+fn a_reply_to_what_was_never_sent_changes_nothing() {
+    for engine in [
+        Engine::reading as fn() -> Engine,
+        Engine::casing,
+        Engine::in_doubt,
+        Engine::writing_once,
+    ] {
+        let mut engine = engine();
+        let states = engine.states();
+        let sent = engine.sent().pop().expect("it is under way");
+        for id in [0, sent.id - 1, sent.id + 1, -sent.id, i64::MIN] {
+            let never = Sent { id, ..sent.clone() };
+            for body in [
+                CAS_OK,
+                REFUSED,
+                MISSING,
+                r#""type":"read_ok","value":[1,2]"#,
+            ] {
+                assert_eq!(engine.answer(&never, body), None, "{id}: {body}");
+            }
+        }
+        assert_eq!(engine.states(), states);
+        assert_eq!(engine.sent(), []);
+    }
+}
+
+#[test]
 fn a_node_never_goes_back_to_an_older_value() {
     for answer in [r#""type":"read_ok","value":[1]"#, MISSING] {
         let mut engine = Engine::knows(&[1, 2]);
@@ -341,7 +366,7 @@ fn a_value_is_as_new_as_the_request_that_told_of_it() {
     let read = engine.sent().remove(0);
     engine.now = Duration::from_secs(5);
     engine.answer(&read, r#""type":"read_ok","value":[1]"#);
-    let (_, known_at) = engine.registers.known(engine.list).expect("it was read");
+    let known_at = engine.registers.known_at(engine.list);
     assert_eq!(known_at, Duration::from_secs(1));
 }
 

@@ -184,7 +184,8 @@ impl Forwarding {
     /// Announces this node's proposal, if that is wanted and the announcement is of another.
     fn announce(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
         let register = self.own_announcement;
-        let (known, _) = self.announcements.known(register).expect("it is assumed");
+        let known = self.announcements.known(register);
+        let known = known.expect("it is taken for missing until it is read");
         let is_new = known.proposal.id != proposal.id;
         if self.is_to_announce && is_new && self.announcements.is_idle(register) {
             let replace = |announcement: &mut Announcement| {
@@ -214,7 +215,7 @@ impl Forwarding {
     /// An announcement was read. If it is a peer's, its proposal goes with this node's next change.
     fn on_announcement(&mut self, register: RegisterId, known: &SharedRegister) {
         let announced = self.announcements.known(register);
-        let proposal = announced.map(|(announcement, _)| announcement.proposal);
+        let proposal = announced.map(|announcement| announcement.proposal);
         let Some(proposal) = proposal.filter(|proposal| self.is_possible(proposal)) else {
             return;
         };

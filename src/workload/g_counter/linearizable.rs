@@ -23,8 +23,8 @@
 //!    and keeps each node's own order. That order need not agree with real time.
 //! 2. Each successful compare-and-swap names the whole value before it, and makes the version one higher. So versions
 //!    are unique, and the successful ones form one chain, C1, C2, …, each replacing what the one before it installed. A
-//!    node knows only values of the chain: those that it has read, those that a compare-and-swap of its own has installed,
-//!    and what peers, who know no more than that, have told it of theirs.
+//!    node knows only values of the chain and the missing register that it begins with: those that it has read, those that
+//!    a compare-and-swap of its own has installed, and what peers, who know no more than that, have told it of theirs.
 //! 3. A proposal is applied to a value whose table holds its previous id, and puts its own id there. Ids are never used
 //!    again, not even by a later incarnation of the node. So each proposal is in the chain once or never, whichever node
 //!    applies it and however often that is tried, and of those with the same previous id at most one is. An add takes effect
@@ -63,8 +63,6 @@ use crate::protocol::{Error, Name};
 /// After a batch was applied, the next one begins this part of a round trip later, for the sake of the requests that its
 /// answers bring: an eighth.
 const PAUSE_PART: u32 = 8;
-
-const KNOWN: &str = "the register is taken for missing until it is read";
 
 /// One node of this level.
 #[derive(Debug)]
@@ -120,7 +118,7 @@ impl Linearizable {
         request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let (known, _) = self.registers.known(self.register).expect(KNOWN);
+        let known = known(&self.registers, self.register);
         self.forwarding.on_forward(request, known, context.outbox)?;
         self.advance(context);
         Ok(())
@@ -190,10 +188,10 @@ impl Linearizable {
         }
     }
 
-    /// Changes the register from the newest value that the store has told: applies this node's proposal and those that
-    /// peers have forwarded.
+    /// Changes the register from the newest value that the store has told, or from a missing register before it has told any:
+    /// applies this node's proposal and those that peers have forwarded.
     fn change(&mut self, context: &mut Context<'_>) {
-        let (known, _) = self.registers.known(self.register).expect(KNOWN);
+        let known = known(&self.registers, self.register);
         let View { last_applied, .. } = known.view(self.node.as_str());
         let own = self.proposal().filter(|own| own.previous == last_applied);
         // Without one that follows on this value, the change is for peers alone, or the value is old and will be refused.
@@ -216,7 +214,7 @@ impl Linearizable {
         if let Some(done) = self.registers.on_reply(reply, value, context) {
             self.on_done(done.outcome, context);
         } else {
-            let (known, _) = self.registers.known(self.register).expect(KNOWN);
+            let known = known(&self.registers, self.register);
             if let Some(told) = self.forwarding.on_reply(reply, known, context) {
                 self.is_behind = true;
                 self.learn(told, context);
@@ -234,7 +232,7 @@ impl Linearizable {
             self.forwarding.clear();
             return;
         }
-        let (known, _) = self.registers.known(self.register).expect(KNOWN);
+        let known = known(&self.registers, self.register);
         match outcome {
             Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
             Outcome::Lost => self.forwarding.on_lost(known, context),
@@ -293,4 +291,10 @@ impl Linearizable {
         }
         self.advance(context);
     }
+}
+
+/// The newest value of the register that the store has told, or that of a missing register.
+fn known(registers: &Registers<SharedRegister, ()>, register: RegisterId) -> &SharedRegister {
+    let known = registers.known(register);
+    known.expect("a register is taken for missing until it is read")
 }

@@ -132,7 +132,7 @@ impl Regular {
             return;
         }
         changes.paused_until = None;
-        let Some((known, _)) = self.registers.known(register) else {
+        let Some(known) = self.registers.known(register) else {
             self.registers.read(register, context);
             return;
         };
@@ -212,7 +212,7 @@ impl Regular {
     fn value(&self) -> i128 {
         let registers = self.peers.iter().chain([&self.changes[OWN].register]);
         let known = registers.filter_map(|register| self.registers.known(*register));
-        known.map(|(known, _)| i128::from(known.total)).sum()
+        known.map(|known| i128::from(known.total)).sum()
     }
 
     /// Gives an operation up.

@@ -90,7 +90,7 @@ impl Sequential {
 
     /// Changes the register for the adds that wait.
     fn change(&mut self, context: &mut Context<'_>) {
-        let (known, _) = self.registers.known(self.register).expect("it was read");
+        let known = self.registers.known(self.register).expect("it was read");
         let known = known.view(self.node.as_str());
         let fits = |delta| known.total.checked_add(delta).is_some();
         let Some(delta) = self
@@ -126,7 +126,7 @@ impl Sequential {
             }
             Outcome::Lost => self.adds.return_batch(),
             Outcome::Read => {
-                let (known, _) = self.registers.known(self.register).expect("it was read");
+                let known = self.registers.known(self.register).expect("it was read");
                 let total = known.view(self.node.as_str()).total.into();
                 for (id, ()) in self.reads.end_batch() {
                     self.operations.succeed(id, total, context.outbox);

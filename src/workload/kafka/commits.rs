@@ -92,7 +92,7 @@ impl Commits {
     /// Whether the offset of a key, or a higher one, is known to have been committed at this node.
     pub(super) fn is_committed(&self, key: &str, offset: u64) -> bool {
         let own = self.registers.known(self.nodes[0]);
-        let committed = own.and_then(|(own, _)| own.offsets.get(key));
+        let committed = own.and_then(|own| own.offsets.get(key));
         committed.is_some_and(|committed| *committed >= offset)
     }
 
@@ -106,7 +106,7 @@ impl Commits {
         if !self.queue.is_ready() || self.registers.is_changing(own) {
             return;
         }
-        let Some((known, _)) = self.registers.known(own) else {
+        let Some(known) = self.registers.known(own) else {
             self.registers.read(own, context);
             return;
         };
@@ -134,7 +134,8 @@ impl Commits {
             // No other node changes this node's own.
             let is_own = *register == self.nodes[0];
             let known = self.registers.known(*register);
-            if known.is_none_or(|(_, known_at)| !is_own && known_at < since) {
+            let is_new = is_own || self.registers.known_at(*register) >= since;
+            if known.is_none() || !is_new {
                 is_known = false;
                 self.registers.read(*register, context);
             }
@@ -146,7 +147,7 @@ impl Commits {
     pub(super) fn offset(&self, key: &str) -> Option<u64> {
         let nodes = self.nodes.iter();
         let committed = nodes.filter_map(|register| {
-            let (committed, _) = self.registers.known(*register)?;
+            let committed = self.registers.known(*register)?;
             committed.offsets.get(key).copied()
         });
         committed.max()
