@@ -8,6 +8,7 @@ pub mod check;
 pub mod client;
 pub mod command;
 pub mod directory;
+pub mod events;
 pub mod history;
 pub mod import;
 pub mod json;

@@ -8,12 +8,12 @@ mod authentication;
 mod connection;
 mod target;
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 use thiserror::Error;
 
+use super::events::wait_for_events;
 use super::signals::{Received, Signals};
 use super::stdout;
 use super::system::{
@@ -268,12 +268,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             true => Duration::ZERO,
             false => until.saturating_sub(self.began.elapsed()),
         };
-        match self.poll.poll(events, Some(timeout)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(refused("wait for events")(error).into());
-            }
-            _ => {}
-        }
+        wait_for_events(&mut self.poll, events, timeout)?;
         for event in events.iter() {
             match event.token() {
                 SIGNALS => {

@@ -9,7 +9,6 @@ mod members;
 mod node;
 mod program;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
+use super::events::wait_for_events;
 use super::service::LateAnswer;
 use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
 use super::signals::{Received, Signals};
@@ -272,12 +272,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         } else {
             until.saturating_sub(self.began.elapsed())
         };
-        match self.poll.poll(events, Some(timeout)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(refused("wait for events")(error).into());
-            }
-            _ => {}
-        }
+        wait_for_events(&mut self.poll, events, timeout)?;
         for event in events.iter() {
             match event.token() {
                 SIGNALS => self.take_signals(),

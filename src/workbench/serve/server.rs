@@ -15,6 +15,7 @@ use super::connections::Connections;
 use super::limits::{END_GRACE, REFUSALS_MAX, RESTART_BACKOFF_MAX, SCRAPES_MAX};
 use super::router::{NodeState, Router};
 use super::{ServeError, Settings};
+use crate::workbench::events::wait_for_events;
 use crate::workbench::process::{Ended, Guard, NodeProcess, Printed};
 use crate::workbench::service::etcd::{Deliver, Etcd, IN_FLIGHT_MAX};
 use crate::workbench::service::{LateAnswer, Service, Services};
@@ -234,12 +235,7 @@ impl Server {
             true => Duration::ZERO,
             false => self.tick_at.saturating_sub(self.began.elapsed()),
         };
-        match self.poll.poll(events, Some(timeout)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => {
-                Err(refused("wait for events")(error).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(wait_for_events(&mut self.poll, events, timeout)?)
     }
 
     fn take_events(&mut self, events: &Events) {
