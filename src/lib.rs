@@ -72,7 +72,19 @@
 //! # assert!(lines.is_empty() && out.ends_with(b"\"init_ok\",\"in_reply_to\":1}}\n"));
 //! ```
 //!
-//! As a program, a node is `eddy::stdio::run(node, eddy::protocol::LINE_BYTES_MAX)`.
+//! As a program, a node is one line:
+//!
+//! ```no_run
+//! # #[cfg(feature = "stdio")]
+//! fn main() -> std::process::ExitCode {
+//!     eddy::stdio::run(eddy::node::Node::new(eddy::workload::Echo), eddy::protocol::LINE_BYTES_MAX)
+//! }
+//! # #[cfg(not(feature = "stdio"))]
+//! # fn main() {}
+//! ```
+//!
+//! The examples below need `serde` and `serde_json` besides eddy. Where there is no `std`, all three are used with
+//! `default-features = false`, and `serde_json` with the feature `alloc`; the other features come with eddy.
 //!
 //! # A node that answers by itself
 //!

@@ -143,7 +143,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }))
     }
 
-    /// Forgets a register, whose id may be that of the next one that is opened. What is under way on it may still be applied,
+    /// Forgets a register, whose id must not be used again: it may be that of the next one that is opened. What is under way on it may still be applied,
     /// and nobody is told.
     pub fn close(&mut self, register: RegisterId) {
         let copy = self.copies.remove(register.0);
@@ -172,7 +172,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.copies[register.0].change.is_some()
     }
 
-    /// How many more operations can be under way.
+    /// How many more operations can be under way, of 4096 in all. It is a bug of the caller to begin one more, and panics.
     pub fn capacity_left(&self) -> usize {
         self.operations.capacity_left()
     }

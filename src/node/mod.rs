@@ -229,7 +229,8 @@ impl<W: Workload> Node<W> {
         Ok(())
     }
 
-    /// When [`wake`](Self::wake) is wanted at the latest; `None` as long as nothing is under way.
+    /// When [`wake`](Self::wake) is wanted at the latest; `None` if nothing waits for a time to come. It may be the time of
+    /// something that has ended meanwhile: then nothing comes of the call but a later deadline, or none.
     pub fn deadline(&self) -> Option<Duration> {
         self.silent_until.or_else(|| self.workload.deadline())
     }
@@ -245,7 +246,8 @@ impl<W: Workload> Node<W> {
         self.workload.wake(&mut self.outbox.at(now));
     }
 
-    /// Says that no input will come any more. What is under way is answered as truly as it can be.
+    /// Says that no input will come any more. What is under way is answered as truly as it can be. After this, only the output
+    /// is taken.
     pub fn finish(&mut self) {
         if self.silent_until.is_none() {
             let why = "the node's input has ended, so no reply can come";
@@ -260,6 +262,10 @@ impl<W: Workload> Node<W> {
     }
 
     /// Says that the first `count` bytes of the output have been written.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
     }

@@ -31,7 +31,8 @@ impl Random {
     }
 
     /// Where a sequence of ids starts, so that two incarnations of a node don't use the same: anywhere below 2^(`bits` - 1),
-    /// which leaves as much again to count up. Two that use n ids each share some with a chance of n in 2^(`bits` - 2).
+    /// which leaves as much again to count up. Two that use n ids each share some with a chance of n in 2^(`bits` - 2). `bits`
+    /// is from 2 to 64.
     pub fn sequence_start(&mut self, bits: u32) -> u64 {
         self.next_u64() >> (65 - bits)
     }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::Id;
 
-/// Something that can be written as JSON at the end of a buffer.
+/// Something that can be written as JSON at the end of a buffer. [`Json`] makes one of whatever serde can write.
 pub trait Encode {
     /// Appends the JSON of this value to `out`.
     fn encode(&self, out: &mut Vec<u8>);

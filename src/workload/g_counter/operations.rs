@@ -56,7 +56,7 @@ impl Operations {
     pub(super) fn new(options: &Options, random: &mut Random) -> Self {
         Operations {
             requests: Requests::new(&options.limits, random),
-            batch_max: options.batch_max,
+            batch_max: options.batch_max.max(1),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Options {
     /// The node id of the key-value service. The eventual level has none.
     pub service: String,
     /// The most operations that share one message to the store, or reads that share one poll of the peers. 1 switches
-    /// combining off.
+    /// combining off, and 0 counts as 1.
     pub batch_max: usize,
     /// How many operations may wait, and for how long. At the eventual level `rpc_timeout` is how long a peer may take,
     /// and it doesn't grow.

@@ -130,6 +130,7 @@ fn take(lone: &mut Lone<GCounter>, step: Step) {
             lone.tell("c7", json!({"type": "cas_ok", "in_reply_to": msg_id}));
             let read_ok = json!({"type": "read_ok", "value": [900, 9], "in_reply_to": msg_id});
             lone.tell("n1", read_ok);
+            lone.tell("seq-kv", json!({"type": "cas_ok", "in_reply_to": 0}));
         }
         Step::Answer(index, how) => answer(lone, index.index(lone.questions.len()), how),
         Step::Time(passed_ms) => lone.pass(Duration::from_millis(passed_ms)),
@@ -340,4 +341,35 @@ fn an_add_that_no_message_has_held_is_given_up_with_a_definite_error() {
         .iter()
         .map(|request| request.answer.as_ref().expect("it is answered")["code"].as_i64());
     assert!(codes.eq([Some(0), Some(11)]), "{:?}", lone.questions);
+}
+
+#[test]
+fn operations_are_done_however_few_may_be_combined() {
+    for (consistency, batch_max) in [
+        (Consistency::Regular, 0),
+        (Consistency::Linearizable, 0),
+        (Consistency::Sequential, 0),
+        (Consistency::Regular, 1),
+    ] {
+        let options = Options {
+            consistency,
+            batch_max,
+            ..Options::default()
+        };
+        let mut lone = lone(&options, 1);
+        lone.ask(json!({"type": "add", "delta": 5}));
+        lone.ask(json!({"type": "read"}));
+        for question in 0..10 {
+            if question == lone.questions.len() {
+                break;
+            }
+            lone.answer(question);
+        }
+        let answers = lone.requests.iter().map(|request| request.answer.as_ref());
+        let kinds = answers.map(|answer| answer.expect("it is answered")["type"].as_str());
+        assert!(
+            kinds.eq([Some("add_ok"), Some("read_ok")]),
+            "{consistency:?}"
+        );
+    }
 }
