@@ -100,8 +100,7 @@ fn flood(name: &str, request: fn(usize) -> String, ceiling: Program, program: Pr
     print_rates(&format!("flood {name}"), FLOOD_MESSAGES, &rounds);
 }
 
-/// Prints the rates of the straight loop and of a program, which took turns. The best times count, as noise only ever adds
-/// to them; the spread is that of the ratios of single rounds.
+/// Prints the best rates of the straight loop and of a program, which took turns, and the ratios of single rounds.
 fn print_rates(name: &str, messages: usize, rounds: &[[Duration; 2]; ROUNDS]) {
     let best = |of: usize| rounds.iter().map(|round| round[of]).min();
     let [ceiling, rate] = [0, 1].map(|of| {
@@ -110,17 +109,17 @@ fn print_rates(name: &str, messages: usize, rounds: &[[Duration; 2]; ROUNDS]) {
     });
     let ratios = rounds.map(|[ceiling, time]| ceiling.as_secs_f64() / time.as_secs_f64());
     println!(
-        "{name:18} {rate:9.0}/s   ceiling {ceiling:9.0}/s   ratio {:.2}{}",
-        rate / ceiling,
-        spread(ratios)
+        "{name:18} {rate:9.0}/s   ceiling {ceiling:9.0}/s   ratio {}",
+        median(ratios)
     );
 }
 
-/// Between which ratios the middle half of the rounds were.
-fn spread(mut ratios: [f64; ROUNDS]) -> String {
+/// The median of the ratios of single rounds, and between which the middle half of them are.
+fn median(mut ratios: [f64; ROUNDS]) -> String {
     ratios.sort_by(f64::total_cmp);
-    let [low, high] = [ROUNDS / 4, ROUNDS - 1 - ROUNDS / 4].map(|at| ratios[at]);
-    format!(" ({low:.2} to {high:.2})")
+    let [low, median, high] =
+        [ROUNDS / 4, ROUNDS / 2, ROUNDS - 1 - ROUNDS / 4].map(|at| ratios[at]);
+    format!("{median:.2} ({low:.2} to {high:.2})")
 }
 
 /// A program, its pipes, and the request that comes next.
@@ -213,7 +212,7 @@ fn latency(programs: [Program; 3]) {
         let in_rounds = rounds
             .each_ref()
             .map(|round| round.each_ref().map(|times| microseconds(times, quantile)));
-        let [cat, ceiling, echo] = [0, 1, 2].map(|of| {
+        let [cat, echo] = [0, 2].map(|of| {
             let all = rounds.iter().map(|round| &round[of]);
             let sum = all.fold(
                 Histogram::new(3).expect("3 digits are allowed"),
@@ -222,11 +221,9 @@ fn latency(programs: [Program; 3]) {
             microseconds(&sum, quantile)
         });
         println!(
-            "latency {name:10} echo {echo:7.1} us    cat     {cat:7.1} us    ratio {:.2}{}, of the ceiling {:.2}{}",
-            echo / cat,
-            spread(in_rounds.map(|[cat, _, echo]| echo / cat)),
-            ceiling / cat,
-            spread(in_rounds.map(|[cat, ceiling, _]| ceiling / cat)),
+            "latency {name:10} echo {echo:7.1} us    cat     {cat:7.1} us    ratio {}, of the ceiling {}",
+            median(in_rounds.map(|[cat, _, echo]| echo / cat)),
+            median(in_rounds.map(|[cat, ceiling, _]| ceiling / cat)),
         );
     }
 }
