@@ -45,8 +45,7 @@ Figures:
   never read           those that the reads show nothing about
   never added          elements in replies that nobody had sent by then, or that the node had refused
   strings for numbers  reads that returned numbers as strings, such as \"1\"
-  stable latencies ms  for the stable ones the time from when an element was known to the last read that missed it;
-                       in JSON and on the page the quantiles are fractions: 0.5 is the median, 1 the maximum
+  stable latencies ms  for the stable ones the time from when an element was known to the last read that missed it
   stale                the stable ones for which that is a millisecond or more
  Of kafka, beside the messages that were lost or are wrong:
   unobserved           messages that were acknowledged at offsets above all that polls returned

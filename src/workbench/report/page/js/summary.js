@@ -21,6 +21,9 @@ const spaced = (name) => name.replaceAll("_", " ");
 /** The maximum number of figures of a list to show. */
 const LISTED_MAX = 5;
 
+/** The names of the quantiles, which results.json names by their fractions, as upstream does. */
+const QUANTILES = new Map([["0", "min"], ["0.5", "median"], ["0.95", "p95"], ["0.99", "p99"], ["1", "max"]]);
+
 /** A figure in words: quantiles in rising order, and each member of an object by its name. */
 function inWords(value) {
   if (Array.isArray(value)) {
@@ -31,9 +34,9 @@ function inWords(value) {
   }
   if (typeof value === "number") return value.toLocaleString("en-US", { maximumFractionDigits: 4 });
   if (typeof value !== "object") return String(value);
-  // Names that are no numbers stay as they are.
+  // Members whose names are no numbers keep their order.
   const members = Object.entries(value ?? {}).sort(([a], [b]) => a - b);
-  return members.map(([name, part]) => `${spaced(name)}: ${inWords(part)}`).join(", ");
+  return members.map(([name, part]) => `${QUANTILES.get(name) ?? spaced(name)}: ${inWords(part)}`).join(", ");
 }
 
 /** Shows findings or warnings in their section, if there are any, each with its operations. */
