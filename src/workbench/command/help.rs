@@ -28,8 +28,7 @@ pub(super) fn challenges() -> String {
 pub(super) const SHOWN_AND_KEPT: &str = "What is shown and kept";
 
 /// The help on the figures of messages, to stand after [`FIGURES`]. A history from elsewhere has none.
-pub(super) const MESSAGE_FIGURES: &str = "\
- Of messages:
+pub(super) const MESSAGE_FIGURES: &str = " Of messages:
   stale replies        replies of seq-kv about a value that had been replaced by then, which seq-kv permits";
 
 /// The help on the figures that their names do not explain.
@@ -83,7 +82,11 @@ mod tests {
         };
         let [test, check] = ["test", "check"].map(help_of);
         for (help, has_messages) in [(test, true), (check, false)] {
-            assert_eq!(help.contains("\n  stale replies "), has_messages, "{help}");
+            assert_eq!(
+                help.contains("\n Of messages:\n  stale replies "),
+                has_messages,
+                "{help}"
+            );
             assert!(help.contains("\n  nonmonotonic send "), "{help}");
         }
     }
