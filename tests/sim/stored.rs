@@ -134,9 +134,20 @@ fn one_run_is_one_json_object_if_that_is_asked_for_and_campaigns_that_hold_leave
     let store = store("sim-one-json");
     let output = sim(&store, &format!("--json {RUN} --seed 7"));
     let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
-    let results: Value =
-        serde_json::from_slice(&latest(&store)[Path::new("results.json")]).expect("JSON");
+    let files = latest(&store);
+    let results: Value = serde_json::from_slice(&files[Path::new("results.json")]).expect("JSON");
     assert_eq!(json["operations"], results["operations"]);
+    let history = String::from_utf8_lossy(&files[Path::new("history.jsonl")]);
+    let history = history
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let in_time = history.filter(|line| line["outcome"] == "ok" && line["is_final"] == false);
+    let reached = in_time.count() as f64 / results["time_limit_s"].as_f64().expect("seconds");
+    assert_eq!(results["operations_per_s"], reached);
+    assert_eq!(
+        results["rate_per_s"].as_f64(),
+        results["settings"]["rate"].as_f64()
+    );
     assert_eq!(json["seed"], 7);
     assert_eq!(json["settings"], results["settings"]);
     assert_eq!(results["settings"]["nemesis-services"], true);

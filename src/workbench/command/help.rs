@@ -34,6 +34,9 @@ pub(super) const MESSAGE_FIGURES: &str = " Of messages:
 /// The help on the figures that their names do not explain.
 pub(super) const FIGURES: &str = "\
 Figures:
+  a second             the operations that succeeded while clients sent requests. It is below the rate that was asked for
+                       if operations failed, or if all clients waited for replies: what is due while no client is
+                       free is left out, so the latencies are not those of all that was asked for
   ok fraction          the part of the requests that succeeded
  Of broadcast and g-set:
   attempts             the elements that clients asked to add

@@ -28,12 +28,10 @@ impl Figures {
     /// The figures of one run.
     pub fn new<W: Workload>(record: &Record<W>, settings: &Settings) -> Self {
         let history = &record.history;
-        let in_time =
-            |operation: &&Operation<_, _>| operation.outcome.is_ok() && !operation.is_final;
         Figures {
             counts: Counts::sum(Counts::by_kind::<W>(history).values()),
             asked_for: record.asked_for(settings.time_limit),
-            ok_in_time: history.iter().filter(in_time).count(),
+            ok_in_time: ok_in_time(history),
             latencies: latencies(history),
             messages: record.sent.all,
             messages_of_servers: record.sent.servers,
@@ -75,6 +73,14 @@ impl Figures {
 /// The share of `count` for one of `total`; 0 if there is none.
 pub(super) fn ratio(count: f64, total: f64) -> f64 {
     if total == 0.0 { 0.0 } else { count / total }
+}
+
+/// The number of successful operations in the time in which clients sent requests, which is before the final reads.
+pub(super) fn ok_in_time<C, A>(history: &[Operation<C, A>]) -> usize {
+    let in_time = history.iter().filter(|operation| !operation.is_final);
+    in_time
+        .filter(|operation| operation.outcome.is_ok())
+        .count()
 }
 
 /// The latency of each successful operation.

@@ -52,6 +52,10 @@ pub struct Report {
     /// The warnings.
     warnings: Vec<ReportedFinding>,
     operations: Counts,
+    /// The successful operations a second while clients sent requests, and how many were asked for; `None` for an imported
+    /// history.
+    operations_per_s: Option<f64>,
+    rate_per_s: Option<f64>,
     operations_by_type: BTreeMap<Cow<'static, str>, Counts>,
     latency_ms: Option<Quantiles>,
     /// `None` for an imported history.
@@ -148,11 +152,15 @@ impl Report {
         demands: Demands,
         invocation: Invocation,
     ) -> Self {
+        let time_limit_s = record.asked_for(settings.time_limit).as_secs_f64();
+        let ok_count = figures::ok_in_time(&record.history) as f64;
         Report {
             nodes: settings.nodes.clone(),
             clients: settings.client_count,
             seed: Some(settings.seed),
-            time_limit_s: Some(record.asked_for(settings.time_limit).as_secs_f64()),
+            time_limit_s: Some(time_limit_s),
+            operations_per_s: Some(figures::ratio(ok_count, time_limit_s)),
+            rate_per_s: Some(settings.rate_per_s),
             ..Report::of(record, None, demands, invocation)
         }
     }
@@ -252,6 +260,8 @@ impl Report {
             findings: reported(findings),
             warnings: reported(warnings),
             operations,
+            operations_per_s: None,
+            rate_per_s: None,
             operations_by_type: by_kind
                 .into_iter()
                 .map(|(kind, counts)| (kind.into(), counts))
@@ -465,7 +475,7 @@ impl Messages {
 }
 
 fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+    duration.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -9,12 +9,16 @@ use crate::workbench::check::Validity;
 use crate::workbench::store::{HISTORY, LOG, MESSAGES, PAGE, RESULTS};
 use crate::workbench::words;
 
-/// A time in milliseconds, with its significant digits.
+/// A time in milliseconds, with two significant digits or more.
 pub(super) struct Milliseconds(pub(super) f64);
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.0 < 10.0 { 2 } else { 0 };
+        let digits = match self.0 {
+            ..0.1 => 3,
+            ..10.0 => 2,
+            _ => 0,
+        };
         write!(f, "{:.digits$} ms", self.0)
     }
 }
@@ -88,9 +92,18 @@ impl fmt::Display for Report {
             Some(file) => write!(f, ", from {}: ", file.display())?,
         }
         writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
-        writeln!(f, "operations  {}", self.operations)?;
+        write!(f, "operations  {}", self.operations)?;
+        if let (Some(reached), Some(rate)) = (self.operations_per_s, self.rate_per_s) {
+            write!(f, "; {reached:.1} a second of {rate} asked for")?;
+        }
+        writeln!(f)?;
         if let Some(quantiles) = self.latency_ms {
-            writeln!(f, "latency     {quantiles}")?;
+            let which = if ok < total {
+                " (of those that are ok)"
+            } else {
+                ""
+            };
+            writeln!(f, "latency     {quantiles}{which}")?;
         }
         if let Some(messages) = &self.messages {
             write!(
@@ -145,5 +158,36 @@ fn is_telling(value: &Value) -> bool {
         Value::Array(_) | Value::Null => false,
         Value::Object(figures) => !figures.is_empty(),
         value => *value != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::report;
+    use super::*;
+
+    #[test]
+    fn the_rate_that_was_reached_stands_beside_the_rate_that_was_asked_for() {
+        let mut report = report(&[], 4, 0.0421);
+        assert!(!report.to_string().contains(" asked for"), "{report}");
+        report.operations_per_s = Some(3.96);
+        report.rate_per_s = Some(100.0);
+        let printed = report.to_string();
+        let expected =
+            "operations  4: ok 4, failed 0, indeterminate 0; 4.0 a second of 100 asked for\n";
+        assert!(printed.contains(expected), "{printed}");
+    }
+
+    #[test]
+    fn latencies_say_whose_they_are_where_not_every_operation_succeeded() {
+        let mut report = report(&[], 4, 0.0421);
+        let latency = "latency     p50 0.042 ms, p95 9.00 ms, p99 9.00 ms, max 9.00 ms";
+        assert!(
+            report.to_string().contains(&format!("{latency}\n")),
+            "{report}"
+        );
+        report.operations.failed = 1;
+        let expected = format!("{latency} (of those that are ok)\n");
+        assert!(report.to_string().contains(&expected), "{report}");
     }
 }

@@ -72,7 +72,8 @@ function summarize() {
   const { operations: counts, latency_ms: latency, messages: traffic, facts } = report;
   const total = counts.ok + counts.failed + counts.indeterminate;
   const figures = [
-    ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`],
+    ["operations", grouped(total), `${grouped(counts.ok)} ok, ${grouped(counts.failed)} failed, ${grouped(counts.indeterminate)} unknown`
+      + (report.operations_per_s == null ? "" : `; ${report.operations_per_s.toFixed(1)} a second of ${report.rate_per_s} asked for`)],
   ];
   if (traffic) {
     figures.push(["messages an operation", traffic.all_per_operation.toFixed(2), `${grouped(traffic.all)} in all`]);
