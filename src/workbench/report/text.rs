@@ -164,7 +164,6 @@ fn is_telling(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::testing::report;
-    use super::*;
 
     #[test]
     fn the_rate_that_was_reached_stands_beside_the_rate_that_was_asked_for() {
