@@ -102,6 +102,12 @@ pub fn name(node: usize) -> String {
     format!("n{node}")
 }
 
+/// A message as a line.
+fn line_of(src: &str, dest: &str, body: &Value) -> String {
+    let (src, dest) = (json!(src), json!(dest));
+    format!(r#"{{"src":{src},"dest":{dest},"body":{body}}}"#)
+}
+
 /// The number of a node, if `id` is the name of one.
 fn node_index(id: &str) -> Option<usize> {
     id.strip_prefix('n')?.parse().ok()
@@ -181,12 +187,8 @@ impl<W: Workload> World<W> {
 
     /// A client sends a message to a node.
     pub fn send(&mut self, client: &str, node: usize, body: Value) {
-        let line = format!(
-            r#"{{"src":{},"dest":{},"body":{body}}}"#,
-            json!(client),
-            json!(name(node))
-        );
-        self.post(client, &name(node), line, 0);
+        let node = name(node);
+        self.post(client, &node, line_of(client, &node, &body), 0);
     }
 
     fn post(&mut self, src: &str, dest: &str, line: String, delay_ms: u64) {
@@ -248,19 +250,14 @@ impl<W: Workload> World<W> {
             }
             return self.collect_output(node);
         }
-        let message: Value = serde_json::from_str(&line).expect("nodes write JSON");
-        let body = &message["body"];
+        let mut message: Value = serde_json::from_str(&line).expect("nodes write JSON");
+        let body = message["body"].take();
         let answer = match &*dest {
-            "lin-kv" => self.store.handle(body),
-            "seq-kv" => self.seq_kv.handle(&src, body, &mut self.random),
-            _ => {
-                return self.answers.push(Answer {
-                    client: dest,
-                    body: body.clone(),
-                });
-            }
+            "lin-kv" => self.store.handle(&body),
+            "seq-kv" => self.seq_kv.handle(&src, &body, &mut self.random),
+            _ => return self.answers.push(Answer { client: dest, body }),
         };
-        let line = json!({"src": dest, "dest": src, "body": answer}).to_string();
+        let line = line_of(&dest, &src, &answer);
         self.post_with_faults(&dest, &src, line);
     }
 

@@ -47,10 +47,12 @@ impl Store {
 
     /// Performs the request in a body and returns the body of the reply.
     pub fn handle(&mut self, request: &Value) -> Value {
-        let held = self.get(request["key"].clone());
+        let key = request["key"].to_string();
+        let held = self.values.get(&key);
         let (value, answer) = match (request["type"].as_str(), held) {
             (Some("read"), Some(value)) => {
-                let read_ok = json!({"type": "read_ok", "value": value});
+                let mut read_ok = json!({"type": "read_ok"});
+                read_ok["value"] = value.clone();
                 return reply_to(request, read_ok);
             }
             (Some("write"), _) => (&request["value"], json!({"type": "write_ok"})),
@@ -63,7 +65,7 @@ impl Store {
             (Some("read" | "cas"), None) => return reply_to(request, error(20)),
             _ => return reply_to(request, error(10)),
         };
-        self.set(request["key"].clone(), value.clone());
+        self.values.insert(key, value.clone());
         reply_to(request, answer)
     }
 }
