@@ -8,7 +8,7 @@
 //! included, up to its next reply to a client. The same holds for nodes that receive what it sends, but only within
 //! [`AFTER_US`] of the operation's completion: later, what they send is lost among what other operations cause.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -99,8 +99,7 @@ pub fn caused_by(
     nodes: &[String],
     request: &ClientRequest<'_>,
 ) -> io::Result<Vec<StoredMessage>> {
-    let time_us = *request.time_us.start()..=request.time_us.end() + AFTER_US;
-    let is_in_time = |message: &StoredMessage| time_us.contains(&message.sent_us);
+    let mut candidates = Candidates::new(request);
     let mut messages = Vec::new();
     for lines in read_messages(folder)? {
         match lines {
@@ -108,7 +107,7 @@ pub fn caused_by(
                 lines
                     .lines()
                     .filter_map(StoredMessage::read)
-                    .filter(is_in_time),
+                    .filter(|message| candidates.include(message)),
             ),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error),
@@ -118,8 +117,37 @@ pub fn caused_by(
     Ok(select(messages, nodes, request))
 }
 
-/// The messages of `messages`, which are in the order in which they were sent, that a request caused. `messages` end
-/// [`AFTER_US`] after the operation's completion.
+/// The messages of a run that an operation can have caused. A run is too long to look at all of them together.
+struct Candidates {
+    /// From the invocation to [`AFTER_US`] after the completion.
+    time_us: RangeInclusive<i64>,
+    /// The senders and ids of the requests in that time.
+    asked: HashSet<(String, String)>,
+}
+
+impl Candidates {
+    fn new(request: &ClientRequest<'_>) -> Self {
+        Candidates {
+            time_us: *request.time_us.start()..=request.time_us.end() + AFTER_US,
+            asked: HashSet::new(),
+        }
+    }
+
+    /// Whether a message was sent in that time or is a reply, however late, to one that was. Messages have to come in the order
+    /// in which they ended, so that a request comes before its replies.
+    fn include(&mut self, message: &StoredMessage) -> bool {
+        if self.time_us.contains(&message.sent_us) {
+            let asked = message.msg_id.iter();
+            self.asked
+                .extend(asked.map(|id| (message.src.clone(), id.clone())));
+            return true;
+        }
+        let mut answered = message.in_reply_to.iter();
+        answered.any(|id| self.asked.contains(&(message.dest.clone(), id.clone())))
+    }
+}
+
+/// The messages of `messages`, which are in the order in which they were sent, that a request caused.
 fn select(
     messages: Vec<StoredMessage>,
     nodes: &[String],
@@ -209,7 +237,10 @@ mod tests {
             msg_id: 7,
             time_us: 0..=8,
         };
-        let caused = select(messages, &nodes, &request);
+        let mut candidates = Candidates::new(&request);
+        let messages = messages.into_iter();
+        let messages = messages.filter(|message| candidates.include(message));
+        let caused = select(messages.collect(), &nodes, &request);
         let after = caused.iter().filter(|message| message.is_after_reply);
         let after = after.map(|message| message.id).collect();
         [caused.iter().map(|message| message.id).collect(), after]
@@ -265,6 +296,32 @@ mod tests {
             message(7, "n0", "n1", r#"{"type":"gossip"}"#),
         ];
         assert_eq!(caused(messages), [vec![1, 3, 5], vec![5]]);
+    }
+
+    #[test]
+    fn a_reply_is_caused_by_what_it_answers_however_late_it_is() {
+        let late = 9 + AFTER_US as u64;
+        let messages = vec![
+            message(1, "c4", "n0", r#"{"type":"add","msg_id":7}"#),
+            message(2, "n0", "seq-kv", r#"{"type":"cas","msg_id":1}"#),
+            message(
+                3,
+                "n0",
+                "c4",
+                r#"{"type":"error","code":0,"in_reply_to":7}"#,
+            ),
+            message(late, "seq-kv", "n0", r#"{"type":"cas_ok","in_reply_to":1}"#),
+            message(late + 1, "n0", "c4", r#"{"type":"add_ok","in_reply_to":7}"#),
+            message(
+                late + 2,
+                "seq-kv",
+                "n1",
+                r#"{"type":"cas_ok","in_reply_to":1}"#,
+            ),
+            message(late + 3, "n0", "n1", r#"{"type":"gossip"}"#),
+        ];
+        let nothing = vec![];
+        assert_eq!(caused(messages), [vec![1, 2, 3, late, late + 1], nothing]);
     }
 
     #[test]
