@@ -1,25 +1,23 @@
-//! The signals that a loop waits for: a child has changed, or the program is to end.
+//! The signals that a loop waits for or looks at: a child has changed, or the program is to end.
 //!
-//! While no loop listens, as between two runs or while a run is checked, SIGINT, SIGTERM and SIGHUP end the process at
-//! once. That is their default, but it has to be emulated: signal-hook leaves its handlers in place when nobody listens any
+//! While no loop does, as between two runs or while a run is checked, SIGINT, SIGTERM and SIGHUP end the process at once. That is their default, but it has to be emulated: signal-hook leaves its handlers in place when nobody listens any
 //! longer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::thread;
 
 use mio::{Interest, Registry, Token};
+use signal_hook::SigId;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag::register_conditional_default;
-use signal_hook::iterator::{self, Handle};
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::flag::{register, register_conditional_default};
+use signal_hook::low_level::{emulate_default_handler, unregister};
 
 use super::system::{SystemError, refused};
 
 /// The signals that are sent to end a program.
 const END: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// Whether the signals in [`END`] end the process at once. They do while nobody listens.
+/// Whether the signals in [`END`] end the process at once. They do while nobody listens, and after an [`EndRequest`].
 static ENDS_AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let ends_at_once = Arc::new(AtomicBool::new(true));
     for signal in END {
@@ -79,35 +77,41 @@ impl Drop for Signals {
     }
 }
 
-/// Calls a function before a signal ends the process, until it is dropped. For work without a loop, so never at the same
-/// time as [`Signals`].
-pub struct EndNotice(Handle);
+/// Until it is dropped, the first signal only asks for the end, and a second one ends the process at once. For work that
+/// looks between two steps, and never at the same time as [`Signals`].
+pub struct EndRequest(Vec<SigId>);
 
-impl EndNotice {
-    /// Calls `notice` from now on.
+impl EndRequest {
+    /// Takes the next signal for a request.
     ///
     /// # Errors
     ///
     /// When the operating system refuses it.
-    pub fn new(notice: impl Fn() + Send + 'static) -> Result<Self, SystemError> {
-        let mut signals = iterator::Signals::new(END).map_err(refused("watch signals"))?;
-        let handle = signals.handle();
-        ENDS_AT_ONCE.store(false, Ordering::SeqCst);
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                notice();
-                // This fails only for signals that do not exist.
-                let _ = emulate_default_handler(signal);
-            }
-        });
-        Ok(EndNotice(handle))
+    pub fn listen() -> Result<Self, SystemError> {
+        // The action that ends the process was registered before, so it does not see what the same signal sets here.
+        let ends_at_once = LazyLock::force(&ENDS_AT_ONCE);
+        let mut request = EndRequest(Vec::new());
+        for signal in END {
+            let id =
+                register(signal, Arc::clone(ends_at_once)).map_err(refused("watch signals"))?;
+            request.0.push(id);
+        }
+        ends_at_once.store(false, Ordering::SeqCst);
+        Ok(request)
+    }
+
+    /// Whether a signal has come.
+    pub fn is_made(&self) -> bool {
+        ENDS_AT_ONCE.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for EndNotice {
+impl Drop for EndRequest {
     fn drop(&mut self) {
         ENDS_AT_ONCE.store(true, Ordering::SeqCst);
-        self.0.close();
+        for id in self.0.drain(..) {
+            unregister(id);
+        }
     }
 }
 
@@ -115,7 +119,7 @@ impl Drop for EndNotice {
 mod tests {
     use std::env;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{self, Command};
+    use std::process::Command;
 
     use mio::Poll;
     use signal_hook::low_level::raise;
@@ -135,23 +139,31 @@ mod tests {
         ends: bool,
     }
 
-    const CASES: [Case; 7] = [
+    const CASES: [Case; 8] = [
         Case {
-            when: "while there is a notice of the end",
+            when: "while somebody looks for a request",
             act: |signal| {
                 drop(listen());
-                let _notice = end_notice();
+                let request = end_request();
+                assert!(!request.is_made());
                 send(signal);
-                loop {
-                    thread::park();
-                }
+                assert!(request.is_made());
             },
             ends: false,
         },
         Case {
-            when: "when there is no notice of the end any longer",
+            when: "when a request has been made",
             act: |signal| {
-                drop(end_notice());
+                let _request = end_request();
+                send(signal);
+                send(signal);
+            },
+            ends: true,
+        },
+        Case {
+            when: "after somebody has looked for a request",
+            act: |signal| {
+                drop(end_request());
                 send(signal);
             },
             ends: true,
@@ -209,9 +221,8 @@ mod tests {
         Signals::listen(poll.registry(), Token(0)).expect("signals can be watched")
     }
 
-    /// A notice that prevents the end by the signal.
-    fn end_notice() -> EndNotice {
-        EndNotice::new(|| process::exit(0)).expect("signals can be watched")
+    fn end_request() -> EndRequest {
+        EndRequest::listen().expect("signals can be watched")
     }
 
     fn send(signal: i32) {

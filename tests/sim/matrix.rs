@@ -40,7 +40,7 @@ fn settings() -> Settings {
 }
 
 fn level(level: Consistency, store: Store) -> Row {
-    row(level, store, &settings(), 0..60, || {})
+    row(level, store, &settings(), 0..60, || true)
 }
 
 fn keeps(row: &Row, guarantee: Level) {

@@ -40,10 +40,11 @@ pub(super) enum CommandError {
     Removal(#[from] StoreErrors),
     #[error("{}{}{reason}", path.display(), match reason { ImportError::At { .. } => ":", _ => ": " })]
     Import { path: PathBuf, reason: ImportError },
-    #[error("interrupted{how}")]
+    #[error("{what}")]
     Interrupted {
-        how: String,
-        /// The verdict on what the run had shown by then, if it was printed.
+        /// What was interrupted and what else has happened because of that, in words.
+        what: String,
+        /// The verdict that was printed on what was known by then.
         verdict: Option<Validity>,
     },
     #[error("the result can't be printed: {0}")]
@@ -59,7 +60,7 @@ impl CommandError {
             format!(". What is known of the run is in {}", folder.display())
         });
         CommandError::Interrupted {
-            how: format!("{how}{kept}"),
+            what: format!("interrupted{how}{kept}"),
             verdict: Some(report.validity()),
         }
     }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
 use super::error::CommandError;
-use super::sim::{end_notice, progress_bar};
+use super::sim::{Interruption, progress_bar};
 use super::stores::{self, refuse_clusters};
 use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
@@ -17,6 +18,7 @@ use crate::workbench::nemesis::Fault;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::page;
 use crate::workbench::service::SequentialStore;
+use crate::workbench::signals::EndRequest;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, Row, STORES, row, validities};
 use crate::workbench::stdout;
 use crate::workbench::words::counted;
@@ -106,22 +108,23 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     let etcd_runs = options.etcd_bin.as_ref().map_or(0, |_| options.etcd_runs);
     let run_count = (options.seeds * STORES.len() + etcd_runs) * LEVELS.len();
     let bar = progress_bar(run_count);
-    let mut rows = Vec::new();
-    for level in LEVELS {
-        for store in STORES {
-            // Not while a row on etcd runs: that watches signals itself.
-            let _end_notice = end_notice(&bar, run_count)?;
-            let seeds = options.seed..options.seed + options.seeds as u64;
-            rows.push(row(level, store, &settings, seeds, || bar.inc(1)));
-            stdout::check()?;
-        }
-        if let Some(bin) = &options.etcd_bin {
-            rows.push(row_on_etcd(level, bin, options, &settings, || bar.inc(1))?);
-        }
-    }
+    let (rows, is_interrupted) = rows(options, &settings, &bar)?;
     bar.finish_and_clear();
+    let done = rows.iter().map(Row::run_count).sum();
     let matrix = Matrix(rows);
     writeln!(io::stdout(), "{matrix}")?;
+    if is_interrupted {
+        let interruption = Interruption {
+            done,
+            of: run_count,
+        };
+        writeln!(io::stdout(), "{interruption}")?;
+        let no_page = options.page.as_ref().map_or("", |_| "; no page is written");
+        return Err(CommandError::Interrupted {
+            what: format!("{interruption}{no_page}"),
+            verdict: Some(Validity::Unknown),
+        });
+    }
     if let Some(path) = &options.page {
         let written = File::create(path).and_then(|file| page::write_matrix(&matrix, file));
         written.map_err(|reason| CommandError::Page {
@@ -132,24 +135,61 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     Ok(Validity::Valid)
 }
 
+/// Runs every level on every store, as long as there is no request for the end. Returns the rows, and whether there was
+/// one. The name of the store says how many runs the last row has, if they are not all.
+fn rows(
+    options: &MatrixOptions,
+    settings: &Settings,
+    bar: &ProgressBar,
+) -> Result<(Vec<Row>, bool), CommandError> {
+    let mut rows = Vec::new();
+    for level in LEVELS {
+        for store in STORES {
+            // Not while a row on etcd runs: that watches signals itself.
+            let end_request = EndRequest::listen()?;
+            let seeds = options.seed..options.seed + options.seeds as u64;
+            let mut row = row(level, store, settings, seeds, || {
+                bar.inc(1);
+                !end_request.is_made()
+            });
+            stdout::check()?;
+            let run_count = row.run_count();
+            if run_count < options.seeds {
+                row.store = format!("{store}, {}", counted(run_count, "run"));
+            }
+            rows.push(row);
+            if end_request.is_made() {
+                return Ok((rows, true));
+            }
+        }
+        if let Some(bin) = &options.etcd_bin {
+            let (row, is_interrupted) = row_on_etcd(level, bin, options, settings, || bar.inc(1))?;
+            rows.push(row);
+            if is_interrupted {
+                return Ok((rows, true));
+            }
+        }
+    }
+    Ok((rows, false))
+}
+
 /// The number of members of a cluster.
 const ETCD_MEMBERS: usize = 3;
 
 /// The time of recovery on etcd, which is real time. The election of a leader takes one or two seconds.
 const ETCD_RECOVERY: Duration = Duration::from_secs(5);
 
-/// Runs `level` on etcd, each time on a new cluster, and calls `done` after each run. Messages have no simulated latency.
+/// Runs `level` on etcd, each time on a new cluster, until a run is interrupted, and calls `done` after each other run.
+/// Returns the row, and whether a run was interrupted. Messages have no simulated latency.
 fn row_on_etcd(
     level: Consistency,
     bin: &Path,
     options: &MatrixOptions,
     settings: &Settings,
     done: impl Fn(),
-) -> Result<Row, CommandError> {
-    let mut row = Row::new(
-        level,
-        format!("etcd, {}", counted(options.etcd_runs, "run")),
-    );
+) -> Result<(Row, bool), CommandError> {
+    let mut row = Row::new(level, String::new());
+    let mut is_interrupted = false;
     let args = ["--consistency", row.level_name()].map(String::from);
     let program = Program::find(bin, args.to_vec()).map_err(RunError::Program)?;
     for seed in (options.seed..).take(options.etcd_runs) {
@@ -162,14 +202,13 @@ fn row_on_etcd(
         let clusters = stores::local(ETCD_MEMBERS, &settings, None)?;
         let world = World::new(GCounter::default(), settings.clone(), ());
         let record = process::run(world, &settings.nodes, &program, &clusters)?;
-        if record.is_interrupted {
-            return Err(CommandError::Interrupted {
-                how: String::new(),
-                verdict: None,
-            });
+        is_interrupted = record.is_interrupted;
+        if is_interrupted {
+            break;
         }
         row.count(validities(&record.history));
         done();
     }
-    Ok(row)
+    row.store = format!("etcd, {}", counted(row.run_count(), "run"));
+    Ok((row, is_interrupted))
 }

@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::console::say;
 use super::error::CommandError;
 use super::help::SHOWN_AND_KEPT;
 use super::keep::KeepOptions;
@@ -24,10 +23,9 @@ use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::report::{Figures, Invocation, Machine, Quantiles, Report, VERSION};
-use crate::workbench::signals::EndNotice;
+use crate::workbench::signals::EndRequest;
 use crate::workbench::sim::{Start, campaign, run, shrink};
 use crate::workbench::stdout;
-use crate::workbench::system::SystemError;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings, StartError};
 
@@ -74,7 +72,10 @@ pub(super) fn sim(options: &SimOptions, args: &[OsString]) -> Result<Validity, C
 #[derive(Serialize)]
 struct Campaign {
     valid: Validity,
+    /// The number of runs that were done.
     runs: usize,
+    /// Set if not all runs were done.
+    interruption: Option<Interruption>,
     version: &'static str,
     machine: Machine,
     /// Every flag with its value, except those under "What is shown and kept".
@@ -99,6 +100,21 @@ struct Campaign {
     took_s: f64,
 }
 
+/// Many runs were interrupted.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Interruption {
+    /// The number of runs that were done.
+    pub done: usize,
+    /// The number of runs that were to be done.
+    pub of: usize,
+}
+
+impl fmt::Display for Interruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interrupted after {} of {} runs", self.done, self.of)
+    }
+}
+
 /// A run that was not valid.
 #[derive(Serialize)]
 struct NotValid {
@@ -112,6 +128,8 @@ struct NotValid {
 
 /// The sums of a campaign.
 struct Summary {
+    /// The number of runs.
+    runs: usize,
     validity: Validity,
     figures: Figures,
     /// The failing runs: the seed, and the first finding.
@@ -168,17 +186,26 @@ fn simulate<W: Workload>(
         return Ok(report.validity());
     }
     let bar = progress_bar(options.seeds);
-    let _end_notice = end_notice(&bar, options.seeds)?;
+    let end_request = EndRequest::listen()?;
     let began = Instant::now();
     let Summary {
-        validity,
+        runs,
+        mut validity,
         mut figures,
         failing,
         unknown,
-    } = campaign(workload, start, &settings, options, &bar);
+    } = campaign(workload, start, &settings, options, &end_request, &bar);
     bar.finish_and_clear();
     stdout::check()?;
     let took_s = began.elapsed().as_secs_f64();
+    let interruption = (runs < options.seeds).then_some(Interruption {
+        done: runs,
+        of: options.seeds,
+    });
+    if interruption.is_some() {
+        // An invalid run may be among those that are missing.
+        validity = validity.max(Validity::Unknown);
+    }
     let not_valid = |valid, (seed, what): &(u64, String)| NotValid {
         seed: *seed,
         valid,
@@ -191,14 +218,18 @@ fn simulate<W: Workload>(
         .map(|run| not_valid(Validity::Invalid, run))
         .chain(unknown_shown.map(|run| not_valid(Validity::Unknown, run)));
     let smallest = match failing.first() {
-        Some((seed, _)) => smallest(workload, start, with_seed(&settings, *seed), options, eddy)?,
+        Some((seed, _)) => {
+            let failing = with_seed(&settings, *seed);
+            smallest(workload, start, failing, options, &end_request, eddy)?
+        }
         None => None,
     };
     let (smallest, smallest_log) = smallest.unzip();
     let [messages_per_operation, server_messages_per_operation] = figures.messages_an_operation();
     options.keep.print(&Campaign {
         valid: validity,
-        runs: options.seeds,
+        runs,
+        interruption,
         version: VERSION,
         machine: Machine::this(),
         settings: repeat::settings(args, settings.seed),
@@ -214,15 +245,24 @@ fn simulate<W: Workload>(
         smallest_log: smallest_log.unwrap_or_default(),
         took_s,
     })?;
-    Ok(validity)
+    match interruption {
+        Some(interruption) => Err(CommandError::Interrupted {
+            what: interruption.to_string(),
+            verdict: Some(validity),
+        }),
+        None => Ok(validity),
+    }
 }
 
 impl fmt::Display for Campaign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.interruption {
+            Some(interruption) => write!(f, "{interruption}")?,
+            None => write!(f, "{} runs", self.runs)?,
+        }
         writeln!(
             f,
-            "{} runs: invalid {}, unknown {}; {:.0} runs a second",
-            self.runs,
+            ": invalid {}, unknown {}; {:.0} runs a second",
             self.invalid,
             self.unknown,
             self.runs as f64 / self.took_s
@@ -300,16 +340,19 @@ fn simulate_one<W: Workload>(
     Ok((report, log.into_sink().to_string()))
 }
 
+/// Simulates the runs, as long as there is no request for the end.
 fn campaign<W: Workload>(
     workload: &(impl Fn(&Settings) -> W + Sync),
     start: &Start,
     settings: &Settings,
     options: &SimOptions,
+    end_request: &EndRequest,
     bar: &ProgressBar,
 ) -> Summary {
     let first = settings.seed;
     let seeds = first..first + options.seeds as u64;
     let mut summary = Summary {
+        runs: 0,
         validity: Validity::Valid,
         figures: Figures::default(),
         failing: Vec::new(),
@@ -323,6 +366,7 @@ fn campaign<W: Workload>(
     };
     campaign::each_seed(seeds, campaign::worker_count(), work, |seed, verdict| {
         let (validity, figures, what) = verdict;
+        summary.runs += 1;
         summary.validity = summary.validity.max(validity);
         summary.figures.add(figures);
         match validity {
@@ -332,7 +376,7 @@ fn campaign<W: Workload>(
         }
         bar.set_message(format!("{} invalid", summary.failing.len()));
         bar.inc(1);
-        stdout::check().is_ok()
+        stdout::check().is_ok() && !end_request.is_made()
     });
     summary.failing.sort_unstable();
     summary.unknown.sort_unstable();
@@ -348,18 +392,6 @@ pub(super) fn progress_bar(count: usize) -> ProgressBar {
     let template = "{bar:40} {pos} of {len} runs · {per_sec} · {eta} to go · {msg}";
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// Says after how many of `count` runs the process was interrupted, if it is. `bar` counts them.
-pub(super) fn end_notice(bar: &ProgressBar, count: usize) -> Result<EndNotice, SystemError> {
-    let bar = bar.clone();
-    EndNotice::new(move || {
-        let done = bar.position();
-        bar.finish_and_clear();
-        say(format_args!(
-            "eddy: interrupted after {done} of {count} runs"
-        ));
-    })
 }
 
 /// A spinner for a step of unknown length, if stderr is a terminal.
@@ -390,12 +422,14 @@ fn verdict<W: Workload>(
     }
 }
 
-/// Shrinks a failing run, stores the smallest one, and returns its report and log.
+/// Shrinks a failing run, as long as there is no request for the end. Stores the smallest one, and returns its report and
+/// log.
 fn smallest<W: Workload>(
     workload: &impl Fn(&Settings) -> W,
     start: &Start,
     failing: Settings,
     options: &SimOptions,
+    end_request: &EndRequest,
     eddy: &OsStr,
 ) -> Result<Option<(Report, String)>, CommandError> {
     let demands = options.run.demands();
@@ -421,7 +455,7 @@ fn smallest<W: Workload>(
     let spinner = spinner();
     let smallest = shrink::shrink(failing, |settings| {
         spinner.inc(1);
-        fails(settings)
+        !end_request.is_made() && fails(settings)
     });
     spinner.finish_and_clear();
     simulate_one(workload, start, smallest, options, eddy).map(Some)

@@ -88,6 +88,11 @@ impl Row {
         }
     }
 
+    /// The number of runs.
+    pub fn run_count(&self) -> usize {
+        self.cells[0].total() as usize
+    }
+
     /// The counts for this guarantee.
     pub fn cell(&self, level: Level) -> Cell {
         let index = Level::ALL.iter().position(|&other| other == level);
@@ -110,13 +115,13 @@ pub fn validities(history: &History) -> [Validity; 4] {
     consistency::classify(history).map(|(_, verdict)| verdict.validity)
 }
 
-/// Runs `level` on `store` for each seed, and calls `done` after each run.
+/// Runs `level` on `store` for each seed, and calls `done` after each run. Stops early when `done` returns `false`.
 pub fn row(
     level: Consistency,
     store: Store,
     settings: &Settings,
     seeds: Range<u64>,
-    mut done: impl FnMut(),
+    mut done: impl FnMut() -> bool,
 ) -> Row {
     let mut options = Options {
         consistency: level,
@@ -144,8 +149,7 @@ pub fn row(
         classify,
         |_, validities| {
             row.count(validities);
-            done();
-            true
+            done()
         },
     );
     row
