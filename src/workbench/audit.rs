@@ -244,8 +244,8 @@ pub fn unanswered<W: Workload>(
 /// A node is silent if it has sent nothing for this time when the run ends, which is almost as long as a client waits.
 const SILENCE_MIN: Duration = Duration::from_secs(4);
 
-/// For a finding on these operations, which did not succeed: one line for each of their nodes that owed replies and was silent to
-/// the end, and one with the last line that a node printed on stderr. An exception that a node survives may be why it did not
+/// For a finding on these operations, which did not succeed: one line for each of their nodes that has closed its stdout, or owed
+/// replies and was silent to the end, and one with the last line that a node printed on stderr. An exception that a node survives may be why it did not
 /// reply. Replies that a fault may have prevented are not owed.
 pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
     let history = &record.history;
@@ -267,8 +267,18 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
         let Some(output) = record.last_output.get(node.index()) else {
             continue;
         };
-        let LastOutput { sent, logged } = output;
-        if let Some((sent_at, dest)) = sent
+        let LastOutput {
+            sent,
+            stdout_closed_at,
+            logged,
+        } = output;
+        if let Some(at) = stdout_closed_at {
+            known += &format!(
+                "\n{node} closed its stdout at {:.1} s, and messages go there. Does it, or what starts it, close or \
+                 redirect it?",
+                at.as_secs_f64()
+            );
+        } else if let Some((sent_at, dest)) = sent
             // A node that has sent more after that has left requests unanswered, but was not silent.
             && owing.get(node).is_some_and(|given_up_at| sent_at < given_up_at)
             && Some(*sent_at + SILENCE_MIN) <= ended_at
@@ -333,7 +343,7 @@ mod tests {
     fn said_of_silence(sent_ms: u64, first: Outcome<Answer>, found: Vec<Finding>) -> String {
         let sent = |ms| LastOutput {
             sent: Some((Duration::from_millis(ms), String::from("c8"))),
-            logged: String::new(),
+            ..LastOutput::default()
         };
         let record = Record {
             workload: GCounter::default(),

@@ -90,6 +90,21 @@ fn a_node_that_dies_is_named_with_its_last_words() {
 }
 
 #[test]
+fn a_node_that_closes_its_stdout_in_mid_run_is_named() {
+    let mute = "if count == 5: os.close(1)\n    if count >= 5: continue";
+    let path = program("closes_stdout.py", &echo_node(mute));
+    let output = test(&path, &format!("{SHORT} --concurrency 4"));
+    assert_ends_with(0, &output);
+    let printed = stdout(&output);
+    assert!(printed.contains("never answered"), "{printed}");
+    assert!(
+        printed.contains("\n    n0 closed its stdout at 0."),
+        "{printed}"
+    );
+    assert!(!printed.contains("has sent nothing"), "{printed}");
+}
+
+#[test]
 fn a_node_that_is_killed_is_named_with_the_signal() {
     let printed = verdict_on("killed.py", "if count == 5: os.kill(os.getpid(), 9)");
     assert!(printed.contains("SIGKILL"), "{printed}");

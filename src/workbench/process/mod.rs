@@ -313,8 +313,8 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             if let Some(Ended { how, .. }) = ended.map_err(refused("wait for a node"))? {
                 self.world.on_exit(index, &how, now);
             }
-            if node.has_closed_stdout(now) {
-                self.world.on_stdout_closed(index);
+            if let Some(at) = node.closed_stdout_at(now) {
+                self.world.on_stdout_closed(index, at);
             }
         }
         Ok(())

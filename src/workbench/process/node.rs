@@ -241,10 +241,13 @@ impl NodeProcess {
         Ok(())
     }
 
-    /// Whether the node closed its stdout at least [`GRACE`] ago and still runs.
-    pub(in crate::workbench) fn has_closed_stdout(&mut self, now: Duration) -> bool {
-        let is_closed = self.stdout.is_none() && !self.is_gone;
-        is_closed && now >= *self.stdout_closed_at.get_or_insert(now) + GRACE
+    /// When the node closed its stdout, if that was at least [`GRACE`] ago and it still runs.
+    pub(in crate::workbench) fn closed_stdout_at(&mut self, now: Duration) -> Option<Duration> {
+        if self.stdout.is_some() || self.is_gone {
+            return None;
+        }
+        let closed_at = *self.stdout_closed_at.get_or_insert(now);
+        (now >= closed_at + GRACE).then_some(closed_at)
     }
 
     /// A description of the incomplete line on stdout, if there is one. It takes the line, so nothing may be read

@@ -301,7 +301,9 @@ impl Server {
             // The log has the rest already: the last lines on stderr.
             let how = how.lines().next().unwrap_or_default();
             self.on_node_ended(&format!("has ended: {how}"));
-        } else if self.process.has_closed_stdout(self.router.now) && self.phase == Phase::Serving {
+        } else if self.phase == Phase::Serving
+            && self.process.closed_stdout_at(self.router.now).is_some()
+        {
             self.kill_node("has closed its stdout, and is killed");
         }
         match self.router.node {

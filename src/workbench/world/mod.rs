@@ -126,6 +126,8 @@ pub struct World<W: Workload, O = ()> {
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
+    /// For each node when an incarnation of it last closed its stdout but went on, by the driver's time.
+    stdout_closed_at: Vec<Option<Duration>>,
     /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
     /// that is the line which names it, while the lines about its origin are indented.
     last_logged: Vec<String>,
@@ -178,6 +180,8 @@ pub struct LastOutput {
     /// When it last sent a message, since the start of the run, and to whom. `None` if it has sent nothing, or if it was mute
     /// and has sent nothing since: what a node sends while it is mute is not known.
     pub sent: Option<(Duration, String)>,
+    /// When it closed its stdout but went on, since the start of the run.
+    pub stdout_closed_at: Option<Duration>,
     /// The last line that it printed on stderr during the run, without indented lines; may be empty.
     pub logged: String,
 }
@@ -271,6 +275,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
             last_sent: vec![None; node_count],
+            stdout_closed_at: vec![None; node_count],
             last_logged: vec![String::new(); node_count],
             interrupted_at: None,
             node_states,
@@ -357,12 +362,18 @@ impl<W: Workload, O: Observer> World<W, O> {
                     .map_or(Duration::ZERO, |last| last.invoked_at),
             ),
         };
-        let last_output = self.last_sent.iter().zip(self.last_logged);
-        let last_output = last_output.map(|(sent, logged)| LastOutput {
+        let since_start = |at: Duration| at.saturating_sub(self.started_at);
+        let last_output = self
+            .last_sent
+            .iter()
+            .zip(self.stdout_closed_at)
+            .zip(self.last_logged);
+        let last_output = last_output.map(|((sent, closed_at), logged)| LastOutput {
             sent: sent.map(|(at, dest)| {
                 let dest = self.directory.name(dest).to_owned();
-                (at.saturating_sub(self.started_at), dest)
+                (since_start(at), dest)
             }),
+            stdout_closed_at: closed_at.map(since_start),
             logged,
         });
         let record = Record {

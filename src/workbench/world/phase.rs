@@ -99,13 +99,18 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.end_without(node, ProtocolViolation::Exited, "ended by itself", how, now);
     }
 
-    /// Takes note that a node has closed its stdout but goes on. The run fails if it has not begun yet.
-    pub fn on_stdout_closed(&mut self, node: usize) {
-        if let Phase::Starting | Phase::Introducing { .. } = self.phase {
-            self.phase = Phase::Failed(StartError::ClosedStdout {
-                node: self.directory.nodes()[node].clone(),
-                instead: self.violations.of_one(&[node], self.directory.nodes()),
-            });
+    /// Takes note that a node has closed its stdout at this time but goes on. The run fails if it has not begun yet.
+    pub fn on_stdout_closed(&mut self, node: usize, at: Duration) {
+        match self.phase {
+            Phase::Starting | Phase::Introducing { .. } => {
+                self.phase = Phase::Failed(StartError::ClosedStdout {
+                    node: self.directory.nodes()[node].clone(),
+                    instead: self.violations.of_one(&[node], self.directory.nodes()),
+                });
+            }
+            // Then nodes are to end.
+            Phase::Failed(_) | Phase::Over { .. } => {}
+            _ => self.stdout_closed_at[node] = Some(at),
         }
     }
 
