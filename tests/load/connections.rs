@@ -79,6 +79,18 @@ fn while_a_client_cannot_connect_its_requests_fail_and_later_they_succeed() {
 }
 
 #[test]
+fn clients_that_can_not_connect_for_long_are_a_warning() {
+    let address = serve_with_a_gap(100, Duration::from_secs(1000));
+    let report = report("echo", &[address], "--time-limit 4 --concurrency 3", 0);
+    assert_eq!(report["findings"], json!([]), "{report}");
+    let what = report["warnings"][0]["what"].as_str().expect("a warning");
+    assert!(
+        what.starts_with("3 of 3 clients could not connect, for up to "),
+        "{what}"
+    );
+}
+
+#[test]
 fn an_answer_that_comes_after_its_client_gave_up_is_not_taken_for_an_answer_to_its_successor() {
     // The answer to the first request comes with that to the fiftieth, which another client has sent by then.
     let asked = AtomicUsize::new(0);

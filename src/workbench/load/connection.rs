@@ -29,6 +29,10 @@ pub(super) struct Connection {
     not_before: Duration,
     /// How many times in a row the connection has ended without an answer.
     failure_count: u32,
+    /// When the first of the attempts to connect was over that have failed in a row.
+    failing_since: Option<Duration>,
+    /// The longest time from the first to the last of the attempts to connect that failed in a row.
+    longest_outage: Duration,
 }
 
 /// A TCP connection that has been begun.
@@ -74,6 +78,8 @@ impl Connection {
             link: None,
             not_before: Duration::ZERO,
             failure_count: 0,
+            failing_since: None,
+            longest_outage: Duration::ZERO,
         }
     }
 
@@ -84,6 +90,11 @@ impl Connection {
             Err(error) => return Err(self.lose(cannot_connect(&error), now)),
         }
         Ok(())
+    }
+
+    /// The longest time in which every attempt to connect failed.
+    pub(super) fn longest_outage(&self) -> Duration {
+        self.longest_outage
     }
 
     /// Whether requests can be sent.
@@ -165,6 +176,7 @@ impl Connection {
                 (_, Ok(line)) => match self.authentication.read_answer(line) {
                     Ok(_) => {
                         link.stage = Stage::Ready;
+                        self.failing_since = None;
                         link.output.clear();
                         link.written = 0;
                     }
@@ -189,9 +201,13 @@ impl Connection {
         };
         self.failure_count += 1;
         self.not_before = now + wait;
+        let link = link.filter(|link| matches!(link.stage, Stage::Ready));
+        if link.is_none() {
+            let since = *self.failing_since.get_or_insert(now);
+            self.longest_outage = self.longest_outage.max(now - since);
+        }
         Lost {
-            was_sent: link
-                .is_some_and(|link| matches!(link.stage, Stage::Ready) && link.written > 0),
+            was_sent: link.is_some_and(|link| link.written > 0),
             why,
         }
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 use thiserror::Error;
 
+use super::check::Finding;
 use super::events::wait_for_events;
 use super::signals::{Received, Signals};
 use super::stdout;
@@ -31,6 +32,11 @@ pub use target::{Target, TargetError, find};
 /// How long it may take to connect, and to get the answer to `authenticate`. It is less than a client waits, so that a request
 /// has failed for certain if it could not be sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Clients that could not connect are worth a warning if that lasted for this time and this part of the run. A service that
+/// is started again is there sooner.
+const OUTAGE_MIN: Duration = Duration::from_secs(1);
+const OUTAGE_PART_MIN: f64 = 0.1;
 
 /// How often progress is shown, and stdout is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -94,11 +100,12 @@ pub fn run<W: Workload, O: Observer>(
     let mut driver = Driver::new(world, client_count, targets, authentication)?;
     driver.connect(targets)?;
     driver.run()?;
-    Ok(Record {
-        // Even if that was just when the run was over.
-        is_interrupted: driver.is_interrupted,
-        ..driver.world.finish()?
-    })
+    let outage = driver.outage(driver.began.elapsed());
+    let mut record = driver.world.finish()?;
+    record.findings.extend(outage);
+    // Even if that was just when the run was over.
+    record.is_interrupted = driver.is_interrupted;
+    Ok(record)
 }
 
 struct Driver<W: Workload, O> {
@@ -246,6 +253,28 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 world.on_disconnected(*client, was_sent, &why, now);
             }
         }
+    }
+
+    /// A warning if clients could not connect for long. Such a run may have no other: requests that are not sent have failed,
+    /// which is permitted, and are few, as each waits for an attempt to connect.
+    fn outage(&self, run: Duration) -> Option<Finding> {
+        let clients = self.workers.iter().filter(|worker| worker.place.is_some());
+        let outages = clients
+            .clone()
+            .map(|worker| worker.connection.longest_outage());
+        let is_long =
+            |outage: &Duration| *outage >= OUTAGE_MIN && *outage >= run.mul_f64(OUTAGE_PART_MIN);
+        let outages = outages.filter(is_long);
+        let longest = outages.clone().max()?;
+        let what = format!(
+            "{} of {} could not connect, for up to {:.1} s of {:.1} s. Meanwhile they asked little: each request waited for \
+             an attempt to connect, and failed with it.",
+            outages.count(),
+            counted(clients.count(), "client"),
+            longest.as_secs_f64(),
+            run.as_secs_f64(),
+        );
+        Some(Finding::warning(what, []))
     }
 
     fn next_deadline(&mut self) -> Option<Duration> {
