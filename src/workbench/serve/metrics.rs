@@ -55,14 +55,21 @@ pub(super) struct Metrics {
     pub peers_connected: Gauge,
 }
 
+/// The upper limits of the buckets of latencies, in seconds: from 50 µs, below which a node answers that does next to nothing,
+/// to 16 s.
+fn latency_buckets() -> impl Iterator<Item = f64> {
+    let below_half_a_millisecond = [0.00005, 0.0001, 0.00025];
+    let above = exponential_buckets(0.0005, 2.0, 16);
+    below_half_a_millisecond.into_iter().chain(above)
+}
+
 impl Metrics {
     pub(super) fn new() -> Self {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("eddy"),
             kinds: BTreeSet::new(),
             requests: Family::default(),
-            // From half a millisecond to 16 s.
-            latency: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
+            latency: Histogram::new(latency_buckets()),
             lost: Family::default(),
             restarts: Counter::default(),
             clients: Gauge::default(),
@@ -156,6 +163,29 @@ mod tests {
         }
         assert!(metrics.text().lines().count() < 300, "{}", metrics.text());
         assert!(metrics.text().contains(r#"type="other",outcome="ok"} 1"#));
+    }
+
+    #[test]
+    fn latencies_below_a_millisecond_are_told_apart() {
+        let mut metrics = Metrics::new();
+        for micros in [40, 70, 200, 400, 900] {
+            metrics.request("echo", Outcome::Ok, Some(Duration::from_micros(micros)));
+        }
+        let text = metrics.text();
+        let buckets = text.lines().filter_map(|line| {
+            let (limit, count) = line
+                .strip_prefix("eddy_request_seconds_bucket{le=\"")?
+                .split_once("\"} ")?;
+            Some((limit.parse::<f64>().ok()?, count.parse::<u64>().ok()?))
+        });
+        let expected = [
+            (0.00005, 1),
+            (0.0001, 2),
+            (0.00025, 3),
+            (0.0005, 4),
+            (0.001, 5),
+        ];
+        assert_eq!(Vec::from_iter(buckets.take(5)), expected, "{text}");
     }
 
     #[test]
