@@ -103,20 +103,25 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// A node has sent a message to a name that is not in the network. `known` is the endpoint that has the name at
     /// another time.
     fn on_unknown_dest(&mut self, node: usize, name: &str, known: Option<Endpoint>, line: &str) {
-        let what = match known {
-            Some(Endpoint::Node(_)) => "which had not joined the network yet",
-            Some(_) => {
-                "a client that had sent only init or topology, and left when it had its answer"
-            }
-            None => "which is no node, client or service",
+        let asked = match known {
+            Some(Endpoint::Client(client)) => self.asked_before(client),
+            _ => None,
         };
-        let advice = match known {
-            Some(Endpoint::Node(_)) => {
+        let (what, advice) = match (known, asked) {
+            (Some(Endpoint::Node(_)), _) => (
+                String::from("which had not joined the network yet"),
                 "\nNodes start side by side, and each joins when it starts. Clients begin when all have joined: send to a node \
-                 only after a client or that node has sent you a message."
-            }
-            Some(_) => "\nAnswer each request once.",
-            None => "",
+                 only after a client or that node has sent you a message.",
+            ),
+            (Some(_), Some(kind)) => (
+                format!("a client that had sent only {kind}, and left when it had its answer"),
+                "\nAnswer each request once.",
+            ),
+            (Some(_), None) => (
+                String::from("a client that had sent nothing"),
+                "\nSend to a client only in reply to its request: the src of the request is the dest of the reply.",
+            ),
+            (None, _) => (String::from("which is no node, client or service"), ""),
         };
         self.silence(node, ProtocolViolation::WroteToNobody, || {
             format!(
@@ -124,6 +129,17 @@ impl<W: Workload, O: Observer> World<W, O> {
                 shown(line)
             )
         });
+    }
+
+    /// The type of the request that a client has sent that is not one of the run; `None` if it has sent none, or will not. As
+    /// upstream, there is a client for the introduction even if the workload has none.
+    fn asked_before(&self, client: usize) -> Option<&'static str> {
+        match self.asker(client) {
+            Asker::Initializer(node) => self.node_states.has_joined(node).then_some("init"),
+            Asker::Introducer(_) if matches!(self.phase, Phase::Starting) => None,
+            Asker::Introducer(_) => Some(self.workload.introduction()?.kind),
+            Asker::Client(_) => None,
+        }
     }
 
     /// A node has printed a line that Maelstrom can't accept.

@@ -114,7 +114,7 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
         ),
         (
             r#"{"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1}}"#,
-            r#"to "c0", a client that had sent only init or topology, and left"#,
+            r#"to "c0", a client that had sent only init, and left"#,
         ),
     ] {
         let found = makes_mute(line);
@@ -156,6 +156,52 @@ fn greeting_run(seed: u64) -> Record<Echo> {
         answer.into_iter().chain(greetings).collect()
     })
     .expect("a run")
+}
+
+/// What is found when the first of two nodes sends a message to this client, either when it gets `init` or when it gets the
+/// first request of a client of the run.
+fn sent_to<W: Workload>(workload: W, client: &str, is_at_init: bool) -> String {
+    let mut is_sent = false;
+    let settings = Settings {
+        time_limit: Duration::from_secs(1),
+        ..settings(2)
+    };
+    let record = run(workload, settings, |node, message| {
+        let kind = message["body"]["type"].as_str().expect("a type");
+        let is_request = is_at_init || (kind != "init" && kind != "topology");
+        let wrong = (node == 0 && is_request && !std::mem::replace(&mut is_sent, true))
+            .then(|| json!({"src": "n0", "dest": client, "body": {"type": "hello"}}).to_string());
+        let answer = reply(message, json!({"type": format!("{kind}_ok")}));
+        wrong.into_iter().chain([answer]).collect()
+    });
+    let findings = record.expect("a run").findings;
+    let mute = findings
+        .iter()
+        .find(|finding| finding.what.contains("sent a message to"));
+    mute.expect("a finding").what.clone()
+}
+
+#[test]
+fn a_client_that_is_not_there_is_described_by_what_it_had_sent() {
+    let broadcast = || Broadcast::new(Topology::Line, &settings(2).nodes);
+    for (what, client, had_sent) in [
+        (
+            sent_to(Echo, "c0", false),
+            "c0",
+            "only init, and left when it had its answer:",
+        ),
+        (sent_to(Echo, "c2", false), "c2", "nothing:"),
+        (
+            sent_to(broadcast(), "c3", false),
+            "c3",
+            "only topology, and left when it had its answer:",
+        ),
+        (sent_to(broadcast(), "c3", true), "c3", "nothing:"),
+    ] {
+        let expected =
+            format!("n0 sent a message to {client:?}, a client that had sent {had_sent} ");
+        assert!(what.starts_with(&expected), "{what}");
+    }
 }
 
 #[test]
