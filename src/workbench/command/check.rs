@@ -24,10 +24,11 @@ use crate::workbench::audit::Demands;
 use crate::workbench::check::Validity;
 use crate::workbench::import::{self, Import};
 use crate::workbench::network::Traffic;
+use crate::workbench::report::listing::{self, ReadError};
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{HistoryFile, Machine, Report};
 use crate::workbench::sim::Start;
-use crate::workbench::store::{Folder, HISTORY, StoreErrors};
+use crate::workbench::store::{Folder, HISTORY, LOG, StoreErrors, is_under_way};
 use crate::workbench::words::counted;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{Record, Settings};
@@ -193,10 +194,33 @@ fn history_file(path: &Path) -> PathBuf {
     found.unwrap_or_else(|| path.to_path_buf())
 }
 
+/// Why a folder has no history, and what to do about it, to stand after the name of the folder.
+fn why_no_history(folder: &Path) -> String {
+    // Every run writes it from its beginning on, and the history at its end.
+    let is_of_a_run = folder.join(LOG).is_file();
+    if !is_of_a_run {
+        return String::from(". Name the file of the history");
+    }
+    let results = listing::read(folder);
+    if let Err(ReadError::NotBegun(why)) = results {
+        return format!(": the run did not begin: {why}");
+    }
+    let why = match results {
+        _ if is_under_way(folder) => "the run goes on, and its history is written at its end",
+        Err(ReadError::Missing) => "the run was ended before its history was written, as by a kill",
+        _ => "the history could not be written, or was removed",
+    };
+    let folder = folder.display();
+    format!(": {why}. eddy show {folder} --messages prints the messages of the run")
+}
+
 /// Reads the history in a file.
 fn read<W: Workload>(path: &Path, workload: &mut W) -> Result<Import<W>, CommandError> {
     let text = fs::read(path).map_err(|reason| match reason.kind() {
-        ErrorKind::IsADirectory => CommandError::NoHistory(path.to_path_buf()),
+        ErrorKind::IsADirectory => CommandError::NoHistory {
+            folder: path.to_path_buf(),
+            why: why_no_history(path),
+        },
         _ => CommandError::Read {
             path: path.to_path_buf(),
             reason,

@@ -30,8 +30,12 @@ pub(super) enum CommandError {
     System(#[from] SystemError),
     #[error("{} can't be read: {reason}", path.display())]
     Read { path: PathBuf, reason: io::Error },
-    #[error("{} is a folder without history.jsonl or history.edn. Name the file of the history", .0.display())]
-    NoHistory(PathBuf),
+    #[error("{} is a folder without history.jsonl or history.edn{why}", folder.display())]
+    NoHistory {
+        folder: PathBuf,
+        /// Why, as far as it is known, and what to do about it.
+        why: String,
+    },
     #[error("there is no folder {}: nothing has been stored there. Name the folder of the runs with --store", .0.display())]
     NoStore(PathBuf),
     #[error(transparent)]

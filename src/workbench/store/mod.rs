@@ -46,7 +46,7 @@ pub use causes::{ClientRequest, StoredMessage, caused_by};
 pub use history::StoredOperation;
 pub use logs::{LOG, LineCounts, LogFiles};
 pub use messages::{MESSAGES, MessageLine, Messages, body_text, read_messages};
-pub use runs::{Removal, StoredRun, remove_old_runs, replace_index, runs};
+pub use runs::{Removal, StoredRun, is_under_way, remove_old_runs, replace_index, runs};
 
 /// The file of the results in the folder of a run.
 pub const RESULTS: &str = "results.json";

@@ -62,10 +62,9 @@ impl StoredRun {
         &self.path
     }
 
-    /// Whether a process still writes to its folder. Several may ask at the same time.
+    /// Whether a process still writes to its folder.
     pub fn is_under_way(&self) -> bool {
-        let folder = File::open(&self.path);
-        folder.is_ok_and(|folder| matches!(folder.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        is_under_way(&self.path)
     }
 
     /// The run in a folder of this name. `None` if the name is not a time.
@@ -93,6 +92,12 @@ impl StoredRun {
         }
         Ok(None)
     }
+}
+
+/// Whether a process still writes to the folder of a run. Several may ask at the same time.
+pub fn is_under_way(folder: &Path) -> bool {
+    let folder = File::open(folder);
+    folder.is_ok_and(|folder| matches!(folder.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// All runs in a store, the oldest first. Links and other folders and files are left out.

@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use super::{check, code_and_words, file};
+use crate::program::program;
+use crate::python_node::echo_node;
 
 const INVOKE: &str = "{:process 0, :type :invoke, :f :read, :value nil}\n";
 const OK: &str = "{:process 0, :type :ok, :f :read, :value [7]}\n";
@@ -182,6 +187,39 @@ fn the_history_in_a_folder_is_checked() {
         printed.contains(&format!("from {}", history.display())),
         "{printed}"
     );
+}
+
+#[test]
+fn the_folder_of_a_run_without_a_history_says_why_there_is_none() {
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check-no-history");
+    let _ = fs::remove_dir_all(&store);
+    let node = program("no_history.py", &echo_node("pass"));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --time-limit 1000 --bin".split(' '))
+        .arg(&node)
+        .arg("--store")
+        .arg(&store)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("eddy is built");
+    let folder = store.join("latest");
+    while !folder.join("log.txt").is_file() {
+        assert_eq!(run.try_wait().expect("it is our child"), None);
+        thread::sleep(Duration::from_millis(10));
+    }
+    let says = |expected: &str| {
+        let (code, printed) = code_and_words(&check("echo", &folder, ""));
+        assert_eq!(code, Some(3), "{printed}");
+        assert!(printed.contains(expected), "{printed}");
+    };
+    says("without history.jsonl or history.edn: the run goes on");
+    run.kill().expect("it goes on until it is killed");
+    run.wait().expect("it has been killed");
+    says("history.edn: the run was ended before its history was written, as by a kill. eddy show ");
+    let results = folder.join("results.json");
+    fs::write(results, r#"{"error":"no init_ok from n0"}"#).expect("a file");
+    says("history.edn: the run did not begin: no init_ok from n0");
 }
 
 #[test]
