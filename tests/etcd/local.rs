@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -132,25 +132,46 @@ fn members_end_with_eddy_however_it_ends() {
     }
 }
 
-#[test]
-fn an_interrupt_before_the_members_serve_ends_them() {
-    let mut run = run("unready", "");
-    let folder = run.store.with_extension("bin");
+/// The output of a command, interrupted while three members run that never serve. `name` is of the test.
+fn interrupted_before_members_serve(name: &str, command: &mut Command) -> Output {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("local-{name}.bin"));
     fs::create_dir_all(&folder).expect("the test's folder can be written to");
     let etcd = folder.join("etcd");
     fs::write(&etcd, "#!/bin/sh\nexec sleep 1000\n").expect("its folder is there");
     fs::set_permissions(&etcd, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let path = format!("{}:{}", folder.display(), env!("PATH"));
-    let command = run.command.env("PATH", path).stderr(Stdio::piped());
-    let eddy = command.spawn().expect("eddy is built");
+    let command = command.env("PATH", path);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut eddy = command.spawn().expect("eddy is built");
     // The guard and the members.
     while children_of(eddy.id()) < 1 + 3 {
+        assert_eq!(eddy.try_wait().expect("it is our child"), None);
         thread::sleep(Duration::from_millis(10));
     }
     kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
-    let output = eddy.wait_with_output().expect("it ends");
+    eddy.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn an_interrupt_before_the_members_serve_ends_them() {
+    let output = interrupted_before_members_serve("unready", &mut run("unready", "").command);
     assert_ends_with(3, &output);
     assert!(stderr(&output).contains("interrupted before the run began"));
+}
+
+#[test]
+fn an_interrupt_of_the_matrix_on_etcd_leaves_the_rows_that_it_has() {
+    let mut matrix = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    matrix.args("matrix --seeds 1 --time-limit 0.1 --etcd-runs 1 --etcd-bin".split(' '));
+    matrix.arg(env!("CARGO_BIN_EXE_g-counter"));
+    let output = interrupted_before_members_serve("matrix", &mut matrix);
+    assert_ends_with(2, &output);
+    let printed = stdout(&output);
+    assert_eq!(printed.lines().count(), 1 + 4 + 1, "{printed}");
+    assert!(
+        printed.ends_with("\ninterrupted after 4 of 15 runs\n"),
+        "{printed}"
+    );
 }
 
 #[test]

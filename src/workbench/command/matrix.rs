@@ -164,7 +164,7 @@ fn rows(
         }
         if let Some(bin) = &options.etcd_bin {
             let (row, is_interrupted) = row_on_etcd(level, bin, options, settings, || bar.inc(1))?;
-            rows.push(row);
+            rows.extend(Some(row).filter(|row| row.run_count() > 0));
             if is_interrupted {
                 return Ok((rows, true));
             }
@@ -201,11 +201,14 @@ fn row_on_etcd(
         settings.faults.extend(faults);
         let clusters = stores::local(ETCD_MEMBERS, &settings, None)?;
         let world = World::new(GCounter::default(), settings.clone(), ());
-        let record = process::run(world, &settings.nodes, &program, &clusters)?;
-        is_interrupted = record.is_interrupted;
-        if is_interrupted {
+        let record = match process::run(world, &settings.nodes, &program, &clusters) {
+            Err(error) if error.is_interruption() => None,
+            record => Some(record?),
+        };
+        let Some(record) = record.filter(|record| !record.is_interrupted) else {
+            is_interrupted = true;
             break;
-        }
+        };
         row.count(validities(&record.history));
         done();
     }

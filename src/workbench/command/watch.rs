@@ -16,7 +16,6 @@ use crate::workbench::check::Validity;
 use crate::workbench::process::{ProgramError, RunError};
 use crate::workbench::report::Report;
 use crate::workbench::stdout;
-use crate::workbench::world::StartError;
 
 /// How often the metadata of a file is read. A file that has not changed for that long is taken to be complete.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -89,9 +88,7 @@ fn version(path: &Path) -> Version {
 /// Whether another version of the program may do better.
 fn is_of_program(error: &CommandError) -> bool {
     match error {
-        CommandError::Run(RunError::Start { error, .. }) => {
-            !matches!(error, StartError::Interrupted)
-        }
+        CommandError::Run(error @ RunError::Start { .. }) => !error.is_interruption(),
         CommandError::Run(RunError::Program(_)) => true,
         _ => false,
     }

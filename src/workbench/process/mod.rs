@@ -75,6 +75,20 @@ pub enum RunError {
     System(#[from] SystemError),
 }
 
+impl RunError {
+    /// Whether the run was interrupted before it began.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            RunError::Local(LocalError::Interrupted)
+                | RunError::Start {
+                    error: StartError::Interrupted,
+                    ..
+                }
+        )
+    }
+}
+
 /// The clusters that answer for services in a run.
 #[derive(Debug, Default)]
 pub struct Clusters {
