@@ -394,8 +394,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
             _ => return None,
         };
         let Some(next) = next else {
-            let deadline = context.now.saturating_add(self.retry_policy.pause());
-            self.operations.set_deadline(id, deadline);
+            let operation = self.operations.get(id);
+            let operation = operation.expect("this was replied to");
+            let pause = self.retry_policy.pause(operation.attempts);
+            self.operations
+                .set_deadline(id, context.now.saturating_add(pause));
             return None;
         };
         self.enter(id, next, context)

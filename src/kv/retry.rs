@@ -23,6 +23,9 @@ pub(super) struct RetryPolicy {
 /// store that shares its machine with other programs does not run for some milliseconds.
 const MARGIN_MIN: u64 = 20_000_000;
 
+/// A store is asked again after this time at the earliest: 1 ms.
+const PAUSE_MIN: u64 = 1_000_000;
+
 /// A wait doubles at most this often: 20 ms become 20 s.
 const DOUBLINGS_MAX: u32 = 10;
 
@@ -76,9 +79,12 @@ impl RetryPolicy {
         self.with_jitter(wait.saturating_mul(1 << doublings).min(self.rpc_timeout))
     }
 
-    /// The wait after the store has refused to serve a request.
-    pub(super) fn pause(&mut self) -> Duration {
-        self.with_jitter(self.rpc_timeout / 10)
+    /// The wait after the store has replied that it can't serve a request that was sent again `attempts` times, or with a
+    /// value too old to be of use: a round trip, which doubles with each attempt up to a tenth of the RPC timeout.
+    pub(super) fn pause(&mut self, attempts: u32) -> Duration {
+        let round_trip = nanoseconds(self.round_trip()).max(PAUSE_MIN);
+        let pause = round_trip.saturating_mul(1 << attempts.min(DOUBLINGS_MAX));
+        self.with_jitter(pause.min(self.rpc_timeout / 10))
     }
 
     fn with_jitter(&mut self, wait: u64) -> Duration {
@@ -109,6 +115,28 @@ mod tests {
         let wait = policy.wait(attempts);
         let range = least..least * 5 / 4;
         assert!(range.contains(&wait), "{wait:?} after {attempts} attempts");
+    }
+
+    #[test]
+    fn a_store_that_can_not_serve_is_asked_again_after_a_round_trip_that_doubles() {
+        let cases = [
+            (vec![5; 100], 0, 5),
+            (vec![5; 100], 1, 10),
+            (vec![5; 100], 4, 80),
+            (vec![5; 100], 5, 100),
+            (vec![5; 100], u32::MAX, 100),
+            (vec![0], 0, 1),
+            (vec![], 0, 100),
+        ];
+        for (round_trips_ms, attempts, least_ms) in cases {
+            let pause = measured(round_trips_ms).pause(attempts);
+            let least = Duration::from_millis(least_ms);
+            let range = least..least * 5 / 4;
+            assert!(
+                range.contains(&pause),
+                "{pause:?} after {attempts} attempts"
+            );
+        }
     }
 
     #[test]

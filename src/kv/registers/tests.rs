@@ -359,6 +359,24 @@ fn a_node_never_goes_back_to_an_older_value() {
 }
 
 #[test]
+fn a_refusal_by_a_store_that_then_tells_an_older_value_is_looked_into_again_after_a_round_trip() {
+    let mut engine = Engine::casing();
+    let ms = Duration::from_millis;
+    engine.now += ms(2);
+    let cas = engine.sent().remove(0);
+    engine.answer(&cas, REFUSED);
+    engine.now += ms(2);
+    let read = engine.sent().remove(0);
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    assert_eq!(engine.states(), [State::Reading]);
+    let again_at = engine.registers.deadline().expect("it asks again");
+    let pause = again_at - engine.now;
+    assert!((ms(1)..ms(4)).contains(&pause), "{pause:?}");
+    engine.wait();
+    assert_eq!(engine.sent(), [read]);
+}
+
+#[test]
 fn a_value_is_as_new_as_the_request_that_told_of_it() {
     let mut engine = Engine::new();
     engine.now = Duration::from_secs(1);
