@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use crate::command::output::{assert_ends_with, stderr, stdout};
 use crate::program::program;
 use crate::python_node::echo_node;
+use crate::running::started;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const BROADCAST: &str = env!("CARGO_BIN_EXE_broadcast");
@@ -157,4 +159,28 @@ fn what_is_no_challenge_is_refused_with_a_list_of_them_and_what_is_no_flag_is_re
     let output = challenge("7 --bin ./node");
     assert_ends_with(3, &output);
     assert!(stderr(&output).contains("there is no challenge 7. There are 1 2 3a"));
+}
+
+#[test]
+fn an_interrupt_hides_no_challenge_that_failed_before() {
+    let wrong = program("fails-first.py", &echo_node("body['echo'] = 'no'"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
+        .args(["challenge", "1", "2", "--no-store", "--log-net-send"])
+        .args(["--time-limit", "2", "--recovery", "1"])
+        .args(["--bin", &format!("echo={}", wrong.display())])
+        .args([
+            "--bin",
+            &format!("unique-ids={}", env!("CARGO_BIN_EXE_unique-ids")),
+        ]);
+    let (eddy, _, mut lines) = started(&mut command);
+    let is_second = |line: &String| line.contains("\"generate\"");
+    let mut second = lines.by_ref().map(|line| line.expect("UTF-8"));
+    assert!(second.any(|line| is_second(&line)), "the second began");
+    kill_process(Pid::from_child(&eddy), Signal::INT).expect("it is our child");
+    lines.for_each(drop);
+    let output = eddy.wait_with_output().expect("it ends");
+    assert_ends_with(1, &output);
+    let printed = stdout(&output);
+    assert!(printed.contains("\n2 undecided: "), "{printed}");
 }

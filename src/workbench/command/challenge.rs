@@ -230,14 +230,14 @@ pub(super) fn challenge(
     let mut worst = Validity::Valid;
     for line in &lines {
         let keep = &line.options.output.keep;
-        let last = line.run(|report| {
+        let done = line.run(|report| {
             let is_clean = report.validity() == Validity::Valid && report.warning_count() == 0;
             if !keep.json && (lines.len() == 1 || !is_clean) {
                 writeln!(io::stdout(), "{}\n", harmless(&report.to_string()))?;
             }
             line.print(&report)
-        })?;
-        worst = worst.max(last);
+        });
+        worst = worst.max(done.map_err(|error| error.after(worst))?);
     }
     Ok(worst)
 }

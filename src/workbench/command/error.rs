@@ -69,6 +69,17 @@ impl CommandError {
         }
     }
 
+    /// The same error after runs with this verdict.
+    pub(super) fn after(self, earlier: Validity) -> Self {
+        match self {
+            CommandError::Interrupted { what, verdict } => CommandError::Interrupted {
+                what,
+                verdict: verdict.map(|verdict| verdict.max(earlier)),
+            },
+            other => other,
+        }
+    }
+
     /// The verdict that was printed nevertheless.
     pub(super) fn verdict(&self) -> Option<Validity> {
         match self {
