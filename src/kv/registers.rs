@@ -143,8 +143,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }))
     }
 
-    /// Forgets a register, whose id must not be used again: it may be that of the next one that is opened. What is under way on it may still be applied,
-    /// and nobody is told.
+    /// Forgets a register, whose id must not be used again: it may be that of the next one that is opened. What is under way on
+    /// it may still be applied, and nobody is told.
     pub fn close(&mut self, register: RegisterId) {
         let copy = self.copies.remove(register.0);
         for operation in [copy.read, copy.change].into_iter().flatten() {

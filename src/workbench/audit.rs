@@ -316,7 +316,6 @@ mod tests {
     use crate::workbench::check::Severity;
     use crate::workbench::check::counter::{Answer, Call};
     use crate::workbench::check::testing::*;
-    use crate::workbench::network::Traffic;
     use crate::workbench::workload::GCounter;
 
     /// The findings for an add and a read that were refused, and another read that was not.
@@ -345,23 +344,15 @@ mod tests {
             sent: Some((Duration::from_millis(ms), String::from("c8"))),
             ..LastOutput::default()
         };
+        let history = vec![
+            operation(0, 0..5_000, Call::Add(1), first),
+            operation(1, 0..30_000, Call::Add(1), Outcome::Ok(Answer::Added)),
+        ];
         let record = Record {
-            workload: GCounter::default(),
-            history: vec![
-                operation(0, 0..5_000, Call::Add(1), first),
-                operation(1, 0..30_000, Call::Add(1), Outcome::Ok(Answer::Added)),
-            ],
             findings: found,
             unanswered: vec![0],
             last_output: vec![sent(sent_ms), sent(30_000)],
-            cut_short_at: None,
-            interrupted_at: None,
-            is_interrupted: false,
-            sent: Traffic::default(),
-            received: Traffic::default(),
-            stale_received: 0,
-            fault_windows: Vec::new(),
-            is_elsewhere: false,
+            ..Record::of_history(GCounter::default(), history)
         };
         about_nodes(&record, &[0])
     }

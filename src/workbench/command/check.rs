@@ -23,7 +23,6 @@ use crate::stdio::arguments::Wrong;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::Validity;
 use crate::workbench::import::{self, Import};
-use crate::workbench::network::Traffic;
 use crate::workbench::report::listing::{self, ReadError};
 use crate::workbench::report::page::Page;
 use crate::workbench::report::{HistoryFile, Machine, Report};
@@ -140,19 +139,8 @@ impl Task for Check<'_> {
             has_times: history.has_times,
         };
         let record = Record {
-            workload,
-            history: history.operations,
-            findings: Vec::new(),
-            unanswered: Vec::new(),
-            last_output: Vec::new(),
-            cut_short_at: None,
-            interrupted_at: None,
-            is_interrupted: false,
-            sent: Traffic::default(),
-            received: Traffic::default(),
-            stale_received: 0,
             fault_windows: history.fault_windows,
-            is_elsewhere: false,
+            ..Record::of_history(workload, history.operations)
         };
         let demands = Demands {
             is_strict: self.options.strict,

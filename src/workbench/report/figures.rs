@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Quantiles;
+use serde::{Deserialize, Serialize};
+
 use super::text::Milliseconds;
 use crate::workbench::audit::Counts;
 use crate::workbench::history::Operation;
@@ -22,6 +23,19 @@ pub struct Figures {
     /// The number of messages, and of those that neither come from nor go to a client.
     messages: u64,
     messages_of_servers: u64,
+}
+
+/// The latencies of successful operations.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// The median, in milliseconds like the others.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The maximum.
+    pub max: f64,
 }
 
 impl Figures {
@@ -89,6 +103,31 @@ pub(super) fn latencies<C, A>(history: &[Operation<C, A>]) -> Vec<Duration> {
     succeeded
         .map(|operation| operation.completed_at - operation.invoked_at)
         .collect()
+}
+
+impl Quantiles {
+    /// The quantiles of these latencies; `None` if there are none.
+    pub(super) fn of(latencies: &mut [Duration]) -> Option<Self> {
+        latencies.sort_unstable();
+        let quantile = |part| quantile(latencies, part).map(milliseconds);
+        Some(Quantiles {
+            p50: quantile(0.5)?,
+            p95: quantile(0.95)?,
+            p99: quantile(0.99)?,
+            max: quantile(1.0)?,
+        })
+    }
+}
+
+/// The smallest of the sorted `latencies` that at least `part` of them do not exceed; `None` if there are none.
+pub(super) fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
+    let rank = (part * latencies.len() as f64).ceil() as usize;
+    latencies.get(rank.saturating_sub(1)).copied()
+}
+
+/// A time in milliseconds, to the microsecond.
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
 }
 
 impl fmt::Display for Quantiles {

@@ -12,7 +12,6 @@ mod text;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,7 +29,8 @@ use super::words;
 use super::workload::Workload;
 use super::world::{Record, Settings};
 
-pub use figures::Figures;
+use figures::milliseconds;
+pub use figures::{Figures, Quantiles};
 pub use machine::{Invocation, Machine, VERSION};
 use text::Milliseconds;
 
@@ -91,19 +91,6 @@ struct ReportedFinding {
     /// earlier versions.
     #[serde(default)]
     hidden_count: usize,
-}
-
-/// The latencies of successful operations.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Quantiles {
-    /// The median, in milliseconds like the others.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The maximum.
-    pub max: f64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -429,26 +416,6 @@ impl ReportedFinding {
     }
 }
 
-impl Quantiles {
-    /// The quantiles of these latencies; `None` if there are none.
-    fn of(latencies: &mut [Duration]) -> Option<Self> {
-        latencies.sort_unstable();
-        let quantile = |part| quantile(latencies, part).map(milliseconds);
-        Some(Quantiles {
-            p50: quantile(0.5)?,
-            p95: quantile(0.95)?,
-            p99: quantile(0.99)?,
-            max: quantile(1.0)?,
-        })
-    }
-}
-
-/// The smallest of the sorted `latencies` that at least `part` of them do not exceed; `None` if there are none.
-fn quantile(latencies: &[Duration], part: f64) -> Option<Duration> {
-    let rank = (part * latencies.len() as f64).ceil() as usize;
-    latencies.get(rank.saturating_sub(1)).copied()
-}
-
 impl Messages {
     fn new<W: Workload>(record: &Record<W>, operation_count: usize) -> Self {
         let per_operation = |count: u64| figures::ratio(count as f64, operation_count as f64);
@@ -474,17 +441,14 @@ impl Messages {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e3
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::workbench::check::testing::{failed, finally, operation};
     use crate::workbench::check::{FINDINGS_SHOWN_MAX, echo, set};
     use crate::workbench::history::{Node, Outcome};
-    use crate::workbench::network::Traffic;
     use crate::workbench::store::MESSAGES;
     use crate::workbench::workload::{Echo, GSet};
 
@@ -497,19 +461,11 @@ mod tests {
         let cut_short_at = is_cut_short.then_some(Duration::from_secs(1));
         let interruption = is_cut_short.then(|| Finding::undecided("interrupted", []));
         let record = Record {
-            workload,
-            history,
             findings: Vec::from_iter(interruption),
-            unanswered: Vec::new(),
-            last_output: Vec::new(),
             cut_short_at,
             interrupted_at: cut_short_at,
             is_interrupted: is_cut_short,
-            sent: Traffic::default(),
-            received: Traffic::default(),
-            stale_received: 0,
-            fault_windows: Vec::new(),
-            is_elsewhere: false,
+            ..Record::of_history(workload, history)
         };
         Report::of(&record, None, Demands::default(), Invocation::default())
     }

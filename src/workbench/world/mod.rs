@@ -187,6 +187,25 @@ pub struct LastOutput {
 }
 
 impl<W: Workload> Record<W> {
+    /// The record of which nothing but the operations is known.
+    pub fn of_history(workload: W, history: Vec<Operation<W::Call, W::Answer>>) -> Self {
+        Record {
+            workload,
+            history,
+            findings: Vec::new(),
+            unanswered: Vec::new(),
+            last_output: Vec::new(),
+            cut_short_at: None,
+            interrupted_at: None,
+            is_interrupted: false,
+            sent: Traffic::default(),
+            received: Traffic::default(),
+            stale_received: 0,
+            fault_windows: Vec::new(),
+            is_elsewhere: false,
+        }
+    }
+
     /// How long clients sent requests in a run with this time limit; if it was cut short, in whole milliseconds.
     pub fn asked_for(&self, time_limit: Duration) -> Duration {
         let cut_short_at = self.cut_short_at.filter(|at| *at < time_limit);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::quantile;
+use super::super::figures::quantile;
 use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::workload::Workload;
 
