@@ -62,8 +62,8 @@ pub enum Action {
     Deliver(Message, usize),
     /// A message arrives, and a copy of it stays in flight.
     DeliverCopy(Message, usize),
-    /// A node waits without a reply until its next timeout.
-    Silence(usize),
+    /// A node waits without a reply, see [`Input::Silence`].
+    Silence(usize, Duration),
     /// A node dies and starts again.
     Kill(usize),
 }
@@ -90,6 +90,9 @@ impl SequentialSpec for Counter {
         *outcome == Outcome::Refused || self.invoke(delta) == *outcome
     }
 }
+
+/// How long a node waits without a reply: until its next timeout, or until it has given up a forwarder.
+const SILENCES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(200)];
 
 /// The maximum number of steps until all clients have replies in a world without faults.
 const STEPS_MAX: usize = 1000;
@@ -145,7 +148,9 @@ impl Counters {
             }
             passed.push(scene.clone());
             for node in 0..scene.nodes.len() {
-                self.world.give(&mut scene, node, Input::Silence);
+                let [at_least, _] = SILENCES;
+                self.world
+                    .give(&mut scene, node, Input::Silence { at_least });
             }
         }
         false
@@ -222,7 +227,7 @@ impl Model for Counters {
         }
         for node in 0..scene.nodes.len() {
             if state.silences > 0 {
-                actions.push(Action::Silence(node));
+                actions.extend(SILENCES.map(|at_least| Action::Silence(node, at_least)));
             }
             if state.kills > 0 {
                 actions.push(Action::Kill(node));
@@ -244,9 +249,9 @@ impl Model for Counters {
                 state.duplicates -= 1;
                 self.world.deliver(scene, &message, answer);
             }
-            Action::Silence(node) => {
+            Action::Silence(node, at_least) => {
                 state.silences -= 1;
-                self.world.give(scene, node, Input::Silence);
+                self.world.give(scene, node, Input::Silence { at_least });
             }
             Action::Kill(node) => {
                 let incarnation = 1 + u64::from(self.bounds.kills - state.kills);

@@ -32,8 +32,9 @@ pub enum Input {
     Start { node: usize, incarnation: u64 },
     /// A line arrives. It takes no time.
     Line(Line),
-    /// No line arrives until the node's next deadline.
-    Silence,
+    /// No line arrives until the node has said something, and that much time has passed at least. What it says again in
+    /// the same words meanwhile is lost.
+    Silence { at_least: Duration },
 }
 
 /// An input to a node in the given state; in none before its start.
@@ -156,16 +157,19 @@ impl LiveNode {
                     .receive(&line, self.now)
                     .expect("all lines are messages");
             }
-            Input::Silence => {
-                while self.node.output().is_empty()
-                    && let Some(deadline) = self.node.deadline()
+            Input::Silence { at_least } => {
+                let until = self.now + *at_least;
+                while let Some(deadline) = self.node.deadline()
+                    && (self.node.output().is_empty() || deadline <= until)
                 {
                     self.now = self.now.max(deadline);
                     self.node.wake(self.now);
                 }
             }
         }
-        for line in self.take_output() {
+        let mut output = self.take_output();
+        output.dedup();
+        for line in output {
             self.shim.write(line);
         }
         self.shim.output()

@@ -97,12 +97,12 @@ fn sequential_counters_are_sequentially_consistent_on_every_store_whatever_happe
     }
 }
 
-/// Twenty seeds of nodes that contend for one register. No operation may get an error.
+/// Fifty seeds of nodes that contend for one register. No operation may get an error.
 #[track_caller]
 fn nobody_is_kept_out(flags: &str) {
     let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
         .args(
-            "sim --no-store --strict -w g-counter --seeds 20 --rate 100 --time-limit 20".split(' '),
+            "sim --no-store --strict -w g-counter --seeds 50 --rate 100 --time-limit 20".split(' '),
         )
         .args(flags.split(' '))
         .args("-- --consistency linearizable".split(' '))
@@ -123,6 +123,12 @@ fn nodes_that_cannot_reach_each_other_answer_every_operation_in_time() {
     nobody_is_kept_out(
         "--node-count 3 --latency 10 --concurrency 2n --nemesis partition --nemesis-interval 5",
     );
+    for concurrency in ["1n", "4n"] {
+        nobody_is_kept_out(&format!(
+            "--node-count 5 --latency 100 --latency-dist exponential --concurrency {concurrency} \
+             --nemesis partition --nemesis-interval 5"
+        ));
+    }
 }
 
 #[test]

@@ -234,8 +234,11 @@ impl Linearizable {
         }
         let known = known(&self.registers, self.register);
         match outcome {
-            Outcome::Applied => self.forwarding.on_applied(&self.node, known, context),
-            Outcome::Lost => self.forwarding.on_lost(known, context),
+            Outcome::Applied if *known.writer() == self.node => {
+                self.forwarding.on_applied(&self.node, known, context);
+            }
+            // If it was applied, either a peer did that or one came after it. Both are faster now.
+            Outcome::Applied | Outcome::Lost => self.forwarding.on_lost(known, context),
             _ => {}
         }
         self.is_behind = false;
@@ -287,7 +290,7 @@ impl Linearizable {
         }
         self.registers.wake(context);
         if self.forwarding.wake(context) {
-            self.is_behind = true;
+            self.registers.read(self.register, context);
         }
         self.advance(context);
     }

@@ -165,8 +165,8 @@ impl SharedRegister {
     }
 
     /// The node that made the last change.
-    pub(super) fn writer(&self) -> &str {
-        self.writer.as_str()
+    pub(super) fn writer(&self) -> &Name {
+        &self.writer
     }
 
     /// Makes this the next value, written by `node`, but for the proposals that are applied.

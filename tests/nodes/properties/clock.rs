@@ -8,7 +8,7 @@ use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::json;
 
-use super::lone::Lone;
+use crate::lone::Lone;
 
 fn answers_once_whatever_the_clock_does(consistency: Consistency, seed: u64) {
     println!("{consistency:?}, seed {seed}");

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::lone::{Lone, Request};
+use crate::lone::{Lone, Request};
 use crate::world::store::error;
 
 /// An input of the node.

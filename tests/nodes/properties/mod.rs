@@ -3,5 +3,4 @@
 mod clock;
 mod counter;
 mod gossip;
-mod lone;
 mod wire;

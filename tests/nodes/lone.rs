@@ -26,6 +26,8 @@ pub struct Lone<W> {
     pub store: Store,
     /// All requests of the node to stores, under any address.
     pub questions: Vec<Value>,
+    /// All messages of the node to its peers.
+    pub to_peers: Vec<Value>,
     pub requests: Vec<Request>,
 }
 
@@ -38,6 +40,7 @@ impl<W: Workload> Lone<W> {
             now,
             store: Store::default(),
             questions: Vec::new(),
+            to_peers: Vec::new(),
             requests: Vec::new(),
         }
     }
@@ -107,6 +110,8 @@ impl<W: Workload> Lone<W> {
                 request.answer = Some(message["body"].clone());
             } else if dest.ends_with("-kv") && in_reply_to.is_null() {
                 self.questions.push(message);
+            } else if dest.starts_with('n') {
+                self.to_peers.push(message);
             }
         }
     }
