@@ -182,6 +182,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.retry_policy.round_trip()
     }
 
+    /// By how much round trips vary, smoothed; before the store has replied, 0.
+    pub fn variation(&self) -> Duration {
+        self.retry_policy.variation()
+    }
+
     /// The newest value that is known.
     pub fn known(&self, register: RegisterId) -> Option<&R> {
         let copy = &self.copies[register.0];

@@ -62,6 +62,12 @@ impl RetryPolicy {
         Duration::from_nanos(smoothed.unwrap_or(self.rpc_timeout))
     }
 
+    /// The smoothed variation of round trips; before anything was measured, 0.
+    pub(super) fn variation(&self) -> Duration {
+        let variation = self.estimate.map(|(_, variation)| variation);
+        Duration::from_nanos(variation.unwrap_or(0))
+    }
+
     /// Takes note that a request had no reply in time.
     pub(super) fn on_timeout(&mut self) {
         self.doublings = (self.doublings + 1).min(DOUBLINGS_MAX);

@@ -60,10 +60,6 @@ use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random, earliest};
 use crate::protocol::{Error, Name};
 
-/// After a batch was applied, the next one begins this part of a round trip later, for the sake of the requests that its
-/// answers bring: an eighth.
-const PAUSE_PART: u32 = 8;
-
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Linearizable {
@@ -258,7 +254,9 @@ impl Linearizable {
         let applied = proposals.find(|(proposal, _)| proposal.id == self.newest.last_applied);
         if let Some((_, operations)) = applied {
             self.queue.shorten_batch(*operations);
-            let pause = self.registers.round_trip() / PAUSE_PART;
+            // For the requests that its answers bring, and for what peers forward, which comes the later the more round trips
+            // vary.
+            let pause = self.registers.round_trip() / 8 + self.registers.variation() / 4;
             self.paused_until = self.operations.paused_until(pause, context.now);
             let value = self.newest.total.into();
             for (id, _) in self.queue.end_batch() {
