@@ -367,7 +367,7 @@ impl Workload for Kafka {
                 .map(|SendOk { offset }| Answer::Sent(offset)),
             Call::Poll(_) => {
                 let PollOk { msgs: Unread } = reply.fields("poll_ok")?;
-                let messages = reply.value("msgs").expect("it is one of the fields");
+                let messages = reply.value("msgs").ok_or("missing field `msgs`")?;
                 let messages = self.messages.read(messages);
                 messages
                     .map(Answer::Messages)

@@ -16,8 +16,8 @@ pub struct Reply<'a> {
     fields: Members<'a>,
 }
 
-/// A field whose value is not read: [`Reply::value`] has it. serde_json would go through the whole text of a value again
-/// to give the same text.
+/// A field whose value is not read: [`Reply::value`] has it, unless the field is missing. serde_json would go through the
+/// whole text of a value again to give the same text.
 pub struct Unread;
 
 impl<'de> Deserialize<'de> for Unread {

@@ -188,12 +188,24 @@ fn a_transaction_is_a_list_of_steps() {
     assert!(error.contains(r#"a step "append""#), "{error}");
 }
 
-/// Reads the example of a reply to this request. Returns the type of the request.
+/// Reads the example of a reply to this request, and the same without each of its fields, which are no replies. Returns
+/// the type of the request.
 fn read_example<W: Workload>(workload: &mut W, call: &W::Call) -> &'static str {
     let kind = W::request_kind(call);
-    let reply = W::example_reply(kind).expect(kind);
-    let reply = Reply::read(reply).expect("an object");
+    let example = W::example_reply(kind).expect(kind);
+    let reply = Reply::read(example).expect("an object");
     workload.read_answer(call, &reply).expect(kind);
+    let fields: serde_json::Map<String, Value> = serde_json::from_str(example).expect("an object");
+    for name in fields.keys() {
+        let mut others = fields.clone();
+        others.remove(name);
+        let others = Value::from(others).to_string();
+        let reply = Reply::read(&others).expect("an object");
+        let Err(error) = workload.read_answer(call, &reply) else {
+            panic!("{others} is taken for a reply to {kind}");
+        };
+        assert!(error.contains(&**name), "{error}");
+    }
     kind
 }
 
