@@ -26,7 +26,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -285,9 +285,18 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
 }
 
 /// Replies without the committed offset of a log that was asked for, by a node that had reported one or acknowledged a
-/// commit before.
+/// commit before, and replies with a lower one than it had acknowledged, which nobody has committed.
 fn lost_committed_offsets(history: &History) -> Vec<Finding> {
     let mut known: HashMap<(&Node, &str), (usize, i64)> = HashMap::new();
+    let committed: HashSet<(&str, i64)> = history
+        .iter()
+        .filter(|operation| !operation.outcome.is_failed())
+        .filter_map(|operation| match &operation.call {
+            Call::CommitOffsets(offsets) => Some(offsets),
+            _ => None,
+        })
+        .flat_map(|offsets| offsets.iter().map(|(key, offset)| (&**key, *offset)))
+        .collect();
     for (index, operation) in history.iter().enumerate() {
         let offsets = match (&operation.call, operation.outcome.answer()) {
             (Call::CommitOffsets(offsets), Some(_)) | (_, Some(Answer::Offsets(offsets))) => {
@@ -304,6 +313,15 @@ fn lost_committed_offsets(history: &History) -> Vec<Finding> {
             }
         }
     }
+    let mut reported: HashMap<(&Node, &str), Vec<(Duration, i64)>> = HashMap::new();
+    for operation in history {
+        if let Some(Answer::Offsets(offsets)) = operation.outcome.answer() {
+            for (key, offset) in offsets {
+                let reported = reported.entry((&operation.node, key)).or_default();
+                reported.push((operation.completed_at, *offset));
+            }
+        }
+    }
     let mut findings = Vec::new();
     for (index, operation) in history.iter().enumerate() {
         let (Call::ListCommittedOffsets(keys), Some(Answer::Offsets(offsets))) =
@@ -312,19 +330,37 @@ fn lost_committed_offsets(history: &History) -> Vec<Finding> {
             continue;
         };
         let node = &operation.node;
-        for key in keys.iter().filter(|key| !offsets.contains_key(*key)) {
+        for key in keys {
             let before = known.get(&(node, &**key)).copied();
             let Some((earlier, offset)) =
                 before.filter(|(earlier, _)| history[*earlier].completed_at < operation.invoked_at)
             else {
                 continue;
             };
-            let how = match history[earlier].call {
-                Call::CommitOffsets(_) => "acknowledged",
-                _ => "reported",
+            let is_acknowledged = matches!(history[earlier].call, Call::CommitOffsets(_));
+            let how = match is_acknowledged {
+                true => "acknowledged",
+                false => "reported",
+            };
+            let later = match offsets.get(key) {
+                None => "none".to_owned(),
+                Some(later) if is_acknowledged && *later < offset => {
+                    // What is stored may be the next offset.
+                    let mut meant = [*later, later.saturating_sub(1)].into_iter();
+                    let is_committed = meant.any(|offset| committed.contains(&(&**key, offset)));
+                    // A fall from a higher one that was reported is a finding of its own.
+                    let mut reports = reported.get(&(node, &**key)).into_iter().flatten();
+                    let has_fallen =
+                        reports.any(|(at, report)| *at < operation.invoked_at && report > later);
+                    if is_committed || has_fallen {
+                        continue;
+                    }
+                    format!("{later}, which nobody has committed")
+                }
+                Some(_) => continue,
             };
             let what = format!(
-                "Node {node} went back: it {how} {offset} as committed in log {key:?}, later it reported none."
+                "Node {node} went back: it {how} {offset} as committed in log {key:?}, later it reported {later}."
             );
             findings.push(Finding::warning(what, [earlier, index]).of_log(key, offset));
         }

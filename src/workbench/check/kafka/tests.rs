@@ -260,6 +260,31 @@ fn warns_of_a_committed_offset_that_goes_back() {
 }
 
 #[test]
+fn warns_of_a_lower_committed_offset_than_was_acknowledged_if_nobody_has_committed_it() {
+    let polled = || poll(0, 5..6, 0, &[(0, 10), (1, 11), (3, 12)]);
+    let reported = |client, before, offset| {
+        log_and([
+            polled(),
+            before,
+            commit(0, 7..8, 3),
+            committed(client, 9..10, offset),
+        ])
+    };
+    let other = || commit(1, 20..21, 3);
+    for offset in [0, 1, -5] {
+        let warning = format!(
+            "acknowledged 3 as committed in log \"k\", later it reported {offset}, which nobody has committed"
+        );
+        assert_warned(&reported(0, other(), offset), &[(&warning, &[5, 6])]);
+    }
+    // A later commit may overwrite a higher one, and what is stored may be the next offset.
+    assert_valid(&reported(0, commit(1, 6..9, 1), 1));
+    assert_valid(&reported(0, commit(1, 6..9, 0), 1));
+    // Another node need not know the offset yet.
+    assert_valid(&reported(1, other(), 0));
+}
+
+#[test]
 fn warns_of_a_committed_offset_that_is_gone() {
     let none = |client, time| {
         let mut listed = committed(client, time, 0);
