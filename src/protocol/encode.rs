@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 use super::Id;
 
 /// Something that can be written as JSON at the end of a buffer. [`Json`] makes one of whatever serde can write.
+#[diagnostic::on_unimplemented(
+    note = "`Json(value)` encodes whatever serde can write, and numbers are encoded as `u64` or `i64`"
+)]
 pub trait Encode {
     /// Appends the JSON of this value to `out`.
     fn encode(&self, out: &mut Vec<u8>);
@@ -73,7 +76,7 @@ impl<'a> MessageWriter<'a> {
         MessageWriter { out: None }
     }
 
-    /// Adds one field to the body. `name` needs no escapes in JSON.
+    /// Adds one field to the body. `name` needs no escapes in JSON. Whatever serde can write is a value as [`Json`].
     #[inline(always)]
     pub fn field(mut self, name: &'static str, value: impl Encode) -> Self {
         if let Some(out) = &mut self.out {
