@@ -113,6 +113,11 @@ fn members_are_killed_and_paused_and_the_counter_keeps_its_level() {
     let mut names: Vec<_> = files.collect();
     names.sort();
     assert_eq!(names, ["m0.log", "m1.log", "m2.log"]);
+    let mut runs = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    runs.args(["runs", "--keep", "0", "--store"])
+        .arg(&run.store);
+    let removal = runs.output().expect("eddy is built");
+    assert_eq!(stderr(&removal), "1 run removed\n");
 }
 
 #[test]

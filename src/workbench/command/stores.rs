@@ -16,6 +16,7 @@ use crate::workbench::nemesis::Fault;
 use crate::workbench::process::{Clusters, LocalCluster, RunError};
 use crate::workbench::service::SequentialStore;
 use crate::workbench::service::etcd::{EtcdOptions, Keys, MemberUrl};
+use crate::workbench::store::ETCD_LOGS;
 use crate::workbench::world::Settings;
 
 /// The prefix of a flag's value that is a list of members of etcd.
@@ -133,7 +134,7 @@ pub(super) fn local(
     folder: Option<&Path>,
 ) -> Result<Clusters, CommandError> {
     let temporary = || std::env::temp_dir().join(format!("eddy-{:016x}", random_seed()));
-    let path = folder.map_or_else(temporary, |folder| folder.join("etcd"));
+    let path = folder.map_or_else(temporary, |folder| folder.join(ETCD_LOGS));
     let cluster = LocalCluster::new(count, path, folder.is_some(), random_seed());
     let cluster = cluster.map_err(RunError::Local)?;
     let members: Vec<_> = cluster.urls().collect();

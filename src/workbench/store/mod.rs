@@ -48,6 +48,9 @@ pub use logs::{LOG, LineCounts, LogFiles};
 pub use messages::{MESSAGES, MessageLine, Messages, body_text, read_messages};
 pub use runs::{Removal, StoredRun, is_under_way, remove_old_runs, replace_index, runs};
 
+/// The folder of the logs of an etcd cluster that was started for the run.
+pub const ETCD_LOGS: &str = "etcd";
+
 /// The file of the results in the folder of a run.
 pub const RESULTS: &str = "results.json";
 

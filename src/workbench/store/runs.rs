@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::logs::NODE_LOGS;
 use super::messages::{MESSAGES, MESSAGES_UNCOMPRESSED};
-use super::{HISTORY, LOG, PAGE, RESULTS, StoreError, StoreErrors, link_latest};
+use super::{ETCD_LOGS, HISTORY, LOG, PAGE, RESULTS, StoreError, StoreErrors, link_latest};
 
 /// All files and folders that a run writes to its folder.
-const CONTENTS: [&str; 7] = [
+const CONTENTS: [&str; 8] = [
+    ETCD_LOGS,
     HISTORY,
     LOG,
     MESSAGES,
