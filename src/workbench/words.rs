@@ -22,6 +22,15 @@ const BODY_BYTES_MAX: usize = 1024;
 /// The number of neighbours to show on each side of an element.
 const NEIGHBOURS: usize = 3;
 
+/// A word for a command line, quoted if a shell would change it.
+pub fn for_shell(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./=,:+@%".contains(char);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return String::from(word);
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// The text of a request: `add {"delta":3}`.
 pub fn call<W: Workload>(call: &W::Call) -> String {
     let mut body = Vec::new();

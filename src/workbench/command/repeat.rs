@@ -10,6 +10,7 @@ use super::options::RunOptions;
 use super::settings;
 use super::values::flag_value;
 use crate::workbench::report::Invocation;
+use crate::workbench::words::for_shell;
 use crate::workbench::workload::Workload;
 use crate::workbench::world::{INIT_TIMEOUT, Settings};
 
@@ -103,7 +104,7 @@ pub(super) fn invocation(words: &[String]) -> Invocation {
 
 /// Words as one line, ready for a shell.
 fn line(words: &[String]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let quoted: Vec<String> = words.iter().map(|word| for_shell(word)).collect();
     quoted.join(" ")
 }
 
@@ -182,15 +183,6 @@ fn flag<'c>(command: &'c Command, word: &str) -> Option<(&'c Arg, bool)> {
     };
     let flag = flag?;
     Some((flag, flag.get_action().takes_values() && !has_value))
-}
-
-/// A word, quoted if a shell would change it.
-fn quoted(word: &str) -> String {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./=,:+@%".contains(char);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return String::from(word);
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

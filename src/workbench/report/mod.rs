@@ -520,21 +520,21 @@ mod tests {
         let lines = [
             "stored in",
             "page",
-            "eddy show store/1 --operation",
-            "eddy show store/1 --messages",
+            "eddy show 'my store/1' --operation",
+            "eddy show 'my store/1' --messages",
         ];
         for (broken, left_out) in [
             (&[][..], &[][..]),
             (&["n0.log"], &[]),
             (&["report.html"], &["page"]),
-            (&["history.jsonl"], &["eddy show store/1 --operation"]),
-            (&["log.txt"], &["eddy show store/1 --operation"]),
+            (&["history.jsonl"], &["eddy show 'my store/1' --operation"]),
+            (&["log.txt"], &["eddy show 'my store/1' --operation"]),
             (&[MESSAGES], &lines[2..]),
-            (&["results.json"], &["eddy show store/1 --operation"]),
+            (&["results.json"], &["eddy show 'my store/1' --operation"]),
             (&["results.json", "report.html", MESSAGES], &lines[1..]),
         ] {
             let mut report = report(Echo, Vec::new(), false);
-            report.set_store(Path::new("store/1"));
+            report.set_store(Path::new("my store/1"));
             report.broken_files = broken.iter().copied().map(String::from).collect();
             let printed = report.to_string();
             for line in lines {

@@ -83,7 +83,7 @@ impl fmt::Display for Report {
         }
         write!(f, "\n{workload}")?;
         match (&self.history, self.time_limit_s) {
-            (None, Some(time_s)) => write!(f, " for {time_s} s")?,
+            (None, Some(time_s)) => write!(f, " for {} s", (time_s * 1e3).round() / 1e3)?,
             (Some(_), Some(time_s)) => write!(f, " for {time_s:.1} s")?,
             (_, None) => {}
         }
@@ -132,6 +132,7 @@ impl fmt::Display for Report {
             if self.are_whole(&[PAGE]) {
                 writeln!(f, "page        {folder}/{PAGE}")?;
             }
+            let folder = words::for_shell(&folder.to_string());
             let needed = [RESULTS, HISTORY, LOG, MESSAGES];
             if self.has_messages() && self.are_whole(&needed) {
                 let cited = self.evidence().next();
