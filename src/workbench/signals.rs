@@ -1,6 +1,7 @@
 //! The signals that a loop waits for or looks at: a child has changed, or the program is to end.
 //!
-//! While no loop does, as between two runs or while a run is checked, SIGINT, SIGTERM and SIGHUP end the process at once. That is their default, but it has to be emulated: signal-hook leaves its handlers in place when nobody listens any
+//! While no loop does, as between two runs or while a run is checked, SIGINT, SIGTERM and SIGHUP end the process at once.
+//! That is their default, but it has to be emulated: signal-hook leaves its handlers in place when nobody listens any
 //! longer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,13 @@ pub enum Received {
 }
 
 /// Receives the signals, instead of their default action, until it is dropped. At any time there is at most one.
-pub struct Signals(signal_hook_mio::v1_0::Signals);
+///
+/// A signal that comes when the one before has not been taken ends the process at once: the loop does not get to take any,
+/// as when it waits for somebody to read standard error.
+pub struct Signals {
+    received: signal_hook_mio::v1_0::Signals,
+    second: SecondEnds,
+}
 
 impl Signals {
     /// Listens from now on. Signals are events with this token.
@@ -47,19 +54,20 @@ impl Signals {
     /// When the operating system refuses it.
     pub fn listen(registry: &Registry, token: Token) -> Result<Self, SystemError> {
         let all = END.into_iter().chain([SIGCHLD]);
-        let mut signals =
+        let mut received =
             signal_hook_mio::v1_0::Signals::new(all).map_err(refused("watch signals"))?;
         registry
-            .register(&mut signals, token, Interest::READABLE)
+            .register(&mut received, token, Interest::READABLE)
             .map_err(refused("watch signals"))?;
-        ENDS_AT_ONCE.store(false, Ordering::SeqCst);
-        Ok(Signals(signals))
+        let second = SecondEnds::listen()?;
+        Ok(Signals { received, second })
     }
 
     /// Takes the signals that have arrived.
     pub fn take(&mut self) -> impl Iterator<Item = Received> {
-        let pending = self.0.pending();
-        pending.map(|signal| match signal {
+        let taken: Vec<i32> = self.received.pending().collect();
+        ENDS_AT_ONCE.store(false, Ordering::SeqCst);
+        taken.into_iter().map(|signal| match signal {
             SIGCHLD => Received::Child,
             _ => Received::End,
         })
@@ -68,9 +76,9 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        ENDS_AT_ONCE.store(true, Ordering::SeqCst);
+        self.second.stop();
         // It came too late for the loop to take it.
-        if let Some(signal) = self.0.pending().find(|signal| END.contains(signal)) {
+        if let Some(signal) = self.received.pending().find(|signal| END.contains(signal)) {
             // This fails only for signals that do not exist.
             let _ = emulate_default_handler(signal);
         }
@@ -79,7 +87,7 @@ impl Drop for Signals {
 
 /// Until it is dropped, the first signal only asks for the end, and a second one ends the process at once. For work that
 /// looks between two steps, and never at the same time as [`Signals`].
-pub struct EndRequest(Vec<SigId>);
+pub struct EndRequest(SecondEnds);
 
 impl EndRequest {
     /// Takes the next signal for a request.
@@ -88,16 +96,7 @@ impl EndRequest {
     ///
     /// When the operating system refuses it.
     pub fn listen() -> Result<Self, SystemError> {
-        // The action that ends the process was registered before, so it does not see what the same signal sets here.
-        let ends_at_once = LazyLock::force(&ENDS_AT_ONCE);
-        let mut request = EndRequest(Vec::new());
-        for signal in END {
-            let id =
-                register(signal, Arc::clone(ends_at_once)).map_err(refused("watch signals"))?;
-            request.0.push(id);
-        }
-        ends_at_once.store(false, Ordering::SeqCst);
-        Ok(request)
+        SecondEnds::listen().map(EndRequest)
     }
 
     /// Whether a signal has come.
@@ -108,6 +107,25 @@ impl EndRequest {
 
 impl Drop for EndRequest {
     fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Lets the first signal only set [`ENDS_AT_ONCE`], so that a second one ends the process.
+struct SecondEnds(Vec<SigId>);
+
+impl SecondEnds {
+    fn listen() -> Result<Self, SystemError> {
+        // The action that ends the process was registered before, so it does not see what the same signal sets here.
+        let ends_at_once = LazyLock::force(&ENDS_AT_ONCE);
+        let set = |signal| register(signal, Arc::clone(ends_at_once));
+        let ids: Result<_, _> = END.into_iter().map(set).collect();
+        let ids = ids.map_err(refused("watch signals"))?;
+        ends_at_once.store(false, Ordering::SeqCst);
+        Ok(SecondEnds(ids))
+    }
+
+    fn stop(&mut self) {
         ENDS_AT_ONCE.store(true, Ordering::SeqCst);
         for id in self.0.drain(..) {
             unregister(id);
@@ -139,7 +157,7 @@ mod tests {
         ends: bool,
     }
 
-    const CASES: [Case; 8] = [
+    const CASES: [Case; 9] = [
         Case {
             when: "while somebody looks for a request",
             act: |signal| {
@@ -192,6 +210,16 @@ mod tests {
                 assert_eq!(Vec::from_iter(signals.take()), [Received::End]);
                 drop(signals);
                 send(signal);
+            },
+            ends: true,
+        },
+        Case {
+            when: "when nobody has taken the one before",
+            act: |signal| {
+                let signals = listen();
+                send(signal);
+                send(signal);
+                std::mem::forget(signals);
             },
             ends: true,
         },

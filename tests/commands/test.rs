@@ -526,6 +526,22 @@ fn a_run_goes_on_though_nobody_watches_any_longer() {
 }
 
 #[test]
+fn a_second_signal_ends_a_run_whose_stderr_nobody_reads() {
+    let path = program("stderr-full.py", &echo_node("pass"));
+    let more = "--node-count 1 --rate 10000 --time-limit 600 --log-net-recv";
+    let (mut run, _, _unread) = started(&mut eddy(&path, more));
+    // The pipe is full long before.
+    thread::sleep(Duration::from_secs(1));
+    let has_ended = (0..100).any(|_| {
+        kill_process(Pid::from_child(&run), Signal::INT).expect("it is our child");
+        thread::sleep(Duration::from_millis(100));
+        run.try_wait().expect("it is our child").is_some()
+    });
+    run.kill().expect("it is our child");
+    assert!(has_ended);
+}
+
+#[test]
 fn wrong_flags_are_reported_without_a_verdict() {
     for (more, expected) in [
         ("--rate -1", "expected a number from 0"),
