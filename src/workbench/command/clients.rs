@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::requests::RequestOptions;
-use super::values::{not_negative, positive, seconds, whole};
+use super::values::{count, not_negative, seconds, whole};
 use super::workloads::WorkloadName;
 use crate::stdio::random_seed;
 use crate::workbench::audit::Demands;
@@ -90,7 +90,7 @@ impl ClientOptions {
         Settings {
             client_count: match self.concurrency {
                 Concurrency::InAll(count) => count,
-                Concurrency::EachNode(count) => count * nodes.len(),
+                Concurrency::EachNode(count) => count.saturating_mul(nodes.len()),
             },
             nodes,
             init_timeout: INIT_TIMEOUT,
@@ -113,8 +113,8 @@ impl ClientOptions {
 fn concurrency(text: &str) -> Result<Concurrency, String> {
     match text.strip_suffix('n') {
         Some("") => Ok(Concurrency::EachNode(1)),
-        Some(count) => positive(count).map(Concurrency::EachNode),
-        None => positive(text).map(Concurrency::InAll),
+        Some(each) => count(each).map(Concurrency::EachNode),
+        None => count(text).map(Concurrency::InAll),
     }
     .map_err(|error| format!("{error}, or one followed by n, such as 4n"))
 }

@@ -11,7 +11,9 @@ use super::clients::ClientOptions;
 use super::help::{self, EXIT_STATUS, FIGURES, MESSAGE_FIGURES, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
 use super::stores::{SequentialKv, SequentialKvParser, StoreOptions};
-use super::values::{Trimmed, milliseconds, not_negative, positive, some_seconds};
+use super::values::{
+    COUNT_MAX, Trimmed, count, milliseconds, not_negative, positive, some_seconds,
+};
 use crate::workbench::audit::Demands;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::log::Topics;
@@ -37,7 +39,7 @@ pub(super) struct TestOptions {
 
     /// Run again, with the same seed, each time the program changes, until Ctrl-C. Each run is one line, with what has
     /// changed since the run before; eddy show shows all about the last.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "test_count")]
     pub watch: bool,
 
     #[command(flatten)]
@@ -93,7 +95,7 @@ pub(super) struct RunOptions {
     pub clients: ClientOptions,
 
     /// How many nodes to run, named n0, n1, and so on. Overrides --nodes.
-    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub node_count: Option<usize>,
 
     /// The names of the nodes.
@@ -163,13 +165,20 @@ impl RunOptions {
     ///
     /// # Errors
     ///
-    /// When two nodes have the same name, or a node has the name of a client or service.
+    /// When two nodes have the same name, or a node has the name of a client or service, or there are too many clients.
     pub(super) fn settings(&self, seed: u64) -> Result<Settings, String> {
         let nodes: Vec<String> = match self.node_count {
             Some(count) => (0..count).map(|index| format!("n{index}")).collect(),
             None => self.nodes.clone(),
         };
         check_names(&nodes).map_err(|error| format!("--nodes: {error}"))?;
+        let clients = self.clients.settings(nodes, seed);
+        if clients.client_count > COUNT_MAX {
+            return Err(format!(
+                "--concurrency: {} clients are more than {COUNT_MAX}",
+                clients.client_count
+            ));
+        }
         Ok(Settings {
             init_timeout: self.init_timeout,
             latency: Latency {
@@ -180,7 +189,7 @@ impl RunOptions {
             faults: self.nemesis.clone(),
             services_suffer: self.nemesis_services,
             fault_interval: self.nemesis_interval,
-            ..self.clients.settings(nodes, seed)
+            ..clients
         })
     }
 }
@@ -257,6 +266,34 @@ mod tests {
         let run = line.options.run;
         assert_eq!(run.node_args, ["broadcast", "fast", "--seed", "3"]);
         assert_eq!((run.clients.rate, run.clients.seed), (7.0, None));
+    }
+
+    #[test]
+    fn more_clients_than_there_is_memory_for_are_refused() {
+        let clients = |node_count: &str| {
+            let words = [
+                "test",
+                "--bin",
+                "node",
+                "--concurrency",
+                "400000n",
+                "--node-count",
+                node_count,
+            ];
+            let Ok(line) = Line::try_parse_from(words) else {
+                panic!("each flag is good");
+            };
+            line.options
+                .run
+                .settings(1)
+                .map(|settings| settings.client_count)
+        };
+        assert_eq!(clients("2"), Ok(800_000));
+        let error = clients("3").expect_err("too many in all");
+        assert!(
+            error.contains("1200000 clients are more than 1000000"),
+            "{error}"
+        );
     }
 
     #[test]

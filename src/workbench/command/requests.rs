@@ -5,7 +5,7 @@ use clap::builder::StringValueParser;
 
 use super::console::say;
 use super::error::CommandError;
-use super::values::{Trimmed, flag_value, positive};
+use super::values::{Trimmed, count, flag_value, positive};
 use crate::workbench::check::consistency::Level;
 use crate::workbench::check::txn::Model;
 use crate::workbench::workload::{KeyLimits, Topology, TxnLimits, Workload};
@@ -19,11 +19,11 @@ pub(super) struct RequestOptions {
     pub topology: Topology,
 
     /// How many keys logs and transactions use at a time.
-    #[arg(long, value_name = "N", default_value = "10", value_parser = positive)]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = count)]
     pub key_count: usize,
 
     /// The maximum number of steps of a transaction.
-    #[arg(long, value_name = "N", default_value = "4", value_parser = positive)]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = count)]
     pub max_txn_length: usize,
 
     /// How many writes to make to a key of logs and transactions before a new key replaces it.

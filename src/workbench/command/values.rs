@@ -19,6 +19,14 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The most of what takes memory for each: clients, nodes, keys and steps of a transaction.
+pub(super) const COUNT_MAX: usize = 1_000_000;
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    let number = positive(text).ok().filter(|number| *number <= COUNT_MAX);
+    number.ok_or_else(|| format!("expected a number from 1 to {COUNT_MAX}"))
+}
+
 pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (0.0..=1e9).contains(&number) => Ok(number),
