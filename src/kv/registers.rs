@@ -97,6 +97,8 @@ struct Operation {
     sent_at: Duration,
     /// How often it has been sent in this state without a reply in time.
     attempts: u32,
+    /// How often the store could not serve it, or told a value too old to be of use.
+    pauses: u32,
     /// The last compare-and-swap was refused, and no value has been read since.
     is_refused: bool,
 }
@@ -290,6 +292,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             state,
             sent_at: now,
             attempts: 0,
+            pauses: 0,
             is_refused: false,
         })
     }
@@ -399,9 +402,10 @@ impl<R: Register, T: Clone> Registers<R, T> {
             _ => return None,
         };
         let Some(next) = next else {
-            let operation = self.operations.get(id);
+            let operation = self.operations.get_mut(id);
             let operation = operation.expect("this was replied to");
-            let pause = self.retry_policy.pause(operation.attempts);
+            let pause = self.retry_policy.pause(operation.pauses);
+            operation.pauses += 1;
             self.operations
                 .set_deadline(id, context.now.saturating_add(pause));
             return None;

@@ -85,11 +85,11 @@ impl RetryPolicy {
         self.with_jitter(wait.saturating_mul(1 << doublings).min(self.rpc_timeout))
     }
 
-    /// The wait after the store has replied that it can't serve a request that was sent again `attempts` times, or with a
-    /// value too old to be of use: a round trip, which doubles with each attempt up to a tenth of the RPC timeout.
-    pub(super) fn pause(&mut self, attempts: u32) -> Duration {
+    /// The wait after the store has replied that it can't serve an operation, or with a value too old to be of use, for which
+    /// it was waited `pauses` times before: a round trip, which doubles with each up to a tenth of the RPC timeout.
+    pub(super) fn pause(&mut self, pauses: u32) -> Duration {
         let round_trip = nanoseconds(self.round_trip()).max(PAUSE_MIN);
-        let pause = round_trip.saturating_mul(1 << attempts.min(DOUBLINGS_MAX));
+        let pause = round_trip.saturating_mul(1 << pauses.min(DOUBLINGS_MAX));
         self.with_jitter(pause.min(self.rpc_timeout / 10))
     }
 
@@ -134,14 +134,11 @@ mod tests {
             (vec![0], 0, 1),
             (vec![], 0, 100),
         ];
-        for (round_trips_ms, attempts, least_ms) in cases {
-            let pause = measured(round_trips_ms).pause(attempts);
+        for (round_trips_ms, pauses, least_ms) in cases {
+            let pause = measured(round_trips_ms).pause(pauses);
             let least = Duration::from_millis(least_ms);
             let range = least..least * 5 / 4;
-            assert!(
-                range.contains(&pause),
-                "{pause:?} after {attempts} attempts"
-            );
+            assert!(range.contains(&pause), "{pause:?} after {pauses} pauses");
         }
     }
 

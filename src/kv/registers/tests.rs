@@ -377,6 +377,26 @@ fn a_refusal_by_a_store_that_then_tells_an_older_value_is_looked_into_again_afte
 }
 
 #[test]
+fn a_store_that_refuses_a_change_and_knows_no_reason_is_asked_less_and_less() {
+    let mut engine = Engine::casing();
+    let mut asked = 0;
+    while engine.now < Duration::from_secs(1) {
+        let sent = engine.sent();
+        asked += sent.len();
+        for request in sent {
+            let answer = if request.kind == "cas" {
+                REFUSED
+            } else {
+                MISSING
+            };
+            engine.answer(&request, answer);
+        }
+        engine.wait();
+    }
+    assert!(asked < 60, "{asked}");
+}
+
+#[test]
 fn a_value_is_as_new_as_the_request_that_told_of_it() {
     let mut engine = Engine::new();
     engine.now = Duration::from_secs(1);
