@@ -26,7 +26,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,8 +227,8 @@ fn nonmonotonic_sends(history: &History) -> Vec<Finding> {
     findings
 }
 
-/// Committed offsets that are lower than one the same node reported before, and those that skip a message that nobody
-/// has committed.
+/// Committed offsets that are lower than one the same node reported before, or than one it acknowledged and nobody has
+/// committed, and those that skip a message that nobody has committed.
 fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>, Vec<Finding>) {
     let (mut gone_back, mut too_high) = (Vec::new(), Vec::new());
     let mut reported: BTreeMap<(&Node, &str), Vec<(usize, i64)>> = BTreeMap::new();
@@ -243,7 +243,8 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
         }
     }
     let mut commits: HashMap<&str, Vec<(Duration, i64)>> = HashMap::new();
-    for operation in history {
+    let mut acknowledged: HashMap<(&Node, &str), Vec<(usize, i64)>> = HashMap::new();
+    for (index, operation) in history.iter().enumerate() {
         if let Call::CommitOffsets(offsets) = &operation.call
             && !operation.outcome.is_failed()
             // The last phase has commits of all logs, and nobody asks for them.
@@ -252,6 +253,10 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
             for (key, offset) in offsets {
                 let commits = commits.entry(key).or_default();
                 commits.push((operation.invoked_at, *offset));
+                if operation.outcome.answer().is_some() {
+                    let acknowledged = acknowledged.entry((&operation.node, key)).or_default();
+                    acknowledged.push((index, *offset));
+                }
             }
         }
     }
@@ -274,9 +279,36 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
                 too_high.push(Finding::violation(what, [witness, index]).of_log(key, skipped));
             }
         }
-        for ((earlier, before), (later, after)) in falls(history, reported) {
+        let is_report = |index: usize| matches!(history[index].call, Call::ListCommittedOffsets(_));
+        // A later commit may overwrite a higher one, and what is stored may be the next offset.
+        let is_committed = |reported: i64| {
+            let mut commits = commits.get(key).into_iter().flatten();
+            commits.any(|(_, offset)| [reported, reported.saturating_sub(1)].contains(offset))
+        };
+        let acknowledged = acknowledged.remove(&(node, key)).unwrap_or_default();
+        let all = [acknowledged, reported.clone()].concat();
+        let below_acknowledged =
+            falls(history, all)
+                .into_iter()
+                .filter(|((earlier, _), (later, after))| {
+                    !is_report(*earlier) && is_report(*later) && !is_committed(*after)
+                });
+        let mut fallen = falls(history, reported);
+        for fall in below_acknowledged {
+            if fallen.iter().all(|(_, later)| *later != fall.1) {
+                fallen.push(fall);
+            }
+        }
+        for ((earlier, before), (later, after)) in fallen {
+            let (how, later_is) = match is_report(earlier) {
+                true => ("reported", format!("{after}")),
+                false => (
+                    "acknowledged",
+                    format!("it reported {after}, which nobody has committed"),
+                ),
+            };
             let what = format!(
-                "Node {node} went back: it reported {before} as committed in log {key:?}, later {after}."
+                "Node {node} went back: it {how} {before} as committed in log {key:?}, later {later_is}."
             );
             gone_back.push(Finding::warning(what, [earlier, later]).of_log(key, after));
         }
@@ -285,18 +317,9 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
 }
 
 /// Replies without the committed offset of a log that was asked for, by a node that had reported one or acknowledged a
-/// commit before, and replies with a lower one than it had acknowledged, which nobody has committed.
+/// commit before.
 fn lost_committed_offsets(history: &History) -> Vec<Finding> {
     let mut known: HashMap<(&Node, &str), (usize, i64)> = HashMap::new();
-    let committed: HashSet<(&str, i64)> = history
-        .iter()
-        .filter(|operation| !operation.outcome.is_failed())
-        .filter_map(|operation| match &operation.call {
-            Call::CommitOffsets(offsets) => Some(offsets),
-            _ => None,
-        })
-        .flat_map(|offsets| offsets.iter().map(|(key, offset)| (&**key, *offset)))
-        .collect();
     for (index, operation) in history.iter().enumerate() {
         let offsets = match (&operation.call, operation.outcome.answer()) {
             (Call::CommitOffsets(offsets), Some(_)) | (_, Some(Answer::Offsets(offsets))) => {
@@ -313,15 +336,6 @@ fn lost_committed_offsets(history: &History) -> Vec<Finding> {
             }
         }
     }
-    let mut reported: HashMap<(&Node, &str), Vec<(Duration, i64)>> = HashMap::new();
-    for operation in history {
-        if let Some(Answer::Offsets(offsets)) = operation.outcome.answer() {
-            for (key, offset) in offsets {
-                let reported = reported.entry((&operation.node, key)).or_default();
-                reported.push((operation.completed_at, *offset));
-            }
-        }
-    }
     let mut findings = Vec::new();
     for (index, operation) in history.iter().enumerate() {
         let (Call::ListCommittedOffsets(keys), Some(Answer::Offsets(offsets))) =
@@ -330,37 +344,19 @@ fn lost_committed_offsets(history: &History) -> Vec<Finding> {
             continue;
         };
         let node = &operation.node;
-        for key in keys {
+        for key in keys.iter().filter(|key| !offsets.contains_key(*key)) {
             let before = known.get(&(node, &**key)).copied();
             let Some((earlier, offset)) =
                 before.filter(|(earlier, _)| history[*earlier].completed_at < operation.invoked_at)
             else {
                 continue;
             };
-            let is_acknowledged = matches!(history[earlier].call, Call::CommitOffsets(_));
-            let how = match is_acknowledged {
-                true => "acknowledged",
-                false => "reported",
-            };
-            let later = match offsets.get(key) {
-                None => "none".to_owned(),
-                Some(later) if is_acknowledged && *later < offset => {
-                    // What is stored may be the next offset.
-                    let mut meant = [*later, later.saturating_sub(1)].into_iter();
-                    let is_committed = meant.any(|offset| committed.contains(&(&**key, offset)));
-                    // A fall from a higher one that was reported is a finding of its own.
-                    let mut reports = reported.get(&(node, &**key)).into_iter().flatten();
-                    let has_fallen =
-                        reports.any(|(at, report)| *at < operation.invoked_at && report > later);
-                    if is_committed || has_fallen {
-                        continue;
-                    }
-                    format!("{later}, which nobody has committed")
-                }
-                Some(_) => continue,
+            let how = match history[earlier].call {
+                Call::CommitOffsets(_) => "acknowledged",
+                _ => "reported",
             };
             let what = format!(
-                "Node {node} went back: it {how} {offset} as committed in log {key:?}, later it reported {later}."
+                "Node {node} went back: it {how} {offset} as committed in log {key:?}, later it reported none."
             );
             findings.push(Finding::warning(what, [earlier, index]).of_log(key, offset));
         }
