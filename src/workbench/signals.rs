@@ -43,7 +43,7 @@ pub enum Received {
 /// as when it waits for somebody to read standard error.
 pub struct Signals {
     received: signal_hook_mio::v1_0::Signals,
-    second: SecondEnds,
+    _request: EndRequest,
 }
 
 impl Signals {
@@ -59,8 +59,8 @@ impl Signals {
         registry
             .register(&mut received, token, Interest::READABLE)
             .map_err(refused("watch signals"))?;
-        let second = SecondEnds::listen()?;
-        Ok(Signals { received, second })
+        let _request = EndRequest::listen()?;
+        Ok(Signals { received, _request })
     }
 
     /// Takes the signals that have arrived.
@@ -76,7 +76,7 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.second.stop();
+        ENDS_AT_ONCE.store(true, Ordering::SeqCst);
         // It came too late for the loop to take it.
         if let Some(signal) = self.received.pending().find(|signal| END.contains(signal)) {
             // This fails only for signals that do not exist.
@@ -86,8 +86,8 @@ impl Drop for Signals {
 }
 
 /// Until it is dropped, the first signal only asks for the end, and a second one ends the process at once. For work that
-/// looks between two steps, and never at the same time as [`Signals`].
-pub struct EndRequest(SecondEnds);
+/// looks between two steps. At any time there is at most one, that of [`Signals`] included.
+pub struct EndRequest(Vec<SigId>);
 
 impl EndRequest {
     /// Takes the next signal for a request.
@@ -96,7 +96,16 @@ impl EndRequest {
     ///
     /// When the operating system refuses it.
     pub fn listen() -> Result<Self, SystemError> {
-        SecondEnds::listen().map(EndRequest)
+        // The action that ends the process was registered before, so it does not see what the same signal sets here.
+        let ends_at_once = LazyLock::force(&ENDS_AT_ONCE);
+        let mut request = EndRequest(Vec::new());
+        for signal in END {
+            let id =
+                register(signal, Arc::clone(ends_at_once)).map_err(refused("watch signals"))?;
+            request.0.push(id);
+        }
+        ends_at_once.store(false, Ordering::SeqCst);
+        Ok(request)
     }
 
     /// Whether a signal has come.
@@ -107,25 +116,6 @@ impl EndRequest {
 
 impl Drop for EndRequest {
     fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-/// Lets the first signal only set [`ENDS_AT_ONCE`], so that a second one ends the process.
-struct SecondEnds(Vec<SigId>);
-
-impl SecondEnds {
-    fn listen() -> Result<Self, SystemError> {
-        // The action that ends the process was registered before, so it does not see what the same signal sets here.
-        let ends_at_once = LazyLock::force(&ENDS_AT_ONCE);
-        let set = |signal| register(signal, Arc::clone(ends_at_once));
-        let ids: Result<_, _> = END.into_iter().map(set).collect();
-        let ids = ids.map_err(refused("watch signals"))?;
-        ends_at_once.store(false, Ordering::SeqCst);
-        Ok(SecondEnds(ids))
-    }
-
-    fn stop(&mut self) {
         ENDS_AT_ONCE.store(true, Ordering::SeqCst);
         for id in self.0.drain(..) {
             unregister(id);
