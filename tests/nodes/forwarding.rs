@@ -80,11 +80,18 @@ fn forwarded_id(lone: &Lone<GCounter>) -> Value {
     last["body"]["msg_id"].clone()
 }
 
-/// The peer answers that it has applied the proposal that was forwarded last, in version 2.
-fn forward_ok(lone: &mut Lone<GCounter>, peer: &str) {
+/// Node `n1` answers that it has applied the first proposal, in version 2.
+fn forward_ok(lone: &mut Lone<GCounter>) {
     let id = forwarded_id(lone);
-    let body = json!({"type": "forward_ok", "in_reply_to": id, "value": [3, 2, id], "next": peer});
-    lone.tell(peer, body);
+    let body = json!({"type": "forward_ok", "in_reply_to": id, "value": [3, 2, id], "next": "n1"});
+    lone.tell("n1", body);
+    assert!(is_answered(lone, 0));
+}
+
+/// A client asks for more, which is forwarded to `n1` as well.
+fn assert_forwards_more(lone: &mut Lone<GCounter>) {
+    lone.ask(json!({"type": "add", "delta": 1}));
+    assert_eq!(forwarded_to(lone), ["n1", "n1"]);
 }
 
 fn is_answered(lone: &Lone<GCounter>, request: usize) -> bool {
@@ -94,10 +101,8 @@ fn is_answered(lone: &Lone<GCounter>, request: usize) -> bool {
 #[test]
 fn what_follows_a_proposal_that_a_forwarder_has_applied_is_forwarded_to_it_as_well() {
     let mut lone = loser();
-    forward_ok(&mut lone, "n1");
-    assert!(is_answered(&lone, 0));
-    lone.ask(json!({"type": "add", "delta": 1}));
-    assert_eq!(forwarded_to(&lone), ["n1", "n1"]);
+    forward_ok(&mut lone);
+    assert_forwards_more(&mut lone);
     assert_eq!(asked(&lone, 3), [""; 0]);
 }
 
@@ -108,24 +113,20 @@ fn a_node_whose_proposal_a_peer_has_applied_while_its_own_change_was_lost_forwar
     assert_eq!(asked(&lone, 5), ["cas g-counter"]);
     // Meanwhile the forwarder has applied the proposal, and says so too late.
     let id = forwarded_id(&lone);
-    forward_ok(&mut lone, "n1");
-    assert!(is_answered(&lone, 0));
+    forward_ok(&mut lone);
     lone.answer_with(5, refused());
     lone.answer_with(6, register(3, 2, "n1", &[("n1", &json!(78)), ("n0", &id)]));
-    lone.ask(json!({"type": "add", "delta": 1}));
-    assert_eq!(forwarded_to(&lone), ["n1", "n1"]);
+    assert_forwards_more(&mut lone);
     assert_eq!(asked(&lone, 6), ["read g-counter"]);
 }
 
 #[test]
 fn a_forwarder_that_answers_too_late_is_forwarded_to_again() {
     let mut lone = alone();
-    forward_ok(&mut lone, "n1");
-    assert!(is_answered(&lone, 0));
+    forward_ok(&mut lone);
     let id = forwarded_id(&lone);
     lone.answer_with(4, register(3, 2, "n1", &[("n0", &id)]));
-    lone.ask(json!({"type": "add", "delta": 1}));
-    assert_eq!(forwarded_to(&lone), ["n1", "n1"]);
+    assert_forwards_more(&mut lone);
     assert_eq!(asked(&lone, 5), [""; 0]);
 }
 
@@ -158,7 +159,7 @@ fn a_node_that_was_given_no_answer_announces_its_next_proposal_at_once() {
 fn a_node_whose_forwarder_has_answered_announces_its_next_proposal_only_if_that_takes_long() {
     let mut lone = loser();
     lone.answer_with(2, json!({"type": "cas_ok"}));
-    forward_ok(&mut lone, "n1");
+    forward_ok(&mut lone);
     lone.ask(json!({"type": "add", "delta": 1}));
     lone.pass(WAIT / 2 - Duration::from_millis(1));
     assert_eq!(asked(&lone, 3), [""; 0]);

@@ -1,8 +1,5 @@
 //! One node that a test drives by hand.
-#![allow(
-    dead_code,
-    reason = "every test program uses what it needs of the driver"
-)]
+#![allow(dead_code, reason = "every program uses what it needs of the driver")]
 
 use std::time::Duration;
 

@@ -1,9 +1,6 @@
 //! A cluster of the real state machines in virtual time, from a seed: nodes, stores, and a network that loses,
 //! repeats, delays and partitions.
-#![allow(
-    dead_code,
-    reason = "every test program uses what it needs of the world"
-)]
+#![allow(dead_code, reason = "every program uses what it needs of the world")]
 
 pub mod counter;
 pub mod driver;

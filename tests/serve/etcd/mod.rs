@@ -1,7 +1,7 @@
 //! Real and fake members of etcd, shared with the tests of services.
 #![allow(
     dead_code,
-    reason = "the tests of etcd itself need more of these members than those of services"
+    reason = "only the tests of etcd itself use all of these members"
 )]
 
 #[path = "../../etcd/fake.rs"]
