@@ -147,7 +147,7 @@ mod tests {
         ends: bool,
     }
 
-    const CASES: [Case; 9] = [
+    const CASES: [Case; 10] = [
         Case {
             when: "while somebody looks for a request",
             act: |signal| {
@@ -212,6 +212,17 @@ mod tests {
                 std::mem::forget(signals);
             },
             ends: true,
+        },
+        Case {
+            when: "when somebody has taken the one before and goes on",
+            act: |signal| {
+                let mut signals = listen();
+                for _ in 0..2 {
+                    send(signal);
+                    assert_eq!(Vec::from_iter(signals.take()), [Received::End]);
+                }
+            },
+            ends: false,
         },
         Case {
             when: "while somebody listens",
