@@ -542,6 +542,25 @@ fn a_second_signal_ends_a_run_whose_stderr_nobody_reads() {
 }
 
 #[test]
+fn a_run_in_which_eddy_itself_stood_still_says_so_and_calls_it_a_fault() {
+    let path = program(
+        "standstill.py",
+        &echo_node("print('ready', file=sys.stderr)"),
+    );
+    let more = "--node-count 1 --rate 100 --time-limit 2 --log-stderr";
+    let (run, _, _lines) = started(&mut eddy(&path, more));
+    kill_process(Pid::from_child(&run), Signal::STOP).expect("it is our child");
+    thread::sleep(Duration::from_millis(1500));
+    kill_process(Pid::from_child(&run), Signal::CONT).expect("it is our child");
+    let output = run.wait_with_output().expect("it ends");
+    assert_ends_with(0, &output);
+    let printed = stdout(&output);
+    assert!(printed.contains("clients 1, faults 1\n"), "{printed}");
+    let standstill = "\nstandstill  eddy itself stood still for 1.";
+    assert!(printed.contains(standstill), "{printed}");
+}
+
+#[test]
 fn wrong_flags_are_reported_without_a_verdict() {
     for (more, expected) in [
         ("--rate -1", "expected a number from 0"),

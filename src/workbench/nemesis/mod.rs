@@ -51,6 +51,9 @@ impl Fault {
     }
 }
 
+/// How the words for a fault begin that is eddy's own, not the nemesis's: it was stopped, or nobody read what it prints.
+pub const STANDSTILL: &str = "eddy itself stood still";
+
 /// When a fault lasted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FaultWindow {
@@ -216,6 +219,11 @@ impl Nemesis {
     pub fn under_way(&self) -> impl Iterator<Item = &FaultWindow> {
         let open = self.tracks.iter().filter_map(|track| track.open);
         open.map(|window| &self.windows[window])
+    }
+
+    /// Adds a fault that is none of the schedule's.
+    pub fn note(&mut self, fault: FaultWindow) {
+        self.windows.push(fault);
     }
 
     /// All faults so far.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Report, ReportedFinding};
+use super::{Report, ReportedFault, ReportedFinding};
 use crate::workbench::check::Validity;
+use crate::workbench::nemesis::STANDSTILL;
 use crate::workbench::store::{HISTORY, LOG, MESSAGES, PAGE, RESULTS};
 use crate::workbench::words;
 
@@ -92,6 +93,14 @@ impl fmt::Display for Report {
             Some(file) => write!(f, ", from {}: ", file.display())?,
         }
         writeln!(f, "clients {clients}, faults {}", self.faults.len())?;
+        let standstills = self.faults.iter();
+        for fault in standstills.filter(|fault| fault.what.starts_with(STANDSTILL)) {
+            let ReportedFault { what, began_s, .. } = fault;
+            writeln!(
+                f,
+                "standstill  {what} at {began_s:.1} s: it was stopped, or its output was not read. Answers were late for it"
+            )?;
+        }
         write!(f, "operations  {}", self.operations)?;
         if let (Some(reached), Some(rate)) = (self.operations_per_s, self.rate_per_s) {
             write!(f, "; {reached:.1} a second of {rate} asked for")?;

@@ -31,7 +31,7 @@ use super::client::Clients;
 use super::directory::Directory;
 use super::history::{Node, Operation};
 use super::latency::Latency;
-use super::nemesis::{Fault, FaultWindow, Nemesis, Targets};
+use super::nemesis::{Fault, FaultWindow, Nemesis, STANDSTILL, Targets};
 use super::network::{Endpoint, Network, Traffic};
 use super::pace::Pace;
 use super::random::{Random, Stream};
@@ -51,6 +51,9 @@ pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 
 /// The maximum size of the input that is kept for a node that does not read, in bytes.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
+
+/// A driver that is not heard of for this time stood still. No busy machine alone keeps it away for so long.
+const STANDSTILL_MIN: Duration = Duration::from_secs(1);
 
 /// How long a node may take to answer `init` by default. It is Maelstrom's limit.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -131,6 +134,8 @@ pub struct World<W: Workload, O = ()> {
     /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
     /// that is the line which names it, while the lines about its origin are indented.
     last_logged: Vec<String>,
+    /// When the driver last asked to show the progress, by its time.
+    progress_shown_at: Option<Duration>,
     /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
@@ -296,6 +301,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             last_sent: vec![None; node_count],
             stdout_closed_at: vec![None; node_count],
             last_logged: vec![String::new(); node_count],
+            progress_shown_at: None,
             interrupted_at: None,
             node_states,
             member_commands: VecDeque::new(),
@@ -337,9 +343,22 @@ impl<W: Workload, O: Observer> World<W, O> {
         Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis)
     }
 
-    /// Shows the observer the progress of the run.
+    /// Shows the observer the progress of the run. A driver in real time asks for it several times a second, so a long time
+    /// without is one in which eddy itself stood still: it was stopped, or nobody read what it prints. That is a fault like
+    /// one of the nemesis, as answers were late for it.
     pub fn show_progress(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.started_at);
+        let shown_at = self.progress_shown_at.replace(now).unwrap_or(now);
+        if now - shown_at >= STANDSTILL_MIN {
+            let fault = FaultWindow {
+                what: format!("{STANDSTILL} for {:.1} s", (now - shown_at).as_secs_f64()),
+                began_at: shown_at.saturating_sub(self.started_at),
+                ended_at: Some(elapsed),
+            };
+            self.observer.happened(now, &Event::FaultBegan(&fault.what));
+            self.observer.happened(now, &Event::FaultEnded(&fault.what));
+            self.nemesis.note(fault);
+        }
         let progress = Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis);
         self.observer.progress(&progress);
     }
