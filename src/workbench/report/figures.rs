@@ -97,10 +97,13 @@ pub(super) fn ok_in_time<C, A>(history: &[Operation<C, A>]) -> usize {
         .count()
 }
 
-/// The latency of each successful operation.
-pub(super) fn latencies<C, A>(history: &[Operation<C, A>]) -> Vec<Duration> {
-    let succeeded = history.iter().filter(|operation| operation.outcome.is_ok());
-    succeeded
+/// The latency of each of these operations that was successful.
+pub(super) fn latencies<'a, C: 'a, A: 'a>(
+    operations: impl IntoIterator<Item = &'a Operation<C, A>>,
+) -> Vec<Duration> {
+    let operations = operations.into_iter();
+    operations
+        .filter(|operation| operation.outcome.is_ok())
         .map(|operation| operation.completed_at - operation.invoked_at)
         .collect()
 }

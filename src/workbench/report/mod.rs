@@ -58,6 +58,9 @@ pub struct Report {
     rate_per_s: Option<f64>,
     operations_by_type: BTreeMap<Cow<'static, str>, Counts>,
     latency_ms: Option<Quantiles>,
+    /// Of each type of which an operation succeeded. Empty where that of all is `None`, and in results of earlier versions.
+    #[serde(default)]
+    latency_ms_by_type: BTreeMap<Cow<'static, str>, Quantiles>,
     /// `None` for an imported history.
     messages: Option<Messages>,
     /// The measurements that have a limit.
@@ -227,6 +230,11 @@ impl Report {
             .iter()
             .map(|finding| finding.severity.validity(demands.is_strict));
         let valid = validities.max().unwrap_or(Validity::Valid);
+        let latency_ms_by_type = by_kind.keys().filter_map(|&kind| {
+            let of_kind = |operation: &&Operation<_, _>| W::request_kind(&operation.call) == kind;
+            let mut latencies = figures::latencies(history.iter().filter(of_kind));
+            Some((kind.into(), Quantiles::of(&mut latencies)?))
+        });
         let (warnings, findings): (Vec<_>, Vec<_>) = findings
             .into_iter()
             .partition(|finding| finding.severity == Severity::Warning);
@@ -249,13 +257,14 @@ impl Report {
             operations,
             operations_per_s: None,
             rate_per_s: None,
-            operations_by_type: by_kind
-                .into_iter()
-                .map(|(kind, counts)| (kind.into(), counts))
-                .collect(),
             latency_ms: has_times
                 .then(|| Quantiles::of(&mut figures::latencies(history)))
                 .flatten(),
+            latency_ms_by_type: latency_ms_by_type.filter(|_| has_times).collect(),
+            operations_by_type: by_kind
+                .iter()
+                .map(|(kind, counts)| ((*kind).into(), *counts))
+                .collect(),
             messages: Some(messages),
             limits: limited,
             faults: record.fault_windows.iter().map(reported_fault).collect(),
@@ -567,6 +576,29 @@ mod tests {
         ] {
             let printed = report(Echo, history, false).to_string();
             assert!(printed.starts_with(expected), "{printed}");
+        }
+    }
+
+    #[test]
+    fn each_type_of_operation_that_succeeded_has_a_line_for_its_latency_if_there_are_several() {
+        let add = || {
+            let added = Outcome::Ok(set::Answer::Added);
+            operation(0, 0..7, set::Call::Add(1), added)
+        };
+        let read = |outcome| finally(operation(0, 8..11, set::Call::Read, outcome));
+        let elements = serde_json::from_str("[1]").expect("a list");
+        let succeeded = read(Outcome::Ok(set::Answer::Elements(elements)));
+        let each_line = |kind, ms: u64| {
+            format!("\n  {kind:<9} p50 {ms}.00 ms, p95 {ms}.00 ms, p99 {ms}.00 ms, max {ms}.00 ms")
+        };
+        let lines = each_line("add", 7) + &each_line("read", 3) + "\n";
+        for (history, expected) in [
+            (vec![add(), succeeded], true),
+            (vec![add(), read(failed())], false),
+        ] {
+            let printed = report(GSet::default(), history, false).to_string();
+            assert_eq!(printed.contains(&lines), expected, "{printed}");
+            assert_eq!(printed.contains("\n  add "), expected, "{printed}");
         }
     }
 

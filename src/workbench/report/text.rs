@@ -114,6 +114,11 @@ impl fmt::Display for Report {
             };
             writeln!(f, "latency     {quantiles}{which}")?;
         }
+        if self.latency_ms_by_type.len() > 1 {
+            for (kind, quantiles) in &self.latency_ms_by_type {
+                writeln!(f, "  {kind:<9} {quantiles}")?;
+            }
+        }
         if let Some(messages) = &self.messages {
             write!(
                 f,

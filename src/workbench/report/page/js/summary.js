@@ -95,7 +95,9 @@ function summarize() {
   byId("figures").append(...figures.map(([name, value, more]) => element("div", {},
     element("dt", {}, name), element("dd", {}, value, element("small", {}, more)))));
   const byType = Object.entries(report.operations_by_type).map(([type, counts]) => [`of these ${type}`, counts]);
-  const all = [["operations", counts], ...byType, ["latency_ms", latency], ["messages", traffic], ...Object.entries(facts)];
+  const latencies = Object.entries(report.latency_ms_by_type).map(([type, latency]) => [`of these ${type}`, latency]);
+  const all = [["operations", counts], ...byType, ["latency_ms", latency], ...(latencies.length > 1 ? latencies : []),
+    ["messages", traffic], ...Object.entries(facts)];
   byId("facts").append(...all.map(([name, value]) => [spaced(name), inWords(value)]).filter(([, words]) => words !== "")
     .map(([name, words]) => element("tr", {}, element("td", {}, name), element("td", {}, words))));
 
