@@ -94,6 +94,7 @@ lint:
 	cargo clippy --no-default-features --lib -- -D warnings
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features workbench,work -- -D warnings
+	cargo clippy --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir target -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --features workbench

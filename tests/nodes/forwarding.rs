@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eddy::node::Node;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ fn node() -> Lone<GCounter> {
         ..Options::default()
     };
     let op_timeout = options.limits.op_timeout;
-    Lone::new(GCounter::new(options, 1), op_timeout)
+    Lone::new(Node::new(GCounter::new(options, 1)), op_timeout)
 }
 
 /// Node `n0`, whose first change, an add, was lost to one of node `n1`: it has announced its proposal and forwarded it to

@@ -15,7 +15,7 @@ impl Driver<GCounter> {
     }
 
     fn counter(id: &str, options: Options, seed: u64) -> Self {
-        Driver::start(id, GCounter::new(options, seed), Duration::ZERO)
+        Driver::start(id, Node::new(GCounter::new(options, seed)), Duration::ZERO)
     }
 
     /// Adds. Returns the type of the reply, or the code if it is an error.
@@ -38,7 +38,7 @@ impl Driver<Broadcast> {
     /// The first of three nodes in a star, whose neighbours are the two others.
     fn broadcast() -> Self {
         let workload = Broadcast::new(gossip::Options::default(), 1);
-        Driver::start("n0", workload, Duration::ZERO)
+        Driver::start("n0", Node::new(workload), Duration::ZERO)
     }
 
     fn add(&mut self, now_ms: u64, value: Value) {

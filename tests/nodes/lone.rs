@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eddy::node::Workload;
+use eddy::node::{Node, Workload};
 use serde_json::{Value, json};
 
 use crate::world::driver::Driver;
@@ -32,10 +32,10 @@ pub struct Lone<W> {
 }
 
 impl<W: Workload> Lone<W> {
-    pub fn new(workload: W, op_timeout: Duration) -> Self {
+    pub fn new(node: Node<W>, op_timeout: Duration) -> Self {
         let now = Duration::from_secs(1000);
         Lone {
-            node: Driver::start("n0", workload, now),
+            node: Driver::start("n0", node, now),
             op_timeout,
             now,
             store: Store::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::world::driver::Driver;
 use crate::world::store::Store;
 use allocation_counter::measure;
-use eddy::node::Limits;
+use eddy::node::{Limits, Node};
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ impl Overload {
             ..Options::default()
         };
         Overload {
-            node: Driver::start("n0", GCounter::new(options, 1), Duration::ZERO),
+            node: Driver::start("n0", Node::new(GCounter::new(options, 1)), Duration::ZERO),
             now_us: 0,
             store: Store::default(),
             answers: VecDeque::new(),

@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use eddy::node::Random;
+use eddy::node::{Node, Random};
 use eddy::protocol::LineReader;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
@@ -68,7 +68,11 @@ impl Soak {
             ..Options::default()
         };
         let mut soak = Soak {
-            node: Driver::start("n0", GCounter::new(options.clone(), 0), Duration::ZERO),
+            node: Driver::start(
+                "n0",
+                Node::new(GCounter::new(options.clone(), 0)),
+                Duration::ZERO,
+            ),
             reader: LineReader::new(1 << 16),
             options,
             random: Random::new(7),
@@ -91,7 +95,7 @@ impl Soak {
     /// The node is killed and starts again.
     fn kill(&mut self) {
         let workload = GCounter::new(self.options.clone(), self.random.next_u64());
-        self.node = Driver::start("n0", workload, self.now());
+        self.node = Driver::start("n0", Node::new(workload), self.now());
         for operation in std::mem::take(&mut self.operations).into_values() {
             self.unsure += operation.delta.unwrap_or(0);
             self.ask(operation.client);

@@ -11,8 +11,7 @@ pub struct Driver<W>(pub Node<W>);
 
 impl<W: Workload> Driver<W> {
     /// The node `id` of `n0`, `n1` and `n2`, which gets its `init` at this time.
-    pub fn start(id: &str, workload: W, now: Duration) -> Self {
-        let mut node = Node::new(workload);
+    pub fn start(id: &str, mut node: Node<W>, now: Duration) -> Self {
         let init =
             json!({"type": "init", "node_id": id, "node_ids": ["n0", "n1", "n2"], "msg_id": 0});
         let line = json!({"src": "c0", "dest": id, "body": init}).to_string();

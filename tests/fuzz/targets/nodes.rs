@@ -3,12 +3,10 @@
 
 #![no_main]
 
-#[path = "../../world/driver.rs"]
-mod driver;
-#[path = "../../world/lone.rs"]
+#[path = "../../nodes/lone.rs"]
 mod lone;
-#[path = "../../world/store.rs"]
-mod store;
+#[path = "../../world/mod.rs"]
+mod world;
 
 use std::time::Duration;
 
@@ -72,13 +70,13 @@ fn request(form: u8, key: u8, value: i64) -> Value {
 }
 
 fn play<O: Clone, W: Workload>(program: &Program<O, W>, flags: &[String], input: Input) {
-    let workload = program.read(flags).expect("the flags are right");
+    let node = program.read(flags).expect("the flags are right");
     let op_timeout = match flags.is_empty() {
         // Such a node waits for nothing.
         true => Duration::ZERO,
         false => Duration::from_millis(input.op_timeout_ms.max(1).into()),
     };
-    let mut lone = Lone::new(workload(1), op_timeout);
+    let mut lone = Lone::new(node(1), op_timeout);
     for step in input.steps {
         take(&mut lone, step);
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use eddy::node::Random;
+use eddy::node::{Node, Random};
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use serde_json::json;
@@ -18,7 +18,7 @@ fn answers_once_whatever_the_clock_does(consistency: Consistency, seed: u64) {
         ..Options::default()
     };
     let never = Duration::MAX;
-    let mut lone = Lone::new(GCounter::new(options, seed), never);
+    let mut lone = Lone::new(Node::new(GCounter::new(options, seed)), never);
     for _ in 0..200 {
         match random.below(6) {
             0 => lone.ask(json!({"type": "add", "delta": 1})),

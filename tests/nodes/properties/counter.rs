@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eddy::node::Limits;
+use eddy::node::{Limits, Node};
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use proptest::collection::vec;
@@ -99,7 +99,7 @@ fn options() -> impl Strategy<Value = (Options, u64)> {
 
 fn lone(options: &Options, seed: u64) -> Lone<GCounter> {
     let op_timeout = options.limits.op_timeout;
-    Lone::new(GCounter::new(options.clone(), seed), op_timeout)
+    Lone::new(Node::new(GCounter::new(options.clone(), seed)), op_timeout)
 }
 
 fn answer(lone: &mut Lone<GCounter>, question: usize, how: How) {

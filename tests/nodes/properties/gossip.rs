@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eddy::node::Node;
 use eddy::workload::GCounter;
 use eddy::workload::g_counter::{Consistency, Options};
 use proptest::collection::vec;
@@ -16,7 +17,7 @@ fn start() -> Driver<GCounter> {
         decrements: true,
         ..Options::default()
     };
-    Driver::start("n0", GCounter::new(options, 1), Duration::ZERO)
+    Driver::start("n0", Node::new(GCounter::new(options, 1)), Duration::ZERO)
 }
 
 /// The reply to a read when the node can't wait for its peers.
