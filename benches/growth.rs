@@ -9,13 +9,12 @@
 use std::time::Duration;
 
 use eddy::node::Node;
-use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::latency::Latency;
 use eddy::workbench::nemesis::Fault;
 use eddy::workbench::report::Figures;
-use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::{campaign, run, start};
 use eddy::workbench::workload::GCounter;
-use eddy::workbench::world::{INIT_TIMEOUT, Settings};
+use eddy::workbench::world::{Settings, node_names};
 use eddy::workload::g_counter::{Consistency, Options};
 
 const SEEDS: u64 = 10;
@@ -107,21 +106,16 @@ fn simulate(line: &Line, faults: Vec<Fault>) -> String {
     let mut figures = Figures::default();
     for seed in 1..=SEEDS {
         let settings = Settings {
-            nodes: (0..nodes).map(|node| format!("n{node}")).collect(),
-            init_timeout: INIT_TIMEOUT,
             client_count: nodes * clients_a_node,
             rate_per_s: RATE_PER_S,
             time_limit: TIME_LIMIT,
             recovery: Duration::from_secs(1),
-            latency: Latency {
-                mean: Duration::from_millis(latency_ms),
-                distribution: Distribution::Exponential,
-            },
-            sequential_store: SequentialStore::Maelstrom,
+            latency: Latency::exponential(Duration::from_millis(latency_ms)),
             faults: faults.clone(),
             services_suffer: true,
             fault_interval: FAULT_INTERVAL,
             seed,
+            ..Settings::new(node_names(nodes))
         };
         let (record, ()) =
             run(GCounter::default(), settings.clone(), &start, ()).expect("our nodes answer init");

@@ -35,7 +35,8 @@
 //! Arrows point one way: `program → stdio → node → protocol` and `workload → kv, gossip → node → protocol`; `program` brings
 //! the two together, `workbench` may use all of them, and nothing uses `workbench`. The rooms before `stdio` do no I/O,
 //! read no clock and draw no randomness, and are `no_std + alloc`: the same compiled state machine runs under the loop,
-//! in the simulator, in the model checker and in the benches.
+//! in the simulator (`workbench::sim` has an example that tests a node of one's own), in the model checker and in the
+//! benches.
 //!
 //! # Driving a node
 //!

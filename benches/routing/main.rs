@@ -8,10 +8,8 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use eddy::workbench::latency::{Distribution, Latency};
-use eddy::workbench::service::SequentialStore;
 use eddy::workbench::workload::Echo;
-use eddy::workbench::world::{INIT_TIMEOUT, Settings, World};
+use eddy::workbench::world::{Settings, World, node_names};
 
 const MESSAGES: u64 = 1_000_000;
 const ROUNDS: usize = 5;
@@ -86,20 +84,10 @@ fn answer(line: &str, out: &mut String) {
 
 fn settings(client_count: usize) -> Settings {
     Settings {
-        nodes: vec![String::from("n0")],
-        init_timeout: INIT_TIMEOUT,
         client_count,
         rate_per_s: 1e9,
         time_limit: Duration::MAX / 4,
         recovery: Duration::ZERO,
-        latency: Latency {
-            mean: Duration::ZERO,
-            distribution: Distribution::Constant,
-        },
-        sequential_store: SequentialStore::default(),
-        faults: Vec::new(),
-        services_suffer: false,
-        fault_interval: Duration::from_secs(10),
-        seed: 1,
+        ..Settings::new(node_names(1))
     }
 }

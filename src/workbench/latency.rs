@@ -8,8 +8,8 @@ use rand_distr::{Distribution as _, Exp1};
 
 use super::random::Random;
 
-/// The latency of messages between nodes, and between nodes and services.
-#[derive(Clone, Copy, Debug)]
+/// The latency of messages between nodes, and between nodes and services. By default there is none.
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Latency {
     /// The mean.
     pub mean: Duration,
@@ -18,9 +18,10 @@ pub struct Latency {
 }
 
 /// How latencies spread around their mean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, ValueEnum)]
 pub enum Distribution {
     /// Every message takes the mean.
+    #[default]
     Constant,
     /// Uniform between zero and twice the mean.
     Uniform,
@@ -29,6 +30,14 @@ pub enum Distribution {
 }
 
 impl Latency {
+    /// Latencies that are spread exponentially around this mean.
+    pub fn exponential(mean: Duration) -> Self {
+        Latency {
+            mean,
+            distribution: Distribution::Exponential,
+        }
+    }
+
     /// Draws the latency of the next message.
     pub fn sample(&self, random: &mut Random) -> Duration {
         if self.mean.is_zero() {

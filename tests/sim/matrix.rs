@@ -9,33 +9,23 @@ use clap::ValueEnum;
 use eddy::node::Node;
 use eddy::workbench::check::Validity;
 use eddy::workbench::check::consistency::{Level, check};
-use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::latency::Latency;
 use eddy::workbench::nemesis::Fault;
 use eddy::workbench::service::SequentialStore::{Lazy, Maelstrom, Strict};
 use eddy::workbench::sim::matrix::{Cell, Matrix, Row, Store, row};
 use eddy::workbench::sim::{run, start};
 use eddy::workbench::workload::GCounter;
-use eddy::workbench::world::{INIT_TIMEOUT, Settings};
+use eddy::workbench::world::{Settings, node_names};
 use eddy::workload::g_counter::{Consistency, Options};
 
 /// No faults, and so few operations that their consistency can be decided.
 fn settings() -> Settings {
     Settings {
-        nodes: (0..3).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 6,
         rate_per_s: 50.0,
         time_limit: Duration::from_secs(1),
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(10),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: Maelstrom,
-        faults: Vec::new(),
-        services_suffer: false,
-        fault_interval: Duration::from_secs(1),
-        seed: 0,
+        latency: Latency::exponential(Duration::from_millis(10)),
+        ..Settings::new(node_names(3))
     }
 }
 

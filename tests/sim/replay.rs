@@ -8,15 +8,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use eddy::program::{self, Program};
-use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::latency::Latency;
 use eddy::workbench::nemesis::Fault;
-use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::{run, start};
 use eddy::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
     TxnListAppend, TxnRwRegister, UniqueIds, Workload,
 };
-use eddy::workbench::world::{INIT_TIMEOUT, Loss, MessageEvent, Observer, Settings};
+use eddy::workbench::world::{Loss, MessageEvent, Observer, Settings, node_names};
 
 /// Everything observable of a run.
 #[derive(Default)]
@@ -44,17 +43,11 @@ impl Observer for Transcript {
 
 fn settings() -> Settings {
     Settings {
-        nodes: (0..3).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 30,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(3),
         recovery: Duration::from_secs(5),
-        latency: Latency {
-            mean: Duration::from_millis(5),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: SequentialStore::Maelstrom,
+        latency: Latency::exponential(Duration::from_millis(5)),
         faults: vec![
             Fault::Partition,
             Fault::OneWay,
@@ -68,6 +61,7 @@ fn settings() -> Settings {
         services_suffer: true,
         fault_interval: Duration::from_millis(500),
         seed: 7,
+        ..Settings::new(node_names(3))
     }
 }
 

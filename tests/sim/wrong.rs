@@ -11,18 +11,17 @@ use eddy::workbench::audit::Demands;
 use eddy::workbench::check::Validity;
 use eddy::workbench::check::consistency::Level;
 use eddy::workbench::check::txn::Model;
-use eddy::workbench::latency::{Distribution, Latency};
+use eddy::workbench::latency::Latency;
 use eddy::workbench::log::{LastLines, Log, Topics};
 use eddy::workbench::nemesis::Fault;
 use eddy::workbench::report::{Invocation, Report};
-use eddy::workbench::service::SequentialStore;
 use eddy::workbench::sim::shrink::shrink;
 use eddy::workbench::sim::{Machine, Start, run, start};
 use eddy::workbench::workload::{
     Broadcast, GCounter, GSet, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister,
     UniqueIds, Workload,
 };
-use eddy::workbench::world::{INIT_TIMEOUT, Settings};
+use eddy::workbench::world::{Settings, node_names};
 use serde_json::{Value, json};
 
 /// Changes the lines of one incarnation of a node. Each method may change the line, drop it by returning `false`, or
@@ -125,21 +124,13 @@ fn answer(request: &Value, mut body: Value) -> Value {
 
 fn settings(faults: &[Fault]) -> Settings {
     Settings {
-        nodes: (0..3).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 30,
         rate_per_s: 50.0,
         time_limit: Duration::from_secs(5),
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(20),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: SequentialStore::Maelstrom,
+        latency: Latency::exponential(Duration::from_millis(20)),
         faults: faults.to_vec(),
-        services_suffer: false,
         fault_interval: Duration::from_secs(1),
-        seed: 1,
+        ..Settings::new(node_names(3))
     }
 }
 

@@ -11,9 +11,7 @@ use crate::stdio::random_seed;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::availability::Availability;
 use crate::workbench::check::limits::{Limits, StableLatency};
-use crate::workbench::latency::{Distribution, Latency};
-use crate::workbench::service::SequentialStore;
-use crate::workbench::world::{INIT_TIMEOUT, Settings};
+use crate::workbench::world::Settings;
 
 /// The flags of every run that are about its clients, and about what the run must keep.
 #[derive(Args)]
@@ -92,20 +90,11 @@ impl ClientOptions {
                 Concurrency::InAll(count) => count,
                 Concurrency::EachNode(count) => count.saturating_mul(nodes.len()),
             },
-            nodes,
-            init_timeout: INIT_TIMEOUT,
             rate_per_s: self.rate,
             time_limit: self.time_limit,
             recovery: self.recovery,
-            latency: Latency {
-                mean: Duration::ZERO,
-                distribution: Distribution::Constant,
-            },
-            sequential_store: SequentialStore::default(),
-            faults: Vec::new(),
-            services_suffer: false,
-            fault_interval: Duration::ZERO,
             seed,
+            ..Settings::new(nodes)
         }
     }
 }

@@ -13,17 +13,16 @@ use super::sim::{Interruption, progress_bar};
 use super::stores::{self, refuse_clusters};
 use super::values::{not_negative, positive, seconds, some_seconds};
 use crate::workbench::check::Validity;
-use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::latency::Latency;
 use crate::workbench::nemesis::Fault;
 use crate::workbench::process::{self, Program, RunError};
 use crate::workbench::report::page;
-use crate::workbench::service::SequentialStore;
 use crate::workbench::signals::EndRequest;
 use crate::workbench::sim::matrix::{LEVELS, Matrix, Row, STORES, row, validities};
 use crate::workbench::stdout;
 use crate::workbench::words::counted;
 use crate::workbench::workload::GCounter;
-use crate::workbench::world::{INIT_TIMEOUT, Settings, World};
+use crate::workbench::world::{Settings, World, node_names};
 use crate::workload::g_counter::Consistency;
 
 const ABOUT: &str = "\
@@ -89,21 +88,15 @@ pub(super) fn matrix(options: &MatrixOptions) -> Result<Validity, CommandError> 
     refuse_clusters(None, &options.nemesis)?;
     let node_count = options.node_count;
     let settings = Settings {
-        nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 2 * node_count,
         rate_per_s: options.rate,
         time_limit: options.time_limit,
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(options.latency),
-            distribution: Distribution::Exponential,
-        },
-        sequential_store: SequentialStore::default(),
+        latency: Latency::exponential(Duration::from_millis(options.latency)),
         faults: options.nemesis.clone(),
         services_suffer: options.nemesis_services,
         fault_interval: options.nemesis_interval,
         seed: options.seed,
+        ..Settings::new(node_names(node_count))
     };
     let etcd_runs = options.etcd_bin.as_ref().map_or(0, |_| options.etcd_runs);
     let run_count = (options.seeds * STORES.len() + etcd_runs) * LEVELS.len();

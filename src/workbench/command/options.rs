@@ -18,7 +18,7 @@ use crate::workbench::audit::Demands;
 use crate::workbench::latency::{Distribution, Latency};
 use crate::workbench::log::Topics;
 use crate::workbench::nemesis::Fault;
-use crate::workbench::world::Settings;
+use crate::workbench::world::{Settings, node_names};
 
 fn after_help() -> String {
     let challenges = help::challenges();
@@ -168,7 +168,7 @@ impl RunOptions {
     /// When two nodes have the same name, or a node has the name of a client or service, or there are too many clients.
     pub(super) fn settings(&self, seed: u64) -> Result<Settings, String> {
         let nodes: Vec<String> = match self.node_count {
-            Some(count) => (0..count).map(|index| format!("n{index}")).collect(),
+            Some(count) => node_names(count),
             None => self.nodes.clone(),
         };
         check_names(&nodes).map_err(|error| format!("--nodes: {error}"))?;
@@ -251,6 +251,8 @@ mod tests {
         assert_eq!(settings.latency.mean, Duration::ZERO);
         assert_eq!(settings.latency.distribution, Distribution::Constant);
         assert_eq!(settings.fault_interval, Duration::from_secs(10));
+        let default = Settings::new(settings.nodes.clone());
+        assert_eq!(format!("{settings:?}"), format!("{default:?}"));
         let requests = &run.clients.requests;
         assert!(requests.words().is_empty() && requests.consistency_models.is_empty());
         assert_eq!((requests.key_count, requests.max_txn_length), (10, 4));

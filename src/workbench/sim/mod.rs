@@ -9,6 +9,58 @@
 //! - [`matrix`]: which guarantees each level of the counter keeps on each store.
 //! - [`campaign`]: many seeds, on all cores.
 //! - [`shrink`](shrink::shrink) makes a failing run small.
+//!
+//! A node of one's own is tested like this. Here it is a counter that tells nobody what was added:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use eddy::node::{Context, Node, Workload};
+//! use eddy::protocol::{Error, Message};
+//! use eddy::workbench::audit::Demands;
+//! use eddy::workbench::check::Validity;
+//! use eddy::workbench::report::{Invocation, Report};
+//! use eddy::workbench::sim::{run, start};
+//! use eddy::workbench::workload::GCounter;
+//! use eddy::workbench::world::{Settings, StartError, node_names};
+//! use serde::Deserialize;
+//!
+//! struct Alone {
+//!     total: i64,
+//! }
+//!
+//! #[derive(Default, Deserialize)]
+//! struct Fields {
+//!     delta: Option<i64>,
+//! }
+//!
+//! impl Workload for Alone {
+//!     type Fields<'a> = Fields;
+//!
+//!     fn request(&mut self, request: &Message<'_, Fields>, context: &mut Context<'_>) -> Result<(), Error> {
+//!         match &*request.body.kind {
+//!             "add" => {
+//!                 self.total += request.body.fields.delta.ok_or_else(|| Error::missing("delta"))?;
+//!                 context.outbox.reply(request, "add_ok");
+//!             }
+//!             "read" => drop(context.outbox.reply(request, "read_ok").field("value", self.total)),
+//!             kind => return Err(Error::not_supported(kind)),
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let settings = Settings {
+//!     rate_per_s: 50.0,
+//!     time_limit: Duration::from_secs(5),
+//!     ..Settings::new(node_names(2))
+//! };
+//! let start = start(|_seed| Node::new(Alone { total: 0 }));
+//! let (record, ()) = run(GCounter::default(), settings.clone(), &start, ())?;
+//! let report = Report::new(&record, &settings, Demands::default(), Invocation::default());
+//! assert_eq!(report.validity(), Validity::Invalid, "{report}");
+//! # Ok::<(), StartError>(())
+//! ```
 
 pub mod campaign;
 mod machine;

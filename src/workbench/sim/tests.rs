@@ -1,11 +1,11 @@
 use super::*;
 use crate::node::Node;
-use crate::workbench::latency::{Distribution, Latency};
+use crate::workbench::latency::Latency;
 use crate::workbench::log::{LastLines, Log, Topics};
 use crate::workbench::nemesis::Fault;
 use crate::workbench::service::SequentialStore;
 use crate::workbench::workload::GCounter;
-use crate::workbench::world::INIT_TIMEOUT;
+use crate::workbench::world::node_names;
 use crate::workload as node;
 
 /// A node, made from a seed.
@@ -18,21 +18,16 @@ fn counter(seed: u64) -> Node<node::GCounter> {
 
 fn settings(seed: u64) -> Settings {
     Settings {
-        nodes: (0..3).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 6,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(10),
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(10),
-            distribution: Distribution::Exponential,
-        },
+        latency: Latency::exponential(Duration::from_millis(10)),
         sequential_store: SequentialStore::Lazy,
         faults: vec![Fault::Partition, Fault::Kill, Fault::Loss, Fault::Ghost],
         services_suffer: true,
         fault_interval: Duration::from_secs(1),
         seed,
+        ..Settings::new(node_names(3))
     }
 }
 

@@ -87,6 +87,31 @@ pub struct Settings {
     pub seed: u64,
 }
 
+impl Settings {
+    /// What `eddy test` does with these nodes by default: one client for each, no latency and no faults.
+    pub fn new(nodes: Vec<String>) -> Self {
+        Settings {
+            client_count: nodes.len(),
+            nodes,
+            init_timeout: INIT_TIMEOUT,
+            rate_per_s: 5.0,
+            time_limit: Duration::from_secs(60),
+            recovery: Duration::from_secs(10),
+            latency: Latency::default(),
+            sequential_store: SequentialStore::default(),
+            faults: Vec::new(),
+            services_suffer: false,
+            fault_interval: Duration::from_secs(10),
+            seed: 1,
+        }
+    }
+}
+
+/// The names of so many nodes: `n0`, `n1`, and so on.
+pub fn node_names(count: usize) -> Vec<String> {
+    (0..count).map(|index| format!("n{index}")).collect()
+}
+
 /// What the driver must do with members of etcd, given by their index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemberCommand {

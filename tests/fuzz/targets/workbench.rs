@@ -9,20 +9,16 @@ use std::time::Duration;
 
 use eddy::workbench::check::consistency::Level;
 use eddy::workbench::latency::{Distribution, Latency};
-use eddy::workbench::service::SequentialStore;
 use eddy::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, KeyLimits, LinKv, PnCounter, Topology, TxnLimits,
     TxnListAppend, TxnRwRegister, UniqueIds, Workload,
 };
-use eddy::workbench::world::{INIT_TIMEOUT, Settings, World};
+use eddy::workbench::world::{Settings, World, node_names};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
 fn settings() -> Settings {
     Settings {
-        nodes: vec![String::from("n0"), String::from("n1")],
-        init_timeout: INIT_TIMEOUT,
-        client_count: 2,
         rate_per_s: 10.0,
         time_limit: Duration::from_secs(1),
         recovery: Duration::from_secs(1),
@@ -30,11 +26,7 @@ fn settings() -> Settings {
             mean: Duration::from_millis(5),
             distribution: Distribution::Constant,
         },
-        sequential_store: SequentialStore::Maelstrom,
-        faults: Vec::new(),
-        services_suffer: false,
-        fault_interval: Duration::from_secs(1),
-        seed: 1,
+        ..Settings::new(node_names(2))
     }
 }
 

@@ -19,21 +19,13 @@ use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, To
 
 fn settings(node_count: usize) -> Settings {
     Settings {
-        nodes: (0..node_count).map(|node| format!("n{node}")).collect(),
-        init_timeout: INIT_TIMEOUT,
         client_count: 2 * node_count,
         rate_per_s: 100.0,
         time_limit: Duration::from_secs(20),
-        recovery: Duration::from_secs(10),
-        latency: Latency {
-            mean: Duration::from_millis(5),
-            distribution: Distribution::Exponential,
-        },
+        latency: Latency::exponential(Duration::from_millis(5)),
         faults: vec![Fault::Partition],
-        services_suffer: false,
-        sequential_store: SequentialStore::Maelstrom,
         fault_interval: Duration::from_secs(2),
-        seed: 1,
+        ..Settings::new(node_names(node_count))
     }
 }
 
