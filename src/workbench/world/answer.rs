@@ -43,6 +43,8 @@ const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. It is ignored when the run is over.
     pub fn on_line(&mut self, node: usize, line: &str, now: Duration) {
+        // Before what kept the driver from letting them join makes the node's message one to a node that is not there.
+        self.join_due(now);
         if self.node_states.is_mute(node) || self.is_over() {
             return;
         }
@@ -281,7 +283,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         // Upstream only checks the type of this reply.
         let Err(why) = reply.check_kind("init_ok") else {
-            return self.node_states.ready(node, now);
+            return self.node_states.ready(node);
         };
         let answer = shown(reply.body);
         if matches!(self.phase, Phase::Starting) {

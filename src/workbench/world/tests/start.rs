@@ -64,8 +64,8 @@ fn a_node_has_the_given_time_to_answer_init() {
     }
 }
 
-/// When which nodes get their `init` in a network of five in which all answer it at once, or nobody ever does.
-fn joins(seed: u64, all_answer: bool) -> Vec<(u64, usize)> {
+/// When which nodes get their `init` in a network of five.
+fn joins(seed: u64) -> Vec<(u64, usize)> {
     let settings = Settings {
         seed,
         ..settings(5)
@@ -81,10 +81,6 @@ fn joins(seed: u64, all_answer: bool) -> Vec<(u64, usize)> {
                 continue;
             }
             joins.push((now.as_millis() as u64, node));
-            if all_answer {
-                let init = serde_json::from_slice(&inbox).expect("a line of JSON");
-                world.on_line(node, &echo(&init), now);
-            }
         }
         now = world.next_deadline().unwrap_or(now);
     }
@@ -92,15 +88,25 @@ fn joins(seed: u64, all_answer: bool) -> Vec<(u64, usize)> {
 }
 
 #[test]
-fn nodes_join_one_after_the_other_once_the_first_has_answered_its_init() {
-    let times = |all_answer| joins(1, all_answer).into_iter().map(|(at_ms, _)| at_ms);
-    assert!(times(true).eq([0, 10, 20, 30, 40]));
-    assert!(times(false).eq([0, 1000, 1010, 1020, 1030]));
+fn nodes_join_one_after_the_other_and_wait_for_no_init_ok() {
+    let times = joins(1).into_iter().map(|(at_ms, _)| at_ms);
+    assert!(times.eq([0, 2, 4, 6, 8]));
+}
+
+#[test]
+fn who_is_due_has_joined_though_the_driver_was_kept_from_it() {
+    let mut world = World::new(Echo, settings(2), ());
+    world.advance(Duration::ZERO);
+    let first = usize::from(world.inbox(0).is_empty());
+    let (src, dest) = (format!("n{first}"), format!("n{}", 1 - first));
+    let hello = json!({"src": src, "dest": dest, "body": {"type": "hello"}}).to_string();
+    world.on_line(first, &hello, Duration::from_millis(2));
+    assert!(!world.node_states.is_mute(first));
 }
 
 #[test]
 fn the_order_in_which_nodes_join_is_the_seeds() {
-    let order = |seed| joins(seed, true).into_iter().map(|(_, node)| node);
+    let order = |seed| joins(seed).into_iter().map(|(_, node)| node);
     let orders: BTreeSet<Vec<usize>> = (0..20).map(|seed| order(seed).collect()).collect();
     assert!(orders.len() > 10, "{orders:?}");
     assert!(order(3).eq(order(3)));
