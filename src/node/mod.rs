@@ -59,6 +59,7 @@ pub fn earliest<const N: usize>(deadlines: [Option<Duration>; N]) -> Option<Dura
 }
 
 /// What a node does: one implementation a challenge.
+#[allow(unused_variables, reason = "the implementations use them")]
 pub trait Workload {
     /// The fields of a body that this workload knows, for any type of message; absent ones must be allowed. The default is
     /// that all are absent. [`serde::de::IgnoredAny`] if there are none.
@@ -66,9 +67,7 @@ pub trait Workload {
 
     /// The node has learnt its own id and those of all other nodes, each once and in the same order everywhere. Called
     /// once, before any message.
-    fn init(&mut self, node_id: &str, peers: &[Name]) {
-        let _ = (node_id, peers);
-    }
+    fn init(&mut self, node_id: &str, peers: &[Name]) {}
 
     /// A request has come, from a client or from another node.
     ///
@@ -82,9 +81,7 @@ pub trait Workload {
     ) -> Result<(), Error>;
 
     /// A reply has come; it may be late, doubled, or to nothing.
-    fn reply(&mut self, reply: &Message<'_, Self::Fields<'_>>, context: &mut Context<'_>) {
-        let _ = (reply, context);
-    }
+    fn reply(&mut self, reply: &Message<'_, Self::Fields<'_>>, context: &mut Context<'_>) {}
 
     /// When [`wake`](Self::wake) is wanted at the latest.
     ///
@@ -95,19 +92,13 @@ pub trait Workload {
 
     /// Answers the requests whose time is up, for the reason `why`. Comes before each [`wake`](Self::wake), and when the input
     /// has ended and no reply can come any more: then the time of every request is up, and `now` is [`Duration::MAX`].
-    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
-        let _ = (now, why, outbox);
-    }
+    fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {}
 
     /// Time has passed, perhaps not yet up to the deadline.
-    fn wake(&mut self, context: &mut Context<'_>) {
-        let _ = context;
-    }
+    fn wake(&mut self, context: &mut Context<'_>) {}
 
     /// The input has ended: say what is still to be said.
-    fn finish(&mut self, outbox: &mut Outbox) {
-        let _ = outbox;
-    }
+    fn finish(&mut self, outbox: &mut Outbox) {}
 }
 
 /// A node that runs a workload.
