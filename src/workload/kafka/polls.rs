@@ -10,8 +10,8 @@ use super::{
     full,
 };
 use crate::node::{Context, Outbox, Random};
-use crate::protocol::{Array, Encode, Error, Object, Text};
-use crate::workload::log::{Logs, Place};
+use crate::protocol::{Array, Error, Object, Text};
+use crate::workload::log::Place;
 
 /// A poll, until it is answered.
 pub(super) struct Poll {
@@ -118,11 +118,22 @@ impl Kafka {
         if let Some(request) = self.requests.take(id)
             && let Operation::Poll(Poll { offsets, .. }) = &request.operation
         {
-            let messages = Messages {
-                logs: &self.logs,
-                offsets,
-            };
-            request.answer("poll_ok", outbox).field("msgs", messages);
+            let (logs, mut bytes_left) = (&self.logs, POLL_BYTES_MAX);
+            // What is known from each offset on: `{"k1": [[0, "a"], [1, "b"]]}`.
+            let messages = offsets.iter().filter_map(move |(key, offset)| {
+                let log = logs.find(key)?;
+                let entries = logs.entries(log, *offset).take(POLL_ENTRIES_MAX);
+                let fits = |(_, entry): &(u64, &Arc<RawValue>)| {
+                    let fits = bytes_left > 0;
+                    bytes_left = bytes_left.saturating_sub(entry.get().len());
+                    fits
+                };
+                let count = entries.clone().take_while(fits).count();
+                let entries = entries.map(|(offset, entry)| (offset, &**entry));
+                (count > 0).then(|| (key, Array(entries.take(count))))
+            });
+            let answer = request.answer("poll_ok", outbox);
+            answer.field("msgs", Object(messages));
         }
     }
 
@@ -133,30 +144,5 @@ impl Kafka {
                 self.polls.remove(&(Place::of(log, *offset), id, *offset));
             }
         }
-    }
-}
-
-/// What is known from each offset on: `{"k1": [[0, "a"], [1, "b"]]}`.
-struct Messages<'a> {
-    logs: &'a Logs,
-    offsets: &'a [(String, u64)],
-}
-
-impl Encode for Messages<'_> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let mut bytes_left = POLL_BYTES_MAX;
-        let messages = self.offsets.iter().filter_map(move |(key, offset)| {
-            let log = self.logs.find(key)?;
-            let entries = self.logs.entries(log, *offset).take(POLL_ENTRIES_MAX);
-            let fits = |(_, entry): &(u64, &Arc<RawValue>)| {
-                let fits = bytes_left > 0;
-                bytes_left = bytes_left.saturating_sub(entry.get().len());
-                fits
-            };
-            let count = entries.clone().take_while(fits).count();
-            let entries = entries.map(|(offset, entry)| (offset, &**entry));
-            (count > 0).then(|| (key, Array(entries.take(count))))
-        });
-        Object(messages).encode(out);
     }
 }
