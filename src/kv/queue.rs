@@ -5,8 +5,7 @@ use crate::node::GivenUp;
 /// The operations of clients that wait for changes of one register, oldest first (group commit).
 ///
 /// The first of them are the batch in flight: one change carries them all. An operation that arrives meanwhile joins the
-/// next batch, not the one in flight, whose change may have been applied already. Only who makes sure that at most one of two
-/// changes is applied may make the batch in flight longer: see [`extend_batch`](Self::extend_batch).
+/// next batch, not the one in flight, whose change may have been applied already.
 ///
 /// An operation is known by the id of its [request](crate::node::Requests); `T` is what it asks for.
 #[derive(Debug)]

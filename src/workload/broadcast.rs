@@ -8,8 +8,8 @@
 //!
 //! # Cost
 //!
-//! With the default topology, a star, a value takes two steps from any node to any other. With 25 nodes, 100 ms from node
-//! to node and 50 values a second, the two settings that Fly.io's challenges 3d and 3e ask for are:
+//! With the default topology, 25 nodes, 100 ms from node to node and 50 values a second, the two settings that Fly.io's
+//! challenges 3d and 3e ask for are:
 //!
 //! - `--batch-ms 100`: a value reaches all nodes within 200 to 400 ms, for about 3 messages between servers an operation;
 //! - `--batch-ms 700`: within 200 to 1600 ms, for less than one. At 800, for 0.63 messages, the median comes to the second
@@ -20,8 +20,7 @@
 //! # Limits
 //!
 //! A value has at most [`GOSSIP_BYTES_MAX`] bytes and is nested at most 64 deep; all values together have at most
-//! [`VALUES_BYTES_MAX`]. In a star, nodes that are cut off from the first node receive nothing from each other until the
-//! partition ends; with `--topology offered` there are more ways from node to node, and more messages.
+//! [`VALUES_BYTES_MAX`]. What else a [`Topology`](crate::gossip::Topology) costs in a partition is said there.
 
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;

@@ -9,8 +9,7 @@
 //! trip. When another node was faster it is three: refused, read, sent again.
 //!
 //! **Fairness.** After each append a node leaves the log alone for a random time, up to a round trip. Without that one
-//! node could keep all others out: a node that was refused needs a round trip from reading the new end to appending
-//! behind it, and in just that time the node that refused it has appended again.
+//! node could keep all others out (see [contention](crate::kv#contention)).
 //!
 //! A node that doesn't know a log yet finds its end by reading chunks further and further on, then in between. The number
 //! of reads grows with the logarithm of the log's length.

@@ -6,16 +6,11 @@
 //! approach", 1990). The log's order agrees with time, because an entry is appended to what `lin-kv` holds at a moment
 //! between request and answer. Transactions never conflict, so none is aborted, and none is lost with its node.
 //!
-//! # Cost
+//! # Cost and limits
 //!
-//! A round trip to the store, shared by all transactions that waited meanwhile; two more when another node was faster,
-//! whose entries have to be read anyway.
-//!
-//! # Limits
-//!
-//! The appends of a transaction have at most [`ENTRY_BYTES_MAX`] bytes. All nodes append to one log, so together they are
-//! as fast as one register. A node holds all lists, the store holds the whole log, and a node that starts replays it from
-//! its beginning.
+//! A transaction is one append, and the entries of a node that was faster have to be read anyway. The appends of a
+//! transaction have at most [`ENTRY_BYTES_MAX`] bytes. All nodes append to one log, so together they are as fast as one
+//! register. A node holds all lists, the store holds the whole log, and a node that starts replays it from its beginning.
 
 use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;

@@ -2,9 +2,8 @@
 //! works in every partition.
 //!
 //! An add is acknowledged as soon as its node has counted it. What each incarnation of each node has counted is a
-//! `[total, epoch]` of its own ([`counts`](super::counts)). New counts spread by [gossip], which repeats them until they
-//! are acknowledged. So once adds have ended and every node can be reached again, all nodes have the same counts, and
-//! their sum is the sum of all adds.
+//! `[total, epoch]` of its own ([`counts`](super::counts)), which spreads by [gossip]. In the end all nodes have the same
+//! counts, and their sum is the sum of all adds.
 //!
 //! # Reads
 //!

@@ -8,8 +8,7 @@
 //! - A read is a change too, of a second register that only this node uses, then reads of the peers' registers side by
 //!   side. The answer is the sum of the newest totals known, newest by epoch.
 //! - An incarnation reads each of the two registers once, before its first change of it.
-//! - While a change is under way, operations wait and are combined into the next one: none joins a message that was sent
-//!   before it arrived. The same holds for reading the peers' registers.
+//! - Reads that arrive while the peers' registers are being read wait until they can be read again.
 //!
 //! Why change a register to read others? `seq-kv` may answer a plain read from the past, for ever. But **a change brings
 //! its client up to date**: it is made on the newest state, and what the client reads afterwards is no older. So the

@@ -1,9 +1,8 @@
 //! The textbook solution: adds change one register, reads just read it.
 //!
 //! All nodes share one register, see `SharedRegister`. An add is a compare-and-swap of it, from the last known value to
-//! the next; where another node was faster, the add is sent again on top of that. While a change is under way, adds wait
-//! and are combined into the next one. A read asks the store for the register, one message, and the answer may be from
-//! the past.
+//! the next; where another node was faster, the add is sent again on top of that. A read asks the store for the register,
+//! one message, and the answer may be from the past.
 //!
 //! Adds and reads together are sequentially consistent, which is all that the store promises: each client sees its own
 //! operations in order, and everyone the same order. But nothing says how old that order's end may be, so **the final

@@ -14,10 +14,9 @@
 //!
 //! # Cost
 //!
-//! A send is one message to the store and one back, shared by all sends to that key that waited meanwhile; two more pairs
-//! when another node appended to the same key. A poll costs nothing where a message is at hand, else one read for each
-//! key, at most one in [`Options::staleness`] however many poll. A commit is a pair, shared by all commits that waited,
-//! and nothing if the offsets are committed already.
+//! A send is an append to a [log](super::log). A poll costs nothing where a message is at hand, else one read for each key,
+//! at most one in [`Options::staleness`] however many poll. A commit is one message to the store and one back, shared by
+//! all commits that waited, and nothing if the offsets are committed already.
 //!
 //! # Limits
 //!
