@@ -40,6 +40,15 @@ const ONLY_MESSAGES: &str = "Only messages belong there; logs go to stderr.";
 /// reads the node's stdout.
 const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is mute from here on, and so it is here.";
 
+/// How long a client that sends `init` or the introduction takes to leave when it has its answer. On Maelstrom a second
+/// answer that was printed together with the first, as by a library and then by its user, found the client gone in about one
+/// of three cases, and one that came a millisecond later in most.
+const LEAVING_MAX: Duration = Duration::from_millis(1);
+
+/// What to say of an answer that came meanwhile.
+const LEAVES: &str = " The client that asked this leaves when it has its answer, and a node that writes to it then is mute \
+                      from there on: which comes first is chance.";
+
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. It is ignored when the run is over.
     pub fn on_line(&mut self, node: usize, line: &str, now: Duration) {
@@ -58,7 +67,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.on_malformed(node, line, &why);
         }
         let src = self.directory.find(&printed.src);
-        let Some(src) = src.filter(|&src| self.is_there(src)) else {
+        let Some(src) = src.filter(|&src| self.is_there(src, now)) else {
             let violation = ProtocolViolation::UsedUnknownName;
             return self.silence(node, violation, || {
                 let (src, line) = (printed.src, shown(line));
@@ -68,7 +77,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
         };
         let dest = match self.directory.find(&printed.dest) {
-            Some(dest) if self.is_there(dest) => dest,
+            Some(dest) if self.is_there(dest, now) => dest,
             other => return self.on_unknown_dest(node, &printed.dest, other, line),
         };
         if src != Endpoint::Node(node) {
@@ -87,19 +96,22 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Whether an endpoint is in the network. The clients for `init` and for the introduction leave it with their
     /// reply.
-    fn is_there(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Node(node) => self.node_states.has_joined(node),
-            Endpoint::Service(_) => true,
-            Endpoint::Client(client) => match (self.asker(client), &self.phase) {
-                (Asker::Initializer(node), _) => self.node_states.is_unready(node),
-                (Asker::Introducer(node), Phase::Introducing { unready, .. }) => {
-                    unready.contains(&node)
-                }
-                (Asker::Introducer(_), _) => false,
-                (Asker::Client(_), _) => true,
-            },
-        }
+    fn is_there(&self, endpoint: Endpoint, now: Duration) -> bool {
+        let client = match endpoint {
+            Endpoint::Node(node) => return self.node_states.has_joined(node),
+            Endpoint::Service(_) => return true,
+            Endpoint::Client(client) => client,
+        };
+        let waits = match (self.asker(client), &self.phase) {
+            (Asker::Initializer(node), _) => self.node_states.is_unready(node),
+            (Asker::Introducer(node), Phase::Introducing { unready, .. }) => {
+                unready.contains(&node)
+            }
+            (Asker::Introducer(_), _) => false,
+            (Asker::Client(_), _) => true,
+        };
+        let is_leaving = |answered_at: &Duration| now - *answered_at <= LEAVING_MAX;
+        waits || self.last_answered_at.get(&client).is_some_and(is_leaving)
     }
 
     /// A node has sent a message to a name that is not in the network. `known` is the endpoint that has the name at
@@ -246,12 +258,18 @@ impl<W: Workload, O: Observer> World<W, O> {
         match asker {
             Asker::Initializer(_) => {
                 match msg_id.filter(|&id| self.node_states.has_init(asked, id)) {
+                    Some(id) if self.node_states.is_answered(asked, id) => {
+                        self.answered_twice(node, None, body, LEAVES);
+                    }
                     Some(id) => self.answer_init(asked, id, &reply, now),
                     None => self.answered_nothing(node, client, body, "no init had that msg_id"),
                 }
             }
             Asker::Introducer(_) => match msg_id {
-                Some(INTRODUCTION_MSG_ID) => self.answer_introduction(asked, &reply),
+                Some(INTRODUCTION_MSG_ID) if self.last_answered_at.contains_key(&client) => {
+                    self.answered_twice(node, None, body, LEAVES);
+                }
+                Some(INTRODUCTION_MSG_ID) => self.answer_introduction(asked, client, &reply, now),
                 _ => self.answered_nothing(node, client, body, "nobody sent that msg_id"),
             },
             Asker::Client(number) => match msg_id.map(|id| self.clients.on_reply(number, id)) {
@@ -263,7 +281,10 @@ impl<W: Workload, O: Observer> World<W, O> {
                     self.unanswered.remove(&number);
                     self.answered_late(node, client, nth, body);
                 }
-                Some(ReplyKind::Again(nth)) => self.answered_twice(node, client, nth, body),
+                Some(ReplyKind::Again(nth)) => {
+                    let operation = self.operation_of(client, nth);
+                    self.answered_twice(node, operation, body, "");
+                }
                 Some(ReplyKind::Unasked) | None => {
                     match msg_id.and_then(|id| self.clients.waiting(node, id)) {
                         Some(other) => self.answered_another(node, client, other, body),
@@ -283,6 +304,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         // Upstream only checks the type of this reply.
         let Err(why) = reply.check_kind("init_ok") else {
+            self.last_answered_at.insert(node, now);
             return self.node_states.ready(node);
         };
         let answer = shown(reply.body);
@@ -303,7 +325,13 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    fn answer_introduction(&mut self, node: usize, reply: &Reply<'_>) {
+    fn answer_introduction(
+        &mut self,
+        node: usize,
+        client: usize,
+        reply: &Reply<'_>,
+        now: Duration,
+    ) {
         let introduction = self.workload.introduction();
         let (Phase::Introducing { unready, .. }, Some(introduction)) =
             (&mut self.phase, introduction)
@@ -311,7 +339,10 @@ impl<W: Workload, O: Observer> World<W, O> {
             return;
         };
         match reply.done(introduction.answer_kind, ()) {
-            Ok(()) => unready.retain(|&other| other != node),
+            Ok(()) => {
+                self.last_answered_at.insert(client, now);
+                unready.retain(|&other| other != node);
+            }
             Err(why) => {
                 self.phase = Phase::Failed(StartError::Refused {
                     node: self.directory.nodes()[node].clone(),
@@ -388,13 +419,12 @@ impl<W: Workload, O: Observer> World<W, O> {
             });
     }
 
-    fn answered_twice(&mut self, node: usize, client: usize, nth: usize, body: &str) {
-        let operation = self.operation_of(client, nth);
+    fn answered_twice(&mut self, node: usize, operation: Option<usize>, body: &str, hint: &str) {
         self.violations
             .note(node, ProtocolViolation::AnsweredTwice, operation, || {
                 let body = shown(body);
                 let upstream = "Maelstrom's clients ignore all answers but the first.";
-                format!("answered a request that had its answer already: {body}\n{upstream}")
+                format!("answered a request that had its answer already: {body}\n{upstream}{hint}")
             });
     }
 

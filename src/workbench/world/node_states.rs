@@ -183,6 +183,11 @@ impl NodeStates {
         self.nodes[node].init_msg_id == init_msg_id
     }
 
+    /// Whether `init_msg_id` is that of the `init` of the present incarnation, which has answered it.
+    pub(super) fn is_answered(&self, node: usize, init_msg_id: i64) -> bool {
+        self.is_current(node, init_msg_id) && !self.is_unready(node)
+    }
+
     /// Whether a node has not yet answered the `init` of its present incarnation.
     pub(super) fn is_unready(&self, node: usize) -> bool {
         self.nodes[node].unready_until.is_some()

@@ -113,8 +113,8 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
             r#"to "c99999", which is no node"#,
         ),
         (
-            r#"{"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1}}"#,
-            r#"to "c0", a client that had sent only init, and left"#,
+            r#"{"src": "n0", "dest": "c1", "body": {"type": "init_ok", "in_reply_to": 1}}"#,
+            r#"to "c1", a client that had sent only init, and left"#,
         ),
     ] {
         let found = makes_mute(line);
@@ -158,18 +158,19 @@ fn greeting_run(seed: u64) -> Record<Echo> {
     .expect("a run")
 }
 
-/// What is found when the first of two nodes sends a message to this client, either when it gets `init` or when it gets the
-/// first request of a client of the run.
+/// What is found when the first of two nodes sends a message to this client, either when it gets `init` or when it gets its
+/// second request of a client of the run.
 fn sent_to<W: Workload>(workload: W, client: &str, is_at_init: bool) -> String {
-    let mut is_sent = false;
+    let (mut is_sent, mut requests) = (false, 0);
     let settings = Settings {
         time_limit: Duration::from_secs(1),
         ..settings(2)
     };
     let record = run(workload, settings, |node, message| {
         let kind = message["body"]["type"].as_str().expect("a type");
-        let is_request = is_at_init || (kind != "init" && kind != "topology");
-        let wrong = (node == 0 && is_request && !std::mem::replace(&mut is_sent, true))
+        requests += u32::from(node == 0 && kind != "init" && kind != "topology");
+        let is_time = node == 0 && (is_at_init || requests == 2);
+        let wrong = (is_time && !std::mem::replace(&mut is_sent, true))
             .then(|| json!({"src": "n0", "dest": client, "body": {"type": "hello"}}).to_string());
         let answer = reply(message, json!({"type": format!("{kind}_ok")}));
         wrong.into_iter().chain([answer]).collect()
@@ -201,6 +202,51 @@ fn a_client_that_is_not_there_is_described_by_what_it_had_sent() {
         let expected =
             format!("n0 sent a message to {client:?}, a client that had sent {had_sent} ");
         assert!(what.starts_with(&expected), "{what}");
+    }
+}
+
+#[test]
+fn a_second_answer_to_init_or_to_topology_that_comes_at_once_finds_its_client_there() {
+    for asked in ["init", "topology"] {
+        let broadcast = Broadcast::new(Topology::Line, &settings(2).nodes);
+        let settings = Settings {
+            time_limit: Duration::from_secs(1),
+            ..settings(2)
+        };
+        let record = run(broadcast, settings, |node, message| {
+            let kind = message["body"]["type"].as_str().expect("a type");
+            let mut body = json!({"type": format!("{kind}_ok")});
+            if kind == "read" {
+                body["messages"] = json!([]);
+            }
+            let count = 1 + usize::from(node == 0 && kind == asked);
+            vec![reply(message, body); count]
+        });
+        let record = record.expect("a run");
+        let found = record.findings.iter();
+        let found = Vec::from_iter(found.map(|finding| (finding.severity, &*finding.what)));
+        let [(Severity::Warning, what)] = found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(what.starts_with("n0 answered a request that had its answer already"));
+        assert!(what.contains("which comes first is chance"), "{what}");
+        let mut answers = record.history.iter();
+        assert!(answers.all(|operation| operation.outcome.is_ok()));
+    }
+}
+
+#[test]
+fn a_second_answer_to_init_finds_its_client_gone_after_a_millisecond() {
+    for (late_us, is_mute) in [(0, false), (1000, false), (1001, true)] {
+        let mut world = World::new(Echo, settings(1), ());
+        world.advance(Duration::ZERO);
+        let init = serde_json::from_slice(world.inbox(0)).expect("a line of JSON");
+        for now in [0, late_us].map(Duration::from_micros) {
+            world.on_line(0, &echo(&init), now);
+            world.advance(now);
+        }
+        assert_eq!(world.node_states.is_mute(0), is_mute, "{late_us}");
+        assert_eq!(world.finish().expect("it has begun").findings.len(), 1);
     }
 }
 
