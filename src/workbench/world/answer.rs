@@ -47,7 +47,7 @@ const LEAVING_MAX: Duration = Duration::from_millis(1);
 
 /// What to say of an answer that came meanwhile.
 const LEAVES: &str = " The client that asked this leaves when it has its answer, and a node that writes to it then is mute \
-                      from there on: which comes first is chance.";
+                      from there on: which comes first is chance. Maelstrom's library for Go answers init by itself.";
 
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. It is ignored when the run is over.
@@ -129,7 +129,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             ),
             (Some(_), Some(kind)) => (
                 format!("a client that had sent only {kind}, and left when it had its answer"),
-                "\nAnswer each request once.",
+                "\nAnswer each request once. Maelstrom's library for Go answers init by itself.",
             ),
             (Some(_), None) => (
                 String::from("a client that had sent nothing"),
