@@ -18,8 +18,8 @@ use eddy::workbench::report::{Invocation, Report};
 use eddy::workbench::sim::shrink::shrink;
 use eddy::workbench::sim::{Machine, Start, run, start};
 use eddy::workbench::workload::{
-    Broadcast, GCounter, GSet, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister,
-    UniqueIds, Workload,
+    Broadcast, GCounter, Kafka, KeyLimits, LinKv, Topology, TxnLimits, TxnRwRegister, UniqueIds,
+    Workload,
 };
 use eddy::workbench::world::{Settings, node_names};
 use serde_json::{Value, json};
@@ -187,55 +187,6 @@ fn assert_caught_with<W: Workload>(
     }
     let output = output.concat();
     assert!(output.contains(words), "{output}");
-}
-
-/// Sends to all other nodes as soon as it has answered its init.
-#[derive(Default)]
-struct GreetsAtOnce {
-    node_ids: Vec<Value>,
-}
-
-impl Tamper for GreetsAtOnce {
-    fn input(&mut self, message: &mut Value, _: &mut Vec<Value>) -> bool {
-        if kind(message) == "init" {
-            let node_ids = message["body"]["node_ids"].as_array();
-            self.node_ids.clone_from(node_ids.expect("a list"));
-        }
-        true
-    }
-
-    fn output(&mut self, message: &mut Value, output: &mut Vec<Value>) -> bool {
-        if kind(message) == "init_ok" {
-            let others = self.node_ids.iter().filter(|id| **id != message["src"]);
-            output.extend(
-                others.map(
-                    |id| json!({"src": message["src"], "dest": id, "body": {"type": "hello"}}),
-                ),
-            );
-        }
-        true
-    }
-}
-
-#[test]
-fn a_node_that_speaks_to_others_before_they_have_joined_is_caught() {
-    let wrong = wrong(&program::G_SET, GreetsAtOnce::default);
-    assert_caught(
-        &program::G_SET,
-        GSet::default,
-        &wrong,
-        &[],
-        "had not joined the network yet",
-    );
-    let wrong = self::wrong(&program::BROADCAST, GreetsAtOnce::default);
-    let broadcast = || Broadcast::new(Topology::Grid, &settings(&[]).nodes);
-    assert_caught(
-        &program::BROADCAST,
-        broadcast,
-        &wrong,
-        &[],
-        "mute from here on",
-    );
 }
 
 /// Acknowledges an add before the store has it.

@@ -52,8 +52,6 @@ const LEAVES: &str = " The client that asked this leaves when it has its answer,
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. It is ignored when the run is over.
     pub fn on_line(&mut self, node: usize, line: &str, now: Duration) {
-        // Before what kept the driver from letting them join makes the node's message one to a node that is not there.
-        self.join_due(now);
         if self.node_states.is_mute(node) || self.is_over() {
             return;
         }
@@ -98,7 +96,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// reply.
     fn is_there(&self, endpoint: Endpoint, now: Duration) -> bool {
         let client = match endpoint {
-            Endpoint::Node(node) => return self.node_states.has_joined(node),
+            Endpoint::Node(node) => return self.node_states.has_joined(node, now),
             Endpoint::Service(_) => return true,
             Endpoint::Client(client) => client,
         };
@@ -110,7 +108,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             (Asker::Introducer(_), _) => false,
             (Asker::Client(_), _) => true,
         };
-        let is_leaving = |answered_at: &Duration| now - *answered_at <= LEAVING_MAX;
+        let is_leaving = |answered_at: &Duration| now - *answered_at < LEAVING_MAX;
         waits || self.last_answered_at.get(&client).is_some_and(is_leaving)
     }
 
@@ -149,7 +147,7 @@ impl<W: Workload, O: Observer> World<W, O> {
     /// upstream, there is a client for the introduction even if the workload has none.
     fn asked_before(&self, client: usize) -> Option<&'static str> {
         match self.asker(client) {
-            Asker::Initializer(node) => self.node_states.has_joined(node).then_some("init"),
+            Asker::Initializer(node) => self.node_states.was_sent_init(node).then_some("init"),
             Asker::Introducer(_) if matches!(self.phase, Phase::Starting) => None,
             Asker::Introducer(_) => Some(self.workload.introduction()?.kind),
             Asker::Client(_) => None,

@@ -273,7 +273,7 @@ impl<'a> Progress<'a> {
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// A run at time zero. The first node has joined the network and is sent its `init`.
+    /// A run at time zero. The first node is sent its `init`.
     pub fn new(workload: W, settings: Settings, observer: O) -> Self {
         let nodes = NodeStates::new(
             settings.nodes.len(),

@@ -7,14 +7,17 @@ use rand::seq::SliceRandom;
 
 use crate::workbench::random::Random;
 
-/// The time between two nodes that join the network.
+/// The time between two nodes that join the network, and so between two that get their first `init`.
 ///
-/// Maelstrom starts all nodes side by side and adds each to its network when it starts it, in no certain order and
-/// whether the others have answered their `init` or not. On two cores the last of three or five nodes was seen to follow
-/// 2 to 170 ms after the first, in the median 12 and 16 ms, and the last of twenty-five after 23 to 300 ms. So a node that
-/// sends to others as soon as it has its own `init` goes wrong there if it starts fast, and now and then if it is slow. Here
-/// the time is short, as a run that Maelstrom mostly lets pass is to pass.
-const JOIN_INTERVAL: Duration = Duration::from_millis(2);
+/// Maelstrom starts all nodes side by side and adds each to its network when it starts it, in no certain order. On an idle
+/// machine with two cores the last of three or five nodes was seen to join 6 to 11 ms after the first, and the last of
+/// twenty-five 49 to 183 ms after it.
+const JOIN_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The time from a node's joining to its first `init`, in which Maelstrom starts its process. There 32 to 38 ms passed from
+/// the first joining to the first `init` of three or five nodes, and 72 to 76 ms with twenty-five. So nodes that send to
+/// others as soon as they have their own `init` nearly always found them there, if perhaps without theirs.
+const INIT_WAIT: Duration = Duration::from_millis(30);
 
 /// What the driver must do with a node, given by its index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +35,8 @@ pub enum NodeCommand {
 /// The states of all nodes.
 pub(super) struct NodeStates {
     nodes: Vec<NodeState>,
-    /// The nodes that have not joined the network yet, in the order in which they will.
-    absent: VecDeque<usize>,
-    /// When the first of `absent` joins.
-    next_join_at: Duration,
+    /// The nodes that have not been sent their first `init`, each with the time at which it is due.
+    starting: VecDeque<(usize, Duration)>,
     init_timeout: Duration,
     commands: VecDeque<NodeCommand>,
 }
@@ -53,23 +54,15 @@ struct NodeState {
 }
 
 impl NodeStates {
-    /// Nodes join one after the other, the first at time zero. Each has `init_timeout` to answer its `init`.
+    /// Nodes join one after the other and get their first `init` a while later, the first of them at time zero. Each has
+    /// `init_timeout` to answer it.
     pub(super) fn new(node_count: usize, init_timeout: Duration, random: &mut Random) -> Self {
-        let mut absent: VecDeque<usize> = (0..node_count).collect();
-        absent.make_contiguous().shuffle(random);
-        let first = |_| NodeState {
-            is_up: false,
-            is_paused: false,
-            is_mute: false,
-            init_msg_id: 1,
-            unready_until: None,
-        };
+        let mut order: Vec<usize> = (0..node_count).collect();
+        order.shuffle(random);
+        let init_at = (0..).map(|place| place * JOIN_INTERVAL);
         NodeStates {
-            nodes: (0..node_count).map(first).collect(),
-            absent,
-            next_join_at: Duration::ZERO,
-            init_timeout,
-            commands: VecDeque::new(),
+            starting: order.into_iter().zip(init_at).collect(),
+            ..Self::ready_before(node_count, init_timeout)
         }
     }
 
@@ -84,29 +77,29 @@ impl NodeStates {
         };
         NodeStates {
             nodes: (0..node_count).map(ready).collect(),
-            absent: VecDeque::new(),
-            next_join_at: Duration::ZERO,
+            starting: VecDeque::new(),
             init_timeout,
             commands: VecDeque::new(),
         }
     }
 
-    /// Lets the next node join if it is due. Returns its index and the message id of its `init`.
-    pub(super) fn join(&mut self, now: Duration) -> Option<(usize, i64)> {
-        if now < self.next_join_at {
-            return None;
-        }
-        let node = self.absent.pop_front()?;
-        self.next_join_at += JOIN_INTERVAL;
+    /// The next node whose first `init` is due, and the message id of that `init`.
+    pub(super) fn next_init(&mut self, now: Duration) -> Option<(usize, i64)> {
+        let (node, _) = self.starting.pop_front_if(|(_, init_at)| *init_at <= now)?;
         let state = &mut self.nodes[node];
-        state.is_up = true;
         state.unready_until = Some(now + self.init_timeout);
         Some((node, state.init_msg_id))
     }
 
     /// Whether a node has joined the network. It stays there when it is killed.
-    pub(super) fn has_joined(&self, node: usize) -> bool {
-        !self.absent.contains(&node)
+    pub(super) fn has_joined(&self, node: usize, now: Duration) -> bool {
+        let mut starting = self.starting.iter();
+        starting.all(|(other, init_at)| *other != node || *init_at <= now + INIT_WAIT)
+    }
+
+    /// Whether a node has been sent an `init`.
+    pub(super) fn was_sent_init(&self, node: usize) -> bool {
+        self.starting.iter().all(|(other, _)| *other != node)
     }
 
     /// Ignores the output of a node's present incarnation from now on.
@@ -200,18 +193,16 @@ impl NodeStates {
 
     /// The nodes that have not answered `init`.
     pub(super) fn unready(&self) -> impl Iterator<Item = usize> {
-        (0..self.nodes.len()).filter(|&node| !self.has_joined(node) || self.is_unready(node))
+        (0..self.nodes.len()).filter(|&node| !self.was_sent_init(node) || self.is_unready(node))
     }
 
-    /// When the next node joins or, if all have joined, when the time to answer `init` is over for the last of them.
+    /// When the next `init` is due or, if all have been sent theirs, when the time to answer it is over for the last of them.
     pub(super) fn start_deadline(&self) -> Option<Duration> {
-        match self.absent.is_empty() {
-            true => self.unready_until(),
-            false => Some(self.next_join_at),
-        }
+        let next_init = self.starting.front();
+        next_init.map_or_else(|| self.unready_until(), |(_, init_at)| Some(*init_at))
     }
 
-    /// When the time to answer `init` is over for the last of the nodes that have joined.
+    /// When the time to answer `init` is over for the last of the nodes that have been sent theirs.
     pub(super) fn unready_until(&self) -> Option<Duration> {
         self.nodes
             .iter()

@@ -55,7 +55,7 @@ impl Phase {
 impl<W: Workload, O: Observer> World<W, O> {
     /// Does all that is due by `now`, which never goes back.
     pub fn advance(&mut self, now: Duration) {
-        self.join_due(now);
+        self.send_due_inits(now);
         while let Some(envelope) = self.network.arrive(now) {
             self.arrive(&envelope, now);
         }

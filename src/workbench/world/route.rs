@@ -25,14 +25,14 @@ pub(super) enum Asker {
 }
 
 impl<W: Workload, O: Observer> World<W, O> {
-    /// Names all clients, and lets the first node join. As upstream, the clients that send `init` have the first
+    /// Names all clients, and sends the first node its `init`. As upstream, the clients that send `init` have the first
     /// names, and those that send the introduction the next ones.
     pub(super) fn begin(&mut self) {
         let node_count = self.directory.nodes().len();
         for _ in 0..2 * node_count + self.settings.client_count {
             self.add_client();
         }
-        self.join_due(Duration::ZERO);
+        self.send_due_inits(Duration::ZERO);
     }
 
     /// Names the next client.
@@ -43,9 +43,9 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
     }
 
-    /// Lets nodes join whose time has come, and sends them `init`.
-    pub(super) fn join_due(&mut self, now: Duration) {
-        while let Some((node, init_msg_id)) = self.node_states.join(now) {
+    /// Sends the nodes their first `init` whose time has come.
+    pub(super) fn send_due_inits(&mut self, now: Duration) {
+        while let Some((node, init_msg_id)) = self.node_states.next_init(now) {
             self.send_init(node, init_msg_id, now);
         }
     }
