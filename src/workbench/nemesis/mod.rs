@@ -51,7 +51,7 @@ impl Fault {
     }
 }
 
-/// How the words for a fault begin that is eddy's own, not the nemesis's: it was stopped, or nobody read what it prints.
+/// How the words for a fault begin that is eddy's own, not the nemesis's.
 pub const STANDSTILL: &str = "eddy itself stood still";
 
 /// When a fault lasted.

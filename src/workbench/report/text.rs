@@ -98,7 +98,7 @@ impl fmt::Display for Report {
             let ReportedFault { what, began_s, .. } = fault;
             writeln!(
                 f,
-                "standstill  {what} at {began_s:.1} s: it was stopped, or its output was not read. Answers were late for it"
+                "standstill  {what} at {began_s:.1} s: it was stopped, its output was not read, or the machine was too busy"
             )?;
         }
         write!(f, "operations  {}", self.operations)?;

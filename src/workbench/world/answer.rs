@@ -47,7 +47,10 @@ const LEAVING_MAX: Duration = Duration::from_millis(1);
 
 /// What to say of an answer that came meanwhile.
 const LEAVES: &str = " The client that asked this leaves when it has its answer, and a node that writes to it then is mute \
-                      from there on: which comes first is chance. Maelstrom's library for Go answers init by itself.";
+                      from there on: which comes first is chance.";
+
+/// For whoever answers `init` in a handler of that library.
+const GO_ANSWERS_INIT: &str = " Maelstrom's library for Go answers init by itself.";
 
 impl<W: Workload, O: Observer> World<W, O> {
     /// A node has printed a line. It is ignored when the run is over.
@@ -127,7 +130,10 @@ impl<W: Workload, O: Observer> World<W, O> {
             ),
             (Some(_), Some(kind)) => (
                 format!("a client that had sent only {kind}, and left when it had its answer"),
-                "\nAnswer each request once. Maelstrom's library for Go answers init by itself.",
+                match kind {
+                    "init" => &format!("\nAnswer each request once.{GO_ANSWERS_INIT}"),
+                    _ => "\nAnswer each request once.",
+                },
             ),
             (Some(_), None) => (
                 String::from("a client that had sent nothing"),
@@ -257,7 +263,8 @@ impl<W: Workload, O: Observer> World<W, O> {
             Asker::Initializer(_) => {
                 match msg_id.filter(|&id| self.node_states.has_init(asked, id)) {
                     Some(id) if self.node_states.is_answered(asked, id) => {
-                        self.answered_twice(node, None, body, LEAVES);
+                        let hint = format!("{LEAVES}{GO_ANSWERS_INIT}");
+                        self.answered_twice(node, None, body, &hint);
                     }
                     Some(id) => self.answer_init(asked, id, &reply, now),
                     None => self.answered_nothing(node, client, body, "no init had that msg_id"),

@@ -52,7 +52,7 @@ pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 /// The maximum size of the input that is kept for a node that does not read, in bytes.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
 
-/// A driver that is not heard of for this time stood still. No busy machine alone keeps it away for so long.
+/// A driver that is not heard of for this time stood still. A busy machine hardly ever keeps it away for so long.
 const STANDSTILL_MIN: Duration = Duration::from_secs(1);
 
 /// How long a node may take to answer `init` by default. It is Maelstrom's limit.
@@ -372,8 +372,8 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     /// Shows the observer the progress of the run. A driver in real time asks for it several times a second, so a long time
-    /// without is one in which eddy itself stood still: it was stopped, or nobody read what it prints. That is a fault like
-    /// one of the nemesis, as answers were late for it.
+    /// without is one in which eddy itself stood still: it was stopped, nobody read what it prints, or the machine was too
+    /// busy. That is a fault like one of the nemesis, as answers were late for it.
     pub fn show_progress(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.started_at);
         let shown_at = self.progress_shown_at.replace(now).unwrap_or(now);

@@ -7,7 +7,7 @@ use thiserror::Error;
 pub enum StartError {
     /// Nodes did not answer `init` or the workload's introduction in time.
     #[error(
-        "no {answer} from {nodes} within {timeout_s} s (--init-timeout). A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
+        "no {answer} from {nodes} within {timeout_s} s (--init-timeout gives more). A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
          <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}"
     )]
     NoAnswer {

@@ -56,9 +56,8 @@ fn a_node_has_the_given_time_to_answer_init() {
         assert_eq!(!world.is_over(), begins, "{init_timeout_s} s");
         let error = world.finish().err().map(|error| error.to_string());
         assert_eq!(
-            error
-                .is_some_and(|error| error
-                    .starts_with("no init_ok from n0, n1 within 1 s (--init-timeout).")),
+            error.is_some_and(|error| error
+                .starts_with("no init_ok from n0, n1 within 1 s (--init-timeout gives more).")),
             !begins
         );
     }
