@@ -115,8 +115,10 @@ impl fmt::Display for Report {
             writeln!(f, "latency     {quantiles}{which}")?;
         }
         if self.latency_ms_by_type.len() > 1 {
+            let kinds = self.latency_ms_by_type.keys();
+            let width = kinds.map(|kind| kind.len()).fold(9, usize::max);
             for (kind, quantiles) in &self.latency_ms_by_type {
-                writeln!(f, "  {kind:<9} {quantiles}")?;
+                writeln!(f, "  {kind:<width$} {quantiles}")?;
             }
         }
         if let Some(messages) = &self.messages {
