@@ -154,6 +154,8 @@ pub struct World<W: Workload, O = ()> {
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
+    /// When the first messages between nodes arrive that were sent while nodes started; zero if there was none.
+    first_pass_at: Duration,
     /// When the clients that send `init` and the introduction, by their numbers, last had their answer.
     last_answered_at: BTreeMap<usize, Duration>,
     /// For each node when an incarnation of it last closed its stdout but went on, by the driver's time.
@@ -326,6 +328,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
             last_sent: vec![None; node_count],
+            first_pass_at: Duration::ZERO,
             last_answered_at: BTreeMap::new(),
             stdout_closed_at: vec![None; node_count],
             last_logged: vec![String::new(); node_count],

@@ -93,6 +93,34 @@ fn nodes_get_their_init_one_after_the_other_and_wait_for_no_init_ok() {
 }
 
 #[test]
+fn what_nodes_send_to_each_other_while_they_start_takes_its_time_and_stays_in_order() {
+    let settings = Settings {
+        latency: Latency::default(),
+        ..settings(2)
+    };
+    let mut world = World::new(Echo, settings, ());
+    world.advance(Duration::from_millis(10));
+    world.inbox(1).clear();
+    // What the other node has received by then.
+    let mut say = |index: u64, now_ms| {
+        let body = json!({"type": "hello", "index": index});
+        let hello = json!({"src": "n0", "dest": "n1", "body": body}).to_string();
+        let now = Duration::from_millis(now_ms);
+        world.advance(now);
+        world.on_line(0, &hello, now);
+        world.advance(now);
+        let inbox = std::mem::take(world.inbox(1));
+        let messages = serde_json::Deserializer::from_slice(&inbox).into_iter::<Value>();
+        let indices = messages.map(|message| message.expect("JSON")["body"]["index"].as_u64());
+        indices.flatten().collect::<Vec<u64>>()
+    };
+    assert_eq!(say(1, 10), [0; 0]);
+    assert_eq!(say(2, 59), [0; 0]);
+    assert_eq!(say(3, 60), [1, 2, 3]);
+    assert_eq!(say(4, 70), [4]);
+}
+
+#[test]
 fn the_order_in_which_nodes_get_their_init_is_the_seeds() {
     let order = |seed| inits(seed).into_iter().map(|(_, node)| node);
     let orders: BTreeSet<Vec<usize>> = (0..20).map(|seed| order(seed).collect()).collect();
