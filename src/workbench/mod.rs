@@ -6,6 +6,7 @@ pub mod audit;
 pub mod body;
 pub mod check;
 pub mod client;
+pub mod clock;
 pub mod command;
 pub mod directory;
 pub mod events;

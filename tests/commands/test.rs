@@ -534,7 +534,7 @@ fn a_second_signal_ends_a_run_whose_stderr_nobody_reads() {
 }
 
 #[test]
-fn a_run_in_which_eddy_itself_stood_still_says_so_and_calls_it_a_fault() {
+fn a_run_in_which_eddy_itself_stood_still_says_so_and_takes_that_time_longer() {
     let path = program(
         "standstill.py",
         &echo_node("print('ready', file=sys.stderr)"),
@@ -550,6 +550,12 @@ fn a_run_in_which_eddy_itself_stood_still_says_so_and_calls_it_a_fault() {
     assert!(printed.contains("clients 1, faults 1\n"), "{printed}");
     let standstill = "\nstandstill  eddy itself stood still for 1.";
     assert!(printed.contains(standstill), "{printed}");
+    let (_, operations) = printed.split_once("\noperations  ").expect("their number");
+    let (count, _) = operations.split_once(':').expect("a number");
+    assert!(
+        count.parse::<u32>().is_ok_and(|count| count > 150),
+        "{printed}"
+    );
 }
 
 #[test]

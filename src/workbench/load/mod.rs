@@ -8,12 +8,13 @@ mod authentication;
 mod connection;
 mod target;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use thiserror::Error;
 
 use super::check::Finding;
+use super::clock::Clock;
 use super::events::wait_for_events;
 use super::signals::{Received, Signals};
 use super::stdout;
@@ -100,7 +101,8 @@ pub fn run<W: Workload, O: Observer>(
     let mut driver = Driver::new(world, client_count, targets, authentication)?;
     driver.connect(targets)?;
     driver.run()?;
-    let outage = driver.outage(driver.began.elapsed());
+    let now = driver.clock.now();
+    let outage = driver.outage(now);
     let mut record = driver.world.finish()?;
     record.findings.extend(outage);
     // Even if that was just when the run was over.
@@ -113,7 +115,7 @@ struct Driver<W: Workload, O> {
     workers: Vec<Worker>,
     poll: Poll,
     signals: Signals,
-    began: Instant,
+    clock: Clock,
     is_interrupted: bool,
 }
 
@@ -151,7 +153,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             world,
             poll,
             signals,
-            began: Instant::now(),
+            clock: Clock::start(),
             is_interrupted: false,
         })
     }
@@ -163,7 +165,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let registry = self.poll.registry();
         let mut lost = None;
         for (index, worker) in self.workers.iter_mut().enumerate() {
-            if let Err(error) = worker.connection.open(self.began.elapsed(), registry) {
+            if let Err(error) = worker.connection.open(self.clock.now(), registry) {
                 lost = Some((index, error));
                 break;
             }
@@ -174,11 +176,12 @@ impl<W: Workload, O: Observer> Driver<W, O> {
                 .iter()
                 .all(|worker| worker.connection.is_ready())
         {
-            self.wait(&mut events, self.began.elapsed() + PROGRESS_INTERVAL)?;
+            let until = self.clock.now() + PROGRESS_INTERVAL;
+            self.wait(&mut events, until)?;
             if self.is_interrupted {
                 return Err(StartError::Interrupted.into());
             }
-            let (now, registry) = (self.began.elapsed(), self.poll.registry());
+            let (now, registry) = (self.clock.now(), self.poll.registry());
             let mut nothing = Vec::new();
             for (index, Worker { connection, .. }) in self.workers.iter_mut().enumerate() {
                 let step = connection.write(&mut nothing, now, registry);
@@ -203,7 +206,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let mut events = Events::with_capacity(1024);
         let mut progress_at = Duration::ZERO;
         loop {
-            let now = self.began.elapsed();
+            let now = self.clock.now();
+            if let Some(standstill) = self.clock.take_standstill() {
+                self.world.note_standstill(standstill, now);
+            }
             self.world.advance(now);
             self.write(now);
             if self.world.is_over() {
@@ -219,7 +225,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             self.wait(&mut events, until)?;
             self.read();
             if self.is_interrupted {
-                self.world.interrupt(self.began.elapsed());
+                self.world.interrupt(self.clock.now());
             }
         }
     }
@@ -239,7 +245,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
 
     /// Reads once from each connection that has something to read.
     fn read(&mut self) {
-        let now = self.began.elapsed();
+        let now = self.clock.now();
         let world = &mut self.world;
         for Worker {
             client, connection, ..
@@ -295,7 +301,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let mut connections = self.workers.iter().map(|worker| &worker.connection);
         let timeout = match connections.any(Connection::has_more) {
             true => Duration::ZERO,
-            false => until.saturating_sub(self.began.elapsed()),
+            false => until.saturating_sub(self.clock.now()),
         };
         wait_for_events(&mut self.poll, events, timeout)?;
         for event in events.iter() {

@@ -11,11 +11,12 @@ mod program;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
+use super::clock::Clock;
 use super::events::wait_for_events;
 use super::service::LateAnswer;
 use super::service::etcd::{Deliver, Etcd, EtcdOptions, GatewayError};
@@ -154,7 +155,7 @@ struct Driver<W: Workload, O> {
     poll: Poll,
     signals: Signals,
     late_answers: Receiver<LateAnswer>,
-    began: Instant,
+    clock: Clock,
     is_interrupted: bool,
 }
 
@@ -206,7 +207,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             poll,
             signals,
             late_answers,
-            began: Instant::now(),
+            clock: Clock::start(),
             is_interrupted: false,
         };
         driver.watch_groups();
@@ -217,7 +218,10 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let mut events = Events::with_capacity(256);
         let mut progress_at = Duration::ZERO;
         loop {
-            let now = self.began.elapsed();
+            let now = self.clock.now();
+            if let Some(standstill) = self.clock.take_standstill() {
+                self.world.note_standstill(standstill, now);
+            }
             self.world.advance(now);
             self.run_commands()?;
             for (index, node) in self.nodes.iter_mut().enumerate() {
@@ -237,7 +241,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             self.wait(&mut events, until)?;
             self.read()?;
             if self.is_interrupted {
-                self.world.interrupt(self.began.elapsed());
+                self.world.interrupt(self.clock.now());
             }
         }
     }
@@ -284,7 +288,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         let timeout = if has_more {
             Duration::ZERO
         } else {
-            until.saturating_sub(self.began.elapsed())
+            until.saturating_sub(self.clock.now())
         };
         wait_for_events(&mut self.poll, events, timeout)?;
         for event in events.iter() {
@@ -312,7 +316,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
     /// Passes the late answers of clusters and the output of nodes to the world, and reports nodes that have exited or
     /// have closed their stdout. It reads once from each pipe.
     fn read(&mut self) -> Result<(), RunError> {
-        let now = self.began.elapsed();
+        let now = self.clock.now();
         for answer in self.late_answers.try_iter() {
             self.world.on_late_answer(&answer, now);
         }
@@ -340,8 +344,8 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             node.close_stdin();
         }
         let mut events = Events::with_capacity(256);
-        let until = self.began.elapsed() + GRACE;
-        while self.began.elapsed() < until && self.nodes.iter().any(|node| !node.is_gone()) {
+        let until = self.clock.now() + GRACE;
+        while self.clock.now() < until && self.nodes.iter().any(|node| !node.is_gone()) {
             self.wait(&mut events, until)?;
             self.read()?;
         }

@@ -98,7 +98,8 @@ impl fmt::Display for Report {
             let ReportedFault { what, began_s, .. } = fault;
             writeln!(
                 f,
-                "standstill  {what} at {began_s:.1} s: it was stopped, its output was not read, or the machine was too busy"
+                "standstill  {what} at {began_s:.1} s: it was stopped, its output was not read, or the machine was too busy; \
+                 that time does not count"
             )?;
         }
         write!(f, "operations  {}", self.operations)?;
@@ -165,7 +166,10 @@ impl fmt::Display for Report {
                 )?;
             }
         }
-        write!(f, "\nagain       {}", self.repeat)
+        match &*self.repeat {
+            "" => Ok(()),
+            command => write!(f, "\nagain       {command}"),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ const LEAVING_MAX: Duration = Duration::from_millis(1);
 const LEAVES: &str = " The client that asked this leaves when it has its answer, and a node that writes to it then is mute \
                       from there on: which comes first is chance.";
 
-/// For whoever answers `init` in a handler of that library.
+/// For whoever answers `init` in a handler of that library. The client that sends a node its `init` has the node's number.
 const GO_ANSWERS_INIT: &str = " Maelstrom's library for Go answers init by itself.";
 
 impl<W: Workload, O: Observer> World<W, O> {
@@ -130,9 +130,13 @@ impl<W: Workload, O: Observer> World<W, O> {
             ),
             (Some(_), Some(kind)) => (
                 format!("a client that had sent only {kind}, and left when it had its answer"),
-                match kind {
-                    "init" => &format!("\nAnswer each request once.{GO_ANSWERS_INIT}"),
-                    _ => "\nAnswer each request once.",
+                match known {
+                    Some(Endpoint::Client(client)) if client == node => {
+                        &format!("\nAnswer each request once.{GO_ANSWERS_INIT}")
+                    }
+                    _ => {
+                        "\nAnswer each request once, and its own client: the src of the request is the dest of the reply."
+                    }
                 },
             ),
             (Some(_), None) => (

@@ -52,9 +52,6 @@ pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 /// The maximum size of the input that is kept for a node that does not read, in bytes.
 pub const UNREAD_BYTES_MAX: usize = 256 << 20;
 
-/// A driver that is not heard of for this time stood still. A busy machine hardly ever keeps it away for so long.
-const STANDSTILL_MIN: Duration = Duration::from_secs(1);
-
 /// How long a node may take to answer `init` by default. It is Maelstrom's limit.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -163,8 +160,6 @@ pub struct World<W: Workload, O = ()> {
     /// For each node the last line on stderr during the run that is not indented; may be empty. In the text of an exception
     /// that is the line which names it, while the lines about its origin are indented.
     last_logged: Vec<String>,
-    /// When the driver last asked to show the progress, by its time.
-    progress_shown_at: Option<Duration>,
     /// When the run was interrupted, since its start.
     interrupted_at: Option<Duration>,
     node_states: NodeStates,
@@ -332,7 +327,6 @@ impl<W: Workload, O: Observer> World<W, O> {
             last_answered_at: BTreeMap::new(),
             stdout_closed_at: vec![None; node_count],
             last_logged: vec![String::new(); node_count],
-            progress_shown_at: None,
             interrupted_at: None,
             node_states,
             member_commands: VecDeque::new(),
@@ -374,24 +368,25 @@ impl<W: Workload, O: Observer> World<W, O> {
         Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis)
     }
 
-    /// Shows the observer the progress of the run. A driver in real time asks for it several times a second, so a long time
-    /// without is one in which eddy itself stood still: it was stopped, nobody read what it prints, or the machine was too
-    /// busy. That is a fault like one of the nemesis, as answers were late for it.
+    /// Shows the observer the progress of the run.
     pub fn show_progress(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.started_at);
-        let shown_at = self.progress_shown_at.replace(now).unwrap_or(now);
-        if now - shown_at >= STANDSTILL_MIN {
-            let fault = FaultWindow {
-                what: format!("{STANDSTILL} for {:.1} s", (now - shown_at).as_secs_f64()),
-                began_at: shown_at.saturating_sub(self.started_at),
-                ended_at: Some(elapsed),
-            };
-            self.observer.happened(now, &Event::FaultBegan(&fault.what));
-            self.observer.happened(now, &Event::FaultEnded(&fault.what));
-            self.nemesis.note(fault);
-        }
         let progress = Progress::new(&self.phase, elapsed, self.history.len(), &self.nemesis);
         self.observer.progress(&progress);
+    }
+
+    /// Takes note that the driver stood still for that time, which its clock leaves out. It is told as a fault: nodes went
+    /// on, and may have waited in vain.
+    pub fn note_standstill(&mut self, lasted: Duration, now: Duration) {
+        let since_start = now.saturating_sub(self.started_at);
+        let fault = FaultWindow {
+            what: format!("{STANDSTILL} for {:.1} s", lasted.as_secs_f64()),
+            began_at: since_start,
+            ended_at: Some(since_start),
+        };
+        self.observer.happened(now, &Event::FaultBegan(&fault.what));
+        self.observer.happened(now, &Event::FaultEnded(&fault.what));
+        self.nemesis.note(fault);
     }
 
     /// Records a line that a node has printed on stderr.
