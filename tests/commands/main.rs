@@ -8,6 +8,7 @@ mod command;
 mod flags;
 #[path = "../command/full_stdout.rs"]
 mod full_stdout;
+mod interrupted;
 #[path = "../command/open_files.rs"]
 mod open_files;
 mod printing;
@@ -17,6 +18,7 @@ mod python_node;
 mod report_page;
 mod running;
 mod runs;
+mod start;
 mod store;
 mod test;
 mod watch;

@@ -1,41 +1,37 @@
 //! `eddy test` from end to end, on nodes that are a few lines of Python or shell each.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
 use crate::command::output::{assert_ends_with, stderr, stdout};
-use crate::open_files::assert_too_few;
 use crate::program::program;
 use crate::python_node::echo_node;
 use crate::running::started;
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 
 /// `eddy test -w echo` on a program.
-fn eddy(path: &Path, more: &str) -> Command {
+pub fn eddy(path: &Path, more: &str) -> Command {
     crate::command::eddy("echo", path, more)
 }
 
 /// Runs `eddy test` with two nodes to its end.
-fn test(path: &Path, more: &str) -> Output {
+pub fn test(path: &Path, more: &str) -> Output {
     eddy(path, &format!("--node-count 2 {more}"))
         .output()
         .expect("eddy is built")
 }
 
-const SHORT: &str = "--rate 100 --time-limit 1";
+pub const SHORT: &str = "--rate 100 --time-limit 1";
 
 /// What a run on a wrong node says, which must be that it is invalid.
 fn verdict_on(name: &str, wrong: &str) -> String {
     verdict_on_program(&program(name, &echo_node(wrong)))
 }
 
-fn verdict_on_program(path: &Path) -> String {
+pub fn verdict_on_program(path: &Path) -> String {
     let output = test(path, SHORT);
     assert_ends_with(1, &output);
     stdout(&output)
@@ -275,201 +271,6 @@ fn full_pipes_in_both_directions_are_no_deadlock() {
 }
 
 #[test]
-fn a_program_that_can_not_be_run_is_reported_with_what_to_do() {
-    let printed = |path: &Path| {
-        let output = test(path, SHORT);
-        assert_ends_with(3, &output);
-        stderr(&output)
-    };
-    assert!(printed(Path::new("/no/such/file")).contains("Build it first"));
-    for command in ["sh", "sh ./node.sh", "/bin/sh ./node.sh"] {
-        let printed = printed(Path::new(command));
-        assert!(printed.contains("/sh -- /path/to/script"), "{printed}");
-    }
-    assert!(printed(Path::new("./sh")).contains("Build it first"));
-    assert!(printed(Path::new("/")).contains("not a file"));
-    let plain = program("plain.py", "#!/usr/bin/env python3\n");
-    fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).expect("it is ours");
-    assert!(printed(&plain).contains("chmod +x"));
-    let lost = program("no_interpreter", "#!/no/such/interpreter\n");
-    assert!(printed(&lost).contains("interpreter"));
-    let returns = program("returns.py", "#!/usr/bin/env python3\r\nprint()\r\n");
-    assert!(printed(&returns).contains("carriage return"));
-    let lost = program("lost_by_env", "#!/usr/bin/env no-such-python\n");
-    assert!(printed(&lost).contains("asks for no-such-python"));
-    let text = program("no_first_line", "print('hello')\n");
-    assert!(printed(&text).contains("#!/usr/bin/env"));
-    let windows = program("windows", "MZ\u{1}");
-    assert!(printed(&windows).contains("built for Windows"));
-}
-
-#[test]
-fn nodes_for_whose_pipes_too_few_files_may_be_open_are_not_started() {
-    assert_too_few(
-        50,
-        104,
-        "test -w echo --no-store --bin /bin/cat --node-count 10",
-    );
-}
-
-#[test]
-fn a_node_that_never_answers_init_is_named() {
-    let script = "#!/bin/sh\necho waiting for a bus >&2\nexec sleep 1000\n";
-    let output = test(&program("silent.sh", script), "--init-timeout 1.5");
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    assert!(
-        printed.contains("no init_ok from n0, n1 within 1.5 s"),
-        "{printed}"
-    );
-    assert!(printed.contains("waiting for a bus"), "{printed}");
-}
-
-#[test]
-fn a_node_that_closes_its_stdout_before_it_is_ready_is_reported_at_once() {
-    let script = "#!/bin/sh\necho shy >&2\nexec >&-\nexec sleep 1000\n";
-    let output = test(&program("closes.sh", script), SHORT);
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    assert!(
-        printed.contains("closed its stdout before the run began"),
-        "{printed}"
-    );
-    assert!(
-        printed.contains("shy") && !printed.contains("within 10 s"),
-        "{printed}"
-    );
-}
-
-#[test]
-fn what_a_node_did_in_place_of_init_ok_is_reported() {
-    let script = "#!/bin/sh\nread line\necho Listening!\nexit 1\n";
-    let printed = verdict_on_program(&program("chatty.sh", script));
-    assert!(
-        printed.contains("printed on stdout a line that is not a message"),
-        "{printed}"
-    );
-    assert!(printed.contains("Listening!"), "{printed}");
-    assert!(printed.contains("mute from here on"), "{printed}");
-}
-
-#[test]
-fn a_byte_order_mark_is_named_for_what_it_is() {
-    let script =
-        "#!/bin/sh\nread line\nprintf '\\357\\273\\277{\"src\":\"n0\"}\\n'\nexec sleep 1000\n";
-    let printed = verdict_on_program(&program("marked.sh", script));
-    assert!(
-        printed.contains("it begins with a byte-order mark"),
-        "{printed}"
-    );
-}
-
-#[test]
-fn a_line_without_its_end_is_named_for_what_it_is() {
-    let script =
-        "#!/bin/sh\nread line\nprintf '{\"src\":\"n0\",\"dest\":\"c0\"'\nexec sleep 1000\n";
-    let output = test(&program("unfinished.sh", script), "--init-timeout 1");
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    assert!(
-        printed.contains(r#"n0 has not ended this line on stdout: {"src":"n0","dest":"c0""#),
-        "{printed}"
-    );
-}
-
-/// Upstream's demos of sets and counters are such nodes.
-#[test]
-fn a_node_that_takes_its_time_to_start_may_send_to_others_as_soon_as_it_has_its_init() {
-    let ignores = "if body['type'] == 'hello': continue";
-    let greets = "for other in body['node_ids']: say(other, {'type': 'hello'})";
-    let script = echo_node(ignores)
-        .replace("count = 0", "count = 0; time.sleep(0.2)")
-        .replace(
-            "        continue\n",
-            &format!("        {greets}\n        continue\n"),
-        );
-    let output = test(&program("greets.py", &script), &format!("{SHORT} --strict"));
-    assert_ends_with(0, &output);
-}
-
-#[test]
-fn the_folder_of_nodes_is_named_when_one_ends_for_want_of_a_file() {
-    let script = "#!/bin/sh\nexec cat no-such-file\n";
-    let output = test(&program("relative.sh", script), SHORT);
-    assert_ends_with(3, &output);
-    let printed = stderr(&output);
-    let folder = std::env::temp_dir();
-    let expected = format!(
-        "Nodes run in the folder for temporary files, {}",
-        folder.display()
-    );
-    assert!(printed.contains(&expected), "{printed}");
-}
-
-#[test]
-fn nodes_and_their_children_end_though_eddy_was_killed() {
-    let nap = format!("sleep {}", 2_000_000 + std::process::id());
-    // It reads nothing, and so does not see that its input has ended.
-    let script = format!("#!/bin/sh\n{nap} &\necho started >&2\nexec {nap}\n");
-    let path = program("orphan.sh", &script);
-    let (mut eddy, _, lines) = started(&mut eddy(&path, "--node-count 2 --log-stderr"));
-    assert_eq!(lines.take(1).count(), 1, "both nodes have started");
-    eddy.kill().expect("it goes on until it is killed");
-    eddy.wait().expect("it has been killed");
-    let is_left = || {
-        let processes = Command::new("ps").args(["-eo", "args"]).output();
-        stdout(&processes.expect("ps")).contains(&nap)
-    };
-    let mut tries = 0;
-    while is_left() {
-        tries += 1;
-        assert!(tries < 1000, "they are still there");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-}
-
-#[test]
-fn an_interrupt_ends_the_nodes_and_reports_what_is_known_without_a_verdict() {
-    let printed = ended_by(Signal::INT, "");
-    assert!(printed.starts_with("unknown"), "{printed}");
-    assert!(
-        printed.contains("The run was interrupted after"),
-        "{printed}"
-    );
-    let report: Value =
-        serde_json::from_str(&ended_by(Signal::INT, "--json")).expect("one JSON object");
-    assert_eq!(report["valid"], "unknown");
-    let what = report["findings"][0]["what"].as_str().expect("a text");
-    assert!(what.starts_with("The run was interrupted after"), "{what}");
-}
-
-#[test]
-fn so_does_the_end_of_the_terminal() {
-    ended_by(Signal::HUP, "");
-}
-
-/// What a run prints that is ended by that signal.
-fn ended_by(signal: Signal, more: &str) -> String {
-    let wrong = "print('my process is', os.getpid(), file=sys.stderr, flush=True)";
-    let path = program(
-        &format!("interrupted-{signal:?}{more}.py"),
-        &echo_node(wrong),
-    );
-    let more = format!("--rate 100 --log-stderr --node-count 1 {more}");
-    let (eddy, line, lines) = started(&mut eddy(&path, &more));
-    let node = line.split(' ').next_back().expect("a number");
-    let node = node.parse().ok().and_then(Pid::from_raw);
-    kill_process(Pid::from_child(&eddy), signal).expect("it is our child");
-    let last = lines.map_while(Result::ok).last().expect("a line");
-    assert!(last.contains("interrupted"), "{last}");
-    let output = eddy.wait_with_output().expect("it ends");
-    assert_ends_with(2, &output);
-    let node = test_kill_process(node.expect("the number of a process"));
-    assert_eq!(node, Err(Errno::SRCH), "the node is still there");
-    stdout(&output)
-}
-
-#[test]
 fn arguments_after_the_dashes_go_to_the_node() {
     let node = echo_node("print(sys.argv[1:], file=sys.stderr)");
     let more = format!("{SHORT} --log-stderr -- --consistency linearizable");
@@ -515,47 +316,6 @@ fn a_run_goes_on_though_nobody_watches_any_longer() {
     let (mut eddy, _, lines) = started(&mut eddy(&path, &more));
     drop(lines);
     assert_eq!(eddy.wait().expect("it ends").code(), Some(0));
-}
-
-#[test]
-fn a_second_signal_ends_a_run_whose_stderr_nobody_reads() {
-    let path = program("stderr-full.py", &echo_node("pass"));
-    let more = "--node-count 1 --rate 10000 --time-limit 600 --log-net-recv";
-    let (mut run, _, _unread) = started(&mut eddy(&path, more));
-    // The pipe is full long before.
-    thread::sleep(Duration::from_secs(1));
-    let has_ended = (0..100).any(|_| {
-        kill_process(Pid::from_child(&run), Signal::INT).expect("it is our child");
-        thread::sleep(Duration::from_millis(100));
-        run.try_wait().expect("it is our child").is_some()
-    });
-    run.kill().expect("it is our child");
-    assert!(has_ended);
-}
-
-#[test]
-fn a_run_in_which_eddy_itself_stood_still_says_so_and_takes_that_time_longer() {
-    let path = program(
-        "standstill.py",
-        &echo_node("print('ready', file=sys.stderr)"),
-    );
-    let more = "--node-count 1 --rate 100 --time-limit 2 --log-stderr";
-    let (run, _, _lines) = started(&mut eddy(&path, more));
-    kill_process(Pid::from_child(&run), Signal::STOP).expect("it is our child");
-    thread::sleep(Duration::from_millis(1500));
-    kill_process(Pid::from_child(&run), Signal::CONT).expect("it is our child");
-    let output = run.wait_with_output().expect("it ends");
-    assert_ends_with(0, &output);
-    let printed = stdout(&output);
-    assert!(printed.contains("clients 1, faults 1\n"), "{printed}");
-    let standstill = "\nstandstill  eddy itself stood still for 1.";
-    assert!(printed.contains(standstill), "{printed}");
-    let (_, operations) = printed.split_once("\noperations  ").expect("their number");
-    let (count, _) = operations.split_once(':').expect("a number");
-    assert!(
-        count.parse::<u32>().is_ok_and(|count| count > 150),
-        "{printed}"
-    );
 }
 
 #[test]

@@ -1,8 +1,5 @@
 //! Real and fake members of etcd, shared with the tests of services.
-#![allow(
-    dead_code,
-    reason = "only the tests of etcd itself use all of these members"
-)]
+#![allow(dead_code, reason = "only the tests of etcd itself use all of these")]
 
 #[path = "../../etcd/fake.rs"]
 pub mod fake;

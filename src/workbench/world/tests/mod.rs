@@ -2,6 +2,7 @@
 
 mod clusters;
 mod faults;
+mod mute;
 mod start;
 mod unanswered;
 mod violations;
