@@ -144,6 +144,24 @@ fn a_node_whose_forwarder_is_slow_finds_in_the_register_that_another_has_applied
 }
 
 #[test]
+fn a_forwarder_gets_longer_than_the_first_round_trips_suggest_as_the_next_ones_may_be_longer() {
+    let ms = Duration::from_millis;
+    let mut lone = node();
+    lone.ask(json!({"type": "add", "delta": 1}));
+    lone.pass(ms(40));
+    lone.answer_with(0, refused());
+    lone.pass(ms(40));
+    lone.answer_with(1, register(2, 1, "n1", &[("n1", &json!(77))]));
+    lone.answer_with(2, json!({"type": "cas_ok"}));
+    assert_eq!(forwarded_to(&lone), ["n1"]);
+    // Three quarters of eight such round trips, and of eight that take as long as a variation of 15 ms makes likely.
+    for (wait, reads) in [(ms(40) * 8, 0), (ms(40 + 4 * 15) * 8 - ms(40) * 8, 1)] {
+        lone.pass(wait * 3 / 4);
+        assert_eq!(asked(&lone, 3), vec!["read g-counter"; reads]);
+    }
+}
+
+#[test]
 fn a_node_that_was_given_no_answer_announces_its_next_proposal_at_once() {
     let mut lone = alone();
     lone.answer_with(2, json!({"type": "cas_ok"}));

@@ -38,9 +38,10 @@ use crate::kv::{RegisterId, Registers};
 use crate::node::{Context, Outbox, Random, earliest};
 use crate::protocol::{Error, MessageId, Name, Text};
 
-/// A forwarder is silent if it has not answered after this many round trips to the store. It gets at least a tenth of the
-/// RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of it. After half
-/// of that time the proposal is announced, and after three quarters the register is read: another node may have applied it.
+/// A forwarder is silent if it has not answered after this many of the longest round trips to the store. It gets at least a
+/// tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
+/// it. After half of that time the proposal is announced, and after three quarters the register is read: another node may
+/// have applied it.
 const FORWARDER_ROUND_TRIPS: u32 = 8;
 
 /// How long to avoid a forwarder that seems to be out of reach, in multiples of the RPC timeout.
@@ -146,11 +147,11 @@ impl Forwarding {
     }
 
     /// Forwards this node's proposal, if there is a forwarder, and announces it, if it is time to. Whether a forwarder is
-    /// now to be waited for. `round_trip` is how long the store takes to reply.
+    /// now to be waited for. `round_trip_max` is how long the store may take to reply.
     pub(super) fn forward(
         &mut self,
         proposal: &Proposal,
-        round_trip: Duration,
+        round_trip_max: impl FnOnce() -> Duration,
         context: &mut Context<'_>,
     ) -> bool {
         self.announce(proposal, context);
@@ -160,7 +161,7 @@ impl Forwarding {
                 .send(&self.peers[peer].name, "forward")
                 .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
-            let wait = round_trip.saturating_mul(FORWARDER_ROUND_TRIPS);
+            let wait = round_trip_max().saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
             let quarter = wait.clamp(self.rpc_timeout / 10, wait_max) / 4;
             self.sent = Some(Sent {

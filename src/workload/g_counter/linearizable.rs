@@ -128,9 +128,10 @@ impl Linearizable {
         if self.forwarding.sends() || !self.is_behind && !self.forwarding.is_waiting() {
             self.propose(context.outbox);
         }
-        let round_trip = self.registers.round_trip();
+        // As in RFC 6298. The first round trips alone say little of how long the next ones may take.
+        let round_trip_max = || self.registers.round_trip() + 4 * self.registers.variation();
         if let Some(proposal) = self.proposal()
-            && self.forwarding.forward(&proposal, round_trip, context)
+            && self.forwarding.forward(&proposal, round_trip_max, context)
         {
             return;
         }
