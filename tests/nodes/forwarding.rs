@@ -42,6 +42,7 @@ fn loser() -> Lone<GCounter> {
     lone.answer_with(0, refused());
     lone.answer_with(1, register(2, 1, "n1", &[("n1", &json!(77))]));
     assert_eq!(asked(&lone, 2), ["cas g-counter-announced/n0"]);
+    lone.answer_with(2, json!({"type": "cas_ok"}));
     assert_eq!(forwarded_to(&lone), ["n1"]);
     lone
 }
@@ -118,7 +119,9 @@ fn a_node_whose_proposal_a_peer_has_applied_while_its_own_change_was_lost_forwar
     lone.answer_with(5, refused());
     lone.answer_with(6, register(3, 2, "n1", &[("n1", &json!(78)), ("n0", &id)]));
     assert_forwards_more(&mut lone);
-    assert_eq!(asked(&lone, 6), ["read g-counter"]);
+    // It has lost again, so it announces that at once.
+    let announces = "cas g-counter-announced/n0";
+    assert_eq!(asked(&lone, 6), ["read g-counter", announces]);
 }
 
 #[test]
@@ -162,9 +165,26 @@ fn a_forwarder_gets_longer_than_the_first_round_trips_suggest_as_the_next_ones_m
 }
 
 #[test]
+fn a_store_that_has_only_replied_to_an_announcement_in_time_is_asked_again_as_soon_as_that_suggests()
+ {
+    let mut lone = node();
+    lone.ask(json!({"type": "add", "delta": 1}));
+    // The change and the first read are lost, and the reply to the second read may be to either.
+    lone.pass(Duration::from_millis(2_500));
+    assert_eq!(asked(&lone, 1), ["read g-counter", "read g-counter"]);
+    lone.answer_with(2, register(2, 1, "n1", &[("n1", &json!(77))]));
+    assert_eq!(asked(&lone, 3), ["cas g-counter-announced/n0"]);
+    lone.answer_with(3, json!({"type": "cas_ok"}));
+    // The forwarder is given up after five quarters of the RPC timeout.
+    lone.pass(Duration::from_millis(1_250) * 3 / 4);
+    assert_eq!(asked(&lone, 4), ["read g-counter"]);
+    lone.pass(Duration::from_millis(30));
+    assert_eq!(asked(&lone, 4), ["read g-counter", "read g-counter"]);
+}
+
+#[test]
 fn a_node_that_was_given_no_answer_announces_its_next_proposal_at_once() {
     let mut lone = alone();
-    lone.answer_with(2, json!({"type": "cas_ok"}));
     let id = forwarded_id(&lone);
     lone.answer_with(4, register(3, 2, "n2", &[("n0", &id)]));
     assert!(is_answered(&lone, 0));
@@ -177,7 +197,6 @@ fn a_node_that_was_given_no_answer_announces_its_next_proposal_at_once() {
 #[test]
 fn a_node_whose_forwarder_has_answered_announces_its_next_proposal_only_if_that_takes_long() {
     let mut lone = loser();
-    lone.answer_with(2, json!({"type": "cas_ok"}));
     forward_ok(&mut lone);
     lone.ask(json!({"type": "add", "delta": 1}));
     lone.pass(WAIT / 2 - Duration::from_millis(1));
@@ -189,7 +208,6 @@ fn a_node_whose_forwarder_has_answered_announces_its_next_proposal_only_if_that_
 #[test]
 fn a_node_that_has_changed_the_register_itself_announces_nothing() {
     let mut lone = alone();
-    lone.answer_with(2, json!({"type": "cas_ok"}));
     lone.answer_with(4, register(2, 1, "n1", &[("n1", &json!(77))]));
     lone.answer_with(5, json!({"type": "cas_ok"}));
     assert!(is_answered(&lone, 0));
@@ -219,8 +237,8 @@ fn a_node_does_not_forward_to_one_that_has_announced_a_proposal_and_not_forwarde
     lone.answer_with(0, json!({"type": "cas_ok"}));
     let announcements = ["read g-counter-announced/n1", "read g-counter-announced/n2"];
     assert_eq!(asked(&lone, 1), announcements);
-    let announced = |id: i64| json!({"type": "read_ok", "value": [1, 0, id, 1]});
-    lone.answer_with(1, announced(500));
+    let proposal = [("n1", &json!(500)), ("n1", &json!(0))];
+    lone.answer_with(1, register(1, 1, "n1", &proposal));
     assert_eq!(asked(&lone, 3), ["cas g-counter"]);
     // It applies that with its next change. But n1 was faster.
     lone.answer_with(3, refused());
@@ -292,4 +310,39 @@ fn a_node_that_applies_proposals_of_all_others_reads_no_announcements() {
         let reads = win(&mut lone);
         assert!(number == 1 || reads == 0, "{number}");
     }
+}
+
+#[test]
+fn a_node_among_more_nodes_than_it_can_read_announcements_of_at_once_goes_on_with_its_own_changes()
+{
+    let options = Options {
+        consistency: Consistency::Linearizable,
+        ..Options::default()
+    };
+    let mut node = Node::new(GCounter::new(options, 1));
+    let now = Duration::from_secs(1);
+    let mut send = |src: &str, body: Value| -> Vec<Value> {
+        let line = json!({"src": src, "dest": "n0", "body": body}).to_string();
+        node.receive(&line, now).expect("it is a message");
+        let output = str::from_utf8(node.output()).expect("messages are UTF-8");
+        let said = output.lines().map(serde_json::from_str);
+        let said = said.map(|said: Result<Value, _>| said.expect("it is JSON"));
+        let bodies = said.map(|said| said["body"].clone()).collect();
+        node.written(node.output().len());
+        bodies
+    };
+    let ids: Vec<String> = (0..5_000).map(|number| format!("n{number}")).collect();
+    let init = json!({"type": "init", "node_id": "n0", "node_ids": ids, "msg_id": 0});
+    send("c0", init);
+    let mut reads = 0;
+    for number in 1..=1_251 {
+        let add = json!({"type": "add", "delta": 1, "msg_id": number});
+        let said = send("c1", add);
+        let cas = said.last().expect("it changes the register");
+        let cas_ok = json!({"type": "cas_ok", "in_reply_to": cas["msg_id"]});
+        let said = send("seq-kv", cas_ok);
+        assert!(said.iter().any(|body| body["type"] == "add_ok"));
+        reads += said.len() - 1;
+    }
+    assert!(reads > 4_000, "{reads}");
 }

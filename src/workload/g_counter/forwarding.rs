@@ -21,10 +21,10 @@
 //!
 //! A partition cuts nodes off from each other but not from the store, and those that cannot reach the winner would be
 //! kept out for as long as it lasts. So a node whose change was lost, or whose forwarder takes long to answer, announces
-//! its proposal: it puts it into a register that only this node changes, an [`Announcement`]. And a node that has won,
-//! without a proposal of every other node being applied meanwhile, reads the announcements of those others and applies
-//! what it finds with its next change (Herlihy, "Wait-free synchronization", 1991). If it finds nothing, it reads them
-//! again after two more wins than before.
+//! its proposal: it puts it into a register that only this node changes. And a node that has won, without a proposal of
+//! every other node being applied meanwhile, reads the announcements of those others and applies what it finds with its
+//! next change (Herlihy, "Wait-free synchronization", 1991). If it finds nothing, it reads them again after two more wins
+//! than before.
 //!
 //! Nothing but speed depends on any of this: a node whose forwarder is silent, or names nobody, changes the register
 //! itself.
@@ -32,10 +32,10 @@
 use alloc::vec::Vec;
 use core::{mem, time::Duration};
 
-use super::register::{Announcement, Proposal, SharedRegister, View};
+use super::register::{Proposal, SharedRegister, SharedRegisters, View, known};
 use super::{Options, Received};
-use crate::kv::{RegisterId, Registers};
-use crate::node::{Context, Outbox, Random, earliest};
+use crate::kv::RegisterId;
+use crate::node::{Context, Outbox};
 use crate::protocol::{Error, MessageId, Name, Text};
 
 /// A forwarder is silent if it has not answered after this many of the longest round trips to the store. It gets at least a
@@ -58,6 +58,11 @@ const WINS_GROWTH_MAX: u32 = 16;
 pub(super) struct Forwarding {
     decrements: bool,
     rpc_timeout: Duration,
+    node: Name,
+    /// The register that all nodes change.
+    register: RegisterId,
+    /// The one in which this node announces its proposals.
+    own_announcement: RegisterId,
     /// The other nodes.
     peers: Vec<Peer>,
     /// The peer that this node's proposals are forwarded to.
@@ -70,9 +75,6 @@ pub(super) struct Forwarding {
     wins: u32,
     /// After this many it reads what peers have announced.
     wins_to_help: u32,
-    /// The registers of announcements, this node's and its peers'.
-    announcements: Registers<Announcement, ()>,
-    own_announcement: RegisterId,
     /// Whether this node announces its proposals: since its last change was lost, or a forwarder took long, until a change is
     /// applied or a forwarder answers.
     is_to_announce: bool,
@@ -81,6 +83,7 @@ pub(super) struct Forwarding {
 #[derive(Debug)]
 struct Peer {
     name: Name,
+    /// The register in which it announces its proposals.
     announcement: RegisterId,
     /// It seems that it can't be reached, and nothing is forwarded to it until then.
     avoid_until: Duration,
@@ -103,12 +106,18 @@ struct Sent {
 }
 
 impl Forwarding {
-    pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
-        let mut announcements = Registers::new(&options.service, &options.limits, random);
+    /// `register` is the one that all nodes change; those of announcements are opened here.
+    pub(super) fn new(
+        options: &Options,
+        node: &str,
+        peers: &[Name],
+        registers: &mut SharedRegisters,
+        register: RegisterId,
+    ) -> Self {
         let mut open = |node: &str| {
             let key = alloc::format!("{}-announced/{node}", options.name());
-            let register = announcements.open(&key, ());
-            announcements.assume_missing(register);
+            let register = registers.open(&key, ());
+            registers.assume_missing(register);
             register
         };
         let own_announcement = open(node);
@@ -124,14 +133,15 @@ impl Forwarding {
         Forwarding {
             decrements: options.decrements,
             rpc_timeout: options.limits.rpc_timeout,
+            node: node.into(),
+            register,
+            own_announcement,
             wins_to_help: wins_min(&peers),
             peers,
             forwarder: None,
             sent: None,
             is_shared: false,
             wins: 0,
-            announcements,
-            own_announcement,
             is_to_announce: false,
         }
     }
@@ -147,21 +157,23 @@ impl Forwarding {
     }
 
     /// Forwards this node's proposal, if there is a forwarder, and announces it, if it is time to. Whether a forwarder is
-    /// now to be waited for. `round_trip_max` is how long the store may take to reply.
+    /// now to be waited for.
     pub(super) fn forward(
         &mut self,
         proposal: &Proposal,
-        round_trip_max: impl FnOnce() -> Duration,
+        registers: &mut SharedRegisters,
         context: &mut Context<'_>,
     ) -> bool {
-        self.announce(proposal, context);
+        self.announce(proposal, registers, context);
         if let (None, Some(peer)) = (&self.sent, self.forwarder) {
             context
                 .outbox
                 .send(&self.peers[peer].name, "forward")
                 .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
-            let wait = round_trip_max().saturating_mul(FORWARDER_ROUND_TRIPS);
+            // As in RFC 6298: the first round trips alone say little of how long the next ones may take.
+            let round_trip_max = registers.round_trip() + 4 * registers.variation();
+            let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
             let quarter = wait.clamp(self.rpc_timeout / 10, wait_max) / 4;
             self.sent = Some(Sent {
@@ -176,8 +188,8 @@ impl Forwarding {
     }
 
     /// Whether [`forward`](Self::forward) sends a new proposal to anybody, or announces it.
-    pub(super) fn sends(&self) -> bool {
-        let announces = self.is_to_announce && self.announcements.is_idle(self.own_announcement);
+    pub(super) fn sends(&self, registers: &SharedRegisters) -> bool {
+        let announces = self.is_to_announce && registers.is_idle(self.own_announcement);
         announces || self.sent.is_none() && self.forwarder.is_some()
     }
 
@@ -187,46 +199,37 @@ impl Forwarding {
     }
 
     /// Announces this node's proposal, if that is wanted and the announcement is of another.
-    fn announce(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
+    fn announce(
+        &self,
+        proposal: &Proposal,
+        registers: &mut SharedRegisters,
+        context: &mut Context<'_>,
+    ) {
         let register = self.own_announcement;
-        let known = self.announcements.known(register);
-        let known = known.expect("it is taken for missing until it is read");
-        let is_new = known.proposal.id != proposal.id;
-        if self.is_to_announce && is_new && self.announcements.is_idle(register) {
-            let replace = |announcement: &mut Announcement| {
-                announcement.version += 1;
-                announcement.proposal = *proposal;
-            };
-            self.announcements.change(register, replace, context);
+        if self.is_to_announce
+            && registers.is_idle(register)
+            && known(registers, register).announced() != Some(*proposal)
+        {
+            let announce = |register: &mut SharedRegister| register.announce(&self.node, proposal);
+            registers.change(register, announce, context);
         }
     }
 
-    /// Takes in a reply of a peer, or one of the store's about announcements. `known` is the register as the store has told
-    /// it. What a forwarder tells of the register is given back.
-    pub(super) fn on_reply(
-        &mut self,
-        reply: &Received<'_>,
-        known: &SharedRegister,
-        context: &mut Context<'_>,
-    ) -> Option<View> {
-        let value = reply.body.fields.value;
-        let Some(done) = self.announcements.on_reply(reply, value, context) else {
-            return self.on_forward_ok(reply, context.now);
-        };
-        self.on_announcement(done.register, known, context.now);
-        None
-    }
-
     /// An announcement was read. If it is a peer's, its proposal goes with this node's next change.
-    fn on_announcement(&mut self, register: RegisterId, known: &SharedRegister, now: Duration) {
-        let announced = self.announcements.known(register);
-        let proposal = announced.map(|announcement| announcement.proposal);
-        let Some(proposal) = proposal.filter(|proposal| self.is_possible(proposal)) else {
+    pub(super) fn on_announcement(
+        &mut self,
+        announcement: RegisterId,
+        registers: &SharedRegisters,
+        now: Duration,
+    ) {
+        let announced = known(registers, announcement).announced();
+        let Some(proposal) = announced.filter(|proposal| self.is_possible(proposal)) else {
             return;
         };
+        let known = known(registers, self.register);
         let avoid_until = self.avoid_until(now);
         let mut peers = self.peers.iter_mut();
-        if let Some(peer) = peers.find(|peer| peer.announcement == register)
+        if let Some(peer) = peers.find(|peer| peer.announcement == announcement)
             && proposal.is_open(&known.view(peer.name.as_str()))
         {
             // What the peer has forwarded in place of the same previous id may hold more.
@@ -241,7 +244,7 @@ impl Forwarding {
     }
 
     /// A forwarder has answered, perhaps late or twice: what it tells of the register counts in any case.
-    fn on_forward_ok(&mut self, reply: &Received<'_>, now: Duration) -> Option<View> {
+    pub(super) fn on_forward_ok(&mut self, reply: &Received<'_>, now: Duration) -> Option<View> {
         let peer = self.index(&reply.src)?;
         self.peers[peer].avoid_until = Duration::ZERO;
         let body = &reply.body;
@@ -265,8 +268,8 @@ impl Forwarding {
         self.sent = None;
     }
 
-    /// A peer forwards a proposal. It waits for this node's next change, unless `known` shows it or this node waits for
-    /// a forwarder itself.
+    /// A peer forwards a proposal. It waits for this node's next change, unless it was applied or this node waits for a
+    /// forwarder itself.
     ///
     /// # Errors
     ///
@@ -274,7 +277,7 @@ impl Forwarding {
     pub(super) fn on_forward(
         &mut self,
         request: &Received<'_>,
-        known: &SharedRegister,
+        registers: &SharedRegisters,
         outbox: &mut Outbox,
     ) -> Result<(), Error> {
         let body = &request.body;
@@ -285,7 +288,7 @@ impl Forwarding {
         let next = self.next();
         let peer = &mut self.peers[peer];
         peer.avoid_until = Duration::ZERO;
-        let view = known.view(&request.src);
+        let view = known(registers, self.register).view(&request.src);
         if self.sent.is_some() || view.last_applied == proposal.id {
             answer(peer, &proposal, &view, next.as_ref(), outbox);
         } else {
@@ -336,40 +339,42 @@ impl Forwarding {
         self.is_shared = usize::from(has_own) + self.proposals().count() > 1;
     }
 
-    /// The change was applied; now the register is `known`.
+    /// The change was applied.
     pub(super) fn on_applied(
         &mut self,
-        node: &Name,
-        known: &SharedRegister,
+        registers: &mut SharedRegisters,
         context: &mut Context<'_>,
     ) {
         self.forwarder = None;
         self.is_to_announce = false;
+        let known = known(registers, self.register);
         for peer in &mut self.peers {
             let view = known.view(peer.name.as_str());
             if let Some(proposal) = peer.take_resolved(&view) {
                 let is_alone = !self.is_shared && peer.applied_in + 1 == view.version;
                 peer.applied_in = view.version;
-                let next = (!is_alone).then_some(node);
+                let next = (!is_alone).then_some(&self.node);
                 answer(peer, &proposal, &view, next, context.outbox);
             }
         }
         self.wins += 1;
         if self.wins >= self.wins_to_help {
-            self.help(known, context);
+            self.help(registers, context);
         }
     }
 
     /// Reads what those peers have announced of which no proposal was applied since this was last called.
-    fn help(&mut self, known: &SharedRegister, context: &mut Context<'_>) {
+    fn help(&mut self, registers: &mut SharedRegisters, context: &mut Context<'_>) {
         self.wins = 0;
         let mut had_all_a_turn = true;
         for peer in &mut self.peers {
+            let known = known(registers, self.register);
             let View { last_applied, .. } = known.view(peer.name.as_str());
             let had_a_turn = mem::replace(&mut peer.last_applied, last_applied) != last_applied;
-            if !had_a_turn && self.announcements.capacity_left() > 0 {
+            // This node's own operations need capacity for three.
+            if !had_a_turn && registers.capacity_left() > 3 {
                 had_all_a_turn = false;
-                self.announcements.read(peer.announcement, context);
+                registers.read(peer.announcement, context);
             }
         }
         let wins_min = wins_min(&self.peers);
@@ -379,9 +384,9 @@ impl Forwarding {
         };
     }
 
-    /// The change was lost: another node came first, and now the register is `known`. If that node can be this node's
-    /// forwarder, it is the peers' too.
-    pub(super) fn on_lost(&mut self, known: &SharedRegister, context: &mut Context<'_>) {
+    /// The change was lost: another node came first. If that can be this node's forwarder, it is the peers' too.
+    pub(super) fn on_lost(&mut self, registers: &SharedRegisters, context: &mut Context<'_>) {
+        let known = known(registers, self.register);
         self.wins_to_help = wins_min(&self.peers);
         self.choose(known.writer().as_str(), context.now);
         self.is_to_announce = true;
@@ -413,23 +418,21 @@ impl Forwarding {
 
     /// When [`wake`](Self::wake) is wanted.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let sent = self.sent.as_ref().map(|sent| sent.at);
-        earliest([sent, self.announcements.deadline()])
+        self.sent.as_ref().map(|sent| sent.at)
     }
 
     /// Does what it is time for. Whether the register is to be read, because a forwarder takes long to answer.
-    pub(super) fn wake(&mut self, context: &mut Context<'_>) -> bool {
-        self.announcements.wake(context);
-        let sent = self.sent.as_mut().filter(|sent| sent.at <= context.now);
+    pub(super) fn wake(&mut self, now: Duration) -> bool {
+        let sent = self.sent.as_mut().filter(|sent| sent.at <= now);
         let Some(sent) = sent else {
             return false;
         };
         sent.quarters += 1;
-        sent.at = context.now.saturating_add(sent.quarter);
+        sent.at = now.saturating_add(sent.quarter);
         let Sent { peer, quarters, .. } = *sent;
         self.is_to_announce |= quarters == 2;
         if quarters == 4 {
-            self.peers[peer].avoid_until = self.avoid_until(context.now);
+            self.peers[peer].avoid_until = self.avoid_until(now);
             self.forwarder = None;
             self.sent = None;
         }

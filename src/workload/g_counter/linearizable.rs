@@ -54,7 +54,7 @@ use core::time::Duration;
 
 use super::forwarding::Forwarding;
 use super::operations::{Operation, Operations};
-use super::register::{Proposal, SharedRegister, View};
+use super::register::{Proposal, SharedRegister, SharedRegisters, View, known};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random, earliest};
@@ -65,7 +65,8 @@ use crate::protocol::{Error, Name};
 pub(super) struct Linearizable {
     pub(super) operations: Operations,
     node: Name,
-    registers: Registers<SharedRegister, ()>,
+    /// The register that all nodes change, and those of announcements.
+    registers: SharedRegisters,
     register: RegisterId,
     last_proposal_id: i64,
     /// Operations that wait to be applied. Those in flight are the batch.
@@ -87,6 +88,7 @@ impl Linearizable {
         let mut registers = Registers::new(&options.service, &options.limits, random);
         let register = registers.open(&options.name(), ());
         registers.assume_missing(register);
+        let forwarding = Forwarding::new(options, node, peers, &mut registers, register);
         Linearizable {
             operations: Operations::new(options, random),
             node: node.into(),
@@ -98,7 +100,7 @@ impl Linearizable {
             newest: View::default(),
             is_behind: false,
             paused_until: None,
-            forwarding: Forwarding::new(options, random, node, peers),
+            forwarding,
         }
     }
 
@@ -114,8 +116,8 @@ impl Linearizable {
         request: &Received<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let known = known(&self.registers, self.register);
-        self.forwarding.on_forward(request, known, context.outbox)?;
+        self.forwarding
+            .on_forward(request, &self.registers, context.outbox)?;
         self.advance(context);
         Ok(())
     }
@@ -125,13 +127,15 @@ impl Linearizable {
         if !self.registers.is_idle(self.register) || !self.has_work() {
             return;
         }
-        if self.forwarding.sends() || !self.is_behind && !self.forwarding.is_waiting() {
+        if self.forwarding.sends(&self.registers)
+            || !self.is_behind && !self.forwarding.is_waiting()
+        {
             self.propose(context.outbox);
         }
-        // As in RFC 6298. The first round trips alone say little of how long the next ones may take.
-        let round_trip_max = || self.registers.round_trip() + 4 * self.registers.variation();
-        if let Some(proposal) = self.proposal()
-            && self.forwarding.forward(&proposal, round_trip_max, context)
+        if let Some((proposal, _)) = self.proposals.last()
+            && self
+                .forwarding
+                .forward(proposal, &mut self.registers, context)
         {
             return;
         }
@@ -209,13 +213,16 @@ impl Linearizable {
     pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
         if let Some(done) = self.registers.on_reply(reply, value, context) {
-            self.on_done(done.outcome, context);
-        } else {
-            let known = known(&self.registers, self.register);
-            if let Some(told) = self.forwarding.on_reply(reply, known, context) {
-                self.is_behind = true;
-                self.learn(told, context);
+            if done.register == self.register {
+                self.on_done(done.outcome, context);
+            } else {
+                let (registers, now) = (&self.registers, context.now);
+                self.forwarding
+                    .on_announcement(done.register, registers, now);
             }
+        } else if let Some(told) = self.forwarding.on_forward_ok(reply, context.now) {
+            self.is_behind = true;
+            self.learn(told, context);
         }
         self.advance(context);
     }
@@ -229,17 +236,17 @@ impl Linearizable {
             self.forwarding.clear();
             return;
         }
-        let known = known(&self.registers, self.register);
+        let is_writer = *known(&self.registers, self.register).writer() == self.node;
         match outcome {
-            Outcome::Applied if *known.writer() == self.node => {
-                self.forwarding.on_applied(&self.node, known, context);
+            Outcome::Applied if is_writer => {
+                self.forwarding.on_applied(&mut self.registers, context);
             }
             // If it was applied, either a peer did that or one came after it. Both are faster now.
-            Outcome::Applied | Outcome::Lost => self.forwarding.on_lost(known, context),
+            Outcome::Applied | Outcome::Lost => self.forwarding.on_lost(&self.registers, context),
             _ => {}
         }
         self.is_behind = false;
-        let view = known.view(self.node.as_str());
+        let view = known(&self.registers, self.register).view(self.node.as_str());
         self.learn(view, context);
     }
 
@@ -288,15 +295,9 @@ impl Linearizable {
             self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
-        if self.forwarding.wake(context) {
+        if self.forwarding.wake(context.now) {
             self.registers.read(self.register, context);
         }
         self.advance(context);
     }
-}
-
-/// The newest value of the register that the store has told, or that of a missing register.
-fn known(registers: &Registers<SharedRegister, ()>, register: RegisterId) -> &SharedRegister {
-    let known = registers.known(register);
-    known.expect("a register is taken for missing until it is read")
 }

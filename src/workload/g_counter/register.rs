@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
-use crate::kv::{Register, check_version};
+use crate::kv::{Register, RegisterId, Registers, check_version};
 use crate::protocol::{Encode, Name, Text};
 
 /// The value of a register that only one node changes: `[17, 42, 5120]`. That is its total, its epoch, which counts the
@@ -61,6 +61,9 @@ impl Encode for OwnRegister {
 /// An id is used once, by any incarnation of any node, so finding it here proves that the proposal was applied.
 ///
 /// It is one flat list, because serde_json takes memory to pass over JSON in JSON in JSON, as a reply's value is.
+///
+/// A register in which one node announces its proposal for others to apply is of the same form: `[9, 3, "n1", "n1", 5121, "n1",
+/// 5120]`. Its total is the delta, and its table the id and the previous id of the proposal.
 #[derive(Default, PartialEq, Debug)]
 pub(super) struct SharedRegister {
     total: i64,
@@ -81,14 +84,6 @@ pub(super) struct Proposal {
     pub(super) delta: i64,
 }
 
-/// The value of a register in which a node announces its proposal, for other nodes to apply: `[3, 5120, 5121, 9]`. That is
-/// the version, and the proposal's previous id, id and delta.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Announcement {
-    pub(super) version: u64,
-    pub(super) proposal: Proposal,
-}
-
 /// What one node needs to know of a register value. In messages it is `[17, 42, 5120]`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct View {
@@ -103,36 +98,6 @@ impl Proposal {
     /// id, and otherwise it never will be: the previous id is gone.
     pub(super) fn is_open(&self, newest: &View) -> bool {
         newest.last_applied == self.previous
-    }
-}
-
-impl Register for Announcement {
-    fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        let [version, previous, id, delta]: [i64; 4] = serde_json::from_str(json)?;
-        *self = Announcement {
-            version: check_version(version as u64)?,
-            proposal: Proposal {
-                previous,
-                id,
-                delta,
-            },
-        };
-        Ok(())
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn shows(&self, wanted: &Self) -> bool {
-        self.proposal == wanted.proposal
-    }
-}
-
-impl Encode for Announcement {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let it = &self.proposal;
-        [self.version as i64, it.previous, it.id, it.delta].encode(out);
     }
 }
 
@@ -193,6 +158,36 @@ impl SharedRegister {
             None => self.last_applied.push((node.clone(), id)),
         }
     }
+
+    /// Makes this the next value of the register in which `node` announces its proposals.
+    pub(super) fn announce(&mut self, node: &Name, proposal: &Proposal) {
+        self.advance(node);
+        self.total = proposal.delta;
+        let ids = [proposal.id, proposal.previous];
+        self.last_applied.clear();
+        self.last_applied.extend(ids.map(|id| (node.clone(), id)));
+    }
+
+    /// The proposal that is announced here.
+    pub(super) fn announced(&self) -> Option<Proposal> {
+        let [(_, id), (_, previous)] = self.last_applied[..] else {
+            return None;
+        };
+        Some(Proposal {
+            previous,
+            id,
+            delta: self.total,
+        })
+    }
+}
+
+/// The registers that a node shares with others.
+pub(super) type SharedRegisters = Registers<SharedRegister, ()>;
+
+/// The newest value that the store has told, or that of a missing register. It must be taken for missing until it is read.
+pub(super) fn known(registers: &SharedRegisters, register: RegisterId) -> &SharedRegister {
+    let known = registers.known(register);
+    known.expect("it is taken for missing until it is read")
 }
 
 // By hand, because a derived `clone_from` would not reuse the memory of the value before.

@@ -25,7 +25,7 @@
 use core::time::Duration;
 
 use super::operations::{Operation, Operations};
-use super::register::{Proposal, SharedRegister};
+use super::register::{Proposal, SharedRegister, SharedRegisters};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Random};
@@ -36,7 +36,7 @@ use crate::protocol::Name;
 pub(super) struct Sequential {
     pub(super) operations: Operations,
     node: Name,
-    registers: Registers<SharedRegister, ()>,
+    registers: SharedRegisters,
     register: RegisterId,
     last_proposal_id: i64,
     /// Adds that wait for a change of the register.

@@ -331,7 +331,7 @@ fn an_add_that_no_message_has_held_is_given_up_with_a_definite_error() {
     // Node n1 is faster, so the first add is forwarded to it, and announced. Neither is answered.
     lone.answer_with(0, json!({"type": "error", "code": 22}));
     lone.answer_with(1, register(2, 2, 78));
-    assert_eq!(lone.questions[2]["body"]["to"][3], 5);
+    assert_eq!(lone.questions[2]["body"]["to"][0], 5);
     lone.ask(json!({"type": "add", "delta": 7}));
     lone.pass(Duration::from_millis(700));
     let last = lone.questions.last().expect("it has asked");
