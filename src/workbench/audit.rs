@@ -244,9 +244,10 @@ pub fn unanswered<W: Workload>(
 /// A node is silent if it has sent nothing for this time when the run ends, which is almost as long as a client waits.
 const SILENCE_MIN: Duration = Duration::from_secs(4);
 
-/// For a finding on these operations, which did not succeed: one line for each of their nodes that has closed its stdout, or owed
-/// replies and was silent to the end, and one with the last line that a node printed on stderr. An exception that a node survives may be why it did not
-/// reply. Replies that a fault may have prevented are not owed.
+/// For a finding on these operations, which did not succeed: one line for each of their nodes that has closed its
+/// stdout, or sent a client that waited a message that answers nothing, or owed replies and was silent to the end; and
+/// one with the last line that a node printed on stderr. An exception that a node survives may be why it did not reply.
+/// Replies that a fault may have prevented are not owed.
 pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
     let history = &record.history;
     let ended_at = history.iter().map(|operation| operation.completed_at).max();
@@ -262,6 +263,11 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
         let given_up_at = owing.entry(&operation.node).or_default();
         *given_up_at = operation.completed_at.max(*given_up_at);
     }
+    let answered_nothing = operations.iter();
+    let answered_nothing = answered_nothing.filter(|index| record.answered_nothing.contains(index));
+    let answering_nothing: BTreeSet<&Node> = answered_nothing
+        .map(|&index| &history[index].node)
+        .collect();
     let mut known = String::new();
     for node in nodes {
         let Some(output) = record.last_output.get(node.index()) else {
@@ -270,6 +276,7 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
         let LastOutput {
             sent,
             stdout_closed_at,
+            answers_nothing,
             logged,
         } = output;
         if let Some(at) = stdout_closed_at {
@@ -278,6 +285,10 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
                  redirect it?",
                 at.as_secs_f64()
             );
+        } else if let Some(what) = answers_nothing
+            && answering_nothing.contains(node)
+        {
+            known += &format!("\n{node} {what}");
         } else if let Some((sent_at, dest)) = sent
             // A node that has sent more after that has left requests unanswered, but was not silent.
             && owing.get(node).is_some_and(|given_up_at| sent_at < given_up_at)

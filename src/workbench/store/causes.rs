@@ -7,6 +7,9 @@
 //! A node may also reply first and send to others afterwards. So what it sends within [`AFTER_US`] of its reply is
 //! included, up to its next reply to a client. The same holds for nodes that receive what it sends, but only within
 //! [`AFTER_US`] of the operation's completion: later, what they send is lost among what other operations cause.
+//!
+//! What the node sends the client before the operation's completion is included even if its ids show that it is no
+//! reply: such a message may be why there was none.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, ErrorKind};
@@ -200,8 +203,13 @@ fn select(
             }
         }
     }
+    let is_meanwhile = |message: &StoredMessage| {
+        (&*message.src, &*message.dest) == (request.node, request.client)
+            && request.time_us.contains(&message.sent_us)
+    };
     let messages = messages.into_iter().enumerate();
-    let caused = messages.filter(|(index, _)| caused.contains(index));
+    let caused =
+        messages.filter(|(index, message)| caused.contains(index) || is_meanwhile(message));
     let mark = |(index, message): (usize, StoredMessage)| StoredMessage {
         is_after_reply: is_after_reply(index) && message.in_reply_to.is_none(),
         ..message
@@ -296,6 +304,19 @@ mod tests {
             message(7, "n0", "n1", r#"{"type":"gossip"}"#),
         ];
         assert_eq!(caused(messages), [vec![1, 3, 5], vec![5]]);
+    }
+
+    #[test]
+    fn what_the_node_sends_the_client_meanwhile_is_shown_though_it_answers_nothing() {
+        let messages = vec![
+            message(1, "c4", "n0", r#"{"type":"add","msg_id":7}"#),
+            message(2, "n0", "c4", r#"{"type":"add_ok"}"#),
+            message(3, "n0", "c4", r#"{"type":"add_ok","in_reply_to":"7"}"#),
+            message(4, "n1", "c4", r#"{"type":"add_ok"}"#),
+            message(5, "n0", "c5", r#"{"type":"add_ok"}"#),
+            message(9, "n0", "c4", r#"{"type":"add_ok"}"#),
+        ];
+        assert_eq!(caused(messages), [vec![1, 2, 3], vec![]]);
     }
 
     #[test]

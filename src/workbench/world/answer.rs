@@ -49,6 +49,9 @@ const LEAVING_MAX: Duration = Duration::from_millis(1);
 const LEAVES: &str = " The client that asked this leaves when it has its answer, and a node that writes to it then is mute \
                       from there on: which comes first is chance.";
 
+/// What is wrong with a reply that lacks it, and what to do.
+const NO_IN_REPLY_TO: &str = "it has no in_reply_to; in a reply that is the msg_id of its request";
+
 /// For whoever answers `init` in a handler of that library. The client that sends a node its `init` has the node's number.
 const GO_ANSWERS_INIT: &str = " Maelstrom's library for Go answers init by itself.";
 
@@ -254,7 +257,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         };
         let in_reply_to = match reply.field("in_reply_to") {
             Some(id) => id,
-            None => return self.answered_nothing(node, client, body, "it has no in_reply_to"),
+            None => return self.answered_nothing(node, client, body, NO_IN_REPLY_TO),
         };
         // Clients use no other message ids.
         let msg_id: Option<i64> = in_reply_to.parse().ok();
@@ -458,13 +461,19 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn answered_nothing(&mut self, node: usize, client: usize, body: &str, why: &str) {
-        self.violations
-            .note(node, ProtocolViolation::AnsweredNothing, None, || {
-                let client = self.directory.name(Endpoint::Client(client));
-                let body = shown(body);
-                let upstream = "Maelstrom's clients drop such a message.";
-                format!("sent {client} a message that answers nothing ({why}): {body}\n{upstream}")
-            });
+        // The message may well be meant for an answer to it.
+        let operation = match self.asker(client) {
+            Asker::Client(number) => self.clients.waits_for(number),
+            Asker::Initializer(_) | Asker::Introducer(_) => None,
+        };
+        self.answered_nothing.extend(operation);
+        let violation = ProtocolViolation::AnsweredNothing;
+        self.violations.note(node, violation, operation, || {
+            let client = self.directory.name(Endpoint::Client(client));
+            let body = shown(body);
+            let upstream = "Maelstrom's clients drop such a message.";
+            format!("sent {client} a message that answers nothing ({why}): {body}\n{upstream}")
+        });
     }
 }
 

@@ -23,7 +23,7 @@ mod start_error;
 mod tests;
 mod violations;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::check::Finding;
@@ -39,7 +39,7 @@ use super::service::{SequentialStore, Services};
 use super::workload::Workload;
 use node_states::NodeStates;
 use phase::Phase;
-use violations::ProtocolViolations;
+use violations::{ProtocolViolation, ProtocolViolations};
 
 pub use node_states::NodeCommand;
 pub use observer::{Event, Loss, MessageEvent, Observer};
@@ -148,6 +148,8 @@ pub struct World<W: Workload, O = ()> {
     /// The operations that timed out and were not answered late either, by their clients. A client that has timed out sends
     /// nothing more. Those of nodes that are mute are left out.
     unanswered: BTreeMap<usize, usize>,
+    /// The operations whose clients received a message that answers nothing while they waited.
+    answered_nothing: BTreeSet<usize>,
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
@@ -183,6 +185,9 @@ pub struct Record<W: Workload> {
     /// The operations that were never answered though their clients waited to the end, as indices into the history. Empty for
     /// nodes that ran elsewhere, where faults are not known, and without those of nodes that were mute.
     pub unanswered: Vec<usize>,
+    /// The operations whose clients received a message that answers nothing while they waited, as indices into the
+    /// history.
+    pub answered_nothing: BTreeSet<usize>,
     /// What each node put out last. Empty for an imported history.
     pub last_output: Vec<LastOutput>,
     /// When the run was cut short, since its start, because a node had ended or because it was interrupted.
@@ -211,6 +216,8 @@ pub struct LastOutput {
     pub sent: Option<(Duration, String)>,
     /// When it closed its stdout but went on, since the start of the run.
     pub stdout_closed_at: Option<Duration>,
+    /// The first message that it sent a client without answering anything, in words. `None` if it has sent none.
+    pub answers_nothing: Option<String>,
     /// The last line that it printed on stderr during the run, without indented lines; may be empty.
     pub logged: String,
 }
@@ -223,6 +230,7 @@ impl<W: Workload> Record<W> {
             history,
             findings: Vec::new(),
             unanswered: Vec::new(),
+            answered_nothing: BTreeSet::new(),
             last_output: Vec::new(),
             cut_short_at: None,
             interrupted_at: None,
@@ -322,6 +330,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             history: Vec::new(),
             violations: ProtocolViolations::default(),
             unanswered: BTreeMap::new(),
+            answered_nothing: BTreeSet::new(),
             last_sent: vec![None; node_count],
             first_pass_at: Duration::ZERO,
             last_answered_at: BTreeMap::new(),
@@ -432,20 +441,26 @@ impl<W: Workload, O: Observer> World<W, O> {
             .iter()
             .zip(self.stdout_closed_at)
             .zip(self.last_logged);
-        let last_output = last_output.map(|((sent, closed_at), logged)| LastOutput {
+        let last_output = last_output.enumerate();
+        let last_output = last_output.map(|(node, ((sent, closed_at), logged))| LastOutput {
             sent: sent.map(|(at, dest)| {
                 let dest = self.directory.name(dest).to_owned();
                 (since_start(at), dest)
             }),
             stdout_closed_at: closed_at.map(since_start),
+            answers_nothing: self
+                .violations
+                .first(node, ProtocolViolation::AnsweredNothing),
             logged,
         });
+        let last_output = last_output.collect();
         let record = Record {
             workload: self.workload,
             history: self.history,
             findings: self.violations.into_findings(self.directory.nodes()),
             unanswered: self.unanswered.into_values().collect(),
-            last_output: last_output.collect(),
+            answered_nothing: self.answered_nothing,
+            last_output,
             cut_short_at,
             interrupted_at: self.interrupted_at,
             is_interrupted: self.interrupted_at.is_some(),

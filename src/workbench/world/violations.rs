@@ -108,6 +108,13 @@ impl ProtocolViolations {
             .collect()
     }
 
+    /// The first line of the description of a node's first violation of a kind.
+    pub(super) fn first(&self, node: usize, violation: ProtocolViolation) -> Option<String> {
+        let mut groups = self.0.iter();
+        let group = groups.find(|group| group.node == node && group.violation == violation)?;
+        group.first.lines().next().map(String::from)
+    }
+
     pub(super) fn into_findings(mut self, nodes: &[String]) -> Vec<Finding> {
         self.0.sort_by_key(|group| group.node);
         let findings = self.0.into_iter().map(|group| {

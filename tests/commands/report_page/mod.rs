@@ -215,6 +215,24 @@ fn what_a_node_sends_right_after_its_reply_is_marked_where_the_operation_is_show
 }
 
 #[test]
+fn a_reply_without_in_reply_to_is_shown_with_the_operation_that_it_was_meant_for() {
+    let wrong = "if count == 1: say(message['src'], {'type': 'echo_ok', 'echo': 'lost'}); continue";
+    let node = program("unrelated.py", &echo_node(wrong));
+    let url = page_of("unrelated", "-w echo --node-count 1", &node);
+    let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unrelated");
+    let shown = messages(&store, "0");
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert!(shown[1].contains("lost"), "{shown:?}");
+
+    in_browser(|browser| {
+        open(browser, &format!("{url}#operation=0"));
+        let rows = browser.run("return document.querySelector('#selection ol').textContent");
+        let rows = rows.as_str().expect("a text");
+        assert!(rows.contains("sent by n0 meanwhile"), "{rows}");
+    });
+}
+
+#[test]
 fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
     let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
     let node = program("answers-twice.py", &echo_node(wrong));

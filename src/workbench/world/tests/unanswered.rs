@@ -60,6 +60,53 @@ fn a_node_that_sends_nothing_more_is_named_with_the_time_since_when() {
 }
 
 #[test]
+fn replies_without_in_reply_to_are_named_where_the_operations_are_that_did_not_succeed() {
+    let settings = Settings {
+        client_count: 1,
+        ..settings(1)
+    };
+    let record = run(Echo, settings.clone(), |_, message| {
+        let mut answer: Value = serde_json::from_str(&echo(message)).expect("a message");
+        if message["body"]["type"] != "init" {
+            let body = answer["body"].as_object_mut().expect("an object");
+            body.remove("in_reply_to");
+        }
+        vec![answer.to_string()]
+    });
+    let printed = printed(&record.expect("a run"), &settings);
+    let (above, warnings) = printed.split_once("\nWarnings: ").expect("a warning");
+    let cause = "n0 sent c2 a message that answers nothing (it has no in_reply_to; in a reply that is the msg_id of \
+                 its request): {";
+    assert!(above.contains(&format!("\n    {cause}")), "{printed}");
+    assert!(!above.contains("has sent nothing"), "{printed}");
+    assert!(warnings.contains(&format!("\n  - {cause}")), "{printed}");
+    assert!(warnings.contains("\n      #0 at "), "{printed}");
+}
+
+#[test]
+fn a_message_that_answers_nothing_explains_no_operation_but_that_for_whose_answer_its_client_waits()
+{
+    let settings = settings(1);
+    let mut count = 0;
+    let record = run(Echo, settings.clone(), |_, message| {
+        count += 1;
+        let note = json!({"src": "n0", "dest": message["src"], "body": {"type": "note"}});
+        match count {
+            2 => vec![note.to_string(), echo(message)],
+            ..=5 => vec![echo(message)],
+            _ => Vec::new(),
+        }
+    });
+    let printed = printed(&record.expect("a run"), &settings);
+    let (_, unanswered) = printed.split_once("never answered").expect("a warning");
+    assert!(
+        unanswered.contains("n0 has sent nothing since"),
+        "{printed}"
+    );
+    assert!(!unanswered.contains("answers nothing"), "{printed}");
+}
+
+#[test]
 fn where_no_request_succeeded_that_is_told_once() {
     let (record, printed) = left(Vec::new(), |_| true);
     assert_eq!(record.unanswered.len(), record.history.len());

@@ -7,6 +7,9 @@
 // A node may also reply first and send to others afterwards. So what it sends within AFTER_US of its reply is included, up
 // to its next reply to a client. The same holds for nodes that receive what it sends, but only within AFTER_US of the
 // operation's completion: later, what they send is lost among what other operations cause.
+//
+// What the node sends the client before the operation's completion is included even if its ids show that it is no
+// reply: such a message may be why there was none.
 
 const CAUSED_MAX = 2000;
 const AFTER_US = 10_000;
@@ -52,6 +55,7 @@ function causedBy(o) {
   for (const m of asked) roles.set(m, "the request");
   const firstReply = asked.flatMap(repliesTo).sort(inOrderOfSending)[0];
   const isAfterReply = (m) => firstReply !== undefined && inOrderOfSending(m, firstReply) > 0;
+  const roleBesides = (m) => `sent by ${sourceOf(m)} ${isAfterReply(m) ? "after the reply" : "meanwhile"}`;
   const last_us = completedAt(o) + AFTER_US;
   const open = [...asked];
   while (open.length > 0 && roles.size < CAUSED_MAX) {
@@ -68,9 +72,12 @@ function causedBy(o) {
       const isNextReply = isReply && isClient[messages.dest[m]] && !answers.includes(m);
       if (isNextReply && done !== null && inOrderOfSending(m, done) > 0) break;
       if (roles.has(m) || isReply || isClient[messages.dest[m]]) continue;
-      roles.set(m, `sent by ${sourceOf(m)} ${isAfterReply(m) ? "after the reply" : "meanwhile"}`);
+      roles.set(m, roleBesides(m));
       open.push(m);
     }
+  }
+  for (const m of sentWithin(node, operations.invoked_us[o], completedAt(o))) {
+    if (messages.dest[m] === client && !roles.has(m)) roles.set(m, roleBesides(m));
   }
   return new Map([...roles].sort(([a], [b]) => inOrderOfSending(a, b)));
 }
