@@ -10,7 +10,7 @@ use crate::program::program;
 use crate::python_node::echo_node;
 use crate::running::started;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Something that would be a script, if a page took it for one.
 const HOSTILE: &str = "</script><script>document.title='owned'</script><!--";
@@ -199,6 +199,28 @@ fn nodes_that_do_not_get_ready_leave_the_log_of_what_they_did() {
     let log = read(&store.join("latest/log.txt"));
     let texts: Vec<&str> = log.lines().map(|line| timed(line).1).collect();
     assert_eq!(texts, ["n0 joins the network", "n0: no database"]);
+}
+
+#[test]
+fn nodes_that_do_not_get_ready_leave_the_messages_that_there_were() {
+    let store = store("unheard");
+    let node = echo_node("continue").replacen("message[\"src\"]", "me", 1);
+    let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args("test -w echo --node-count 1 --init-timeout 0.5 --bin".split(' '))
+        .arg(program("unheard.py", &node))
+        .arg("--store")
+        .arg(&store)
+        .output()
+        .expect("eddy is built");
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("n0 sent this to n0, and not to c0"), "{said}");
+    let messages = messages(&store.join("latest"));
+    let [init, init_ok] = &messages[..2] else {
+        panic!("{messages:?}");
+    };
+    assert_eq!((&init["src"], &init["dest"]), (&json!("c0"), &json!("n0")));
+    assert_eq!(init_ok["dest"], "n0");
 }
 
 #[test]

@@ -250,13 +250,15 @@ impl Store {
         self.folder.path()
     }
 
-    /// Writes why the run did not begin.
+    /// Writes why the run did not begin, and the messages that there were.
     ///
     /// # Errors
     ///
-    /// When it can't be written.
-    pub fn finish_not_begun(mut self, results: &NotBegun) -> Result<(), StoreError> {
-        self.folder.write_results(results)
+    /// Everything that could not be written.
+    pub fn finish_not_begun(mut self, results: &NotBegun) -> Result<(), StoreErrors> {
+        let messages = self.messages.finish();
+        let results = self.folder.write_results(results);
+        StoreErrors::of([results, messages].into_iter().filter_map(Result::err))
     }
 
     /// As [`Folder::finish`], with a page that can read the files written during the run.

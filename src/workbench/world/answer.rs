@@ -95,6 +95,9 @@ impl<W: Workload, O: Observer> World<W, O> {
                 });
         }
         self.last_sent[node] = Some((now, dest));
+        if matches!(self.phase, Phase::Starting | Phase::Introducing { .. }) {
+            self.first_sent[node].get_or_insert_with(|| (dest, shown(line)));
+        }
         self.send(src, dest, printed.body.get(), now);
     }
 

@@ -153,6 +153,9 @@ pub struct World<W: Workload, O = ()> {
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
+    /// For each node, while the run has not begun, the first message that it has sent since `init` or the introduction
+    /// was sent, and its destination.
+    first_sent: Vec<Option<(Endpoint, String)>>,
     /// When the first messages between nodes arrive that were sent while nodes started; zero if there was none.
     first_pass_at: Duration,
     /// When the clients that send `init` and the introduction, by their numbers, last had their answer.
@@ -332,6 +335,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             unanswered: BTreeMap::new(),
             answered_nothing: BTreeSet::new(),
             last_sent: vec![None; node_count],
+            first_sent: vec![None; node_count],
             first_pass_at: Duration::ZERO,
             last_answered_at: BTreeMap::new(),
             stdout_closed_at: vec![None; node_count],

@@ -8,6 +8,7 @@ use super::{Event, MemberCommand, Observer, UNREAD_BYTES_MAX, World};
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
+use crate::workbench::network::Endpoint;
 use crate::workbench::workload::Workload;
 
 /// How long clients go on sending requests in the last phase. Maelstrom has this limit because a node that has lost
@@ -270,7 +271,10 @@ impl<W: Workload, O: Observer> World<W, O> {
         answer: &'static str,
     ) -> Phase {
         let names = nodes.iter().map(|&node| &*self.directory.nodes()[node]);
-        let instead = self.violations.of_one(nodes, self.directory.nodes());
+        let mut instead = self.violations.of_one(nodes, self.directory.nodes());
+        if instead.is_empty() {
+            instead = self.sent_elsewhere(nodes, asked);
+        }
         let nodes = names.collect::<Vec<_>>().join(", ");
         Phase::Failed(StartError::NoAnswer {
             nodes,
@@ -279,6 +283,24 @@ impl<W: Workload, O: Observer> World<W, O> {
             timeout_s: self.settings.init_timeout.as_secs_f64(),
             instead,
         })
+    }
+
+    /// The first message of the first of these nodes that has sent any, on a line of its own. It did not go to the
+    /// client that waits for the answer to `asked`: there it would be that answer, or a protocol violation.
+    fn sent_elsewhere(&self, nodes: &[usize], asked: &str) -> String {
+        let sent = |&node: &usize| Some((node, self.first_sent[node].as_ref()?));
+        let Some((node, (dest, line))) = nodes.iter().find_map(sent) else {
+            return String::new();
+        };
+        let client = match self.phase {
+            Phase::Starting => node,
+            _ => self.directory.nodes().len() + node,
+        };
+        let [node, dest, client] = [Endpoint::Node(node), *dest, Endpoint::Client(client)]
+            .map(|end| self.directory.name(end));
+        format!(
+            "\n{node} sent this to {dest}, and not to {client}, from which {asked} came: {line}"
+        )
     }
 
     /// When the recovery ends: not before all nodes have had their time to answer `init`.

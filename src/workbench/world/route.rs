@@ -74,6 +74,7 @@ impl<W: Workload, O: Observer> World<W, O> {
 
     /// Sends the workload's introduction to every node. Returns the nodes that must reply.
     pub(super) fn introduce(&mut self, now: Duration) -> Vec<usize> {
+        self.first_sent.fill(None);
         let Some(introduction) = self.workload.introduction() else {
             return Vec::new();
         };

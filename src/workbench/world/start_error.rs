@@ -19,7 +19,7 @@ pub enum StartError {
         answer: &'static str,
         /// How long they had, in seconds.
         timeout_s: f64,
-        /// The protocol violations of one of them, each on a line of its own.
+        /// The protocol violations of one of them, or what one of them sent to another, each on a line of its own.
         instead: String,
     },
     /// A node gave another answer.

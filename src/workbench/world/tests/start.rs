@@ -188,3 +188,26 @@ fn a_reply_other_than_init_ok_is_reported() {
         "{instead}"
     );
 }
+
+#[test]
+fn an_answer_that_goes_to_another_than_the_client_that_asked_is_reported_with_its_destination() {
+    let to_itself = |answer: String| {
+        let mut answer: Value = serde_json::from_str(&answer).expect("a message");
+        answer["dest"] = json!("n1");
+        answer.to_string()
+    };
+    let broadcast = Broadcast::new(Topology::Grid, &settings(2).nodes);
+    for (instead, asked, client) in [
+        (reported_instead(Echo, "init", to_itself), "init", "c1"),
+        (
+            reported_instead(broadcast, "topology", to_itself),
+            "topology",
+            "c3",
+        ),
+    ] {
+        let expected =
+            format!("\nn1 sent this to n1, and not to {client}, from which {asked} came: {{");
+        assert!(instead.starts_with(&expected), "{instead}");
+        assert!(instead.contains(&format!("{asked}_ok")), "{instead}");
+    }
+}
