@@ -47,6 +47,13 @@ impl Directory {
         self.endpoints.get(name).copied()
     }
 
+    /// The service whose name differs from this one in nothing but case, hyphens and underscores.
+    pub fn similar_service(&self, name: &str) -> Option<&'static str> {
+        let plain = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+        let mut services = self.services.iter().copied();
+        services.find(|service| plain(service) == plain(name))
+    }
+
     /// The name of a node, client or service.
     pub fn name(&self, endpoint: Endpoint) -> &str {
         match endpoint {
@@ -59,5 +66,26 @@ impl Directory {
     /// The names of the nodes.
     pub fn nodes(&self) -> &[String] {
         &self.nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_known_by_its_name_however_its_words_are_put_together() {
+        let directory = Directory::new(&[], ["seq-kv", "lin-kv"].into_iter());
+        for (name, service) in [
+            ("seq_kv", Some("seq-kv")),
+            ("seqkv", Some("seq-kv")),
+            ("SEQ-KV", Some("seq-kv")),
+            ("linKV", Some("lin-kv")),
+            ("seq", None),
+            ("kv", None),
+            ("", None),
+        ] {
+            assert_eq!(directory.similar_service(name), service, "{name}");
+        }
     }
 }

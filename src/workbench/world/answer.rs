@@ -149,7 +149,12 @@ impl<W: Workload, O: Observer> World<W, O> {
                 String::from("a client that had sent nothing"),
                 "\nSend to a client only in reply to its request: the src of the request is the dest of the reply.",
             ),
-            (None, _) => (String::from("which is no node, client or service"), ""),
+            (None, _) => {
+                let meant = self.directory.similar_service(name);
+                let meant = meant.map(|service| format!(" (did you mean {service}?)"));
+                let meant = meant.unwrap_or_default();
+                (format!("which is no node, client or service{meant}"), "")
+            }
         };
         self.silence(node, ProtocolViolation::WroteToNobody, || {
             format!(

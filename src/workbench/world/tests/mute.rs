@@ -87,7 +87,11 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
         ),
         (
             r#"{"src": "n0", "dest": "n7", "body": {}}"#,
-            r#"to "n7", which is no node"#,
+            r#"to "n7", which is no node, client or service: {"#,
+        ),
+        (
+            r#"{"src": "n0", "dest": "seq_kv", "body": {"type": "read"}}"#,
+            r#"to "seq_kv", which is no node, client or service (did you mean seq-kv?): {"#,
         ),
         (
             r#"{"src": "n0", "dest": "c99999", "body": {"type": "x"}}"#,
