@@ -472,6 +472,22 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
 }
 
 #[test]
+fn where_there_are_no_operations_none_is_offered() {
+    let store = fresh_path("no-operations");
+    let node = program("no-operations.py", &echo_node("pass"));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    run.args("test -w echo --node-count 1 --rate 0 --time-limit 0 --bin".split(' '));
+    let output = run.arg(node).arg("--store").arg(&store).output();
+    let printed = output.expect("eddy is built").stdout;
+    let printed = String::from_utf8_lossy(&printed);
+    assert!(printed.contains(" --messages prints"), "{printed}");
+    assert!(!printed.contains("--operation"), "{printed}");
+    let text = complaint("show --operation 0", &store);
+    let expected = "eddy: there is no operation 0: this run has no operations\n";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn an_operation_of_an_imported_history_is_shown_without_messages() {
     let store = store("imported");
     let history = store.join("latest/history.jsonl");

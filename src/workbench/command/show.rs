@@ -141,10 +141,11 @@ fn operation(folder: &Path, report: &Report, index: usize) -> Result<String, Com
     let file = File::open(&path).map_err(unreadable)?;
     let line = BufReader::new(file).lines().nth(index);
     let line = line.transpose().map_err(unreadable)?.ok_or_else(|| {
-        CommandError::Options(format!(
-            "there is no operation {index}: the operations of this run are 0 to {}",
-            report.operation_count().saturating_sub(1)
-        ))
+        let those_there_are = match report.operation_count().checked_sub(1) {
+            None => String::from("this run has no operations"),
+            Some(last) => format!("the operations of this run are 0 to {last}"),
+        };
+        CommandError::Options(format!("there is no operation {index}: {those_there_are}"))
     })?;
     let operation = serde_json::from_str::<Line<'_>>(&line).map_err(io::Error::from);
     let operation = operation.map_err(unreadable)?;

@@ -88,7 +88,8 @@ fn what_needs_a_file_that_is_not_whole_is_left_out() {
         (&["results.json"], &["eddy show 'my store/1' --operation"]),
         (&["results.json", "report.html", MESSAGES], &lines[1..]),
     ] {
-        let mut report = report(Echo, Vec::new(), false);
+        let add = operation(0, 0..1, set::Call::Add(1), Outcome::Ok(set::Answer::Added));
+        let mut report = report(GSet::default(), vec![add], false);
         report.set_store(Path::new("my store/1"));
         report.broken_files = broken.iter().copied().map(String::from).collect();
         let printed = report.to_string();

@@ -151,7 +151,7 @@ impl fmt::Display for Report {
             }
             let folder = words::for_shell(&folder.to_string());
             let needed = [RESULTS, HISTORY, LOG, MESSAGES];
-            if self.has_messages() && self.are_whole(&needed) {
+            if total > 0 && self.has_messages() && self.are_whole(&needed) {
                 let cited = self.evidence().next();
                 let operation = cited.map_or("N".into(), |index| index.to_string());
                 writeln!(
