@@ -106,6 +106,26 @@ fn runs_are_listed_with_time_workload_verdict_seed_and_first_finding() {
 }
 
 #[test]
+fn a_run_with_warnings_is_listed_with_their_number() {
+    let store = store("warned");
+    let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
+    let node = program("warned.py", &echo_node(wrong));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    run.args("test -w echo --seed 77 --node-count 2 --rate 20 --time-limit 1 --bin".split(' '));
+    let output = run.arg(node).arg("--store").arg(&store).output();
+    assert!(output.expect("eddy is built").status.success());
+    let list = stdout_of("runs", &store);
+    for (line, expected) in list.lines().zip([
+        "  valid              seed 77",
+        "  invalid            seed 77          Client ",
+        "  valid, 2 warnings  seed 77          n0 answered a request",
+    ]) {
+        assert!(line.contains(expected), "{list}");
+    }
+    assert_eq!(list.lines().count(), 3, "{list}");
+}
+
+#[test]
 fn a_run_of_another_version_and_one_that_was_cut_off_hide_no_other() {
     let store = store("versions");
     for (name, results) in [

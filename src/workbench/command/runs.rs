@@ -52,18 +52,21 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     }
     let width = runs.iter().map(|listed| listed.run.name().len()).max();
     let width = width.unwrap_or_default();
+    let summaries = runs
+        .iter()
+        .filter_map(|listed| listed.summary.as_ref().ok());
+    let verdict_width = summaries.map(|summary| summary.verdict().len()).max();
+    let verdict_width = verdict_width.unwrap_or_default();
     let mut out = io::stdout().lock();
     for ListedRun { run, summary } in runs {
         let name = run.name();
         let line = match summary {
             Err(why) => format!("{name:width$}  {why}"),
-            Ok(Summary {
-                validity,
-                seed,
-                finding,
-            }) => {
+            Ok(summary) => {
+                let verdict = summary.verdict();
+                let Summary { seed, finding, .. } = summary;
                 let seed = seed.map_or_else(String::new, |seed| format!("seed {seed}"));
-                format!("{name:width$}  {validity:<7}  {seed:<15}  {finding}")
+                format!("{name:width$}  {verdict:verdict_width$}  {seed:<15}  {finding}")
             }
         };
         writeln!(out, "{}", harmless(line.trim_end()))?;

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::Report;
 use crate::workbench::check::Validity;
 use crate::workbench::store::{self, NotBegun, RESULTS, StoreError, StoredRun};
+use crate::workbench::words::counted;
 
 /// A run in a store.
 pub struct ListedRun {
@@ -22,9 +23,12 @@ pub struct ListedRun {
 pub struct Summary {
     /// The verdict.
     pub validity: Validity,
+    /// The number of warnings.
+    pub warning_count: usize,
     /// The seed; `None` for an imported history.
     pub seed: Option<u64>,
-    /// The first line of the first violation or undecided question; empty if there is none.
+    /// The first line of the first finding to which the verdict is due, or of the first warning of a valid run; empty
+    /// if there is none.
     pub finding: String,
 }
 
@@ -98,8 +102,17 @@ impl Summary {
     fn of(report: &Report) -> Self {
         Summary {
             validity: report.validity(),
+            warning_count: report.warning_count(),
             seed: report.seed(),
             finding: first_line(&report.first_finding()),
+        }
+    }
+
+    /// The verdict, with the number of warnings if there are any.
+    pub fn verdict(&self) -> String {
+        match self.warning_count {
+            0 => self.validity.to_string(),
+            count => format!("{}, {}", self.validity, counted(count, "warning")),
         }
     }
 }
