@@ -35,3 +35,20 @@ fn who_asks_a_simulated_node_for_help_learns_where_it_is() {
         );
     }
 }
+
+#[test]
+fn the_usage_in_an_error_names_what_is_needed_and_not_what_was_given() {
+    for (line, needed) in [
+        ("test -w echo", "test [OPTIONS] --bin <FILE> [NODE ARGS]..."),
+        ("load -w echo", "load [OPTIONS] --connect <HOST:PORT,...>"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_eddy"))
+            .args(line.split(' '))
+            .output()
+            .expect("eddy is built");
+        assert_ends_with(3, &output);
+        let printed = stderr(&output);
+        let usage = format!("\nUsage: eddy {needed}\n");
+        assert!(printed.contains(&usage), "{printed}");
+    }
+}

@@ -36,9 +36,12 @@ Example, for three nodes:
   eddy load --connect 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 -w g-counter --rate 1000 --concurrency 10n \\
     --time-limit 10 --consistency-models linearizable";
 
+/// How `eddy load` is called. In an error, clap would show the flags that were given as if they were needed, too.
+const USAGE: &str = "eddy load [OPTIONS] --connect <HOST:PORT,...>";
+
 /// The flags of `eddy load`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = format!("{NOTES}\n\n{EXIT_STATUS}"))]
+#[command(args_override_self = true, override_usage = USAGE, after_help = format!("{NOTES}\n\n{EXIT_STATUS}"))]
 pub(super) struct LoadOptions {
     /// Where the nodes are: one address for each. Client i connects to address i, modulo their number.
     #[arg(

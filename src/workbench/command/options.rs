@@ -25,9 +25,12 @@ fn after_help() -> String {
     format!("{challenges}\n\n{FIGURES}\n{MESSAGE_FIGURES}\n\n{EXIT_STATUS}")
 }
 
+/// How `eddy test` is called. In an error, clap would show the flags that were given as if they were needed, too.
+const USAGE: &str = "eddy test [OPTIONS] --bin <FILE> [NODE ARGS]...";
+
 /// The flags of `eddy test`.
 #[derive(Args)]
-#[command(args_override_self = true, after_help = after_help())]
+#[command(args_override_self = true, override_usage = USAGE, after_help = after_help())]
 pub(super) struct TestOptions {
     /// The program of the nodes.
     #[arg(long, value_name = "FILE")]
