@@ -306,6 +306,21 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
     known
 }
 
+/// For a finding on a read that lacks acknowledged changes: what to know if its node had a stale reply from a service
+/// after the read began. Of Maelstrom's services only `seq-kv` gives any.
+pub fn about_stale_replies<W: Workload>(record: &Record<W>, finding: &Finding) -> Option<String> {
+    let read = &record.history[*finding.operations.first()?];
+    let node = &read.node;
+    let stale_at = record.last_stale_at.get(node.index()).copied().flatten()?;
+    (finding.is_behind && stale_at >= read.invoked_at).then(|| {
+        format!(
+            "\nAfter that read began, seq-kv answered {node} from the past, as a sequentially consistent store may.\n\
+             On Maelstrom's, a node that has just changed something is up to date: write a unique value there, then \
+             read."
+        )
+    })
+}
+
 fn has_violation(findings: &[Finding]) -> bool {
     let mut findings = findings.iter();
     findings.any(|finding| finding.severity == Severity::Violation)
@@ -382,6 +397,27 @@ mod tests {
     fn a_silent_node_is_named_though_something_else_is_wrong_with_the_run() {
         let found = vec![Finding::violation("1 printed an empty line on stdout.", [])];
         assert!(said_of_silence(3_200, indeterminate(), found).contains("has sent nothing"));
+    }
+
+    #[test]
+    fn only_a_read_that_is_behind_and_began_before_a_stale_reply_is_told_of_it() {
+        let read = |time| {
+            finally(operation(
+                0,
+                time,
+                Call::Read,
+                Outcome::Ok(Answer::Value(3)),
+            ))
+        };
+        let mut record = Record::of_history(GCounter::default(), vec![read(7..9)]);
+        let finding = Finding::violation("3 is missing", [0]);
+        let behind = finding.clone().behind();
+        for (stale_ms, is_told) in [(None, false), (Some(6), false), (Some(8), true)] {
+            record.last_stale_at = vec![stale_ms.map(Duration::from_millis)];
+            assert!(about_stale_replies(&record, &finding).is_none());
+            let told = about_stale_replies(&record, &behind);
+            assert_eq!(told.is_some(), is_told, "{told:?}");
+        }
     }
 
     #[test]

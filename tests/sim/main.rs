@@ -226,6 +226,10 @@ fn the_stale_final_read_of_a_sequential_counter_is_caught_shrunk_reported_and_re
         !smallest.contains("--nemesis"),
         "no fault is needed: {smallest}"
     );
+    assert!(
+        smallest.contains("\n    After that read began, seq-kv answered n"),
+        "{smallest}"
+    );
     let message_count = smallest
         .lines()
         .filter(|line| line.contains(" recv #"))

@@ -121,6 +121,8 @@ pub struct Finding {
     pub operations: Vec<usize>,
     /// The part of an answer that the finding is about. The report shows this part instead of the beginning.
     pub subject: Option<Subject>,
+    /// Whether it is about a read that lacks acknowledged changes, as one from the past does.
+    pub is_behind: bool,
     /// The number of findings for which it stands, if it stands for findings that are not shown; else zero.
     pub hidden_count: usize,
 }
@@ -151,6 +153,7 @@ impl Finding {
             what: what.into(),
             operations: operations.into(),
             subject: None,
+            is_behind: false,
             hidden_count: 0,
         }
     }
@@ -185,6 +188,12 @@ impl Finding {
     /// Makes this a finding about one element of a set.
     pub fn of_element(mut self, element: u64) -> Self {
         self.subject = Some(Subject::Element(element));
+        self
+    }
+
+    /// Makes this a finding about a read that lacks acknowledged changes.
+    pub fn behind(mut self) -> Self {
+        self.is_behind = true;
         self
     }
 

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::audit::{
-    Counts, Demands, about_nodes, message_storm, never_succeeded, nothing_asked, unanswered,
+    Counts, Demands, about_nodes, about_stale_replies, message_storm, never_succeeded,
+    nothing_asked, unanswered,
 };
 use super::check::availability;
 use super::check::limits::{self, Measure};
@@ -214,7 +215,10 @@ impl Report {
         findings.extend(unsuccessful);
         // The answers of a run without a last phase are right or wrong whatever would have followed.
         if is_whole || !W::HAS_LAST_PHASE {
-            let verdict = record.workload.check(history);
+            let mut verdict = record.workload.check(history);
+            for finding in &mut verdict.findings {
+                finding.what += &about_stale_replies(record, finding).unwrap_or_default();
+            }
             findings.extend(verdict.findings);
             facts.extend(verdict.facts);
         }

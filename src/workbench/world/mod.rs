@@ -153,6 +153,8 @@ pub struct World<W: Workload, O = ()> {
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
+    /// For each node when a stale reply of a service last arrived there, by the driver's time.
+    last_stale_at: Vec<Option<Duration>>,
     /// For each node, while the run has not begun, the first message that it has sent since `init` or the introduction
     /// was sent, and its destination.
     first_sent: Vec<Option<(Endpoint, String)>>,
@@ -205,6 +207,8 @@ pub struct Record<W: Workload> {
     pub received: Traffic,
     /// How many of these were replies of services about a value that had been replaced.
     pub stale_received: u64,
+    /// For each node when such a reply last arrived there, since the start of the run. Empty for an imported history.
+    pub last_stale_at: Vec<Option<Duration>>,
     /// The faults, and when they lasted.
     pub fault_windows: Vec<FaultWindow>,
     /// Whether the nodes ran elsewhere. Then messages between servers were not seen.
@@ -241,6 +245,7 @@ impl<W: Workload> Record<W> {
             sent: Traffic::default(),
             received: Traffic::default(),
             stale_received: 0,
+            last_stale_at: Vec::new(),
             fault_windows: Vec::new(),
             is_elsewhere: false,
         }
@@ -335,6 +340,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             unanswered: BTreeMap::new(),
             answered_nothing: BTreeSet::new(),
             last_sent: vec![None; node_count],
+            last_stale_at: vec![None; node_count],
             first_sent: vec![None; node_count],
             first_pass_at: Duration::ZERO,
             last_answered_at: BTreeMap::new(),
@@ -458,6 +464,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             logged,
         });
         let last_output = last_output.collect();
+        let last_stale_at = self.last_stale_at.iter().map(|at| at.map(since_start));
         let record = Record {
             workload: self.workload,
             history: self.history,
@@ -471,6 +478,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             sent: self.network.traffic(),
             received: self.received,
             stale_received: self.stale_received,
+            last_stale_at: last_stale_at.collect(),
             fault_windows: self.nemesis.windows().to_vec(),
             is_elsewhere: self.is_elsewhere,
         };

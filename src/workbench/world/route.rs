@@ -210,6 +210,9 @@ impl<W: Workload, O: Observer> World<W, O> {
         self.observer.received(&event);
         match (dest, src) {
             (Endpoint::Node(node), _) => {
+                if header.is_stale {
+                    self.last_stale_at[node] = Some(now);
+                }
                 let inbox = match src {
                     Endpoint::Client(client) if self.is_elsewhere => &mut self.inboxes[client],
                     _ => &mut self.inboxes[node],

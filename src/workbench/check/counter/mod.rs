@@ -196,11 +196,15 @@ pub(super) fn check_final_reads(history: &History, verdict: &mut Verdict) {
                 wrong.push(Finding::undecided(what, &reads[..1]));
                 continue;
             }
-            Some(false) if value < possible.lowest() => format!(
-                "{reader}, but at least {} was added: {}.",
-                possible.lowest(),
-                too_low(possible.lowest() - value, is_grow_only)
-            ),
+            Some(false) if value < possible.lowest() => {
+                let what = format!(
+                    "{reader}, but at least {} was added: {}.",
+                    possible.lowest(),
+                    too_low(possible.lowest() - value, is_grow_only)
+                );
+                wrong.push(Finding::violation(what, &reads[..1]).behind());
+                continue;
+            }
             Some(false) if value > possible.highest() => format!(
                 "{reader}, but at most {} was added: {}.",
                 possible.highest(),

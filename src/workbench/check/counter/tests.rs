@@ -52,6 +52,7 @@ fn catches_a_dropped_add() {
         &[4],
     );
     assert_eq!(verdict.findings.len(), 1);
+    assert!(verdict.findings[0].is_behind);
 }
 
 #[test]
