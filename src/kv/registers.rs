@@ -174,6 +174,13 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.copies[register.0].change.is_some()
     }
 
+    /// Whether the change of a register was refused, and the register is being read to learn what became of it.
+    pub fn is_refused(&self, register: RegisterId) -> bool {
+        let change = self.copies[register.0].change;
+        let change = change.and_then(|change| self.operations.get(change));
+        change.is_some_and(|change| change.is_refused)
+    }
+
     /// How many more operations can be under way, of 4096 in all. It is a bug of the caller to begin one more, and panics.
     pub fn capacity_left(&self) -> usize {
         self.operations.capacity_left()

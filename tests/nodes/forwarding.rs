@@ -101,6 +101,19 @@ fn is_answered(lone: &Lone<GCounter>, request: usize) -> bool {
 }
 
 #[test]
+fn a_node_whose_change_is_refused_announces_all_that_waits_before_it_knows_why() {
+    let mut lone = node();
+    lone.ask(json!({"type": "add", "delta": 1}));
+    lone.ask(json!({"type": "add", "delta": 2}));
+    lone.answer_with(0, refused());
+    assert_eq!(
+        asked(&lone, 1),
+        ["read g-counter", "cas g-counter-announced/n0"]
+    );
+    assert_eq!(lone.questions[2]["body"]["to"][0], 3);
+}
+
+#[test]
 fn what_follows_a_proposal_that_a_forwarder_has_applied_is_forwarded_to_it_as_well() {
     let mut lone = loser();
     forward_ok(&mut lone);

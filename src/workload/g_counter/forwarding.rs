@@ -20,7 +20,7 @@
 //! # Helping
 //!
 //! A partition cuts nodes off from each other but not from the store, and those that cannot reach the winner would be
-//! kept out for as long as it lasts. So a node whose change was lost, or whose forwarder takes long to answer, announces
+//! kept out for as long as it lasts. So a node whose change was refused, or whose forwarder takes long to answer, announces
 //! its proposal: it puts it into a register that only this node changes. And a node that has won, without a proposal of
 //! every other node being applied meanwhile, reads the announcements of those others and applies what it finds with its
 //! next change (Herlihy, "Wait-free synchronization", 1991). If it finds nothing, it reads them again after two more wins
@@ -76,7 +76,7 @@ pub(super) struct Forwarding {
     /// After this many it reads what peers have announced.
     wins_to_help: u32,
     /// Whether this node announces its proposals: since its last change was lost, or a forwarder took long, until a change is
-    /// applied or a forwarder answers.
+    /// applied or a forwarder answers. While a change is refused it does so in any case.
     is_to_announce: bool,
 }
 
@@ -189,8 +189,13 @@ impl Forwarding {
 
     /// Whether [`forward`](Self::forward) sends a new proposal to anybody, or announces it.
     pub(super) fn sends(&self, registers: &SharedRegisters) -> bool {
-        let announces = self.is_to_announce && registers.is_idle(self.own_announcement);
-        announces || self.sent.is_none() && self.forwarder.is_some()
+        self.announces(registers) || self.sent.is_none() && self.forwarder.is_some()
+    }
+
+    /// Whether this node announces its proposals and has no announcement under way.
+    fn announces(&self, registers: &SharedRegisters) -> bool {
+        let is_wanted = self.is_to_announce || registers.is_refused(self.register);
+        is_wanted && registers.is_idle(self.own_announcement)
     }
 
     /// Whether a forwarder has not answered yet.
@@ -206,10 +211,7 @@ impl Forwarding {
         context: &mut Context<'_>,
     ) {
         let register = self.own_announcement;
-        if self.is_to_announce
-            && registers.is_idle(register)
-            && known(registers, register).announced() != Some(*proposal)
-        {
+        if self.announces(registers) && known(registers, register).announced() != Some(*proposal) {
             let announce = |register: &mut SharedRegister| register.announce(&self.node, proposal);
             registers.change(register, announce, context);
         }

@@ -122,14 +122,14 @@ impl Linearizable {
         Ok(())
     }
 
-    /// Goes on with what waits, if nothing is under way.
+    /// Goes on with what waits, if nothing is under way but to learn why a change was refused.
     fn advance(&mut self, context: &mut Context<'_>) {
-        if !self.registers.is_idle(self.register) || !self.has_work() {
+        let is_idle = self.registers.is_idle(self.register);
+        if !is_idle && !self.registers.is_refused(self.register) || !self.has_work() {
             return;
         }
-        if self.forwarding.sends(&self.registers)
-            || !self.is_behind && !self.forwarding.is_waiting()
-        {
+        let changes = is_idle && !self.is_behind && !self.forwarding.is_waiting();
+        if changes || self.forwarding.sends(&self.registers) {
             self.propose(context.outbox);
         }
         if let Some((proposal, _)) = self.proposals.last()
@@ -139,7 +139,7 @@ impl Linearizable {
         {
             return;
         }
-        if !self.has_work() {
+        if !is_idle || !self.has_work() {
             return;
         }
         if self.is_behind {
