@@ -95,6 +95,7 @@ struct Operation {
     state: State,
     /// When it was first sent in this state.
     sent_at: Duration,
+    last_sent_at: Duration,
     /// How often it has been sent in this state without a reply in time.
     attempts: u32,
     /// How often the store could not serve it, or told a value too old to be of use.
@@ -298,6 +299,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             kind,
             state,
             sent_at: now,
+            last_sent_at: now,
             attempts: 0,
             pauses: 0,
             is_refused: false,
@@ -357,6 +359,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operation = operation.expect("it has just got this id");
         operation.state = state;
         operation.sent_at = context.now;
+        operation.last_sent_at = context.now;
         operation.attempts = 0;
         self.copies[operation.register.0].change = Some(id);
         self.send(id, context);
@@ -380,7 +383,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         };
         if operation.attempts == 0 {
             let round_trip = context.now.saturating_sub(operation.sent_at);
-            self.retry_policy.on_round_trip(round_trip);
+            self.retry_policy.on_round_trip(round_trip, context.now);
         }
         let error = match &*reply.body.kind {
             "error" => Some(ErrorCode(reply.body.code?)),
@@ -489,10 +492,12 @@ impl<R: Register, T: Clone> Registers<R, T> {
         while let Some(id) = self.operations.expired(context.now) {
             let operation = self.operations.get_mut(id);
             let operation = operation.expect("what expires is pending");
-            self.retry_policy.on_timeout();
+            self.retry_policy
+                .on_timeout(operation.attempts, operation.last_sent_at, context.now);
             if operation.state == State::Casing {
                 self.enter(id, State::Reading, context);
             } else {
+                operation.last_sent_at = context.now;
                 operation.attempts += 1;
                 self.send(id, context);
             }
