@@ -38,11 +38,11 @@ use crate::kv::RegisterId;
 use crate::node::{Context, Outbox};
 use crate::protocol::{Error, MessageId, Name, Text};
 
-/// A forwarder is silent if it has not answered after this many of the longest round trips to the store. It gets at least a
-/// tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
+/// A forwarder is silent if it has not answered after this many round trips to the store that take long. It gets at least
+/// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
 /// it. After half of that time the proposal is announced, and after three quarters the register is read: another node may
 /// have applied it.
-const FORWARDER_ROUND_TRIPS: u32 = 8;
+const FORWARDER_ROUND_TRIPS: u32 = 4;
 
 /// How long to avoid a forwarder that seems to be out of reach, in multiples of the RPC timeout.
 const AVOID_RPC_TIMEOUTS: u32 = 5;
