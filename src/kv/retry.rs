@@ -16,6 +16,7 @@ pub(super) struct RetryPolicy {
     estimate: Option<(u64, u64)>,
     /// The least wait: twice as long as was waited in vain for a reply, if nothing was measured since.
     wait_min: u64,
+    /// When a round trip was last measured.
     measured_at: Duration,
     random: Random,
 }

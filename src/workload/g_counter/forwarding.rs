@@ -171,7 +171,7 @@ impl Forwarding {
                 .send(&self.peers[peer].name, "forward")
                 .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
-            // As in RFC 6298: the first round trips alone say little of how long the next ones may take.
+            // With the variation, as in RFC 6298: one round trip alone says little of how long the next may take.
             let round_trip_max = registers.round_trip() + 4 * registers.variation();
             let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
