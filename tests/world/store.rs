@@ -41,8 +41,11 @@ impl Store {
         self.values.clear();
     }
 
+    /// All values that count. What a node announces does not until it is applied to another value.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.values.values()
+        let values = self.values.iter();
+        let values = values.filter(|(key, _)| !key.contains("-announced/"));
+        values.map(|(_, value)| value)
     }
 
     /// Performs the request in a body and returns the body of the reply.
