@@ -170,8 +170,8 @@ fn a_forwarder_gets_longer_than_the_first_round_trips_suggest_as_the_next_ones_m
     lone.answer_with(1, register(2, 1, "n1", &[("n1", &json!(77))]));
     lone.answer_with(2, json!({"type": "cas_ok"}));
     assert_eq!(forwarded_to(&lone), ["n1"]);
-    // Three quarters of the time of four round trips, each as long as a variation of 15 ms makes likely.
-    lone.pass(ms(40 + 4 * 15) * 4 * 3 / 4 - ms(1));
+    // Three quarters of the time of five round trips, each as long as a variation of 15 ms makes likely.
+    lone.pass(ms(40 + 4 * 15) * 5 * 3 / 4 - ms(1));
     assert_eq!(asked(&lone, 3), [""; 0]);
     lone.pass(ms(1));
     assert_eq!(asked(&lone, 3), ["read g-counter"]);

@@ -42,7 +42,7 @@ use crate::protocol::{Error, MessageId, Name, Text};
 /// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
 /// it. After half of that time the proposal is announced, and after three quarters the register is read: another node may
 /// have applied it.
-const FORWARDER_ROUND_TRIPS: u32 = 4;
+const FORWARDER_ROUND_TRIPS: u32 = 5;
 
 /// How long to avoid a forwarder that seems to be out of reach, in multiples of the RPC timeout.
 const AVOID_RPC_TIMEOUTS: u32 = 5;
