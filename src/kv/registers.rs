@@ -95,7 +95,10 @@ struct Operation {
     state: State,
     /// When it was first sent in this state.
     sent_at: Duration,
+    /// When it was sent under the id that it has now.
     last_sent_at: Duration,
+    /// The last id that it had in the state before this one, if there was one.
+    previous_id: Option<i64>,
     /// How often it has been sent in this state without a reply in time.
     attempts: u32,
     /// How often the store could not serve it, or told a value too old to be of use.
@@ -300,6 +303,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             state,
             sent_at: now,
             last_sent_at: now,
+            previous_id: None,
             attempts: 0,
             pauses: 0,
             is_refused: false,
@@ -314,7 +318,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         operation
     }
 
-    /// Sends what an operation's state asks for, for the first time or again: all copies are the same.
+    /// Sends what an operation's state asks for, for the first time or again.
     fn send(&mut self, id: i64, context: &mut Context<'_>) {
         let operation = self.operations.get(id).expect("what is sent is pending");
         let (register, outbox) = (operation.register, &mut *context.outbox);
@@ -352,18 +356,29 @@ impl<R: Register, T: Clone> Registers<R, T> {
                 outcome,
             });
         }
-        // Under a new id, so that a reply to what the operation sent in its last state can be told from one to what it sends
-        // now.
+        let operation = self.operations.get_mut(id);
+        let operation = operation.expect("it is pending until it ends");
+        operation.state = state;
+        operation.previous_id = Some(id);
+        operation.sent_at = context.now;
+        operation.attempts = 0;
+        self.send_next(id, context);
+        None
+    }
+
+    /// Sends what an operation's state asks for under a new id, so that a reply shows to which request it is: whether it is to
+    /// one that was sent in another state, and how long it took.
+    fn send_next(&mut self, id: i64, context: &mut Context<'_>) {
         let id = self.operations.renew(id);
         let operation = self.operations.get_mut(id);
         let operation = operation.expect("it has just got this id");
-        operation.state = state;
-        operation.sent_at = context.now;
         operation.last_sent_at = context.now;
-        operation.attempts = 0;
-        self.copies[operation.register.0].change = Some(id);
+        let copy = &mut self.copies[operation.register.0];
+        match operation.kind {
+            Kind::Read => copy.read = Some(id),
+            Kind::Change | Kind::Once => copy.change = Some(id),
+        }
         self.send(id, context);
-        None
     }
 
     /// Takes a reply in, if it is one of the store's to a pending operation; `value` is its field of that name. An
@@ -377,14 +392,18 @@ impl<R: Register, T: Clone> Registers<R, T> {
         if self.service != *reply.src {
             return None;
         }
-        let id = reply.body.in_reply_to?.number()?;
-        let Some(operation) = self.operations.get_mut(id) else {
-            return self.on_late_reply(id, &reply.body.kind, context);
+        let replied_id = reply.body.in_reply_to?.number()?;
+        let (id, operation) = self.operations.find_mut(replied_id)?;
+        let sent_at = match replied_id == id {
+            true => operation.last_sent_at,
+            false if operation.previous_id.is_some_and(|last| replied_id <= last) => {
+                return self.on_late_reply(id, &reply.body.kind, context);
+            }
+            // It was sent again meanwhile. The first request is replied to first.
+            false => operation.sent_at,
         };
-        if operation.attempts == 0 {
-            let round_trip = context.now.saturating_sub(operation.sent_at);
-            self.retry_policy.on_round_trip(round_trip, context.now);
-        }
+        self.retry_policy
+            .on_round_trip(context.now.saturating_sub(sent_at));
         let error = match &*reply.body.kind {
             "error" => Some(ErrorCode(reply.body.code?)),
             _ => None,
@@ -392,12 +411,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
             (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
             (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
-            (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?)),
-            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => self.on_read(id, None),
-            (_, State::Casing, "cas_ok", _) => {
-                let sent_at = operation.sent_at;
-                Some(self.on_cas_ok(id, sent_at))
+            (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?), sent_at),
+            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => {
+                self.on_read(id, None, sent_at)
             }
+            (_, State::Casing, "cas_ok", _) => Some(self.on_cas_ok(id, sent_at)),
             (
                 _,
                 State::Casing,
@@ -423,9 +441,9 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.enter(id, next, context)
     }
 
-    /// A register was read, for its value or to resolve a change in doubt; there is no value if it is missing. The
-    /// answer is the next state, or none if the store is to be asked again after a pause.
-    fn on_read(&mut self, id: i64, value: Option<&RawValue>) -> Option<State> {
+    /// A register was read by a request sent at `sent_at`, for its value or to resolve a change in doubt; there is no value if
+    /// it is missing. The answer is the next state, or none if the store is to be asked again after a pause.
+    fn on_read(&mut self, id: i64, value: Option<&RawValue>, sent_at: Duration) -> Option<State> {
         let operation = self.operations.get_mut(id).expect("this was replied to");
         let was_refused = mem::take(&mut operation.is_refused);
         let copy = &mut self.copies[operation.register.0];
@@ -451,16 +469,15 @@ impl<R: Register, T: Clone> Registers<R, T> {
         if !copy.is_known || copy.known.version() <= read.version() {
             mem::swap(&mut copy.known, read);
             copy.is_known = true;
-            copy.known_at = copy.known_at.max(operation.sent_at);
+            copy.known_at = copy.known_at.max(sent_at);
         }
         next
     }
 
-    /// A reply that finds no operation may be to what an operation sent in the state before: that the change, which is by now
+    /// Takes in a reply to what an operation sent in an earlier state. It is of use if it tells that the change, which is by now
     /// being resolved by reading, was applied.
     #[cold]
     fn on_late_reply(&mut self, id: i64, kind: &str, context: &mut Context<'_>) -> Option<Done<T>> {
-        let id = self.operations.renewed(id)?;
         let operation = self.operations.get(id).expect("this is its id now");
         if operation.state != State::Reading || kind != "cas_ok" {
             return None;
@@ -492,14 +509,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
         while let Some(id) = self.operations.expired(context.now) {
             let operation = self.operations.get_mut(id);
             let operation = operation.expect("what expires is pending");
-            self.retry_policy
-                .on_timeout(operation.attempts, operation.last_sent_at, context.now);
             if operation.state == State::Casing {
                 self.enter(id, State::Reading, context);
             } else {
-                operation.last_sent_at = context.now;
                 operation.attempts += 1;
-                self.send(id, context);
+                self.send_next(id, context);
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::node::{Limits, Random};
 
 /// How long to wait for a reply before asking again: as long as the measured round trips suggest.
 ///
-/// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. By Karn's rule only a
-/// request that was sent once gives a measurement, as the reply to one that was sent again may be to any of its copies.
+/// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. Each copy of a request has an
+/// id of its own, so a reply to one that was sent again can be measured, too, and Karn's rule is not needed.
 ///
 /// Times are in nanoseconds: whole numbers make this a small part of what an operation costs.
 #[derive(Clone, Debug)]
@@ -14,10 +14,6 @@ pub(super) struct RetryPolicy {
     rpc_timeout: u64,
     /// The smoothed round trip and its variation.
     estimate: Option<(u64, u64)>,
-    /// The least wait: twice as long as was waited in vain for a reply, if nothing was measured since.
-    wait_min: u64,
-    /// When a round trip was last measured.
-    measured_at: Duration,
     random: Random,
 }
 
@@ -40,16 +36,13 @@ impl RetryPolicy {
         RetryPolicy {
             rpc_timeout: nanoseconds(limits.rpc_timeout).max(1_000_000),
             estimate: None,
-            wait_min: 0,
-            measured_at: Duration::ZERO,
             random,
         }
     }
 
-    /// Takes in the time from a request that was sent once to its reply, which has come now.
-    pub(super) fn on_round_trip(&mut self, round_trip: Duration, now: Duration) {
+    /// Takes in the time from a request to its reply.
+    pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
         let round_trip = nanoseconds(round_trip);
-        (self.wait_min, self.measured_at) = (0, now);
         self.estimate = Some(match self.estimate {
             None => (round_trip, round_trip / 2),
             Some((smoothed, variation)) => (
@@ -71,18 +64,6 @@ impl RetryPolicy {
         Duration::from_nanos(variation.unwrap_or(0))
     }
 
-    /// Takes note that there is no reply to a request that was sent again `attempts` times, the last time at `sent_at`.
-    ///
-    /// A request that is lost once, or while others are replied to, says nothing of the store. Otherwise the store may have
-    /// become slow, and no request is waited for less than twice as long as this one.
-    pub(super) fn on_timeout(&mut self, attempts: u32, sent_at: Duration, now: Duration) {
-        let is_again = attempts > 0 || self.wait_min > 0;
-        if is_again && self.measured_at <= sent_at {
-            let waited = nanoseconds(now.saturating_sub(sent_at));
-            self.wait_min = self.wait_min.max(2 * waited);
-        }
-    }
-
     /// The wait after a request that was sent again `attempts` times: it doubles with each, with up to a quarter more by
     /// chance, so that nodes that failed together don't try again together.
     pub(super) fn wait(&mut self, attempts: u32) -> Duration {
@@ -92,7 +73,7 @@ impl RetryPolicy {
                 smoothed + (4 * variation).max(MARGIN_MIN)
             });
         let wait = wait.saturating_mul(1 << attempts.min(DOUBLINGS_MAX));
-        self.with_jitter(wait.max(self.wait_min).min(self.rpc_timeout))
+        self.with_jitter(wait.min(self.rpc_timeout))
     }
 
     /// The wait after the store has replied that it can't serve an operation, or with a value too old to be of use, for which
@@ -116,13 +97,11 @@ fn nanoseconds(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1);
-
     /// A policy that has measured these round trips.
     fn measured(round_trips_ms: impl IntoIterator<Item = u64>) -> RetryPolicy {
         let mut policy = RetryPolicy::new(&Limits::default(), Random::new(1));
         for round_trip_ms in round_trips_ms {
-            policy.on_round_trip(Duration::from_millis(round_trip_ms), NOW);
+            policy.on_round_trip(Duration::from_millis(round_trip_ms));
         }
         policy
     }
@@ -174,28 +153,5 @@ mod tests {
         let round_trips = (0..100).map(|index| 50 + index * 37 % 100);
         let wait = measured(round_trips).wait(0);
         assert!(wait > Duration::from_millis(150), "{wait:?}");
-    }
-
-    #[test]
-    fn after_a_request_is_lost_twice_new_ones_are_waited_for_longer_until_something_is_measured() {
-        let ms = Duration::from_millis;
-        let mut policy = measured([100; 100]);
-        policy.on_timeout(0, NOW, NOW + ms(120));
-        assert_about(120, policy.wait(0));
-        policy.on_timeout(1, NOW, NOW + ms(250));
-        assert_about(500, policy.wait(0));
-        // Another one after that, and one that was lost together with the first.
-        policy.on_timeout(0, NOW, NOW + ms(450));
-        policy.on_timeout(1, NOW, NOW + ms(250));
-        assert_about(900, policy.wait(0));
-        policy.on_round_trip(ms(100), NOW);
-        assert_about(120, policy.wait(0));
-    }
-
-    #[test]
-    fn a_request_that_is_lost_while_others_are_replied_to_lets_no_other_wait_longer() {
-        let mut policy = measured([100; 100]);
-        policy.on_timeout(1, NOW - Duration::from_millis(1), NOW);
-        assert_about(120, policy.wait(0));
     }
 }

@@ -1,5 +1,5 @@
 use alloc::collections::BinaryHeap;
-use core::{cmp::Reverse, mem, time::Duration};
+use core::{cmp::Reverse, time::Duration};
 
 use slab::Slab;
 
@@ -26,8 +26,7 @@ pub struct Pending<T, const SLOT_BITS: u32 = 12> {
 #[derive(Debug)]
 struct Entry<T> {
     id: i64,
-    /// The id that it had before this one, which is the same if it has had no other.
-    previous_id: i64,
+    first_id: i64,
     deadline: Option<Duration>,
     value: T,
 }
@@ -69,7 +68,7 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         let id = self.next_id(slot);
         self.slots.insert(Entry {
             id,
-            previous_id: id,
+            first_id: id,
             deadline: None,
             value,
         });
@@ -88,22 +87,23 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         (entry.id == id).then_some(&mut entry.value)
     }
 
-    /// Gives an entry, which must be pending, a new id in place of `id`. From now on only [`renewed`](Self::renewed) finds the
+    /// Gives an entry, which must be pending, a new id in place of `id`. From now on only [`find_mut`](Self::find_mut) finds the
     /// entry by the old one.
     pub fn renew(&mut self, id: i64) -> i64 {
         let slot = Self::slot(id);
         let new_id = self.next_id(slot);
         let entry = &mut self.slots[slot];
         assert_eq!(entry.id, id, "only what is pending gets a new id");
-        entry.previous_id = mem::replace(&mut entry.id, new_id);
+        entry.id = new_id;
         new_id
     }
 
-    /// The id of the pending entry that had this one before it was last [renewed](Self::renew). One that never was has the same
-    /// before and after.
-    pub fn renewed(&self, id: i64) -> Option<i64> {
-        let entry = self.slots.get(Self::slot(id))?;
-        (entry.previous_id == id).then_some(entry.id)
+    /// The pending entry that has this id or had it before it was [renewed](Self::renew), with the id that it has now.
+    pub fn find_mut(&mut self, id: i64) -> Option<(i64, &mut T)> {
+        let entry = self.slots.get_mut(Self::slot(id))?;
+        // Ids count up, so all ids of this slot since the entry's first are its own.
+        let is_its_own = (entry.first_id..=entry.id).contains(&id);
+        is_its_own.then_some((entry.id, &mut entry.value))
     }
 
     /// Takes the entry with this id out, if it is still pending.
@@ -196,29 +196,28 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_entry_is_found_by_its_new_id_alone() {
+    fn a_renewed_entry_is_found_by_its_newest_id_and_each_id_that_it_had_leads_to_that() {
         let mut pending = pending();
-        let old = pending.insert("it");
-        assert_eq!(
-            (pending.renewed(old), pending.renewed(0)),
-            (Some(old), None)
-        );
-        let new = pending.renew(old);
-        assert_eq!((pending.get(old), pending.get(new)), (None, Some(&"it")));
-        assert_eq!(
-            (pending.renewed(old), pending.renewed(new)),
-            (Some(new), None)
-        );
-        let newest = pending.renew(new);
-        assert_eq!(
-            (pending.renewed(old), pending.renewed(new)),
-            (None, Some(newest))
-        );
-        pending.remove(newest);
+        let first = pending.insert("it");
+        assert_eq!(pending.find_mut(first), Some((first, &mut "it")));
+        let second = pending.renew(first);
         let other = pending.insert("other");
-        assert_eq!(Pending::<&str>::slot(new), Pending::<&str>::slot(other));
-        assert_eq!(pending.renewed(new), None);
-        assert_eq!(pending.renewed(other), Some(other));
+        let third = pending.renew(second);
+        assert_eq!(
+            [first, second, third].map(|id| pending.get(id)),
+            [None, None, Some(&"it")]
+        );
+        for id in [first, second, third] {
+            assert_eq!(pending.find_mut(id), Some((third, &mut "it")));
+        }
+        assert_eq!(pending.find_mut(other), Some((other, &mut "other")));
+        pending.remove(third);
+        let next = pending.insert("next");
+        assert_eq!(Pending::<&str>::slot(first), Pending::<&str>::slot(next));
+        for id in [0, first, second, third, i64::MAX] {
+            assert_eq!(pending.find_mut(id), None, "{id}");
+        }
+        assert_eq!(pending.find_mut(next), Some((next, &mut "next")));
     }
 
     #[test]

@@ -262,7 +262,9 @@ fn a_change_without_a_reply_is_resolved_by_reading_and_sent_again_unchanged_what
     let resolving = engine.sent();
     assert_eq!((resolving.len(), &*resolving[0].kind), (1, "read"));
     engine.wait();
-    assert_eq!(engine.sent(), resolving, "the read is repeated");
+    let repeated = engine.sent();
+    assert_eq!(repeated.len(), 1, "the read is repeated");
+    assert_eq!(content(&repeated[0]), content(&resolving[0]));
     // A read of its own tells of a newer value before an older one comes.
     engine.read();
     let read = engine.sent().remove(0);
@@ -293,6 +295,22 @@ fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
         assert_eq!(engine.answer(request, body), None);
     }
     assert_eq!(engine.sent(), []);
+}
+
+#[test]
+fn a_cas_ok_that_is_later_still_ends_a_change_that_is_being_resolved_for_the_second_time() {
+    let mut engine = Engine::casing();
+    let first = engine.sent().remove(0);
+    engine.wait();
+    let read = engine.sent().remove(0);
+    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    engine.wait();
+    assert_eq!(engine.states(), [State::Casing]);
+    engine.sent();
+    engine.wait();
+    assert_eq!(engine.states(), [State::Reading]);
+    let done = engine.answer(&first, CAS_OK);
+    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
 }
 
 #[test]
@@ -373,7 +391,7 @@ fn a_refusal_by_a_store_that_then_tells_an_older_value_is_looked_into_again_afte
     let pause = again_at - engine.now;
     assert!((ms(1)..ms(4)).contains(&pause), "{pause:?}");
     engine.wait();
-    assert_eq!(engine.sent(), [read]);
+    assert_eq!(content(&engine.sent()[0]), content(&read));
 }
 
 #[test]
@@ -437,7 +455,7 @@ fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
     engine.answer(&read, r#""type":"error","code":11"#);
     engine.wait();
     assert!(engine.now * 5 < silent, "{:?}", engine.now);
-    assert_eq!(engine.sent(), [read]);
+    assert_eq!(content(&engine.sent()[0]), content(&read));
 }
 
 /// Reads the register from a store that takes `store_ms`. Returns how many requests that took.
@@ -455,42 +473,75 @@ fn read_slowly(engine: &mut Engine, store_ms: u64) -> usize {
     count
 }
 
-/// Reads the register without a reply until the request is sent again. Returns how long that took, and the request.
-fn read_in_vain(engine: &mut Engine) -> (Duration, Sent) {
-    let sent_at = engine.now;
-    engine.read();
-    let read = engine.sent().remove(0);
-    engine.wait();
-    engine.sent();
-    (engine.now - sent_at, read)
-}
-
 #[test]
-fn a_lost_request_is_sent_again_after_the_time_that_replies_took_to_requests_sent_once() {
+fn a_lost_request_is_sent_again_after_the_time_that_replies_took() {
     let mut engine = Engine::new();
     for lost_count in [1, 3, 1] {
         for _ in 0..10 {
             assert_eq!(read_slowly(&mut engine, 10), 1);
         }
-        let (waited, read) = read_in_vain(&mut engine);
+        let sent_at = engine.now;
+        engine.read();
+        engine.wait();
+        let waited = engine.now - sent_at;
         assert!(waited < Duration::from_millis(50), "{waited:?}");
         for _ in 1..lost_count {
             engine.wait();
-            engine.sent();
         }
+        let read = engine.sent().pop().expect("it is sent again");
+        engine.now += Duration::from_millis(10);
         engine.answer(&read, MISSING);
     }
 }
 
-#[test]
-fn a_store_that_becomes_slow_is_soon_asked_once_again() {
+/// An engine whose store has long been fast.
+fn with_fast_store() -> Engine {
     let mut engine = Engine::new();
     for _ in 0..100 {
         read_slowly(&mut engine, 1);
     }
-    let counts: Vec<_> = (0..10).map(|_| read_slowly(&mut engine, 900)).collect();
-    assert!(counts[0] > 1, "{counts:?}");
-    assert_eq!(counts[2..], [1; 8], "{counts:?}");
+    engine
+}
+
+#[test]
+fn a_store_that_becomes_slow_is_soon_asked_once_again() {
+    for store_ms in [30, 50, 200, 900] {
+        let mut engine = with_fast_store();
+        let counts: Vec<_> = (0..10)
+            .map(|_| read_slowly(&mut engine, store_ms))
+            .collect();
+        assert!(counts[0] > 1, "{store_ms} ms: {counts:?}");
+        assert_eq!(counts[2..], [1; 8], "{store_ms} ms: {counts:?}");
+    }
+}
+
+#[test]
+fn a_reply_to_any_copy_of_a_request_is_taken_and_its_value_is_no_newer_than_that_copy() {
+    for copy in 0..3 {
+        let mut engine = with_fast_store();
+        engine.read();
+        let mut sent_at = vec![engine.now];
+        let mut sent = engine.sent();
+        while sent.len() < 3 {
+            engine.wait();
+            sent_at.push(engine.now);
+            sent.extend(engine.sent());
+        }
+        engine.now += Duration::from_millis(1);
+        let done = engine.answer(&sent[copy], r#""type":"read_ok","value":[1]"#);
+        assert_eq!(done.map(|done| done.outcome), Some(Outcome::Read));
+        assert!(engine.registers.known_at(engine.list) <= sent_at[copy]);
+        for request in &sent {
+            assert_eq!(engine.answer(request, MISSING), None);
+        }
+    }
+}
+
+#[test]
+fn a_read_by_a_store_slower_than_the_rpc_timeout_ends_with_the_reply_to_its_first_request() {
+    let mut engine = with_fast_store();
+    assert!(read_slowly(&mut engine, 5000) > 3);
+    assert!(engine.registers.is_idle(engine.list));
 }
 
 #[test]
