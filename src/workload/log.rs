@@ -147,9 +147,8 @@ struct Log {
     step: u64,
     /// The entries to be appended.
     queue: Queue<Arc<RawValue>>,
-    /// The offset of the first entry in flight, and when it was sent.
+    /// The offset of the first entry in flight.
     offset: u64,
-    sent_at: Duration,
     /// When the fairness backoff ends.
     resumes_at: Duration,
 }
@@ -349,7 +348,6 @@ impl Logs {
         };
         let log = &mut self.logs[index];
         log.offset = log.low * CHUNK_ENTRIES + entries;
-        log.sent_at = context.now;
         self.last_append_id += 1;
         let (node, append_id) = (&self.node, self.last_append_id);
         let append = |chunk: &mut Chunk| {
@@ -403,7 +401,7 @@ impl Logs {
     fn on_applied(&mut self, place: Place, now: Duration) -> Vec<(i64, Result<u64, Error>)> {
         let log = &mut self.logs[place.log];
         if self.has_rivals {
-            let round_trip = (now - log.sent_at).min(BACKOFF_MAX);
+            let round_trip = self.registers.round_trip().min(BACKOFF_MAX);
             let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
             log.resumes_at = now + Duration::from_nanos(backoff);
         }
