@@ -123,6 +123,12 @@ fn a_run_with_warnings_is_listed_with_their_number() {
         assert!(line.contains(expected), "{list}");
     }
     assert_eq!(list.lines().count(), 3, "{list}");
+    let newest = &index(&store)[0];
+    assert_eq!(newest["verdict"], "valid, 2 warnings");
+    assert_eq!(
+        newest["validity"], "valid",
+        "the colour is that of a valid run"
+    );
 }
 
 #[test]

@@ -25,7 +25,9 @@ struct Row {
     file: &'static str,
     began_at: String,
     workload: String,
-    /// `None` where there is none.
+    /// `None` where there is none, as for the verdict.
+    validity: Option<String>,
+    /// The same with the number of warnings, if there are any.
     verdict: Option<String>,
     /// As text: JavaScript would round it.
     seed: Option<String>,
@@ -56,13 +58,15 @@ impl Row {
                 .unwrap_or_default(),
             began_at: run.began_at(),
             workload: String::from(run.workload()),
+            validity: None,
             verdict: None,
             seed: None,
             finding: String::new(),
         };
         match summary {
             Ok(summary) => Row {
-                verdict: Some(summary.validity.to_string()),
+                validity: Some(summary.validity.to_string()),
+                verdict: Some(summary.verdict()),
                 seed: summary.seed.map(|seed| seed.to_string()),
                 finding: summary.finding.clone(),
                 ..row

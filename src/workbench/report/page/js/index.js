@@ -7,7 +7,7 @@ const rows = data.runs.map((run) => {
   const row = element("tr", {},
     element("td", {}, element("a", { href: addressOf(run) }, run.began_at)),
     element("td", {}, run.workload),
-    element("td", { class: run.verdict ?? "none" }, run.verdict ?? "none"),
+    element("td", { class: run.validity ?? "none" }, run.verdict ?? "none"),
     element("td", { class: "seed" }, run.seed === null ? "" : `seed ${run.seed}`),
     element("td", { class: "finding" }, run.finding));
   return { row, text: row.textContent.toLowerCase() };
