@@ -19,8 +19,8 @@
 //! doubled, so a change without a reply is *in doubt*: it may have been applied, or may yet be. Four rules make it take
 //! effect once or never:
 //!
-//! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves, or none
-//!    that makes a difference to anybody (see [`Register::shows`]). So the changes that were applied form one chain, in
+//! 1. **Values are unique.** Every change counts a version up and leaves a value that no other change leaves, but for one that
+//!    is as good for everybody (see [`Register::shows`]). So the changes that were applied form one chain, in
 //!    which each names its predecessor, and a value that has been replaced never comes back.
 //! 2. **Doubt is resolved by reading**, or by the reply if it comes after all. A value that [shows](Register::shows) the
 //!    change proves that it was applied. A higher version than the change started from, without it, proves that it was not
@@ -28,11 +28,18 @@
 //!    Anything else is an older state, or the state to be replaced, and says nothing.
 //! 3. **A change in doubt is only sent again unchanged**, and only after a read that left it in doubt. A second copy with
 //!    more in it, beside a late first one, would count twice.
-//! 4. **A refusal says nothing** (error 22): a copy that was sent before may have been the one that replaced the value.
+//! 4. **A refusal says nothing** (errors 22 and 20): a copy that was sent before may have been the one that replaced the value.
 //!
-//! Message ids are never used again, not even by a later incarnation of the node ([`Pending`](crate::node::Pending)). An
+//! Message ids are not used again, not even by a later incarnation of the node ([`Pending`](crate::node::Pending)). An
 //! incarnation knows nothing of the one before it, so it reads a register before it changes it, or
 //! [takes it for missing](Registers::assume_missing).
+//!
+//! # Asking again
+//!
+//! A request without a reply is taken for lost after little more than a round trip, as long as the measured ones suggest; the
+//! wait doubles up to the RPC timeout. What is sent then is a read, for a change as well (rule 3). Every request has an id of
+//! its own, also one that is sent again, so that each reply can be measured, as it shows which of them it is to. A store that
+//! replies that it can't serve a request now is asked again after a pause.
 //!
 //! # Contention
 //!

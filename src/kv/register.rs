@@ -35,9 +35,11 @@ pub trait Register: Encode + Clone + Default {
     /// Higher after each change; 0 is the state of a key that isn't there, which is the default.
     fn version(&self) -> u64;
 
-    /// Whether this value can only have come about if the change to `wanted` was applied, or one that nobody can tell from
-    /// it: in a register that one node changes, an earlier incarnation of that node may have made the same change, and
-    /// none of its clients was answered. Where clients can tell (who holds a lock), the value must say whose change it is.
+    /// Whether this value can only have come about if the change to `wanted` was applied, or another one that is as good.
+    ///
+    /// Another one that leaves the same value is possible in a register that one node changes: one that an earlier incarnation
+    /// of the node made, before anybody was answered. That is as good unless it matters to clients whose change it was, as
+    /// for a lock: then the value must say whose it is.
     ///
     /// Every later value must go on to show the change, until its node makes the next one: a higher version that does not
     /// show it is taken for proof that it was lost. In a register that several nodes change, each has an entry of its own for

@@ -14,7 +14,7 @@ use crate::protocol::{Encode, ErrorCode, Message, MessageWriter, Name, Raw, to_j
 pub enum State {
     /// The register is being read: to know its value, or to learn what became of a change.
     Reading,
-    /// A compare-and-swap is on its way.
+    /// A compare-and-swap is on its way, or a write.
     Casing,
     /// The operation has ended; it leaves the slab.
     Done(Outcome),
@@ -93,16 +93,17 @@ struct Operation {
     register: RegisterId,
     kind: Kind,
     state: State,
-    /// When it was first sent in this state.
-    sent_at: Duration,
-    /// When it was sent under the id that it has now.
-    last_sent_at: Duration,
-    /// The last id that it had in the state before this one, if there was one.
+    /// The last id that it had in the state before this one, if there was one. Later ones are of copies sent in this state.
     previous_id: Option<i64>,
+    /// When the first of those was sent, and the last, whose id it has now.
+    first_sent_at: Duration,
+    last_sent_at: Duration,
     /// How often it has been sent in this state without a reply in time.
     attempts: u32,
     /// How often the store could not serve it, or told a value too old to be of use.
     pauses: u32,
+    /// The last request had such a reply, and the next one waits.
+    is_paused: bool,
     /// The last compare-and-swap was refused, and no value has been read since.
     is_refused: bool,
 }
@@ -149,8 +150,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }))
     }
 
-    /// Forgets a register, whose id must not be used again: it may be that of the next one that is opened. What is under way on
-    /// it may still be applied, and nobody is told.
+    /// Forgets a register. Its id must not be used any more, as the next register that is opened may get it. What is under way
+    /// may still be applied, and nobody is told.
     pub fn close(&mut self, register: RegisterId) {
         let copy = self.copies.remove(register.0);
         for operation in [copy.read, copy.change].into_iter().flatten() {
@@ -301,11 +302,12 @@ impl<R: Register, T: Clone> Registers<R, T> {
             register,
             kind,
             state,
-            sent_at: now,
-            last_sent_at: now,
             previous_id: None,
+            first_sent_at: now,
+            last_sent_at: now,
             attempts: 0,
             pauses: 0,
+            is_paused: false,
             is_refused: false,
         })
     }
@@ -360,7 +362,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operation = operation.expect("it is pending until it ends");
         operation.state = state;
         operation.previous_id = Some(id);
-        operation.sent_at = context.now;
+        operation.first_sent_at = context.now;
         operation.attempts = 0;
         self.send_next(id, context);
         None
@@ -373,6 +375,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operation = self.operations.get_mut(id);
         let operation = operation.expect("it has just got this id");
         operation.last_sent_at = context.now;
+        operation.is_paused = false;
         let copy = &mut self.copies[operation.register.0];
         match operation.kind {
             Kind::Read => copy.read = Some(id),
@@ -399,8 +402,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
             false if operation.previous_id.is_some_and(|last| replied_id <= last) => {
                 return self.on_late_reply(id, &reply.body.kind, context);
             }
-            // It was sent again meanwhile. The first request is replied to first.
-            false => operation.sent_at,
+            // It was sent again meanwhile. The first copy is replied to first; if it was lost, this is too long ago.
+            false => operation.first_sent_at,
         };
         self.retry_policy
             .on_round_trip(context.now.saturating_sub(sent_at));
@@ -432,10 +435,13 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let Some(next) = next else {
             let operation = self.operations.get_mut(id);
             let operation = operation.expect("this was replied to");
-            let pause = self.retry_policy.pause(operation.pauses);
-            operation.pauses += 1;
-            self.operations
-                .set_deadline(id, context.now.saturating_add(pause));
+            if !mem::replace(&mut operation.is_paused, true) {
+                let pause = self.retry_policy.pause(operation.pauses);
+                operation.pauses += 1;
+                operation.attempts = 0;
+                self.operations
+                    .set_deadline(id, context.now.saturating_add(pause));
+            }
             return None;
         };
         self.enter(id, next, context)
@@ -456,7 +462,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
             None => *read = R::default(),
         }
         let next = match operation.kind {
-            Kind::Read | Kind::Once => Some(State::Done(Outcome::Read)),
+            Kind::Read => Some(State::Done(Outcome::Read)),
+            Kind::Once => unreachable!("what is sent once reads nothing"),
             Kind::Change if read.shows(&copy.wanted) => Some(State::Done(Outcome::Applied)),
             Kind::Change if read.version() > copy.from.version() => {
                 Some(State::Done(Outcome::Lost))
@@ -512,7 +519,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             if operation.state == State::Casing {
                 self.enter(id, State::Reading, context);
             } else {
-                operation.attempts += 1;
+                operation.attempts += u32::from(!operation.is_paused);
                 self.send_next(id, context);
             }
         }

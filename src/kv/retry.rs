@@ -5,7 +5,8 @@ use crate::node::{Limits, Random};
 /// How long to wait for a reply before asking again: as long as the measured round trips suggest.
 ///
 /// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. Each copy of a request has an
-/// id of its own, so a reply to one that was sent again can be measured, too, and Karn's rule is not needed.
+/// id of its own, which tells a reply to the last one from one to those before. So Karn's rule, to measure only what was sent
+/// once, is not needed.
 ///
 /// Times are in nanoseconds: whole numbers make this a small part of what an operation costs.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ const MARGIN_MIN: u64 = 20_000_000;
 /// A store is asked again after this time at the earliest: 1 ms.
 const PAUSE_MIN: u64 = 1_000_000;
 
-/// A wait doubles at most this often: 20 ms become 20 s.
+/// A wait doubles at most this often: far beyond any RPC timeout, where it ends.
 const DOUBLINGS_MAX: u32 = 10;
 
 /// No time counts for more than a year, so that sums of a few cannot overflow.
@@ -40,9 +41,10 @@ impl RetryPolicy {
         }
     }
 
-    /// Takes in the time from a request to its reply.
+    /// Takes in the time from a request to its reply. It counts as the RPC timeout at most: a node that did not run for some
+    /// seconds has not measured them.
     pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
-        let round_trip = nanoseconds(round_trip);
+        let round_trip = nanoseconds(round_trip).min(self.rpc_timeout);
         self.estimate = Some(match self.estimate {
             None => (round_trip, round_trip / 2),
             Some((smoothed, variation)) => (
@@ -146,6 +148,14 @@ mod tests {
         ] {
             assert_about(least_ms, measured(round_trips_ms).wait(attempts));
         }
+    }
+
+    #[test]
+    fn a_round_trip_counts_as_the_rpc_timeout_at_most() {
+        let mut policy = measured([60_000; 10]);
+        assert_eq!(policy.round_trip(), Limits::default().rpc_timeout);
+        policy.on_round_trip(Duration::MAX);
+        assert!(policy.variation() < Limits::default().rpc_timeout);
     }
 
     #[test]

@@ -8,9 +8,11 @@ use super::{ID_BITS, Random};
 /// A slab of what waits for a reply or for its time.
 ///
 /// Every entry is known by an id, which is what goes out as `msg_id`. An id is a generation and a slot. The generation
-/// counts up with every id from a random start ([`Random::sequence_start`]), so no id is used twice, not by a later entry in
-/// the same slot and not by a later incarnation of the same node. A reply that is late, doubled or meant for a dead incarnation therefore finds
-/// nothing: whoever looks an entry up gives the whole id.
+/// counts up with every id, so no id is used twice, not by a later entry in the same slot either. It starts at random, so that
+/// a later incarnation of the same node uses others, but for the chance that [`Random::sequence_start`] names. A reply that is
+/// late, doubled or meant for a dead incarnation therefore finds nothing: whoever looks an entry up gives the whole id.
+///
+/// Where an entry sends more than one request, it gets [another id](Self::renew) for each.
 ///
 /// `SLOT_BITS` bits of an id name the slot, which limits how many entries there can be.
 #[derive(Debug)]

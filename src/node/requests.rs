@@ -20,8 +20,8 @@ pub struct Limits {
     pub pending_max: usize,
     /// By then a request is answered: with error 11 if it has certainly not been applied, else with error 0.
     pub op_timeout: Duration,
-    /// How long a store or a peer may take at most before it is asked again. A store is asked again sooner once its round
-    /// trips have been measured.
+    /// How long a store or a peer may take at most before it is asked again, but for up to a quarter more by chance. A store
+    /// is asked again sooner once its round trips have been measured.
     pub rpc_timeout: Duration,
 }
 

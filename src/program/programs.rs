@@ -11,8 +11,8 @@ use crate::workload::{
 
 /// The help on the limits that every node with a store has.
 const LIMITS: &str = "  --max-pending N       operations that wait at once; one more gets error 11 (default 10000)
-  --rpc-timeout TIME    the longest wait for the store, or for another node, before asking again (default 1s); a store is
-                        asked again sooner once its round trips are known
+  --rpc-timeout TIME    the longest wait for the store, or for another node, before asking again (default 1s), but for up to
+                        a quarter more by chance; a store is asked again sooner once its round trips are known
   --op-timeout TIME     by then an operation is answered, if need be with an error (default 4500ms)
 ";
 

@@ -88,8 +88,8 @@ impl fmt::Display for Counts {
 /// A finding if there were no operations but the final reads, which then show nothing.
 pub fn nothing_asked<C, A>(history: &[Operation<C, A>]) -> Option<Finding> {
     let is_empty = history.iter().all(|operation| operation.is_final);
-    let what =
-        "Nothing was asked, so there is nothing to check. Test for longer, or at a higher --rate.";
+    let what = "Nothing was asked before the final reads, so there is nothing to check. Test for longer, or at a higher \
+                --rate.";
     is_empty.then(|| Finding::undecided(what, []))
 }
 
@@ -428,7 +428,7 @@ mod tests {
         for history in nothing {
             let finding = nothing_asked(history).expect("a finding");
             assert_eq!(finding.severity, Severity::Undecided);
-            assert!(finding.what.starts_with("Nothing was asked"));
+            assert!(finding.what.starts_with("Nothing was asked before"));
         }
     }
 

@@ -458,6 +458,35 @@ fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
     assert_eq!(content(&engine.sent()[0]), content(&read));
 }
 
+#[test]
+fn a_refusal_that_comes_twice_makes_one_pause_and_ends_a_silence() {
+    let mut engine = with_fast_store();
+    engine.read();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        engine.sent();
+        let sent_at = engine.now;
+        engine.wait();
+        waits.push(engine.now - sent_at);
+    }
+    assert!(waits[2] > waits[0] * 2, "{waits:?}");
+    for pause_ms in [1, 2, 4] {
+        let read = engine.sent().remove(0);
+        let refused_at = engine.now;
+        for _ in 0..2 {
+            engine.answer(&read, r#""type":"error","code":11"#);
+        }
+        engine.wait();
+        let pause = engine.now - refused_at;
+        assert!(pause < Duration::from_millis(pause_ms) * 5 / 4, "{pause:?}");
+    }
+    engine.sent();
+    let sent_at = engine.now;
+    engine.wait();
+    let wait = engine.now - sent_at;
+    assert!(wait < waits[0] * 3 / 2, "{wait:?}, {waits:?}");
+}
+
 /// Reads the register from a store that takes `store_ms`. Returns how many requests that took.
 fn read_slowly(engine: &mut Engine, store_ms: u64) -> usize {
     engine.read();

@@ -37,7 +37,7 @@ pub(super) fn not_negative(text: &str) -> Result<f64, String> {
 pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(number) if number <= 1_000_000_000 => Ok(number),
-        _ => Err(String::from("expected a whole number from 0 to 1e9")),
+        _ => Err(String::from("expected a whole number from 0 to 1000000000")),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::protocol::{Encode, Name, Text};
 /// The value of a register that only one node changes: `[17, 42, 5120]`. That is its total, its epoch, which counts the
 /// changes, and the incarnation of the node that made the last one.
 ///
-/// Without the incarnation, a change could be taken for the same change of an earlier one, which was made before an
-/// operation that waits for it began.
+/// Without the incarnation, a node that was started again could take a change that it made before for the same one that it
+/// makes now, for operations that have come since.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct OwnRegister {
     pub(super) total: i64,
