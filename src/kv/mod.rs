@@ -36,10 +36,10 @@
 //!
 //! # Asking again
 //!
-//! A request without a reply is taken for lost after little more than a round trip, as long as the measured ones suggest; the
-//! wait doubles up to the RPC timeout. What is sent then is a read, for a change as well (rule 3). Every request has an id of
-//! its own, also one that is sent again, so that each reply can be measured, as it shows which of them it is to. A store that
-//! replies that it can't serve a request now is asked again after a pause.
+//! A request is taken for lost when there is no reply for little longer than round trips have taken; with each copy that is
+//! sent, that time doubles, up to the RPC timeout. What is sent then is a read, for a change as well (rule 3). Every copy has an
+//! id of its own. So a reply shows to which copy it is, and how long it took. A store that replies that it can't serve a
+//! request now is asked again after a pause.
 //!
 //! # Contention
 //!
