@@ -185,10 +185,11 @@ impl LiveNode {
     }
 }
 
-/// A message without its id, which comes last.
+/// A message without the id of its copy, which comes last. Only the store's client gives copies ids of their own.
 fn content(line: &str) -> &str {
-    line.rsplit_once("\"msg_id\":")
-        .map_or(line, |(content, _)| content)
+    let copy = line.rsplit_once("\"msg_id\":");
+    let copy = copy.filter(|_| line.contains("\"dest\":\"seq-kv\""));
+    copy.map_or(line, |(content, _)| content)
 }
 
 /// The name of a node.
