@@ -397,21 +397,27 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }
         let replied_id = reply.body.in_reply_to?.number()?;
         let (id, operation) = self.operations.find_mut(replied_id)?;
+        let is_late =
+            replied_id != id && operation.previous_id.is_some_and(|last| replied_id <= last);
         let sent_at = match replied_id == id {
             true => operation.last_sent_at,
-            false if operation.previous_id.is_some_and(|last| replied_id <= last) => {
-                return self.on_late_reply(id, &reply.body.kind, context);
-            }
+            // It is to what was sent in an earlier state, and when that was is no longer known.
+            false if is_late => Duration::ZERO,
             // It was sent again meanwhile. The first copy is replied to first; if it was lost, this is too long ago.
             false => operation.first_sent_at,
         };
-        self.retry_policy
-            .on_round_trip(context.now.saturating_sub(sent_at));
+        if !is_late {
+            self.retry_policy
+                .on_round_trip(context.now.saturating_sub(sent_at));
+        }
         let error = match &*reply.body.kind {
             "error" => Some(ErrorCode(reply.body.code?)),
             _ => None,
         };
         let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
+            // A change that is being resolved by reading was applied.
+            (_, State::Reading, "cas_ok", _) if is_late => Some(self.on_cas_ok(id, sent_at)),
+            _ if is_late => return None,
             (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
             (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?), sent_at),
@@ -479,19 +485,6 @@ impl<R: Register, T: Clone> Registers<R, T> {
             copy.known_at = copy.known_at.max(sent_at);
         }
         next
-    }
-
-    /// Takes in a reply to what an operation sent in an earlier state. It is of use if it tells that the change, which is by now
-    /// being resolved by reading, was applied.
-    #[cold]
-    fn on_late_reply(&mut self, id: i64, kind: &str, context: &mut Context<'_>) -> Option<Done<T>> {
-        let operation = self.operations.get(id).expect("this is its id now");
-        if operation.state != State::Reading || kind != "cas_ok" {
-            return None;
-        }
-        // When the change was sent is no longer known, so it says nothing of how new the value is.
-        let state = self.on_cas_ok(id, Duration::ZERO);
-        self.enter(id, state, context)
     }
 
     /// A change was applied, so the value that it left is known, unless a newer one is. `sent_at` is when the request was

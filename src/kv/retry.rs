@@ -1,4 +1,4 @@
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 use crate::node::{Limits, Random};
 
@@ -13,8 +13,11 @@ use crate::node::{Limits, Random};
 pub(super) struct RetryPolicy {
     /// The wait before anything was measured, and the longest.
     rpc_timeout: u64,
-    /// The smoothed round trip and its variation.
-    estimate: Option<(u64, u64)>,
+    is_measured: bool,
+    /// The smoothed round trip; before anything was measured, the RPC timeout.
+    round_trip: u64,
+    /// Its smoothed variation; before anything was measured, 0.
+    variation: u64,
     random: Random,
 }
 
@@ -25,7 +28,7 @@ const MARGIN_MIN: u64 = 20_000_000;
 /// A store is asked again after this time at the earliest: 1 ms.
 const PAUSE_MIN: u64 = 1_000_000;
 
-/// A wait doubles at most this often: far beyond any RPC timeout, where it ends.
+/// A wait doubles at most this often: 20 ms become 20 s, if the RPC timeout is that long.
 const DOUBLINGS_MAX: u32 = 10;
 
 /// No time counts for more than a year, so that sums of a few cannot overflow.
@@ -34,9 +37,12 @@ const NANOSECONDS_MAX: u64 = 365 * 24 * 3600 * 1_000_000_000;
 impl RetryPolicy {
     /// Nothing is measured yet. `rpc_timeout` counts as a millisecond at least.
     pub(super) fn new(limits: &Limits, random: Random) -> Self {
+        let rpc_timeout = nanoseconds(limits.rpc_timeout).max(1_000_000);
         RetryPolicy {
-            rpc_timeout: nanoseconds(limits.rpc_timeout).max(1_000_000),
-            estimate: None,
+            rpc_timeout,
+            is_measured: false,
+            round_trip: rpc_timeout,
+            variation: 0,
             random,
         }
     }
@@ -45,35 +51,29 @@ impl RetryPolicy {
     /// seconds has not measured them.
     pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
         let round_trip = nanoseconds(round_trip).min(self.rpc_timeout);
-        self.estimate = Some(match self.estimate {
-            None => (round_trip, round_trip / 2),
-            Some((smoothed, variation)) => (
-                smoothed - smoothed / 8 + round_trip / 8,
-                variation - variation / 4 + smoothed.abs_diff(round_trip) / 4,
-            ),
-        });
+        if mem::replace(&mut self.is_measured, true) {
+            let deviation = self.round_trip.abs_diff(round_trip);
+            self.round_trip = self.round_trip - self.round_trip / 8 + round_trip / 8;
+            self.variation = self.variation - self.variation / 4 + deviation / 4;
+        } else {
+            (self.round_trip, self.variation) = (round_trip, round_trip / 2);
+        }
     }
 
-    /// The smoothed round trip; before anything was measured, the longest wait.
+    /// The smoothed round trip; before anything was measured, the RPC timeout.
     pub(super) fn round_trip(&self) -> Duration {
-        let smoothed = self.estimate.map(|(smoothed, _)| smoothed);
-        Duration::from_nanos(smoothed.unwrap_or(self.rpc_timeout))
+        Duration::from_nanos(self.round_trip)
     }
 
     /// The smoothed variation of round trips; before anything was measured, 0.
     pub(super) fn variation(&self) -> Duration {
-        let variation = self.estimate.map(|(_, variation)| variation);
-        Duration::from_nanos(variation.unwrap_or(0))
+        Duration::from_nanos(self.variation)
     }
 
     /// The wait after a request that was sent again `attempts` times: it doubles with each, with up to a quarter more by
     /// chance, so that nodes that failed together don't try again together.
     pub(super) fn wait(&mut self, attempts: u32) -> Duration {
-        let wait = self
-            .estimate
-            .map_or(self.rpc_timeout, |(smoothed, variation)| {
-                smoothed + (4 * variation).max(MARGIN_MIN)
-            });
+        let wait = self.round_trip + (4 * self.variation).max(MARGIN_MIN);
         let wait = wait.saturating_mul(1 << attempts.min(DOUBLINGS_MAX));
         self.with_jitter(wait.min(self.rpc_timeout))
     }
@@ -81,8 +81,8 @@ impl RetryPolicy {
     /// The wait after the store has replied that it can't serve an operation, or with a value too old to be of use, for which
     /// it was waited `pauses` times before: a round trip, which doubles with each up to a tenth of the RPC timeout.
     pub(super) fn pause(&mut self, pauses: u32) -> Duration {
-        let round_trip = nanoseconds(self.round_trip()).max(PAUSE_MIN);
-        let pause = round_trip.saturating_mul(1 << pauses.min(DOUBLINGS_MAX));
+        let pause = self.round_trip.max(PAUSE_MIN);
+        let pause = pause.saturating_mul(1 << pauses.min(DOUBLINGS_MAX));
         self.with_jitter(pause.min(self.rpc_timeout / 10))
     }
 

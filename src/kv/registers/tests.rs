@@ -116,6 +116,15 @@ impl Engine {
         engine
     }
 
+    /// The same, with what was sent: the change, and the read.
+    fn in_doubt_with_requests() -> (Self, Sent, Sent) {
+        let mut engine = Self::casing();
+        let change = engine.sent().remove(0);
+        engine.wait();
+        let read = engine.sent().remove(0);
+        (engine, change, read)
+    }
+
     /// A write that is sent once is under way.
     fn writing_once() -> Self {
         let mut engine = Self::new();
@@ -278,10 +287,7 @@ fn a_change_without_a_reply_is_resolved_by_reading_and_sent_again_unchanged_what
 
 #[test]
 fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
-    let mut engine = Engine::casing();
-    let first = engine.sent().remove(0);
-    engine.wait();
-    let read = engine.sent().remove(0);
+    let (mut engine, first, read) = Engine::in_doubt_with_requests();
     let done = engine.answer(&first, CAS_OK);
     assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
     assert!(engine.registers.is_idle(engine.list));
@@ -299,10 +305,7 @@ fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
 
 #[test]
 fn a_cas_ok_that_is_later_still_ends_a_change_that_is_being_resolved_for_the_second_time() {
-    let mut engine = Engine::casing();
-    let first = engine.sent().remove(0);
-    engine.wait();
-    let read = engine.sent().remove(0);
+    let (mut engine, first, read) = Engine::in_doubt_with_requests();
     engine.answer(&read, r#""type":"read_ok","value":[1]"#);
     engine.wait();
     assert_eq!(engine.states(), [State::Casing]);
@@ -315,10 +318,7 @@ fn a_cas_ok_that_is_later_still_ends_a_change_that_is_being_resolved_for_the_sec
 
 #[test]
 fn any_other_reply_to_what_was_sent_in_an_earlier_state_changes_nothing() {
-    let mut engine = Engine::casing();
-    let first = engine.sent().remove(0);
-    engine.wait();
-    let read = engine.sent().remove(0);
+    let (mut engine, first, read) = Engine::in_doubt_with_requests();
     for body in [REFUSED, MISSING, r#""type":"read_ok","value":[1,2]"#] {
         assert_eq!(engine.answer(&first, body), None);
         assert_eq!(engine.states(), [State::Reading]);
