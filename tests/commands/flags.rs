@@ -16,12 +16,15 @@ fn said_of<'a>(flags: impl IntoIterator<Item = &'a str>) -> String {
 
 #[test]
 fn a_value_that_is_no_whole_number_is_refused_with_what_is_expected() {
-    for line in ["sim --seed x", "show --operation 1.5", "runs --keep many"] {
+    for (line, expected) in [
+        ("sim --seed x", "0 up"),
+        ("show --operation 1.5", "0 up"),
+        ("runs --keep many", "0 up"),
+        ("sim --latency 1e9", "0 to 1000000000"),
+    ] {
         let printed = said_of(line.split(' '));
-        assert!(
-            printed.contains("expected a whole number from 0 up"),
-            "{line}: {printed}"
-        );
+        let expected = format!("expected a whole number from {expected}");
+        assert!(printed.contains(&expected), "{line}: {printed}");
     }
 }
 
