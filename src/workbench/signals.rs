@@ -53,13 +53,16 @@ impl Signals {
     ///
     /// When the operating system refuses it.
     pub fn listen(registry: &Registry, token: Token) -> Result<Self, SystemError> {
+        // First, as actions run in the order of their registration: once a signal can be taken, the action that ends the
+        // process has run. It may run in another thread than the one that takes the signal, listens no longer, and by that
+        // lets signals end the process.
+        let _request = EndRequest::listen()?;
         let all = END.into_iter().chain([SIGCHLD]);
         let mut received =
             signal_hook_mio::v1_0::Signals::new(all).map_err(refused("watch signals"))?;
         registry
             .register(&mut received, token, Interest::READABLE)
             .map_err(refused("watch signals"))?;
-        let _request = EndRequest::listen()?;
         Ok(Signals { received, _request })
     }
 
@@ -128,6 +131,7 @@ mod tests {
     use std::env;
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
+    use std::thread;
 
     use mio::Poll;
     use signal_hook::low_level::raise;
@@ -147,7 +151,7 @@ mod tests {
         ends: bool,
     }
 
-    const CASES: [Case; 10] = [
+    const CASES: [Case; 11] = [
         Case {
             when: "while somebody looks for a request",
             act: |signal| {
@@ -230,6 +234,20 @@ mod tests {
                 let mut signals = listen();
                 send(signal);
                 assert_eq!(Vec::from_iter(signals.take()), [Received::End]);
+            },
+            ends: false,
+        },
+        Case {
+            when: "while somebody listens who then stops, and another thread receives it",
+            act: |signal| {
+                for _ in 0..100 {
+                    let mut signals = listen();
+                    thread::scope(|scope| {
+                        scope.spawn(|| send(signal));
+                        while signals.take().next().is_none() {}
+                        drop(signals);
+                    });
+                }
             },
             ends: false,
         },
