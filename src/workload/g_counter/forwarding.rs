@@ -40,8 +40,8 @@ use crate::protocol::{Error, MessageId, Name, Text};
 
 /// A forwarder is silent if it has not answered after this many round trips to the store that take long. It gets at least
 /// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
-/// it. After half of that time the proposal is announced, and after three quarters the register is read: another node may
-/// have applied it.
+/// it. After half of that time the proposal is announced. From five eighths on the register is read, each eighth: perhaps
+/// only the answer is late, or another node has applied the proposal.
 const FORWARDER_ROUND_TRIPS: u32 = 5;
 
 /// How long to avoid a forwarder that seems to be out of reach, in multiples of the RPC timeout.
@@ -99,9 +99,9 @@ struct Peer {
 struct Sent {
     peer: usize,
     id: i64,
-    /// A quarter of the wait, how many of them have passed, and when the next one will have.
-    quarter: Duration,
-    quarters: u32,
+    /// An eighth of the wait, how many of them have passed, and when the next one will have.
+    eighth: Duration,
+    eighths: u32,
     at: Duration,
 }
 
@@ -175,13 +175,13 @@ impl Forwarding {
             let round_trip_max = registers.round_trip() + 4 * registers.variation();
             let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
-            let quarter = wait.clamp(self.rpc_timeout / 10, wait_max) / 4;
+            let eighth = wait.clamp(self.rpc_timeout / 10, wait_max) / 8;
             self.sent = Some(Sent {
                 peer,
                 id: proposal.id,
-                quarter,
-                quarters: 0,
-                at: context.now.saturating_add(quarter),
+                eighth,
+                eighths: 0,
+                at: context.now.saturating_add(eighth),
             });
         }
         self.sent.is_some()
@@ -429,16 +429,16 @@ impl Forwarding {
         let Some(sent) = sent else {
             return false;
         };
-        sent.quarters += 1;
-        sent.at = now.saturating_add(sent.quarter);
-        let Sent { peer, quarters, .. } = *sent;
-        self.is_to_announce |= quarters == 2;
-        if quarters == 4 {
+        sent.eighths += 1;
+        sent.at = now.saturating_add(sent.eighth);
+        let Sent { peer, eighths, .. } = *sent;
+        self.is_to_announce |= eighths == 4;
+        if eighths == 8 {
             self.peers[peer].avoid_until = self.avoid_until(now);
             self.forwarder = None;
             self.sent = None;
         }
-        quarters >= 3
+        eighths >= 5
     }
 
     /// Until when a peer is avoided that can't be reached now.

@@ -122,10 +122,12 @@ impl Linearizable {
         Ok(())
     }
 
-    /// Goes on with what waits, if nothing is under way but to learn why a change was refused.
+    /// Goes on with what waits, unless a change is under way. While the register is only read, perhaps to learn why a change
+    /// was refused, proposals are forwarded and announced.
     fn advance(&mut self, context: &mut Context<'_>) {
         let is_idle = self.registers.is_idle(self.register);
-        if !is_idle && !self.registers.is_refused(self.register) || !self.has_work() {
+        let is_changing = self.registers.is_changing(self.register);
+        if is_changing && !self.registers.is_refused(self.register) || !self.has_work() {
             return;
         }
         let changes = is_idle && !self.is_behind && !self.forwarding.is_waiting();
