@@ -53,9 +53,8 @@ impl Signals {
     ///
     /// When the operating system refuses it.
     pub fn listen(registry: &Registry, token: Token) -> Result<Self, SystemError> {
-        // First, as actions run in the order of their registration: once a signal can be taken, the action that ends the
-        // process has run. It may run in another thread than the one that takes the signal, listens no longer, and by that
-        // lets signals end the process.
+        // Before the rest, as actions run in the order of their registration. Else, where another thread receives the signal,
+        // this one could take it and stop listening before the action runs that ends the process if nobody listens.
         let _request = EndRequest::listen()?;
         let all = END.into_iter().chain([SIGCHLD]);
         let mut received =
