@@ -23,7 +23,7 @@
 //! kept out for as long as it lasts. So a node whose change was refused, or whose forwarder takes long to answer, announces
 //! its proposal: it puts it into a register that only this node changes. And a node that has won, without a proposal of
 //! every other node being applied meanwhile, reads the announcements of those others and applies what it finds with its
-//! next change (Herlihy, "Wait-free synchronization", 1991). If it finds nothing, it reads them again after two more wins
+//! next change (Herlihy, "Wait-free synchronization", 1991). If it finds nothing, it reads them again after one more win
 //! than before.
 //!
 //! Nothing but speed depends on any of this: a node whose forwarder is silent, or names nobody, changes the register
@@ -39,8 +39,8 @@ use crate::node::{Context, Outbox};
 use crate::protocol::{Error, MessageId, Name, Text};
 
 /// A forwarder is silent if it has not answered after this many round trips to the store that take long. It gets at least
-/// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most five quarters of
-/// it. After half of that time the proposal is announced. From five eighths on the register is read, each eighth: perhaps
+/// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most three halves of
+/// it. After four tenths of that time the proposal is announced. From the half on the register is read, each tenth: perhaps
 /// only the answer is late, or another node has applied the proposal.
 const FORWARDER_ROUND_TRIPS: u32 = 5;
 
@@ -99,9 +99,9 @@ struct Peer {
 struct Sent {
     peer: usize,
     id: i64,
-    /// An eighth of the wait, how many of them have passed, and when the next one will have.
-    eighth: Duration,
-    eighths: u32,
+    /// A tenth of the wait, how many of them have passed, and when the next one will have.
+    tenth: Duration,
+    tenths: u32,
     at: Duration,
 }
 
@@ -174,14 +174,14 @@ impl Forwarding {
             // With the variation, as in RFC 6298: one round trip alone says little of how long the next may take.
             let round_trip_max = registers.round_trip() + 4 * registers.variation();
             let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
-            let wait_max = self.rpc_timeout.saturating_mul(5) / 4;
-            let eighth = wait.clamp(self.rpc_timeout / 10, wait_max) / 8;
+            let wait_max = self.rpc_timeout.saturating_mul(3) / 2;
+            let tenth = wait.clamp(self.rpc_timeout / 10, wait_max) / 10;
             self.sent = Some(Sent {
                 peer,
                 id: proposal.id,
-                eighth,
-                eighths: 0,
-                at: context.now.saturating_add(eighth),
+                tenth,
+                tenths: 0,
+                at: context.now.saturating_add(tenth),
             });
         }
         self.sent.is_some()
@@ -382,7 +382,7 @@ impl Forwarding {
         let wins_min = wins_min(&self.peers);
         self.wins_to_help = match had_all_a_turn {
             true => wins_min,
-            false => (self.wins_to_help + 2).min(WINS_GROWTH_MAX * wins_min),
+            false => (self.wins_to_help + 1).min(WINS_GROWTH_MAX * wins_min),
         };
     }
 
@@ -429,16 +429,16 @@ impl Forwarding {
         let Some(sent) = sent else {
             return false;
         };
-        sent.eighths += 1;
-        sent.at = now.saturating_add(sent.eighth);
-        let Sent { peer, eighths, .. } = *sent;
-        self.is_to_announce |= eighths == 4;
-        if eighths == 8 {
+        sent.tenths += 1;
+        sent.at = now.saturating_add(sent.tenth);
+        let Sent { peer, tenths, .. } = *sent;
+        self.is_to_announce |= tenths == 4;
+        if tenths == 10 {
             self.peers[peer].avoid_until = self.avoid_until(now);
             self.forwarder = None;
             self.sent = None;
         }
-        eighths >= 5
+        tenths >= 5
     }
 
     /// Until when a peer is avoided that can't be reached now.
