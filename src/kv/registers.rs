@@ -163,7 +163,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
     pub fn unexpected_value(&self, register: RegisterId) -> String {
         alloc::format!(
             "{} holds an unexpected value under key {}; what else writes there?",
-            self.service,
+            self.service.as_str(),
             self.copies[register.0].key
         )
     }

@@ -122,14 +122,8 @@ pub struct Node<W> {
 }
 
 /// What an `init` says beyond what every message does.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Init<'a> {
-    #[serde(borrow)]
-    body: InitBody<'a>,
-}
-
-#[derive(Deserialize)]
-struct InitBody<'a> {
     #[serde(borrow)]
     node_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -200,9 +194,9 @@ impl<W: Workload> Node<W> {
         request: &Message<'_, W::Fields<'_>>,
         now: Duration,
     ) -> Result<(), Error> {
-        let init: Init = serde_json::from_str(line)
+        let init = Message::<Init>::parse(line)
             .map_err(|error| Error::malformed(alloc::format!("malformed init: {error}")))?;
-        let InitBody { node_id, node_ids } = &init.body;
+        let Init { node_id, node_ids } = &init.body.fields;
         if node_id.is_empty() {
             return Err(Error::malformed("malformed init: node_id is empty"));
         }

@@ -1,8 +1,8 @@
 use alloc::vec::Vec;
-use core::time::Duration;
+use core::{mem, time::Duration};
 
 use super::Context;
-use crate::protocol::{Error, Id, Message, MessageId, MessageWriter, Sender};
+use crate::protocol::{Encode, Error, Message, MessageId, MessageWriter, Sender};
 
 /// When this much output waits, a node takes no more input: 256 KiB.
 ///
@@ -42,7 +42,7 @@ impl Outbox {
     /// Begins a message to `dest`. It is complete when the writer is dropped.
     // Inlined for the reason that `MessageWriter` is.
     #[inline(always)]
-    pub fn send(&mut self, dest: &(impl Id + ?Sized), kind: &'static str) -> MessageWriter<'_> {
+    pub fn send(&mut self, dest: &(impl Encode + ?Sized), kind: &'static str) -> MessageWriter<'_> {
         let sender = self.sender.as_ref();
         let sender = sender.expect("a workload hears nothing, so says nothing, before init");
         MessageWriter::new(&mut self.bytes, sender, dest, kind)
@@ -59,7 +59,7 @@ impl Outbox {
     #[inline(always)]
     pub(super) fn answer(
         &mut self,
-        dest: &(impl Id + ?Sized),
+        dest: &(impl Encode + ?Sized),
         msg_id: Option<MessageId<'_>>,
         kind: &'static str,
     ) -> MessageWriter<'_> {
@@ -80,16 +80,13 @@ impl Outbox {
     /// Answers a request with an error. Before `init` it speaks under the name by which the node was addressed.
     pub(super) fn refuse<F>(&mut self, request: &Message<'_, F>, error: &Error) {
         let is_early = !self.is_initialised();
-        if is_early {
-            if request.dest.is_empty() {
-                return;
-            }
-            self.sender = Some(Sender::new(&request.dest));
+        if is_early && request.dest.is_empty() {
+            return;
         }
+        let addressed = || Sender::new(&request.dest);
+        self.sender.get_or_insert_with(addressed);
         self.error(&request.src, request.body.msg_id, error);
-        if is_early {
-            self.sender = None;
-        }
+        self.sender.take_if(|_| is_early);
     }
 
     /// What a handler works with at that time.
@@ -118,8 +115,7 @@ impl Outbox {
     /// Keeps the outbox from growing where something always waits.
     #[cold]
     fn drop_written(&mut self) {
-        self.bytes.drain(..self.written);
-        self.written = 0;
+        self.bytes.drain(..mem::take(&mut self.written));
     }
 }
 

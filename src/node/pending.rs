@@ -3,7 +3,7 @@ use core::{cmp::Reverse, time::Duration};
 
 use slab::Slab;
 
-use super::{ID_BITS, Random};
+use super::{ID_BITS, Random, earliest};
 
 /// A slab of what waits for a reply or for its time.
 ///
@@ -119,10 +119,8 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         let entry = &mut self.slots[Self::slot(id)];
         assert_eq!(entry.id, id, "only what is pending has a deadline");
         entry.deadline = Some(deadline);
-        self.earliest = Some(match self.earliest {
-            Some(earliest) => earliest.min(deadline),
-            None => deadline,
-        });
+        let earliest = self.earliest.map_or(deadline, |other| other.min(deadline));
+        self.earliest = Some(earliest);
     }
 
     /// When to look for expired entries. It may be too early, for the sake of an entry that has ended, never too late.
@@ -138,8 +136,17 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
     /// When the earliest deadline has passed, all entries are looked at, once: deadlines are moved far more often than
     /// they come.
     pub fn expired(&mut self, now: Duration) -> Option<i64> {
-        if self.earliest.is_some_and(|earliest| earliest <= now) {
-            self.find_due(now);
+        if self.earliest.take_if(|earliest| *earliest <= now).is_some() {
+            for (_, entry) in &mut self.slots {
+                if entry
+                    .deadline
+                    .take_if(|deadline| *deadline <= now)
+                    .is_some()
+                {
+                    self.due.push(Reverse(entry.id));
+                }
+                self.earliest = earliest([self.earliest, entry.deadline]);
+            }
         }
         while let Some(Reverse(id)) = self.due.pop() {
             let entry = self.slots.get(Self::slot(id));
@@ -149,21 +156,6 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
             }
         }
         None
-    }
-
-    fn find_due(&mut self, now: Duration) {
-        self.earliest = None;
-        for (_, entry) in &mut self.slots {
-            let Some(deadline) = entry.deadline else {
-                continue;
-            };
-            if deadline <= now {
-                entry.deadline = None;
-                self.due.push(Reverse(entry.id));
-            } else if self.earliest.is_none_or(|earliest| deadline < earliest) {
-                self.earliest = Some(deadline);
-            }
-        }
     }
 
     fn next_id(&mut self, slot: usize) -> i64 {

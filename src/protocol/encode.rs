@@ -3,8 +3,6 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Id;
-
 /// Something that can be written as JSON at the end of a buffer. [`Json`] makes one of whatever serde can write.
 #[diagnostic::on_unimplemented(
     note = "`Json(value)` encodes whatever serde can write, and numbers are encoded as `u64` or `i64`"
@@ -60,7 +58,7 @@ impl<'a> MessageWriter<'a> {
     pub fn new(
         out: &'a mut Vec<u8>,
         sender: &Sender,
-        dest: &(impl Id + ?Sized),
+        dest: &(impl Encode + ?Sized),
         kind: &'static str,
     ) -> Self {
         out.extend_from_slice(&sender.0);
@@ -100,10 +98,9 @@ impl Drop for MessageWriter<'_> {
 /// A JSON array of what an iterator gives.
 ///
 /// ```
-/// # use eddy::protocol::{Array, Encode};
-/// let mut out = Vec::new();
-/// Array(["a", "b"].iter().zip([1u64, 2])).encode(&mut out);
-/// assert_eq!(out, br#"[["a",1],["b",2]]"#);
+/// # use eddy::protocol::{Array, to_json};
+/// let pairs = Array(["a", "b"].iter().zip([1u64, 2]));
+/// assert_eq!(to_json(&pairs), r#"[["a",1],["b",2]]"#);
 /// ```
 pub struct Array<I>(pub I);
 
@@ -123,25 +120,13 @@ impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
 /// A JSON object of the names and values that an iterator gives.
 ///
 /// ```
-/// # use eddy::protocol::{Encode, Object};
-/// struct Range {
-///     first: u64,
-///     end: u64,
-/// }
-///
-/// impl Encode for Range {
-///     fn encode(&self, out: &mut Vec<u8>) {
-///         Object([("first", self.first), ("end", self.end)].into_iter()).encode(out);
-///     }
-/// }
-///
-/// let mut out = Vec::new();
-/// Range { first: 3, end: 5 }.encode(&mut out);
-/// assert_eq!(out, br#"{"first":3,"end":5}"#);
+/// # use eddy::protocol::{Object, to_json};
+/// let range = Object([("first", 3u64), ("end", 5)].into_iter());
+/// assert_eq!(to_json(&range), r#"{"first":3,"end":5}"#);
 /// ```
 pub struct Object<I>(pub I);
 
-impl<I: Iterator<Item = (K, V)> + Clone, K: Id, V: Encode> Encode for Object<I> {
+impl<I: Iterator<Item = (K, V)> + Clone, K: Encode, V: Encode> Encode for Object<I> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         for (index, (name, value)) in self.0.clone().enumerate() {
@@ -170,11 +155,9 @@ impl<T: AsRef<[u8]>> Encode for Raw<T> {
 /// It takes memory of its own for the JSON, which the other ways to encode something do not.
 ///
 /// ```
-/// # use eddy::protocol::{Encode, Json};
+/// # use eddy::protocol::{Json, to_json};
 /// # use std::collections::BTreeMap;
-/// let mut out = Vec::new();
-/// Json(BTreeMap::from([("k1", 7)])).encode(&mut out);
-/// assert_eq!(out, br#"{"k1":7}"#);
+/// assert_eq!(to_json(&Json(BTreeMap::from([("k1", 7)]))), r#"{"k1":7}"#);
 /// ```
 pub struct Json<T>(pub T);
 

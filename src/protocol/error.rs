@@ -34,18 +34,7 @@ impl ErrorCode {
     /// Whether the operation certainly has not happened and never will. As to Maelstrom, nothing is certain about a
     /// code that the protocol doesn't list.
     pub fn is_definite(self) -> bool {
-        matches!(
-            self,
-            Self::NODE_NOT_FOUND
-                | Self::NOT_SUPPORTED
-                | Self::TEMPORARILY_UNAVAILABLE
-                | Self::MALFORMED_REQUEST
-                | Self::ABORT
-                | Self::KEY_DOES_NOT_EXIST
-                | Self::KEY_ALREADY_EXISTS
-                | Self::PRECONDITION_FAILED
-                | Self::TXN_CONFLICT
-        )
+        matches!(self.0, 1 | 10..=12 | 14 | 20..=22 | 30)
     }
 }
 

@@ -145,5 +145,5 @@ pub fn present<'de, D: Deserializer<'de>>(
 }
 
 /// A string that is borrowed from the line unless it holds escapes.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);

@@ -18,4 +18,4 @@ pub use error::{Error, ErrorCode};
 pub use line::{LINE_BYTES_MAX, LineError, LineReader, Lines};
 pub use message::{Body, Message, Text, present};
 pub use message_id::MessageId;
-pub use name::{Id, NAME_BYTES_MAX, Name};
+pub use name::{NAME_BYTES_MAX, Name};

@@ -1,4 +1,4 @@
-use alloc::{borrow::Cow, string::String, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use smallvec::SmallVec;
@@ -35,19 +35,6 @@ impl From<&str> for Name {
     }
 }
 
-/// What a message can be addressed to: an id, however it is kept.
-pub trait Id: Encode {}
-
-impl<T: Id + ?Sized> Id for &T {}
-
-impl Id for Name {}
-
-impl Id for str {}
-
-impl Id for String {}
-
-impl Id for Cow<'_, str> {}
-
 // Not by way of `as_str`, which looks through its bytes.
 impl Encode for Name {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -58,12 +45,6 @@ impl Encode for Name {
 impl PartialEq<str> for Name {
     fn eq(&self, other: &str) -> bool {
         self.0.as_slice() == other.as_bytes()
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
