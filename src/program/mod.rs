@@ -2,16 +2,20 @@
 //!
 //! [`run`] is the `main` of a program. The simulator makes many nodes of one, and so takes the same flags ([`Program::read`]).
 
+mod flag;
 mod programs;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::node::{Node, START_WAIT, Workload};
 use crate::protocol::LINE_BYTES_MAX;
-use crate::stdio::arguments::{self, Flag, Wrong};
 use crate::stdio::{self, random_seed};
 
+use flag::Flag;
+
+pub use flag::Wrong;
 pub use programs::{
     BROADCAST, ECHO, G_COUNTER, G_SET, KAFKA, LIN_KV, PN_COUNTER, TXN_LIST_APPEND, TXN_RW_REGISTER,
     UNIQUE_IDS,
@@ -49,28 +53,28 @@ impl<O, W: Workload> Program<O, W> {
     where
         O: Clone,
     {
-        let mut settings = self.settings();
-        arguments::each(flags.iter().cloned(), |flag| self.set(&mut settings, flag))?;
-        let (workload, start_wait) = (self.workload, settings.start_wait);
+        let (settings, workload) = (self.settings(flags)?, self.workload);
         Ok(move |seed| {
-            Node::new(workload(settings.options.clone(), seed)).with_start_wait(start_wait)
+            let workload = workload(settings.options.clone(), seed);
+            Node::new(workload).with_start_wait(settings.start_wait)
         })
     }
 
-    fn settings(&self) -> Settings<O> {
-        Settings {
+    fn settings(&self, flags: &[String]) -> Result<Settings<O>, Wrong> {
+        let mut settings = Settings {
             options: (self.defaults)(),
             line_bytes_max: LINE_BYTES_MAX,
             start_wait: START_WAIT,
+        };
+        let mut flags = flags.iter();
+        while let Some(mut flag) = Flag::next(&mut flags) {
+            match flag.name {
+                "--max-line" => flag.set_count(&mut settings.line_bytes_max, usize::MAX),
+                "--start-wait" => flag.set_time(&mut settings.start_wait),
+                _ => (self.set)(&mut settings.options, &mut flag),
+            }?;
         }
-    }
-
-    fn set(&self, settings: &mut Settings<O>, flag: &mut Flag) -> Result<(), Wrong> {
-        match flag.name {
-            "--max-line" => flag.set_count(&mut settings.line_bytes_max, usize::MAX),
-            "--start-wait" => flag.set_time(&mut settings.start_wait),
-            _ => (self.set)(&mut settings.options, flag),
-        }
+        Ok(settings)
     }
 
     fn usage(&self) -> String {
@@ -94,15 +98,35 @@ TIME is 500ms, 2s or, in milliseconds, 500.
 }
 
 /// Runs a program with the command line of this process until its input ends, and gives the exit code of the process.
+///
+/// `--help` prints the help and `--version` the version, and both end the program well. A wrong flag ends it with exit code 2
+/// and two lines on standard error: what is wrong, and how to list the flags. Whoever starts nodes may show only the last
+/// lines of each.
 pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
-    let mut settings = program.settings();
-    let parsed = arguments::parse(program.name, &program.usage(), |flag| {
-        program.set(&mut settings, flag)
-    });
-    if let Err(exit_code) = parsed {
-        return exit_code;
+    let name = program.name;
+    let arguments = std::env::args_os().skip(1);
+    let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
+    let arguments: Vec<String> = arguments.collect();
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    // Nobody is left to tell when printing fails.
+    if has("--help") || has("-h") {
+        let _ = std::io::stdout().write_all(program.usage().as_bytes());
+        return ExitCode::SUCCESS;
     }
-    let workload = (program.workload)(settings.options, random_seed());
-    let node = Node::new(workload).with_start_wait(settings.start_wait);
-    stdio::run(node, settings.line_bytes_max)
+    if has("--version") || has("-V") {
+        let _ = writeln!(std::io::stdout(), "{name} {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    match program.settings(&arguments) {
+        Ok(settings) => {
+            let node = Node::new((program.workload)(settings.options, random_seed()));
+            let node = node.with_start_wait(settings.start_wait);
+            stdio::run(node, settings.line_bytes_max)
+        }
+        Err(wrong) => {
+            let usage = format!("Usage: {name} [flags]; {name} --help lists them.");
+            let _ = writeln!(std::io::stderr(), "{name}: {wrong}\n{usage}");
+            ExitCode::from(2)
+        }
+    }
 }

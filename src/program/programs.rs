@@ -1,9 +1,9 @@
 //! The programs, each with its own flags and its help.
 
 use super::Program;
+use super::flag::{Flag, Wrong};
 use crate::gossip::{self, Topology};
 use crate::node::{Limits, REQUESTS_MAX};
-use crate::stdio::arguments::{Flag, Wrong};
 use crate::workload::g_counter::{self, Consistency};
 use crate::workload::{
     Broadcast, Echo, GCounter, Kafka, LinKv, TxnListAppend, TxnRwRegister, UniqueIds, kafka, lin_kv,

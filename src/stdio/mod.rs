@@ -19,7 +19,6 @@
 //! When the input ends, what is at hand is finished, what is still waiting is answered as truly as it can be, and the
 //! output is flushed.
 
-pub mod arguments;
 mod complaints;
 mod stream;
 
@@ -110,9 +109,13 @@ impl<W: Workload> Loop<W> {
             } else if self.input.has_ended {
                 return self.finish(now);
             } else if self.input.is_ready || self.waits_for_input_only() {
-                self.read()?;
+                let count = self.input.read(self.reader.space());
+                self.reader.filled(count.map_err(broken("standard input"))?);
             } else {
-                self.watch_input()?;
+                self.input.watch(self.poll.registry(), INPUT);
+                if !self.input.is_ready {
+                    self.sleep(self.node.deadline())?;
+                }
             }
         }
     }
@@ -133,21 +136,6 @@ impl<W: Workload> Loop<W> {
         false
     }
 
-    /// Sleeps until there is input, unless there is or the time has come.
-    fn watch_input(&mut self) -> io::Result<()> {
-        self.input.watch(self.poll.registry(), INPUT);
-        match self.input.is_ready {
-            true => Ok(()),
-            false => self.sleep(self.node.deadline()),
-        }
-    }
-
-    fn read(&mut self) -> io::Result<()> {
-        let count = self.input.read(self.reader.space());
-        self.reader.filled(count.map_err(broken("standard input"))?);
-        Ok(())
-    }
-
     fn write(&mut self) -> io::Result<()> {
         while !self.node.output().is_empty() && self.output.is_ready {
             let registry = self.poll.registry();
@@ -163,12 +151,13 @@ impl<W: Workload> Loop<W> {
         }
         self.node.finish();
         self.complaints.close();
-        self.write()?;
-        while !self.node.output().is_empty() {
-            self.sleep(None)?;
+        loop {
             self.write()?;
+            if self.node.output().is_empty() {
+                return Ok(());
+            }
+            self.sleep(None)?;
         }
-        Ok(())
     }
 
     /// Sleeps until something is ready or the time has come, for the node or for a complaint.

@@ -1,6 +1,5 @@
-use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Interest, Registry, Token};
@@ -9,13 +8,13 @@ use mio::{Interest, Registry, Token};
 pub(super) struct Input {
     receiver: Receiver,
     watch: Watch,
-    is_terminal: bool,
+    /// A read that doesn't fill its buffer may leave something: a terminal gives one line a read, and when epoll has told that
+    /// the other end was closed, it tells of no more.
+    may_leave_some: bool,
     /// A read waits for input. Not if whoever started the node has made it nonblocking.
     pub(super) can_wait: bool,
     /// A read gives something at once, if only the end.
     pub(super) is_ready: bool,
-    /// The other end was closed when epoll last told of it; what it sent before is still to be read.
-    is_closed: bool,
     pub(super) has_ended: bool,
 }
 
@@ -36,10 +35,9 @@ impl Input {
         Ok(Input {
             receiver: Receiver::from(io::stdin().as_fd().try_clone_to_owned()?),
             watch: Watch::Unasked,
-            is_terminal: io::stdin().is_terminal(),
+            may_leave_some: io::stdin().is_terminal(),
             can_wait: true,
             is_ready: false,
-            is_closed: false,
             has_ended: false,
         })
     }
@@ -63,7 +61,7 @@ impl Input {
 
     /// There is something to read, and if `is_closed`, nothing will come after it.
     pub(super) fn set_ready(&mut self, is_closed: bool) {
-        self.is_closed = is_closed;
+        self.may_leave_some |= is_closed;
         self.is_ready = !self.has_ended;
     }
 
@@ -76,10 +74,10 @@ impl Input {
                 Ok(0)
             }
             Ok(count) => {
-                let is_drained = count < space.len() && !self.is_terminal && !self.is_closed;
-                match self.watch {
-                    Watch::Current if !is_drained => self.watch = Watch::Stale,
-                    _ => {}
+                if matches!(self.watch, Watch::Current)
+                    && (count == space.len() || self.may_leave_some)
+                {
+                    self.watch = Watch::Stale;
                 }
                 self.is_ready = matches!(self.watch, Watch::Refused);
                 Ok(count)
@@ -97,15 +95,11 @@ impl Input {
 
 /// Standard output.
 pub(super) struct Output {
-    sink: Sink,
+    sender: Sender,
+    /// epoll tells when there is space. Not in a regular file or `/dev/null`, nor on a terminal: there a write waits.
+    is_polled: bool,
     /// There is space, as far as is known.
     pub(super) is_ready: bool,
-}
-
-enum Sink {
-    Polled(Sender),
-    /// A regular file or `/dev/null`, or a terminal.
-    Blocking(File),
 }
 
 impl Output {
@@ -115,14 +109,13 @@ impl Output {
         if result.is_ok() {
             registry.deregister(&mut sender)?;
         }
-        let sink = if result.is_ok() && !io::stdout().is_terminal() {
+        let is_polled = result.is_ok() && !io::stdout().is_terminal();
+        if is_polled {
             sender.set_nonblocking(true)?;
-            Sink::Polled(sender)
-        } else {
-            Sink::Blocking(File::from(OwnedFd::from(sender)))
-        };
+        }
         Ok(Output {
-            sink,
+            sender,
+            is_polled,
             is_ready: true,
         })
     }
@@ -130,10 +123,7 @@ impl Output {
     /// There is space again. epoll need not tell of it until there is none.
     pub(super) fn set_ready(&mut self, registry: &Registry) -> io::Result<()> {
         self.is_ready = true;
-        match &mut self.sink {
-            Sink::Polled(sender) => registry.deregister(sender),
-            Sink::Blocking(_) => Ok(()),
-        }
+        registry.deregister(&mut self.sender)
     }
 
     /// Writes what there is space for, perhaps nothing: then epoll tells under `token` when there is space.
@@ -143,28 +133,24 @@ impl Output {
         registry: &Registry,
         token: Token,
     ) -> io::Result<usize> {
-        let result = match &mut self.sink {
-            Sink::Polled(sender) => sender.write(bytes),
-            Sink::Blocking(file) => file.write(bytes),
-        };
-        match (result, &mut self.sink) {
-            (Ok(0), _) => Err(ErrorKind::WriteZero.into()),
-            (Err(error), Sink::Polled(sender)) if error.kind() == ErrorKind::WouldBlock => {
+        match self.sender.write(bytes) {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.is_polled => {
                 self.is_ready = false;
-                registry.register(sender, token, Interest::WRITABLE)?;
+                registry.register(&mut self.sender, token, Interest::WRITABLE)?;
                 Ok(0)
             }
-            (Err(error), _) if error.kind() == ErrorKind::Interrupted => Ok(0),
-            (result, _) => result,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            result => result,
         }
     }
 }
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if let Sink::Polled(sender) = &self.sink {
+        if self.is_polled {
             // If even this fails there is nothing left to do about it.
-            let _ = sender.set_nonblocking(false);
+            let _ = self.sender.set_nonblocking(false);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::repeat;
 use super::runs;
 use super::values::Trimmed;
 use super::workloads::{self, Task, WorkloadName};
-use crate::stdio::arguments::Wrong;
+use crate::program::Wrong;
 use crate::workbench::audit::Demands;
 use crate::workbench::check::Validity;
 use crate::workbench::import::{self, Import};

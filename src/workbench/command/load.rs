@@ -15,7 +15,7 @@ use super::options::check_names;
 use super::repeat;
 use super::values::Trimmed;
 use super::workloads::{self, Task};
-use crate::stdio::arguments::Wrong;
+use crate::program::Wrong;
 use crate::workbench::check::Validity;
 use crate::workbench::load::{self, Authentication, LoadError, Target};
 use crate::workbench::log::{Log, Topics};

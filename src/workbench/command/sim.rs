@@ -18,7 +18,7 @@ use super::repeat;
 use super::stores::refuse_clusters;
 use super::values::positive;
 use super::workloads::{self, Task};
-use crate::stdio::arguments::Wrong;
+use crate::program::Wrong;
 use crate::workbench::audit::Counts;
 use crate::workbench::check::{Validity, availability};
 use crate::workbench::log::{LastLines, Log, Topics};

@@ -9,7 +9,7 @@ use super::options::TestOptions;
 use super::repeat;
 use super::watch::{self, Watched};
 use super::workloads::{self, Task};
-use crate::stdio::arguments::Wrong;
+use crate::program::Wrong;
 use crate::workbench::check::Validity;
 use crate::workbench::log::Log;
 use crate::workbench::process::{self, Program, RunError};

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use super::error::CommandError;
 use super::requests::RequestOptions;
 use crate::node;
+use crate::program::Wrong;
 use crate::program::{self, Program};
-use crate::stdio::arguments::Wrong;
 use crate::workbench::sim::{Start, start};
 use crate::workbench::workload::{
     Broadcast, Echo, GCounter, GSet, Kafka, LinKv, PnCounter, TxnListAppend, TxnRwRegister,
