@@ -75,8 +75,7 @@ struct Copied<R, T> {
     key: String,
     name: T,
     /// The newest value that this node knows, if it knows one.
-    known: R,
-    is_known: bool,
+    known: Option<R>,
     /// The known value is not older than this.
     known_at: Duration,
     /// The operation that reads it.
@@ -140,8 +139,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         RegisterId(self.copies.insert(Copied {
             key: to_json(key),
             name,
-            known: R::default(),
-            is_known: false,
+            known: None,
             known_at: Duration::ZERO,
             read: None,
             change: None,
@@ -203,8 +201,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
 
     /// The newest value that is known.
     pub fn known(&self, register: RegisterId) -> Option<&R> {
-        let copy = &self.copies[register.0];
-        copy.is_known.then_some(&copy.known)
+        self.copies[register.0].known.as_ref()
     }
 
     /// On a linearizable store, the known value is not older than this.
@@ -215,14 +212,13 @@ impl<R: Register, T: Clone> Registers<R, T> {
     /// Takes the register for missing as long as nothing else is known of it. If it is there, the first change is refused. Only
     /// for values that show whose change they are: of others, an earlier incarnation may have made the same first change.
     pub fn assume_missing(&mut self, register: RegisterId) {
-        self.copies[register.0].is_known = true;
+        self.copies[register.0].known.get_or_insert_default();
     }
 
     /// Reads a register, unless that is under way. There must be capacity.
     pub fn read(&mut self, register: RegisterId, context: &mut Context<'_>) {
         if self.copies[register.0].read.is_none() {
-            let operation = self.insert(register, Kind::Read, State::Reading, context.now);
-            self.copies[register.0].read = Some(operation);
+            let operation = self.insert(register, Kind::Read, context.now);
             self.send(operation, context);
         }
     }
@@ -243,11 +239,12 @@ impl<R: Register, T: Clone> Registers<R, T> {
         edit: impl FnOnce(&mut R),
         context: &mut Context<'_>,
     ) {
-        let operation = self.insert_change(register, Kind::Change, context.now);
+        let operation = self.insert(register, Kind::Change, context.now);
         let copy = &mut self.copies[register.0];
-        assert!(copy.is_known, "a change starts from a value that is known");
-        copy.from.clone_from(&copy.known);
-        copy.wanted.clone_from(&copy.known);
+        let known = copy.known.as_ref();
+        let known = known.expect("a change starts from a value that is known");
+        copy.from.clone_from(known);
+        copy.wanted.clone_from(known);
         edit(&mut copy.wanted);
         assert!(
             copy.wanted.version() > copy.from.version(),
@@ -256,34 +253,19 @@ impl<R: Register, T: Clone> Registers<R, T> {
         self.send(operation, context);
     }
 
-    /// Sets a register, whatever it holds. The request is sent once and ends as [`Outcome::Applied`] or
-    /// [`Outcome::Refused`], or not at all: whoever no longer waits for it [closes](Self::close) the register.
+    /// Begins a request of type `kind` about a register, a write or a compare-and-swap that is sent once, whatever becomes of
+    /// it. The caller adds its fields. It ends as [`Outcome::Applied`] or [`Outcome::Refused`], or not at all: whoever no
+    /// longer waits for it [closes](Self::close) the register.
     ///
     /// No change of the register may be under way, and there must be capacity.
-    pub fn write_once(
+    pub fn ask_once<'o>(
         &mut self,
         register: RegisterId,
-        value: &dyn Encode,
-        context: &mut Context<'_>,
-    ) {
-        let id = self.insert_change(register, Kind::Once, context.now);
-        self.ask("write", register, context.outbox)
-            .field("value", value)
-            .field("msg_id", id);
-    }
-
-    /// Like [`write_once`](Self::write_once), but sets a register to `to` only if it holds `from`, or, with `create`, if
-    /// it isn't there.
-    pub fn cas_once(
-        &mut self,
-        register: RegisterId,
-        swap: (&dyn Encode, &dyn Encode),
-        create: bool,
-        context: &mut Context<'_>,
-    ) {
-        let id = self.insert_change(register, Kind::Once, context.now);
-        let request = self.ask("cas", register, context.outbox);
-        finish_cas(request, swap, create, id);
+        kind: &'static str,
+        context: &'o mut Context<'_>,
+    ) -> MessageWriter<'o> {
+        let id = self.insert(register, Kind::Once, context.now);
+        self.ask(kind, register, id, context.outbox)
     }
 
     /// Begins a request about a register.
@@ -291,14 +273,22 @@ impl<R: Register, T: Clone> Registers<R, T> {
         &self,
         kind: &'static str,
         register: RegisterId,
+        id: i64,
         outbox: &'o mut Outbox,
     ) -> MessageWriter<'o> {
         let request = outbox.send(&self.service, kind);
-        request.field("key", Raw(self.copies[register.0].key.as_str()))
+        let request = request.field("key", Raw(self.copies[register.0].key.as_str()));
+        request.field("msg_id", id)
     }
 
-    fn insert(&mut self, register: RegisterId, kind: Kind, state: State, now: Duration) -> i64 {
-        self.operations.insert(Operation {
+    fn insert(&mut self, register: RegisterId, kind: Kind, now: Duration) -> i64 {
+        let under_way = self.copies[register.0].under_way(kind);
+        assert!(under_way.is_none(), "a register has one change at a time");
+        let state = match kind {
+            Kind::Read => State::Reading,
+            Kind::Change | Kind::Once => State::Casing,
+        };
+        *under_way.insert(self.operations.insert(Operation {
             register,
             kind,
             state,
@@ -309,15 +299,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
             pauses: 0,
             is_paused: false,
             is_refused: false,
-        })
-    }
-
-    fn insert_change(&mut self, register: RegisterId, kind: Kind, now: Duration) -> i64 {
-        let operation = self.insert(register, kind, State::Casing, now);
-        let change = &mut self.copies[register.0].change;
-        assert!(change.is_none(), "a register has one change at a time");
-        *change = Some(operation);
-        operation
+        }))
     }
 
     /// Sends what an operation's state asks for, for the first time or again.
@@ -325,14 +307,14 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operation = self.operations.get(id).expect("what is sent is pending");
         let (register, outbox) = (operation.register, &mut *context.outbox);
         match operation.state {
-            State::Reading => {
-                self.ask("read", register, outbox).field("msg_id", id);
-            }
+            State::Reading => drop(self.ask("read", register, id, outbox)),
             State::Casing => {
-                let copy = &self.copies[register.0];
-                let is_new = copy.from.version() == 0;
-                let request = self.ask("cas", register, outbox);
-                finish_cas(request, (&copy.from, &copy.wanted), is_new, id);
+                let Copied { from, wanted, .. } = &self.copies[register.0];
+                let request = self.ask("cas", register, id, outbox);
+                let request = request.field("from", from).field("to", wanted);
+                if from.version() == 0 {
+                    request.field("create_if_not_exists", true);
+                }
             }
             State::Done(_) => unreachable!("what is done has left the slab"),
         }
@@ -345,16 +327,13 @@ impl<R: Register, T: Clone> Registers<R, T> {
     fn enter(&mut self, id: i64, state: State, context: &mut Context<'_>) -> Option<Done<T>> {
         if let State::Done(outcome) = state {
             let operation = self.operations.remove(id);
-            let operation = operation.expect("it is pending until it ends");
-            let register = operation.register;
+            let Operation { register, kind, .. } = operation.expect("it is pending until it ends");
             let copy = &mut self.copies[register.0];
-            match operation.kind {
-                Kind::Read => copy.read = None,
-                Kind::Change | Kind::Once => copy.change = None,
-            }
+            *copy.under_way(kind) = None;
+            let name = copy.name.clone();
             return Some(Done {
                 register,
-                name: copy.name.clone(),
+                name,
                 outcome,
             });
         }
@@ -376,11 +355,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
         let operation = operation.expect("it has just got this id");
         operation.last_sent_at = context.now;
         operation.is_paused = false;
-        let copy = &mut self.copies[operation.register.0];
-        match operation.kind {
-            Kind::Read => copy.read = Some(id),
-            Kind::Change | Kind::Once => copy.change = Some(id),
-        }
+        *self.copies[operation.register.0].under_way(operation.kind) = Some(id);
         self.send(id, context);
     }
 
@@ -397,8 +372,8 @@ impl<R: Register, T: Clone> Registers<R, T> {
         }
         let replied_id = reply.body.in_reply_to?.number()?;
         let (id, operation) = self.operations.find_mut(replied_id)?;
-        let is_late =
-            replied_id != id && operation.previous_id.is_some_and(|last| replied_id <= last);
+        let copy = &mut self.copies[operation.register.0];
+        let is_late = operation.previous_id.is_some_and(|last| replied_id <= last);
         let sent_at = match replied_id == id {
             true => operation.last_sent_at,
             // It is to what was sent in an earlier state, and when that was is no longer known.
@@ -416,15 +391,17 @@ impl<R: Register, T: Clone> Registers<R, T> {
         };
         let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
             // A change that is being resolved by reading was applied.
-            (_, State::Reading, "cas_ok", _) if is_late => Some(self.on_cas_ok(id, sent_at)),
+            (_, State::Reading, "cas_ok", _) if is_late => Some(copy.on_cas_ok(sent_at)),
             _ if is_late => return None,
             (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
             (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
-            (_, State::Reading, "read_ok", _) => self.on_read(id, Some(value?), sent_at),
-            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => {
-                self.on_read(id, None, sent_at)
+            (_, State::Reading, "read_ok", _) => {
+                copy.on_read(operation, Some(value?), &mut self.decoded, sent_at)
             }
-            (_, State::Casing, "cas_ok", _) => Some(self.on_cas_ok(id, sent_at)),
+            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => {
+                copy.on_read(operation, None, &mut self.decoded, sent_at)
+            }
+            (_, State::Casing, "cas_ok", _) => Some(copy.on_cas_ok(sent_at)),
             (
                 _,
                 State::Casing,
@@ -438,65 +415,17 @@ impl<R: Register, T: Clone> Registers<R, T> {
             (_, _, _, Some(_)) => None,
             _ => return None,
         };
-        let Some(next) = next else {
-            let operation = self.operations.get_mut(id);
-            let operation = operation.expect("this was replied to");
-            if !mem::replace(&mut operation.is_paused, true) {
-                let pause = self.retry_policy.pause(operation.pauses);
-                operation.pauses += 1;
-                operation.attempts = 0;
-                self.operations
-                    .set_deadline(id, context.now.saturating_add(pause));
-            }
-            return None;
-        };
-        self.enter(id, next, context)
-    }
-
-    /// A register was read by a request sent at `sent_at`, for its value or to resolve a change in doubt; there is no value if
-    /// it is missing. The answer is the next state, or none if the store is to be asked again after a pause.
-    fn on_read(&mut self, id: i64, value: Option<&RawValue>, sent_at: Duration) -> Option<State> {
-        let operation = self.operations.get_mut(id).expect("this was replied to");
-        let was_refused = mem::take(&mut operation.is_refused);
-        let copy = &mut self.copies[operation.register.0];
-        let read = &mut self.decoded;
-        match value {
-            Some(value) if read.decode(value.get()).is_err() => {
-                return Some(State::Done(Outcome::Unexpected));
-            }
-            Some(_) => {}
-            None => *read = R::default(),
+        if let Some(next) = next {
+            return self.enter(id, next, context);
         }
-        let next = match operation.kind {
-            Kind::Read => Some(State::Done(Outcome::Read)),
-            Kind::Once => unreachable!("what is sent once reads nothing"),
-            Kind::Change if read.shows(&copy.wanted) => Some(State::Done(Outcome::Applied)),
-            Kind::Change if read.version() > copy.from.version() => {
-                Some(State::Done(Outcome::Lost))
-            }
-            // Refused, though nothing stands in its way: the store has gone back in time, or forgotten what it held.
-            Kind::Change if was_refused => None,
-            Kind::Change => Some(State::Casing),
-        };
-        // A store may answer from the past.
-        if !copy.is_known || copy.known.version() <= read.version() {
-            mem::swap(&mut copy.known, read);
-            copy.is_known = true;
-            copy.known_at = copy.known_at.max(sent_at);
+        if !mem::replace(&mut operation.is_paused, true) {
+            let pause = self.retry_policy.pause(operation.pauses);
+            operation.pauses += 1;
+            operation.attempts = 0;
+            let resumes_at = context.now.saturating_add(pause);
+            self.operations.set_deadline(id, resumes_at);
         }
-        next
-    }
-
-    /// A change was applied, so the value that it left is known, unless a newer one is. `sent_at` is when the request was
-    /// sent: on a linearizable store the value is not older.
-    fn on_cas_ok(&mut self, id: i64, sent_at: Duration) -> State {
-        let operation = self.operations.get(id).expect("this was replied to");
-        let copy = &mut self.copies[operation.register.0];
-        if copy.known.version() < copy.wanted.version() {
-            copy.known.clone_from(&copy.wanted);
-            copy.known_at = copy.known_at.max(sent_at);
-        }
-        State::Done(Outcome::Applied)
+        None
     }
 
     /// When [`wake`](Self::wake) is wanted.
@@ -519,19 +448,62 @@ impl<R: Register, T: Clone> Registers<R, T> {
     }
 }
 
-/// Completes a request that sets a key to `to` if it holds `from`, or, with `create`, if it isn't there.
-fn finish_cas(
-    request: MessageWriter<'_>,
-    (from, to): (&dyn Encode, &dyn Encode),
-    create: bool,
-    id: i64,
-) {
-    let request = request.field("from", from).field("to", to);
-    let request = match create {
-        true => request.field("create_if_not_exists", true),
-        false => request,
-    };
-    request.field("msg_id", id);
+impl<R: Register, T> Copied<R, T> {
+    /// The id of the operation of that kind.
+    fn under_way(&mut self, kind: Kind) -> &mut Option<i64> {
+        match kind {
+            Kind::Read => &mut self.read,
+            Kind::Change | Kind::Once => &mut self.change,
+        }
+    }
+
+    /// The register was read by a request sent at `sent_at`, for its value or to resolve a change in doubt; there is no value
+    /// if it is missing. The answer is the next state, or none if the store is to be asked again after a pause.
+    fn on_read(
+        &mut self,
+        operation: &mut Operation,
+        value: Option<&RawValue>,
+        read: &mut R,
+        sent_at: Duration,
+    ) -> Option<State> {
+        let was_refused = mem::take(&mut operation.is_refused);
+        match value {
+            Some(value) if read.decode(value.get()).is_err() => {
+                return Some(State::Done(Outcome::Unexpected));
+            }
+            Some(_) => {}
+            None => *read = R::default(),
+        }
+        let next = match operation.kind {
+            Kind::Read => Some(State::Done(Outcome::Read)),
+            Kind::Once => unreachable!("what is sent once reads nothing"),
+            Kind::Change if read.shows(&self.wanted) => Some(State::Done(Outcome::Applied)),
+            Kind::Change if read.version() > self.from.version() => {
+                Some(State::Done(Outcome::Lost))
+            }
+            // Refused, though nothing stands in its way: the store has gone back in time, or forgotten what it held.
+            Kind::Change if was_refused => None,
+            Kind::Change => Some(State::Casing),
+        };
+        // A store may answer from the past.
+        let known = self.known.get_or_insert_default();
+        if known.version() <= read.version() {
+            mem::swap(known, read);
+            self.known_at = self.known_at.max(sent_at);
+        }
+        next
+    }
+
+    /// A change was applied, so the value that it left is known, unless a newer one is. `sent_at` is when the request was
+    /// sent: on a linearizable store the value is not older.
+    fn on_cas_ok(&mut self, sent_at: Duration) -> State {
+        let known = self.known.get_or_insert_default();
+        if known.version() < self.wanted.version() {
+            known.clone_from(&self.wanted);
+            self.known_at = self.known_at.max(sent_at);
+        }
+        State::Done(Outcome::Applied)
+    }
 }
 
 #[cfg(test)]

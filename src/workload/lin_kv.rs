@@ -164,14 +164,17 @@ impl Workload for LinKv {
             "write" => {
                 let value = required(fields.value, "value")?;
                 let register = self.open(request, key, "write_ok", now)?;
-                self.registers.write_once(register, &value, context);
+                let write = self.registers.ask_once(register, "write", context);
+                write.field("value", value);
             }
             _ => {
                 let (from, to) = (required(fields.from, "from")?, required(fields.to, "to")?);
                 let register = self.open(request, key, "cas_ok", now)?;
-                let create = fields.create_if_not_exists;
-                self.registers
-                    .cas_once(register, (&from, &to), create, context);
+                let cas = self.registers.ask_once(register, "cas", context);
+                let cas = cas.field("from", from).field("to", to);
+                if fields.create_if_not_exists {
+                    cas.field("create_if_not_exists", true);
+                }
             }
         }
         Ok(())

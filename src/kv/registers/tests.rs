@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::*;
 use crate::node::Outbox;
+use crate::protocol::Body;
 
 /// A list that only grows. No number is in it twice, so its last one shows that it was added.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
@@ -54,6 +55,13 @@ struct Sent {
     line: String,
 }
 
+impl Sent {
+    /// The message without its id.
+    fn content(&self) -> String {
+        self.line.replace(&format!("{}", self.id), "")
+    }
+}
+
 impl Engine {
     /// Nothing is known and nothing is under way.
     fn new() -> Self {
@@ -96,8 +104,7 @@ impl Engine {
     /// The register is known to hold these numbers.
     fn knows(numbers: &[u64]) -> Self {
         let mut engine = Self::reading();
-        let read = engine.sent().remove(0);
-        engine.answer(&read, &format!(r#""type":"read_ok","value":{numbers:?}"#));
+        engine.answer_next(&read_ok(numbers));
         engine
     }
 
@@ -108,66 +115,73 @@ impl Engine {
         engine
     }
 
-    /// The same change without a reply in time, so the register is being read.
-    fn in_doubt() -> Self {
+    /// The same change, which was sent, without a reply in time, so the register is being read.
+    fn in_doubt() -> (Self, Sent) {
         let mut engine = Self::casing();
-        engine.sent();
+        let change = engine.sent_one();
         engine.wait();
-        engine
-    }
-
-    /// The same, with what was sent: the change, and the read.
-    fn in_doubt_with_requests() -> (Self, Sent, Sent) {
-        let mut engine = Self::casing();
-        let change = engine.sent().remove(0);
-        engine.wait();
-        let read = engine.sent().remove(0);
-        (engine, change, read)
+        (engine, change)
     }
 
     /// A write that is sent once is under way.
     fn writing_once() -> Self {
         let mut engine = Self::new();
-        let value = List(vec![9]);
         let mut context = engine.outbox.at(engine.now);
-        engine
+        let request = engine
             .registers
-            .write_once(engine.list, &value, &mut context);
+            .ask_once(engine.list, "write", &mut context);
+        drop(request.field("value", [9u64]));
         engine
     }
 
-    fn answer(&mut self, request: &Sent, body: &str) -> Option<Done<&'static str>> {
+    /// The store answers. The result is how the operation has ended with that.
+    fn answer(&mut self, request: &Sent, body: &str) -> Option<Outcome> {
         let body = format!(r#"{body},"in_reply_to":{}"#, request.id);
         let line = format!(r#"{{"src":"lin-kv","dest":"n0","body":{{{body}}}}}"#);
         let reply = Message::<Fields>::parse(&line).expect("a message");
         let value = reply.body.fields.value;
         let mut context = self.outbox.at(self.now);
-        self.registers.on_reply(&reply, value, &mut context)
+        let done = self.registers.on_reply(&reply, value, &mut context)?;
+        assert_eq!((done.register, done.name), (self.list, "list"));
+        Some(done.outcome)
     }
 
-    /// Lets time pass until something is sent again.
-    fn wait(&mut self) {
+    /// Lets time pass until something is sent again, and gives how much.
+    fn wait(&mut self) -> Duration {
+        let before = self.now;
         while self.outbox.is_empty() {
             self.wake_at(self.registers.deadline().expect("something is under way"));
         }
+        self.now - before
     }
 
     /// What has been sent since the last call.
     fn sent(&mut self) -> Vec<Sent> {
         let output = self.outbox.take_output();
         let sent = output.lines().map(|line| {
-            let message = Message::<IgnoredAny>::parse(line).expect("a message");
+            let Body { kind, msg_id, .. } =
+                Message::<IgnoredAny>::parse(line).expect("a message").body;
             Sent {
-                kind: message.body.kind.into(),
-                id: message
-                    .body
-                    .msg_id
-                    .and_then(|id| id.number())
-                    .expect("an id"),
+                kind: kind.into(),
+                id: msg_id.and_then(|id| id.number()).expect("an id"),
                 line: line.into(),
             }
         });
         sent.collect()
+    }
+
+    /// The only message that has been sent since.
+    fn sent_one(&mut self) -> Sent {
+        let mut sent = self.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
+    }
+
+    /// The store answers the only message that has been sent since.
+    fn answer_next(&mut self, body: &str) -> Sent {
+        let sent = self.sent_one();
+        self.answer(&sent, body);
+        sent
     }
 
     /// The states of the operations under way.
@@ -185,178 +199,148 @@ impl Engine {
     }
 }
 
-/// A message without its id.
-fn content(sent: &Sent) -> String {
-    sent.line.replace(&format!("{}", sent.id), "")
+const CAS_OK: &str = r#""type":"cas_ok""#;
+const WRITE_OK: &str = r#""type":"write_ok""#;
+const UNEXPECTED: &str = r#""type":"read_ok","value":"x""#;
+
+fn read_ok(numbers: &[u64]) -> String {
+    format!(r#""type":"read_ok","value":{numbers:?}"#)
 }
 
-const CAS_OK: &str = r#""type":"cas_ok""#;
-const REFUSED: &str = r#""type":"error","code":22"#;
-const MISSING: &str = r#""type":"error","code":20"#;
+fn error(code: i64) -> String {
+    format!(r#""type":"error","code":{code}"#)
+}
 
 #[test]
 fn each_answer_leads_to_the_next_state() {
     use Outcome::{Applied, Lost, Read, Refused, Unexpected};
     use State::{Casing, Done, Reading};
     let refused = |code| Done(Refused(ErrorCode(code)));
-    let read_ok = |value| format!(r#""type":"read_ok","value":{value}"#);
-    let error = |code| format!(r#""type":"error","code":{code}"#);
-    let plain = |kind| format!(r#""type":"{kind}""#);
+    let reading: fn() -> Engine = Engine::reading;
+    // A change from [1] to [1,2], and the same in doubt.
+    let casing: fn() -> Engine = Engine::casing;
+    let in_doubt: fn() -> Engine = || Engine::in_doubt().0;
+    let writing_once: fn() -> Engine = Engine::writing_once;
     for (engine, answer, next, sends) in [
-        // A read.
-        (
-            Engine::reading as fn() -> Engine,
-            read_ok("[1,2]"),
-            Done(Read),
-            None,
-        ),
-        (Engine::reading, error(20), Done(Read), None),
-        (Engine::reading, read_ok("\"x\""), Done(Unexpected), None),
-        (Engine::reading, error(11), Reading, None),
-        (Engine::reading, error(22), Reading, None),
-        (Engine::reading, plain("cas_ok"), Reading, None),
-        // A change from [1] to [1,2].
-        (Engine::casing, plain("cas_ok"), Done(Applied), None),
-        (Engine::casing, error(22), Reading, Some("read")),
-        (Engine::casing, error(20), Reading, Some("read")),
-        (Engine::casing, error(11), Casing, None),
-        (Engine::casing, error(13), Casing, None),
-        (Engine::casing, read_ok("[1,2]"), Casing, None),
-        (Engine::casing, plain("write_ok"), Casing, None),
-        // The same change, in doubt.
-        (Engine::in_doubt, read_ok("[1,2]"), Done(Applied), None),
-        (Engine::in_doubt, read_ok("[1,2,3]"), Done(Applied), None),
-        (Engine::in_doubt, read_ok("[1,3]"), Done(Lost), None),
-        (Engine::in_doubt, read_ok("[1]"), Casing, Some("cas")),
-        (Engine::in_doubt, error(20), Casing, Some("cas")),
-        (Engine::in_doubt, read_ok("\"x\""), Done(Unexpected), None),
-        (Engine::in_doubt, error(11), Reading, None),
-        (Engine::in_doubt, plain("cas_ok"), Reading, None),
-        // A write that is sent once.
-        (Engine::writing_once, plain("write_ok"), Done(Applied), None),
-        (Engine::writing_once, error(22), refused(22), None),
-        (Engine::writing_once, error(20), refused(20), None),
-        (Engine::writing_once, error(0), refused(0), None),
-        (Engine::writing_once, read_ok("[9]"), Casing, None),
+        (reading, read_ok(&[1, 2]), Done(Read), None),
+        (reading, error(20), Done(Read), None),
+        (reading, UNEXPECTED.into(), Done(Unexpected), None),
+        (reading, error(11), Reading, None),
+        (reading, error(22), Reading, None),
+        (reading, CAS_OK.into(), Reading, None),
+        (casing, CAS_OK.into(), Done(Applied), None),
+        (casing, error(22), Reading, Some("read")),
+        (casing, error(20), Reading, Some("read")),
+        (casing, error(11), Casing, None),
+        (casing, error(13), Casing, None),
+        (casing, read_ok(&[1, 2]), Casing, None),
+        (casing, WRITE_OK.into(), Casing, None),
+        (in_doubt, read_ok(&[1, 2]), Done(Applied), None),
+        (in_doubt, read_ok(&[1, 2, 3]), Done(Applied), None),
+        (in_doubt, read_ok(&[1, 3]), Done(Lost), None),
+        (in_doubt, read_ok(&[1]), Casing, Some("cas")),
+        (in_doubt, error(20), Casing, Some("cas")),
+        (in_doubt, UNEXPECTED.into(), Done(Unexpected), None),
+        (in_doubt, error(11), Reading, None),
+        (in_doubt, CAS_OK.into(), Reading, None),
+        (writing_once, WRITE_OK.into(), Done(Applied), None),
+        (writing_once, error(22), refused(22), None),
+        (writing_once, error(20), refused(20), None),
+        (writing_once, error(0), refused(0), None),
+        (writing_once, read_ok(&[9]), Casing, None),
     ] {
         let mut engine = engine();
-        let before = engine.states();
-        let request = engine.sent().pop().expect("it is under way");
-        let done = engine.answer(&request, &answer);
-        let context = format!("{before:?}, {answer}");
-        match next {
-            Done(outcome) => {
-                let done = done.expect("it has ended");
-                assert_eq!((done.name, done.outcome), ("list", outcome), "{context}");
-                assert_eq!(engine.states(), [], "{context}");
-                assert!(engine.registers.is_idle(engine.list), "{context}");
-            }
-            state => {
-                assert_eq!(done, None, "{context}");
-                assert_eq!(engine.states(), [state], "{context}");
-            }
-        }
-        let sent = engine.sent();
-        let kinds: Vec<&str> = sent.iter().map(|sent| &*sent.kind).collect();
-        assert_eq!(kinds, Vec::from_iter(sends), "{context}");
+        let context = format!("{:?}, {answer}", engine.states());
+        let request = engine.sent_one();
+        let outcome = engine.answer(&request, &answer);
+        let expected = match next {
+            Done(outcome) => (Some(outcome), vec![]),
+            state => (None, vec![state]),
+        };
+        assert_eq!((outcome, engine.states()), expected, "{context}");
+        let is_idle = engine.registers.is_idle(engine.list);
+        assert_eq!(is_idle, outcome.is_some(), "{context}");
+        let kinds = engine.sent().into_iter().map(|sent| sent.kind);
+        assert!(kinds.eq(sends), "{context}");
     }
 }
 
 #[test]
 fn a_change_without_a_reply_is_resolved_by_reading_and_sent_again_unchanged_whatever_else_is_known()
 {
-    let mut engine = Engine::casing();
-    let first = engine.sent();
+    let (mut engine, first) = Engine::in_doubt();
+    let resolving = engine.sent_one();
+    assert_eq!(resolving.kind, "read");
     engine.wait();
-    let resolving = engine.sent();
-    assert_eq!((resolving.len(), &*resolving[0].kind), (1, "read"));
-    engine.wait();
-    let repeated = engine.sent();
-    assert_eq!(repeated.len(), 1, "the read is repeated");
-    assert_eq!(content(&repeated[0]), content(&resolving[0]));
+    assert_eq!(engine.sent_one().content(), resolving.content());
     // A read of its own tells of a newer value before an older one comes.
     engine.read();
-    let read = engine.sent().remove(0);
-    engine.answer(&read, r#""type":"read_ok","value":[1,3,4]"#);
-    engine.answer(&resolving[0], r#""type":"read_ok","value":[1]"#);
-    let second = engine.sent();
-    assert_eq!((first.len(), second.len()), (1, 1));
-    assert_eq!(content(&first[0]), content(&second[0]));
+    engine.answer_next(&read_ok(&[1, 3, 4]));
+    engine.answer(&resolving, &read_ok(&[1]));
+    assert_eq!(engine.sent_one().content(), first.content());
     assert_eq!(engine.known(), Some(&[1, 3, 4][..]));
 }
 
 #[test]
 fn a_late_cas_ok_ends_a_change_that_is_being_resolved_by_reading() {
-    let (mut engine, first, read) = Engine::in_doubt_with_requests();
-    let done = engine.answer(&first, CAS_OK);
-    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    let (mut engine, first) = Engine::in_doubt();
+    let read = engine.sent_one();
+    assert_eq!(engine.answer(&first, CAS_OK), Some(Outcome::Applied));
     assert!(engine.registers.is_idle(engine.list));
     assert_eq!(engine.known(), Some(&[1, 2][..]));
-    assert_eq!(
-        engine.registers.known_at(engine.list),
-        Duration::ZERO,
-        "it may have been replaced meanwhile"
-    );
-    for (request, body) in [(&first, CAS_OK), (&read, r#""type":"read_ok","value":[1]"#)] {
-        assert_eq!(engine.answer(request, body), None);
-    }
+    // It may have been replaced meanwhile.
+    assert_eq!(engine.registers.known_at(engine.list), Duration::ZERO);
+    assert_eq!(engine.answer(&first, CAS_OK), None);
+    assert_eq!(engine.answer(&read, &read_ok(&[1])), None);
     assert_eq!(engine.sent(), []);
 }
 
 #[test]
 fn a_cas_ok_that_is_later_still_ends_a_change_that_is_being_resolved_for_the_second_time() {
-    let (mut engine, first, read) = Engine::in_doubt_with_requests();
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
-    engine.wait();
+    let (mut engine, first) = Engine::in_doubt();
+    engine.answer_next(&read_ok(&[1]));
     assert_eq!(engine.states(), [State::Casing]);
     engine.sent();
     engine.wait();
     assert_eq!(engine.states(), [State::Reading]);
-    let done = engine.answer(&first, CAS_OK);
-    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    assert_eq!(engine.answer(&first, CAS_OK), Some(Outcome::Applied));
 }
 
 #[test]
 fn any_other_reply_to_what_was_sent_in_an_earlier_state_changes_nothing() {
-    let (mut engine, first, read) = Engine::in_doubt_with_requests();
-    for body in [REFUSED, MISSING, r#""type":"read_ok","value":[1,2]"#] {
-        assert_eq!(engine.answer(&first, body), None);
+    let (mut engine, first) = Engine::in_doubt();
+    let read = engine.sent_one();
+    for body in [error(22), error(20), read_ok(&[1, 2])] {
+        assert_eq!(engine.answer(&first, &body), None);
         assert_eq!(engine.states(), [State::Reading]);
     }
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
-    let second = engine.sent().remove(0);
-    for body in [CAS_OK, REFUSED, MISSING] {
+    engine.answer(&read, &read_ok(&[1]));
+    let second = engine.sent_one();
+    for body in [CAS_OK, &error(22), &error(20)] {
         assert_eq!(engine.answer(&first, body), None);
     }
-    for body in [CAS_OK, r#""type":"read_ok","value":[1,3]"#] {
+    for body in [CAS_OK, &read_ok(&[1, 3])] {
         assert_eq!(engine.answer(&read, body), None);
     }
     assert_eq!(engine.states(), [State::Casing]);
     assert_eq!(engine.sent(), []);
-    let done = engine.answer(&second, CAS_OK);
-    assert_eq!(done.map(|done| done.outcome), Some(Outcome::Applied));
+    assert_eq!(engine.answer(&second, CAS_OK), Some(Outcome::Applied));
     assert_eq!(engine.answer(&second, CAS_OK), None, "doubled");
 }
 
 #[test]
 fn a_reply_to_what_was_never_sent_changes_nothing() {
-    for engine in [
-        Engine::reading as fn() -> Engine,
-        Engine::casing,
-        Engine::in_doubt,
-        Engine::writing_once,
+    for mut engine in [
+        Engine::reading(),
+        Engine::casing(),
+        Engine::in_doubt().0,
+        Engine::writing_once(),
     ] {
-        let mut engine = engine();
         let states = engine.states();
-        let sent = engine.sent().pop().expect("it is under way");
+        let sent = engine.sent_one();
         for id in [0, sent.id - 1, sent.id + 1, -sent.id, i64::MIN] {
             let never = Sent { id, ..sent.clone() };
-            for body in [
-                CAS_OK,
-                REFUSED,
-                MISSING,
-                r#""type":"read_ok","value":[1,2]"#,
-            ] {
+            for body in [CAS_OK, &error(22), &error(20), &read_ok(&[1, 2])] {
                 assert_eq!(engine.answer(&never, body), None, "{id}: {body}");
             }
         }
@@ -367,11 +351,10 @@ fn a_reply_to_what_was_never_sent_changes_nothing() {
 
 #[test]
 fn a_node_never_goes_back_to_an_older_value() {
-    for answer in [r#""type":"read_ok","value":[1]"#, MISSING] {
+    for answer in [read_ok(&[1]), error(20)] {
         let mut engine = Engine::knows(&[1, 2]);
         engine.read();
-        let read = engine.sent().remove(0);
-        engine.answer(&read, answer);
+        engine.answer_next(&answer);
         assert_eq!(engine.known(), Some(&[1, 2][..]));
     }
 }
@@ -381,17 +364,13 @@ fn a_refusal_by_a_store_that_then_tells_an_older_value_is_looked_into_again_afte
     let mut engine = Engine::casing();
     let ms = Duration::from_millis;
     engine.now += ms(2);
-    let cas = engine.sent().remove(0);
-    engine.answer(&cas, REFUSED);
+    engine.answer_next(&error(22));
     engine.now += ms(2);
-    let read = engine.sent().remove(0);
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    let read = engine.answer_next(&read_ok(&[1]));
     assert_eq!(engine.states(), [State::Reading]);
-    let again_at = engine.registers.deadline().expect("it asks again");
-    let pause = again_at - engine.now;
+    let pause = engine.wait();
     assert!((ms(1)..ms(4)).contains(&pause), "{pause:?}");
-    engine.wait();
-    assert_eq!(content(&engine.sent()[0]), content(&read));
+    assert_eq!(engine.sent_one().content(), read.content());
 }
 
 #[test]
@@ -399,15 +378,10 @@ fn a_store_that_refuses_a_change_and_knows_no_reason_is_asked_less_and_less() {
     let mut engine = Engine::casing();
     let mut asked = 0;
     while engine.now < Duration::from_secs(1) {
-        let sent = engine.sent();
-        asked += sent.len();
-        for request in sent {
-            let answer = if request.kind == "cas" {
-                REFUSED
-            } else {
-                MISSING
-            };
-            engine.answer(&request, answer);
+        for request in engine.sent() {
+            asked += 1;
+            let code = if request.kind == "cas" { 22 } else { 20 };
+            engine.answer(&request, &error(code));
         }
         assert!(asked < 60, "{asked} in {:?}", engine.now);
         engine.wait();
@@ -419,9 +393,9 @@ fn a_value_is_as_new_as_the_request_that_told_of_it() {
     let mut engine = Engine::new();
     engine.now = Duration::from_secs(1);
     engine.read();
-    let read = engine.sent().remove(0);
+    let read = engine.sent_one();
     engine.now = Duration::from_secs(5);
-    engine.answer(&read, r#""type":"read_ok","value":[1]"#);
+    engine.answer(&read, &read_ok(&[1]));
     let known_at = engine.registers.known_at(engine.list);
     assert_eq!(known_at, Duration::from_secs(1));
 }
@@ -431,12 +405,12 @@ fn a_register_that_is_not_there_is_made_by_its_first_change() {
     let mut engine = Engine::new();
     engine.registers.assume_missing(engine.list);
     engine.add(1);
-    let cas = engine.sent().remove(0);
+    let cas = engine.sent_one();
     let creates = r#""from":[],"to":[1],"create_if_not_exists":true"#;
     assert!(cas.line.contains(creates), "{cas:?}");
     engine.answer(&cas, CAS_OK);
     engine.add(2);
-    let cas = engine.sent().remove(0);
+    let cas = engine.sent_one();
     assert!(!cas.line.contains("create_if_not_exists"), "{cas:?}");
 }
 
@@ -444,62 +418,65 @@ fn a_register_that_is_not_there_is_made_by_its_first_change() {
 fn a_register_has_one_read_at_a_time() {
     let mut engine = Engine::reading();
     engine.read();
-    assert_eq!(engine.sent().len(), 1);
+    engine.sent_one();
 }
 
 #[test]
 fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
     let mut engine = Engine::reading();
-    let read = engine.sent().remove(0);
+    let read = engine.sent_one();
     let silent = engine.registers.deadline().expect("it waits");
-    engine.answer(&read, r#""type":"error","code":11"#);
-    engine.wait();
-    assert!(engine.now * 5 < silent, "{:?}", engine.now);
-    assert_eq!(content(&engine.sent()[0]), content(&read));
+    engine.answer(&read, &error(11));
+    let pause = engine.wait();
+    assert!(pause * 5 < silent, "{pause:?}");
+    assert_eq!(engine.sent_one().content(), read.content());
 }
 
 #[test]
 fn a_refusal_that_comes_twice_makes_one_pause_and_ends_a_silence() {
-    let mut engine = with_fast_store();
+    let mut engine = Engine::with_fast_store();
     engine.read();
-    let mut waits = Vec::new();
-    for _ in 0..3 {
+    let waits = [(); 3].map(|()| {
         engine.sent();
-        let sent_at = engine.now;
-        engine.wait();
-        waits.push(engine.now - sent_at);
-    }
+        engine.wait()
+    });
     assert!(waits[2] > waits[0] * 2, "{waits:?}");
     for pause_ms in [1, 2, 4] {
-        let read = engine.sent().remove(0);
-        let refused_at = engine.now;
+        let read = engine.sent_one();
         for _ in 0..2 {
-            engine.answer(&read, r#""type":"error","code":11"#);
+            engine.answer(&read, &error(11));
         }
-        engine.wait();
-        let pause = engine.now - refused_at;
+        let pause = engine.wait();
         assert!(pause < Duration::from_millis(pause_ms) * 5 / 4, "{pause:?}");
     }
     engine.sent();
-    let sent_at = engine.now;
-    engine.wait();
-    let wait = engine.now - sent_at;
+    let wait = engine.wait();
     assert!(wait < waits[0] * 3 / 2, "{wait:?}, {waits:?}");
 }
 
-/// Reads the register from a store that takes `store_ms`. Returns how many requests that took.
-fn read_slowly(engine: &mut Engine, store_ms: u64) -> usize {
-    engine.read();
-    let sent = engine.sent();
-    let replied_at = engine.now + Duration::from_millis(store_ms);
-    let mut count = sent.len();
-    while let Some(deadline) = engine.registers.deadline().filter(|at| *at < replied_at) {
-        engine.wake_at(deadline);
-        count += engine.sent().len();
+impl Engine {
+    /// Reads the register from a store that takes `store_ms`. Returns how many requests that took.
+    fn read_slowly(&mut self, store_ms: u64) -> usize {
+        self.read();
+        let mut sent = self.sent();
+        let replied_at = self.now + Duration::from_millis(store_ms);
+        while let Some(deadline) = self.registers.deadline().filter(|at| *at < replied_at) {
+            self.wake_at(deadline);
+            sent.extend(self.sent());
+        }
+        self.now = replied_at;
+        self.answer(&sent[0], &error(20));
+        sent.len()
     }
-    engine.now = replied_at;
-    engine.answer(&sent[0], MISSING);
-    count
+
+    /// The store has long been fast.
+    fn with_fast_store() -> Self {
+        let mut engine = Self::new();
+        for _ in 0..100 {
+            engine.read_slowly(1);
+        }
+        engine
+    }
 }
 
 #[test]
@@ -507,38 +484,27 @@ fn a_lost_request_is_sent_again_after_the_time_that_replies_took() {
     let mut engine = Engine::new();
     for lost_count in [1, 3, 1] {
         for _ in 0..10 {
-            assert_eq!(read_slowly(&mut engine, 10), 1);
+            assert_eq!(engine.read_slowly(10), 1);
         }
-        let sent_at = engine.now;
         engine.read();
-        engine.wait();
-        let waited = engine.now - sent_at;
+        engine.sent();
+        let waited = engine.wait();
         assert!(waited < Duration::from_millis(50), "{waited:?}");
         for _ in 1..lost_count {
+            engine.sent();
             engine.wait();
         }
-        let read = engine.sent().pop().expect("it is sent again");
+        let read = engine.sent_one();
         engine.now += Duration::from_millis(10);
-        engine.answer(&read, MISSING);
+        engine.answer(&read, &error(20));
     }
-}
-
-/// An engine whose store has long been fast.
-fn with_fast_store() -> Engine {
-    let mut engine = Engine::new();
-    for _ in 0..100 {
-        read_slowly(&mut engine, 1);
-    }
-    engine
 }
 
 #[test]
 fn a_store_that_becomes_slow_is_soon_asked_once_again() {
     for store_ms in [30, 50, 200, 900] {
-        let mut engine = with_fast_store();
-        let counts: Vec<_> = (0..10)
-            .map(|_| read_slowly(&mut engine, store_ms))
-            .collect();
+        let mut engine = Engine::with_fast_store();
+        let counts = [(); 10].map(|()| engine.read_slowly(store_ms));
         assert!(counts[0] > 1, "{store_ms} ms: {counts:?}");
         assert_eq!(counts[2..], [1; 8], "{store_ms} ms: {counts:?}");
     }
@@ -547,30 +513,27 @@ fn a_store_that_becomes_slow_is_soon_asked_once_again() {
 #[test]
 fn a_reply_to_any_copy_of_a_request_is_taken_and_its_value_is_no_newer_than_that_copy() {
     for (copy, known_since) in [(0, 0), (1, 0), (2, 2)] {
-        let mut engine = with_fast_store();
+        let mut engine = Engine::with_fast_store();
         engine.read();
-        let mut sent_at = vec![engine.now];
-        let mut sent = engine.sent();
-        while sent.len() < 3 {
+        let copies = [(); 3].map(|()| {
             engine.wait();
-            sent_at.push(engine.now);
-            sent.extend(engine.sent());
-        }
+            (engine.now, engine.sent_one())
+        });
         engine.now += Duration::from_millis(1);
-        let done = engine.answer(&sent[copy], r#""type":"read_ok","value":[1]"#);
-        assert_eq!(done.map(|done| done.outcome), Some(Outcome::Read));
+        let outcome = engine.answer(&copies[copy].1, &read_ok(&[1]));
+        assert_eq!(outcome, Some(Outcome::Read));
         let known_at = engine.registers.known_at(engine.list);
-        assert_eq!(known_at, sent_at[known_since], "copy {copy}");
-        for request in &sent {
-            assert_eq!(engine.answer(request, MISSING), None);
+        assert_eq!(known_at, copies[known_since].0, "copy {copy}");
+        for (_, request) in &copies {
+            assert_eq!(engine.answer(request, &error(20)), None);
         }
     }
 }
 
 #[test]
 fn a_read_by_a_store_slower_than_the_rpc_timeout_ends_with_the_reply_to_its_first_request() {
-    let mut engine = with_fast_store();
-    assert!(read_slowly(&mut engine, 5000) > 3);
+    let mut engine = Engine::with_fast_store();
+    assert!(engine.read_slowly(5000) > 3);
     assert!(engine.registers.is_idle(engine.list));
 }
 
