@@ -49,22 +49,27 @@
 //! A node may know a value that is old. That costs it another attempt, and nobody a wrong answer. So a new node does not
 //! read first: it takes the register for missing, which is how the chain begins.
 
+mod forwarding;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::forwarding::Forwarding;
 use super::operations::{Operation, Operations};
-use super::register::{Proposal, SharedRegister, SharedRegisters, View, known};
+use super::register::{Proposal, SharedRegister, SharedRegisters, View};
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
 use crate::node::{Context, GivenUp, ID_BITS, Outbox, Random, earliest};
-use crate::protocol::{Error, Name};
+use crate::protocol::Name;
+
+use forwarding::{Peer, Sent, wins_min};
 
 /// One node of this level.
 #[derive(Debug)]
 pub(super) struct Linearizable {
     pub(super) operations: Operations,
     node: Name,
+    decrements: bool,
+    rpc_timeout: Duration,
     /// The register that all nodes change, and those of announcements.
     registers: SharedRegisters,
     register: RegisterId,
@@ -80,18 +85,46 @@ pub(super) struct Linearizable {
     is_behind: bool,
     /// Until then a change is made only for what peers have forwarded.
     paused_until: Option<Duration>,
-    forwarding: Forwarding,
+    // What follows is for `forwarding`.
+    /// The other nodes.
+    peers: Vec<Peer>,
+    /// The peer that this node's proposals are forwarded to.
+    forwarder: Option<usize>,
+    /// The proposal that was forwarded and has not been answered.
+    sent: Option<Sent>,
+    /// Whether the proposals of several nodes went with the last change.
+    is_shared: bool,
+    /// The register in which this node announces its proposals.
+    announcement: RegisterId,
+    /// Whether this node announces its proposals: since its last change was lost, or a forwarder took long, until a change is
+    /// applied or a forwarder answers. While a change is refused it does so in any case.
+    is_to_announce: bool,
+    /// How many changes of this node were applied since it last thought of helping.
+    wins: u32,
+    /// After this many it reads what peers have announced.
+    wins_to_help: u32,
 }
 
 impl Linearizable {
     pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
         let mut registers = Registers::new(&options.service, &options.limits, random);
-        let register = registers.open(&options.name(), ());
-        registers.assume_missing(register);
-        let forwarding = Forwarding::new(options, node, peers, &mut registers, register);
+        let mut open = |key: &str| {
+            let register = registers.open(&key, ());
+            registers.assume_missing(register);
+            register
+        };
+        let register = open(options.name());
+        let key = |node: &str| alloc::format!("{}-announced/{node}", options.name());
+        let announcement = open(&key(node));
+        let peers = peers
+            .iter()
+            .map(|peer| Peer::new(peer, open(&key(peer.as_str()))));
+        let peers = Vec::from_iter(peers);
         Linearizable {
             operations: Operations::new(options, random),
             node: node.into(),
+            decrements: options.decrements,
+            rpc_timeout: options.limits.rpc_timeout,
             register,
             registers,
             last_proposal_id: random.sequence_start(ID_BITS) as i64,
@@ -100,7 +133,14 @@ impl Linearizable {
             newest: View::default(),
             is_behind: false,
             paused_until: None,
-            forwarding,
+            wins_to_help: wins_min(&peers),
+            peers,
+            forwarder: None,
+            sent: None,
+            is_shared: false,
+            announcement,
+            is_to_announce: false,
+            wins: 0,
         }
     }
 
@@ -108,18 +148,6 @@ impl Linearizable {
     pub(super) fn submit(&mut self, id: i64, operation: Operation, context: &mut Context<'_>) {
         self.queue.push(id, operation);
         self.advance(context);
-    }
-
-    /// A peer forwards a proposal.
-    pub(super) fn on_forward(
-        &mut self,
-        request: &Received<'_>,
-        context: &mut Context<'_>,
-    ) -> Result<(), Error> {
-        self.forwarding
-            .on_forward(request, &self.registers, context.outbox)?;
-        self.advance(context);
-        Ok(())
     }
 
     /// Goes on with what waits, unless a change is under way. While the register is only read, perhaps to learn why a change
@@ -130,16 +158,17 @@ impl Linearizable {
         if is_changing && !self.registers.is_refused(self.register) || !self.has_work() {
             return;
         }
-        let changes = is_idle && !self.is_behind && !self.forwarding.is_waiting();
-        if changes || self.forwarding.sends(&self.registers) {
+        let changes = is_idle && !self.is_behind && self.sent.is_none();
+        let forwards = self.sent.is_none() && self.forwarder.is_some();
+        if changes || forwards || self.announces() {
             self.propose(context.outbox);
         }
-        if let Some((proposal, _)) = self.proposals.last()
-            && self
-                .forwarding
-                .forward(proposal, &mut self.registers, context)
-        {
-            return;
+        if let Some(proposal) = self.proposal() {
+            self.announce(&proposal, context);
+            self.forward(&proposal, context);
+            if self.sent.is_some() {
+                return;
+            }
         }
         if !is_idle || !self.has_work() {
             return;
@@ -152,9 +181,14 @@ impl Linearizable {
     }
 
     fn has_work(&self) -> bool {
-        let has_peers = self.forwarding.has_proposals();
+        let has_peers = self.peers.iter().any(|peer| peer.proposal.is_some());
         let has_next = !self.queue.is_empty() && self.paused_until.is_none();
         has_peers || has_next || !self.proposals.is_empty()
+    }
+
+    /// The newest value that the store has told, or that of a missing register.
+    fn known(&self) -> &SharedRegister {
+        known(&self.registers, self.register)
     }
 
     /// What the whole batch adds up to: the proposal that is tried next.
@@ -194,37 +228,33 @@ impl Linearizable {
     /// Changes the register from the newest value that the store has told, or from a missing register before it has told any:
     /// applies this node's proposal and those that peers have forwarded.
     fn change(&mut self, context: &mut Context<'_>) {
-        let known = known(&self.registers, self.register);
-        let View { last_applied, .. } = known.view(self.node.as_str());
+        let View { last_applied, .. } = self.known().view(self.node.as_str());
         let own = self.proposal().filter(|own| own.previous == last_applied);
         // Without one that follows on this value, the change is for peers alone, or the value is old and will be refused.
         // An empty proposal makes it unlike any other change all the same.
         let own = own.unwrap_or_else(|| self.next_proposal(last_applied, 0));
-        let (node, forwarding) = (&self.node, &self.forwarding);
+        let peers = self.peers.iter();
+        let of_peers = peers.filter_map(|peer| Some((&peer.name, peer.proposal.as_ref()?)));
+        self.is_shared = usize::from(!self.proposals.is_empty()) + of_peers.clone().count() > 1;
         let apply = |register: &mut SharedRegister| {
-            register.advance(node);
-            register.apply(node, &own);
-            for (peer, proposal) in forwarding.proposals() {
-                register.apply(peer, proposal);
-            }
+            register.advance(&self.node);
+            register.apply(&self.node, &own);
+            of_peers.for_each(|(peer, proposal)| register.apply(peer, proposal));
         };
         self.registers.change(self.register, apply, context);
-        self.forwarding.on_change(!self.proposals.is_empty());
     }
 
     pub(super) fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
-        if let Some(done) = self.registers.on_reply(reply, value, context) {
-            if done.register == self.register {
-                self.on_done(done.outcome, context);
-            } else {
-                let (registers, now) = (&self.registers, context.now);
-                self.forwarding
-                    .on_announcement(done.register, registers, now);
+        match self.registers.on_reply(reply, value, context) {
+            Some(done) if done.register == self.register => self.on_done(done.outcome, context),
+            Some(done) => self.on_announcement(done.register, context.now),
+            None => {
+                if let Some(told) = self.on_forward_ok(reply, context.now) {
+                    self.is_behind = true;
+                    self.learn(told, context);
+                }
             }
-        } else if let Some(told) = self.forwarding.on_forward_ok(reply, context.now) {
-            self.is_behind = true;
-            self.learn(told, context);
         }
         self.advance(context);
     }
@@ -235,21 +265,18 @@ impl Linearizable {
             let why = self.registers.unexpected_value(self.register);
             self.operations.fail(&mut self.queue, &why, context.outbox);
             self.proposals.clear();
-            self.forwarding.clear();
+            self.sent = None;
+            self.peers.iter_mut().for_each(|peer| peer.proposal = None);
             return;
         }
-        let is_writer = *known(&self.registers, self.register).writer() == self.node;
         match outcome {
-            Outcome::Applied if is_writer => {
-                self.forwarding.on_applied(&mut self.registers, context);
-            }
+            Outcome::Applied if self.known().writer == self.node => self.on_applied(context),
             // If it was applied, either a peer did that or one came after it. Both are faster now.
-            Outcome::Applied | Outcome::Lost => self.forwarding.on_lost(&self.registers, context),
+            Outcome::Applied | Outcome::Lost => self.on_lost(context),
             _ => {}
         }
         self.is_behind = false;
-        let view = known(&self.registers, self.register).view(self.node.as_str());
-        self.learn(view, context);
+        self.learn(self.known().view(self.node.as_str()), context);
     }
 
     /// Takes in what the store or a peer has told of the register, and ends the batch if that resolves it.
@@ -278,7 +305,8 @@ impl Linearizable {
             self.queue.return_batch();
         }
         self.proposals.clear();
-        self.forwarding.on_resolved();
+        // No forwarder needs to answer any more.
+        self.sent = None;
     }
 
     /// Gives an operation up.
@@ -287,8 +315,8 @@ impl Linearizable {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let (store, peers) = (self.registers.deadline(), self.forwarding.deadline());
-        earliest([store, peers, self.paused_until])
+        let next_tenth = self.sent.as_ref().map(|sent| sent.at);
+        earliest([self.registers.deadline(), next_tenth, self.paused_until])
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
@@ -297,9 +325,20 @@ impl Linearizable {
             self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
-        if self.forwarding.wake(context.now) {
-            self.registers.read(self.register, context);
+        if self
+            .sent
+            .as_ref()
+            .is_some_and(|sent| sent.at <= context.now)
+        {
+            self.on_tenth(context);
         }
         self.advance(context);
     }
+}
+
+/// The newest value that the store has told of a register, or that of a missing one, for which all are taken until they are
+/// read.
+fn known(registers: &SharedRegisters, register: RegisterId) -> &SharedRegister {
+    let known = registers.known(register);
+    known.expect("it is taken for missing until it is read")
 }

@@ -20,11 +20,10 @@
 //!
 //! Each level is a file that can be read alone: [`regular`], [`linearizable`], [`sequential`], [`eventual`]. They share the
 //! clients' operations (`operations`), the values in the store (`register`), and the engine that changes a register
-//! exactly once ([`kv`](crate::kv)). Only [`linearizable`] uses `forwarding`, only [`eventual`] uses [`counts`].
+//! exactly once ([`kv`](crate::kv)). `forwarding` is a part of [`linearizable`] alone, and only [`eventual`] uses [`counts`].
 
 pub mod counts;
 pub mod eventual;
-mod forwarding;
 pub mod linearizable;
 mod operations;
 mod options;
@@ -122,7 +121,7 @@ pub struct Fields<'a> {
     delta: Option<i64>,
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
-    /// Whom to forward to next, see `forwarding`.
+    /// Whom to forward to next, at the linearizable level.
     #[serde(borrow)]
     next: Option<&'a RawValue>,
     /// What a peer of the eventual level tells, see [`gossip`](crate::gossip).

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
-use crate::kv::{Register, RegisterId, Registers, check_version};
+use crate::kv::{Register, Registers, check_version};
 use crate::protocol::{Encode, Name, Text};
 
 /// The value of a register that only one node changes: `[17, 42, 5120]`. That is its total, its epoch, which counts the
@@ -68,7 +68,8 @@ impl Encode for OwnRegister {
 pub(super) struct SharedRegister {
     total: i64,
     version: u64,
-    writer: Name,
+    /// The node that made the last change.
+    pub(super) writer: Name,
     last_applied: Vec<(Name, i64)>,
 }
 
@@ -129,11 +130,6 @@ impl SharedRegister {
         }
     }
 
-    /// The node that made the last change.
-    pub(super) fn writer(&self) -> &Name {
-        &self.writer
-    }
-
     /// Makes this the next value, written by `node`, but for the proposals that are applied.
     pub(super) fn advance(&mut self, node: &Name) {
         self.version += 1;
@@ -184,12 +180,6 @@ impl SharedRegister {
 /// The registers that a node shares with others.
 pub(super) type SharedRegisters = Registers<SharedRegister, ()>;
 
-/// The newest value that the store has told, or that of a missing register. It must be taken for missing until it is read.
-pub(super) fn known(registers: &SharedRegisters, register: RegisterId) -> &SharedRegister {
-    let known = registers.known(register);
-    known.expect("it is taken for missing until it is read")
-}
-
 // By hand, because a derived `clone_from` would not reuse the memory of the value before.
 impl Clone for SharedRegister {
     fn clone(&self) -> Self {
@@ -199,15 +189,9 @@ impl Clone for SharedRegister {
     }
 
     fn clone_from(&mut self, source: &Self) {
-        let SharedRegister {
-            total,
-            version,
-            writer,
-            last_applied,
-        } = source;
-        (self.total, self.version) = (*total, *version);
-        self.writer.clone_from(writer);
-        self.last_applied.clone_from(last_applied);
+        (self.total, self.version) = (source.total, source.version);
+        self.writer.clone_from(&source.writer);
+        self.last_applied.clone_from(&source.last_applied);
     }
 }
 

@@ -29,14 +29,14 @@
 //! Nothing but speed depends on any of this: a node whose forwarder is silent, or names nobody, changes the register
 //! itself.
 
-use alloc::vec::Vec;
 use core::{mem, time::Duration};
 
-use super::register::{Proposal, SharedRegister, SharedRegisters, View, known};
-use super::{Options, Received};
+use super::{Linearizable, known};
 use crate::kv::RegisterId;
 use crate::node::{Context, Outbox};
 use crate::protocol::{Error, MessageId, Name, Text};
+use crate::workload::g_counter::Received;
+use crate::workload::g_counter::register::{Proposal, SharedRegister, View};
 
 /// A forwarder is silent if it has not answered after this many round trips to the store that take long. It gets at least
 /// a tenth of the RPC timeout, for where round trips take next to no time it may just be busy, and at most three halves of
@@ -53,42 +53,15 @@ const READS_PER_WIN: usize = 4;
 /// Where a node finds nothing, it reads announcements after more and more wins: up to this many times as many as at first.
 const WINS_GROWTH_MAX: u32 = 16;
 
-/// What this node forwards to others, and others to it.
 #[derive(Debug)]
-pub(super) struct Forwarding {
-    decrements: bool,
-    rpc_timeout: Duration,
-    node: Name,
-    /// The register that all nodes change.
-    register: RegisterId,
-    /// The one in which this node announces its proposals.
-    own_announcement: RegisterId,
-    /// The other nodes.
-    peers: Vec<Peer>,
-    /// The peer that this node's proposals are forwarded to.
-    forwarder: Option<usize>,
-    /// The proposal that was forwarded and has not been answered.
-    sent: Option<Sent>,
-    /// Whether the proposals of several nodes went with the last change.
-    is_shared: bool,
-    /// How many changes of this node were applied since it last thought of helping.
-    wins: u32,
-    /// After this many it reads what peers have announced.
-    wins_to_help: u32,
-    /// Whether this node announces its proposals: since its last change was lost, or a forwarder took long, until a change is
-    /// applied or a forwarder answers. While a change is refused it does so in any case.
-    is_to_announce: bool,
-}
-
-#[derive(Debug)]
-struct Peer {
-    name: Name,
+pub(super) struct Peer {
+    pub(super) name: Name,
     /// The register in which it announces its proposals.
     announcement: RegisterId,
     /// It seems that it can't be reached, and nothing is forwarded to it until then.
     avoid_until: Duration,
     /// The proposal that it has forwarded to this node.
-    proposal: Option<Proposal>,
+    pub(super) proposal: Option<Proposal>,
     /// The version in which this node last applied one.
     applied_in: u64,
     /// The id of its last proposal that was applied, when this node last thought of helping.
@@ -96,56 +69,16 @@ struct Peer {
 }
 
 #[derive(Debug)]
-struct Sent {
+pub(super) struct Sent {
     peer: usize,
     id: i64,
     /// A tenth of the wait, how many of them have passed, and when the next one will have.
     tenth: Duration,
     tenths: u32,
-    at: Duration,
+    pub(super) at: Duration,
 }
 
-impl Forwarding {
-    /// `register` is the one that all nodes change; those of announcements are opened here.
-    pub(super) fn new(
-        options: &Options,
-        node: &str,
-        peers: &[Name],
-        registers: &mut SharedRegisters,
-        register: RegisterId,
-    ) -> Self {
-        let mut open = |node: &str| {
-            let key = alloc::format!("{}-announced/{node}", options.name());
-            let register = registers.open(&key, ());
-            registers.assume_missing(register);
-            register
-        };
-        let own_announcement = open(node);
-        let peers = peers.iter().map(|name| Peer {
-            name: name.clone(),
-            announcement: open(name.as_str()),
-            avoid_until: Duration::ZERO,
-            proposal: None,
-            applied_in: 0,
-            last_applied: 0,
-        });
-        let peers = Vec::from_iter(peers);
-        Forwarding {
-            decrements: options.decrements,
-            rpc_timeout: options.limits.rpc_timeout,
-            node: node.into(),
-            register,
-            own_announcement,
-            wins_to_help: wins_min(&peers),
-            peers,
-            forwarder: None,
-            sent: None,
-            is_shared: false,
-            wins: 0,
-            is_to_announce: false,
-        }
-    }
-
+impl Linearizable {
     fn index(&self, name: &str) -> Option<usize> {
         self.peers.iter().position(|peer| peer.name == *name)
     }
@@ -156,15 +89,23 @@ impl Forwarding {
         self.forwarder = peer.filter(|peer| self.peers[*peer].avoid_until <= now);
     }
 
-    /// Forwards this node's proposal, if there is a forwarder, and announces it, if it is time to. Whether a forwarder is
-    /// now to be waited for.
-    pub(super) fn forward(
-        &mut self,
-        proposal: &Proposal,
-        registers: &mut SharedRegisters,
-        context: &mut Context<'_>,
-    ) -> bool {
-        self.announce(proposal, registers, context);
+    /// Whether this node announces its proposals and has no announcement under way.
+    pub(super) fn announces(&self) -> bool {
+        let is_wanted = self.is_to_announce || self.registers.is_refused(self.register);
+        is_wanted && self.registers.is_idle(self.announcement)
+    }
+
+    /// Announces this node's proposal, if that is wanted and the announcement is of another.
+    pub(super) fn announce(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
+        let announced = known(&self.registers, self.announcement).announced();
+        if self.announces() && announced != Some(*proposal) {
+            let announce = |register: &mut SharedRegister| register.announce(&self.node, proposal);
+            self.registers.change(self.announcement, announce, context);
+        }
+    }
+
+    /// Forwards this node's proposal, if there is a forwarder and it was sent none.
+    pub(super) fn forward(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
         if let (None, Some(peer)) = (&self.sent, self.forwarder) {
             context
                 .outbox
@@ -172,7 +113,7 @@ impl Forwarding {
                 .field("value", [proposal.previous, proposal.delta])
                 .field("msg_id", proposal.id);
             // With the variation, as in RFC 6298: one round trip alone says little of how long the next may take.
-            let round_trip_max = registers.round_trip() + 4 * registers.variation();
+            let round_trip_max = self.registers.round_trip() + 4 * self.registers.variation();
             let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
             let wait_max = self.rpc_timeout.saturating_mul(3) / 2;
             let tenth = wait.clamp(self.rpc_timeout / 10, wait_max) / 10;
@@ -184,52 +125,16 @@ impl Forwarding {
                 at: context.now.saturating_add(tenth),
             });
         }
-        self.sent.is_some()
-    }
-
-    /// Whether [`forward`](Self::forward) sends a new proposal to anybody, or announces it.
-    pub(super) fn sends(&self, registers: &SharedRegisters) -> bool {
-        self.announces(registers) || self.sent.is_none() && self.forwarder.is_some()
-    }
-
-    /// Whether this node announces its proposals and has no announcement under way.
-    fn announces(&self, registers: &SharedRegisters) -> bool {
-        let is_wanted = self.is_to_announce || registers.is_refused(self.register);
-        is_wanted && registers.is_idle(self.own_announcement)
-    }
-
-    /// Whether a forwarder has not answered yet.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.sent.is_some()
-    }
-
-    /// Announces this node's proposal, if that is wanted and the announcement is of another.
-    fn announce(
-        &self,
-        proposal: &Proposal,
-        registers: &mut SharedRegisters,
-        context: &mut Context<'_>,
-    ) {
-        let register = self.own_announcement;
-        if self.announces(registers) && known(registers, register).announced() != Some(*proposal) {
-            let announce = |register: &mut SharedRegister| register.announce(&self.node, proposal);
-            registers.change(register, announce, context);
-        }
     }
 
     /// An announcement was read. If it is a peer's, its proposal goes with this node's next change.
-    pub(super) fn on_announcement(
-        &mut self,
-        announcement: RegisterId,
-        registers: &SharedRegisters,
-        now: Duration,
-    ) {
-        let announced = known(registers, announcement).announced();
+    pub(super) fn on_announcement(&mut self, announcement: RegisterId, now: Duration) {
+        let announced = known(&self.registers, announcement).announced();
         let Some(proposal) = announced.filter(|proposal| self.is_possible(proposal)) else {
             return;
         };
-        let known = known(registers, self.register);
         let avoid_until = self.avoid_until(now);
+        let known = known(&self.registers, self.register);
         let mut peers = self.peers.iter_mut();
         if let Some(peer) = peers.find(|peer| peer.announcement == announcement)
             && proposal.is_open(&known.view(peer.name.as_str()))
@@ -254,48 +159,37 @@ impl Forwarding {
         self.sent.take_if(|sent| sent.peer == peer && sent.id == id);
         if self.sent.is_none() {
             self.is_to_announce = false;
-            let next = body
-                .fields
-                .next
-                .map(|next| serde_json::from_str(next.get()));
-            let Text(next) = next.and_then(Result::ok).unwrap_or(Text("".into()));
+            let next = body.fields.next;
+            let next = next.and_then(|next| serde_json::from_str(next.get()).ok());
+            let Text(next) = next.unwrap_or_default();
             self.choose(&next, now);
         }
         let value = body.fields.value.filter(|_| body.kind == "forward_ok")?;
         View::decode(value.get()).ok()
     }
 
-    /// This node's proposal has been resolved: no forwarder needs to answer any more.
-    pub(super) fn on_resolved(&mut self) {
-        self.sent = None;
-    }
-
     /// A peer forwards a proposal. It waits for this node's next change, unless it was applied or this node waits for a
     /// forwarder itself.
     ///
-    /// # Errors
-    ///
-    /// When it does not come from another node of the cluster, or no node makes such a proposal.
-    pub(super) fn on_forward(
+    /// Fails when it does not come from another node of the cluster, or no node makes such a proposal.
+    pub(in crate::workload::g_counter) fn on_forward(
         &mut self,
         request: &Received<'_>,
-        registers: &SharedRegisters,
-        outbox: &mut Outbox,
+        context: &mut Context<'_>,
     ) -> Result<(), Error> {
-        let body = &request.body;
         let Some(peer) = self.index(&request.src) else {
-            return Err(Error::not_supported(&body.kind));
+            return Err(Error::not_supported(&request.body.kind));
         };
         let proposal = self.parse(request)?;
-        let next = self.next();
+        let (next, view) = (self.next(), self.known().view(&request.src));
         let peer = &mut self.peers[peer];
         peer.avoid_until = Duration::ZERO;
-        let view = known(registers, self.register).view(&request.src);
         if self.sent.is_some() || view.last_applied == proposal.id {
-            answer(peer, &proposal, &view, next.as_ref(), outbox);
+            answer(peer, &proposal, &view, next.as_ref(), context.outbox);
         } else {
             peer.proposal = Some(proposal);
         }
+        self.advance(context);
         Ok(())
     }
 
@@ -325,31 +219,11 @@ impl Forwarding {
         proposal.id > 0 && is_new && (proposal.delta >= 0 || self.decrements)
     }
 
-    /// Whether peers wait for this node to apply their proposals.
-    pub(super) fn has_proposals(&self) -> bool {
-        self.proposals().next().is_some()
-    }
-
-    /// The proposals that peers wait for this node to apply.
-    pub(super) fn proposals(&self) -> impl Iterator<Item = (&Name, &Proposal)> {
-        let peers = self.peers.iter();
-        peers.filter_map(|peer| Some((&peer.name, peer.proposal.as_ref()?)))
-    }
-
-    /// This node sends a change with all those proposals, and, if `has_own`, with one of its own.
-    pub(super) fn on_change(&mut self, has_own: bool) {
-        self.is_shared = usize::from(has_own) + self.proposals().count() > 1;
-    }
-
-    /// The change was applied.
-    pub(super) fn on_applied(
-        &mut self,
-        registers: &mut SharedRegisters,
-        context: &mut Context<'_>,
-    ) {
+    /// A change of this node was applied.
+    pub(super) fn on_applied(&mut self, context: &mut Context<'_>) {
         self.forwarder = None;
         self.is_to_announce = false;
-        let known = known(registers, self.register);
+        let known = known(&self.registers, self.register);
         for peer in &mut self.peers {
             let view = known.view(peer.name.as_str());
             if let Some(proposal) = peer.take_resolved(&view) {
@@ -361,22 +235,22 @@ impl Forwarding {
         }
         self.wins += 1;
         if self.wins >= self.wins_to_help {
-            self.help(registers, context);
+            self.help(context);
         }
     }
 
     /// Reads what those peers have announced of which no proposal was applied since this was last called.
-    fn help(&mut self, registers: &mut SharedRegisters, context: &mut Context<'_>) {
+    fn help(&mut self, context: &mut Context<'_>) {
         self.wins = 0;
         let mut had_all_a_turn = true;
         for peer in &mut self.peers {
-            let known = known(registers, self.register);
+            let known = known(&self.registers, self.register);
             let View { last_applied, .. } = known.view(peer.name.as_str());
             let had_a_turn = mem::replace(&mut peer.last_applied, last_applied) != last_applied;
             // This node's own operations need capacity for three.
-            if !had_a_turn && registers.capacity_left() > 3 {
+            if !had_a_turn && self.registers.capacity_left() > 3 {
                 had_all_a_turn = false;
-                registers.read(peer.announcement, context);
+                self.registers.read(peer.announcement, context);
             }
         }
         let wins_min = wins_min(&self.peers);
@@ -387,12 +261,13 @@ impl Forwarding {
     }
 
     /// The change was lost: another node came first. If that can be this node's forwarder, it is the peers' too.
-    pub(super) fn on_lost(&mut self, registers: &SharedRegisters, context: &mut Context<'_>) {
-        let known = known(registers, self.register);
+    pub(super) fn on_lost(&mut self, context: &mut Context<'_>) {
         self.wins_to_help = wins_min(&self.peers);
-        self.choose(known.writer().as_str(), context.now);
+        let writer = self.known().writer.clone();
+        self.choose(writer.as_str(), context.now);
         self.is_to_announce = true;
         let next = self.next();
+        let known = known(&self.registers, self.register);
         for peer in &mut self.peers {
             let view = known.view(peer.name.as_str());
             let proposal = match next {
@@ -410,35 +285,22 @@ impl Forwarding {
         self.forwarder.map(|peer| self.peers[peer].name.clone())
     }
 
-    /// Forgets what has been forwarded: the register holds something unexpected.
-    pub(super) fn clear(&mut self) {
-        self.sent = None;
-        for peer in &mut self.peers {
-            peer.proposal = None;
-        }
-    }
-
-    /// When [`wake`](Self::wake) is wanted.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        self.sent.as_ref().map(|sent| sent.at)
-    }
-
-    /// Does what it is time for. Whether the register is to be read, because a forwarder takes long to answer.
-    pub(super) fn wake(&mut self, now: Duration) -> bool {
-        let sent = self.sent.as_mut().filter(|sent| sent.at <= now);
-        let Some(sent) = sent else {
-            return false;
-        };
+    /// A tenth of the time has passed in which the forwarder has to answer.
+    pub(super) fn on_tenth(&mut self, context: &mut Context<'_>) {
+        let avoid_until = self.avoid_until(context.now);
+        let Some(sent) = &mut self.sent else { return };
         sent.tenths += 1;
-        sent.at = now.saturating_add(sent.tenth);
+        sent.at = context.now.saturating_add(sent.tenth);
         let Sent { peer, tenths, .. } = *sent;
         self.is_to_announce |= tenths == 4;
+        if tenths >= 5 {
+            self.registers.read(self.register, context);
+        }
         if tenths == 10 {
-            self.peers[peer].avoid_until = self.avoid_until(now);
+            self.peers[peer].avoid_until = avoid_until;
             self.forwarder = None;
             self.sent = None;
         }
-        tenths >= 5
     }
 
     /// Until when a peer is avoided that can't be reached now.
@@ -448,6 +310,17 @@ impl Forwarding {
 }
 
 impl Peer {
+    pub(super) fn new(name: &Name, announcement: RegisterId) -> Self {
+        Peer {
+            name: name.clone(),
+            announcement,
+            avoid_until: Duration::ZERO,
+            proposal: None,
+            applied_in: 0,
+            last_applied: 0,
+        }
+    }
+
     /// Takes out the proposal that it has forwarded if it is resolved by what the peer needs to know of the register.
     fn take_resolved(&mut self, view: &View) -> Option<Proposal> {
         self.proposal.take_if(|proposal| !proposal.is_open(view))
@@ -455,7 +328,7 @@ impl Peer {
 }
 
 /// After how many wins a node reads announcements, as long as it finds some.
-fn wins_min(peers: &[Peer]) -> u32 {
+pub(super) fn wins_min(peers: &[Peer]) -> u32 {
     peers.len().div_ceil(READS_PER_WIN) as u32
 }
 
