@@ -36,8 +36,8 @@ pub(super) struct Link {
     must_announce: bool,
     /// That message was sent, and nothing was received since.
     is_announced: bool,
-    /// The newest request without a reply.
-    pub(super) request: Option<Request>,
+    /// The id of the newest request without a reply, and when that was sent.
+    pub(super) request: Option<(i64, Duration)>,
     /// No new entries are sent before.
     pub(super) news_at: Duration,
     /// When to acknowledge what was received, if no message goes out before.
@@ -48,12 +48,6 @@ pub(super) struct Link {
     pub(super) is_silent: bool,
     /// When to send a heartbeat, if no message goes out before.
     heartbeat_at: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) message_id: i64,
-    pub(super) sent_at: Duration,
 }
 
 impl Link {
@@ -75,7 +69,7 @@ impl Link {
         }
     }
 
-    /// Takes in a message, and its entries into `replica`. Gives the request to which it is the reply.
+    /// Takes in a message, and its entries into `replica`. Gives when the request was sent to which it is the reply.
     pub(super) fn on_message(
         &mut self,
         head: &Head,
@@ -83,7 +77,7 @@ impl Link {
         in_reply_to: Option<i64>,
         replica: &mut impl Replica,
         now: Duration,
-    ) -> Result<Option<Request>, Error> {
+    ) -> Result<Option<Duration>, Error> {
         let is_same = self.peer.is_none_or(|peer| peer == head.incarnation);
         self.peer = Some(head.incarnation);
         if !is_same {
@@ -102,8 +96,7 @@ impl Link {
             self.retry_at = Some(now.saturating_add(self.retry_timeout));
             self.on_acked(head.received);
         }
-        let is_newest = |request: &mut Request| Some(request.message_id) == in_reply_to;
-        let replied = self.request.take_if(is_newest);
+        let replied = self.request.take_if(|(id, _)| Some(*id) == in_reply_to);
         if self.is_silent {
             self.is_silent = false;
             self.take_for_lost();
@@ -126,7 +119,7 @@ impl Link {
         if knows_own && head.after <= self.received {
             self.received = self.received.max(head.end);
         }
-        Ok(replied)
+        Ok(replied.map(|(_, sent_at)| sent_at))
     }
 
     /// The peer has sent the entry at `position`.

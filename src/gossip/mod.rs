@@ -59,7 +59,7 @@ use serde_json::value::RawValue;
 use crate::node::{Context, ID_BITS, Outbox, Random};
 use crate::protocol::{Encode, Error, Message, MessageId, Name};
 
-use link::{Head, Link, Request};
+use link::{Head, Link};
 use topology::Contact;
 
 pub use topology::Topology;
@@ -235,14 +235,14 @@ impl<R: Replica> Gossip<R> {
         let (head, replica, now) = (Head::decode(head)?, &mut self.replica, context.now);
         let in_reply_to = body.in_reply_to.and_then(MessageId::number);
         let link = &mut self.links[peer];
-        let request = link.on_message(&head, entries, in_reply_to, replica, now)?;
+        let sent_at = link.on_message(&head, entries, in_reply_to, replica, now)?;
         if is_request && body.msg_id.is_some() {
             let head = link.send_all(replica, &mut self.entries, now);
             head.write(&self.entries, context.outbox.reply(message, "gossip_ok"));
         }
-        Ok(request.map(|request| Reply {
+        Ok(sent_at.map(|sent_at| Reply {
             peer,
-            took: now.saturating_sub(request.sent_at),
+            took: now.saturating_sub(sent_at),
         }))
     }
 
@@ -250,10 +250,7 @@ impl<R: Replica> Gossip<R> {
     pub fn ask(&mut self, peer: usize, context: &mut Context<'_>) {
         self.last_message_id += 1;
         let link = &mut self.links[peer];
-        link.request = Some(Request {
-            message_id: self.last_message_id,
-            sent_at: context.now,
-        });
+        link.request = Some((self.last_message_id, context.now));
         link.retry_at = None;
         let head = link.send_all(&self.replica, &mut self.entries, context.now);
         let request = context.outbox.send(&link.name, "gossip");
@@ -262,7 +259,7 @@ impl<R: Replica> Gossip<R> {
 
     /// When the newest request to a peer was sent, if there is no reply yet.
     pub fn asked_at(&self, peer: usize) -> Option<Duration> {
-        self.links[peer].request.map(|request| request.sent_at)
+        self.links[peer].request.map(|(_, sent_at)| sent_at)
     }
 
     /// Whether something had to be sent to a peer again, and nothing was received from it since.

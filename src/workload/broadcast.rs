@@ -155,11 +155,8 @@ struct Values {
 }
 
 impl Values {
-    /// Adds a value, unless it is here already, and gives its position.
-    ///
-    /// # Errors
-    ///
-    /// When it is too large or nested too deep, or the memory for values is full.
+    /// Adds a value, unless it is here already, and gives its position. Fails when it is too large or nested too deep, or
+    /// the memory for values is full.
     fn add(&mut self, value: &RawValue) -> Result<u64, Error> {
         let text = value.get();
         at_most("the value has", text.len(), GOSSIP_BYTES_MAX, "bytes")?;

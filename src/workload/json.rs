@@ -13,11 +13,7 @@ pub(crate) const JSON_DEPTH_MAX: usize = 64;
 ///
 /// Values are compared by it. Comparing their texts would not do: Maelstrom parses each message and writes it anew, which
 /// may change the order of an object's keys. Numbers of any size differ if their digits do; `1` and `1.0` differ, as they
-/// do to Maelstrom.
-///
-/// # Errors
-///
-/// When the value is nested deeper than [`JSON_DEPTH_MAX`], or holds a string that is not Unicode.
+/// do to Maelstrom. Fails when the value is nested deeper than [`JSON_DEPTH_MAX`], or holds a string that is not Unicode.
 pub(crate) fn canonical(value: &RawValue) -> Result<String, Error> {
     canonical_at(0, value)
 }

@@ -15,7 +15,6 @@
 //! of reads grows with the logarithm of the log's length.
 
 use alloc::{
-    borrow::ToOwned,
     collections::{BTreeMap, BTreeSet},
     string::String,
     sync::Arc,
@@ -23,13 +22,13 @@ use alloc::{
 };
 use core::{mem, time::Duration};
 
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 use slab::Slab;
 
 use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
-use crate::node::{Context, GivenUp, ID_BITS, Limits, Random, earliest};
-use crate::protocol::{Array, Encode, Error, Message, Name, Object};
+use crate::node::{Context, GivenUp, ID_BITS, Limits, Random, Requests, earliest};
+use crate::protocol::{Encode, Json, Message, Name};
 
 /// The most entries under one key of the store: 64. The entry at an offset is in the chunk with number `offset / 64`.
 pub const CHUNK_ENTRIES: u64 = 64;
@@ -51,11 +50,12 @@ const BACKOFF_MAX: Duration = Duration::from_millis(100);
 ///
 /// The id of an append is never used again, not even by a later incarnation of the node, so it shows that the append was
 /// applied. Every append makes the number of entries higher, which is therefore the version.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Chunk {
     entries: Vec<Arc<RawValue>>,
     last_applied: BTreeMap<String, i64>,
     /// The node whose append leads to this value, in one that this node is to write. It is not stored.
+    #[serde(skip)]
     writer: String,
 }
 
@@ -67,21 +67,13 @@ impl Chunk {
 
 impl Register for Chunk {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Stored<'a> {
-            #[serde(borrow)]
-            entries: Vec<&'a RawValue>,
-            last_applied: BTreeMap<String, i64>,
+        *self = serde_json::from_str(json)?;
+        match self.version() {
+            1..=CHUNK_ENTRIES => Ok(()),
+            _ => Err(serde_json::Error::custom(
+                "a chunk has from 1 to 64 entries",
+            )),
         }
-        let stored: Stored = serde_json::from_str(json)?;
-        if !(1..=CHUNK_ENTRIES).contains(&(stored.entries.len() as u64)) {
-            let expected = &"from 1 to 64 entries";
-            return Err(de::Error::invalid_length(stored.entries.len(), expected));
-        }
-        let entries = stored.entries.into_iter();
-        self.entries = entries.map(|entry| entry.to_owned().into()).collect();
-        self.last_applied = stored.last_applied;
-        Ok(())
     }
 
     fn version(&self) -> u64 {
@@ -96,13 +88,7 @@ impl Register for Chunk {
 
 impl Encode for Chunk {
     fn encode(&self, out: &mut Vec<u8>) {
-        let entries = self.entries.iter().map(|entry| &**entry);
-        let (entries, last_applied) = (Array(entries), Object(self.last_applied.iter()));
-        let fields = [
-            ("entries", &entries as &dyn Encode),
-            ("last_applied", &last_applied),
-        ];
-        Object(fields.into_iter()).encode(out);
+        Json(self).encode(out);
     }
 }
 
@@ -123,16 +109,6 @@ impl Place {
     }
 }
 
-/// What a reply of the store led to.
-pub(super) struct Progress {
-    /// The chunk of which more is known.
-    pub(super) place: Place,
-    /// Why its entries can't be read: it holds an unexpected value.
-    pub(super) unreadable: Option<String>,
-    /// The requests whose appends have ended, each with the offset of its entry, or the reason why there is none.
-    pub(super) appended: Vec<(i64, Result<u64, Error>)>,
-}
-
 /// What a node knows of a log.
 #[derive(Default)]
 struct Log {
@@ -143,8 +119,8 @@ struct Log {
     low: u64,
     /// This chunk was not there when it was read.
     high: Option<u64>,
-    /// How far behind `low` the end is searched for.
-    step: u64,
+    /// Where the search for the end began.
+    start: u64,
     /// The entries to be appended.
     queue: Queue<Arc<RawValue>>,
     /// The offset of the first entry in flight.
@@ -281,8 +257,7 @@ impl Logs {
             is_full = chunk.is_full();
             chunk.entries.get(mem::take(&mut first)..)
         });
-        let entries = known.flatten().zip(offset..);
-        entries.map(|(entry, offset)| (offset, entry))
+        (offset..).zip(known.flatten())
     }
 
     /// The register of a chunk. If too many are kept, others that are idle are forgotten.
@@ -311,9 +286,11 @@ impl Logs {
     fn end(&mut self, index: usize, context: &mut Context<'_>) -> Option<(RegisterId, u64)> {
         loop {
             let Log {
-                low, high, step, ..
+                low, high, start, ..
             } = self.logs[index];
-            let chunk = high.map_or(low + step, |high| low.midpoint(high));
+            // 0, 1, 3, 7 and so on behind the start, until one is not there.
+            let further = low + (low - start).saturating_sub(1);
+            let chunk = high.map_or(further, |high| low.midpoint(high));
             let register = self.register(Place { log: index, chunk });
             let Some(known) = self.registers.known(register) else {
                 self.registers.read(register, context);
@@ -322,10 +299,9 @@ impl Logs {
             let log = &mut self.logs[index];
             if known.is_full() {
                 log.low = chunk + 1;
-                log.step = 2 * step + 1;
                 log.high = high.filter(|high| *high > log.low);
             } else if known.version() > 0 || chunk == low {
-                (log.low, log.high, log.step) = (chunk, None, 0);
+                (log.low, log.high, log.start) = (chunk, None, chunk);
                 return Some((register, known.version()));
             } else {
                 log.high = Some(chunk);
@@ -362,60 +338,46 @@ impl Logs {
         self.registers.change(register, append, context);
     }
 
-    /// Takes in a reply, if it is one of the store's to a question about these logs; `value` is its field of that name.
-    pub(super) fn on_reply<F>(
+    /// Takes in a reply, if it is one of the store's to a question about these logs; `value` is its field of that name. Gives
+    /// the chunk of which more is known, with the requests whose entries were appended, each with the offset, or the reason
+    /// why the chunk can't be read: it holds an unexpected value. Requests whose entries can't be appended are answered.
+    pub(super) fn on_reply<F, T>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
+        requests: &mut Requests<T>,
         context: &mut Context<'_>,
-    ) -> Option<Progress> {
+    ) -> Option<(Place, Result<Vec<(u64, i64)>, String>)> {
         let done = self.registers.on_reply(reply, value, context)?;
-        let place = done.name;
-        let log = &mut self.logs[place.log];
-        let (mut unreadable, mut appended) = (None, Vec::new());
+        let log = &mut self.logs[done.name.log];
+        let mut appended = Ok(Vec::new());
         match done.outcome {
             Outcome::Read => {}
-            Outcome::Applied => appended = self.on_applied(place, context.now),
+            Outcome::Applied => {
+                if self.has_rivals {
+                    let round_trip = self.registers.round_trip().min(BACKOFF_MAX);
+                    let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
+                    log.resumes_at = context.now + Duration::from_nanos(backoff);
+                }
+                let ended = (log.offset..).zip(log.queue.end_batch());
+                appended = Ok(ended.map(|(offset, (id, _))| (offset, id)).collect());
+            }
             Outcome::Lost => log.queue.return_batch(),
             Outcome::Unexpected => {
-                let text = self.registers.unexpected_value(done.register);
+                let why = self.registers.unexpected_value(done.register);
                 // Nothing can be appended, unless an append to another chunk is in flight.
                 let mut chunks = log.chunks.values();
                 if !chunks.any(|register| self.registers.is_changing(*register)) {
-                    let given_up = log.queue.withdraw_all();
-                    let failed = given_up.map(|(id, given_up)| (id, Err(given_up.error(&text))));
-                    appended = failed.collect();
+                    for (id, given_up) in log.queue.withdraw_all() {
+                        requests.fail(id, &given_up.error(&why), context.outbox);
+                    }
                 }
-                unreadable = Some(text);
+                appended = Err(why);
             }
             Outcome::Refused(_) => unreachable!("no append is sent once"),
         }
-        self.advance(place.log, context);
-        Some(Progress {
-            place,
-            unreadable,
-            appended,
-        })
-    }
-
-    fn on_applied(&mut self, place: Place, now: Duration) -> Vec<(i64, Result<u64, Error>)> {
-        let log = &mut self.logs[place.log];
-        if self.has_rivals {
-            let round_trip = self.registers.round_trip().min(BACKOFF_MAX);
-            let backoff = self.random.below(round_trip.as_nanos() as u64 + 1);
-            log.resumes_at = now + Duration::from_nanos(backoff);
-        }
-        let appended = log.queue.end_batch().zip(log.offset..);
-        let appended = appended.map(|((id, _), offset)| (id, Ok(offset)));
-        let appended = appended.collect();
-        let known = self.registers.known(log.chunks[&place.chunk]);
-        if known.is_some_and(Chunk::is_full) {
-            // The node that fills a chunk is likely to begin the next one.
-            let (log, chunk) = (place.log, place.chunk + 1);
-            let next = self.register(Place { log, chunk });
-            self.registers.assume_missing(next);
-        }
-        appended
+        self.advance(done.name.log, context);
+        Some((done.name, appended))
     }
 
     /// When [`wake`](Self::wake) is wanted.

@@ -10,11 +10,7 @@ pub(super) type Operations<'a> = Vec<(Text<'a>, &'a RawValue, &'a RawValue)>;
 
 /// Does a transaction of reads, `r`, and changes, which are called `change`. `step` gets the canonical key of each
 /// operation and the value of a change, and gives the operation's result, which is JSON. Gives the JSON of the transaction
-/// with these results.
-///
-/// # Errors
-///
-/// When there is another kind of operation, or a key that can't be compared.
+/// with these results. Fails when there is another kind of operation, or a key that can't be compared.
 pub(super) fn execute<'a, V: AsRef<[u8]>>(
     operations: &Operations<'a>,
     change: &str,

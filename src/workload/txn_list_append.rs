@@ -161,16 +161,9 @@ impl Workload for TxnListAppend {
 
     fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
-        let Some(progress) = self.logs.on_reply(reply, value, context) else {
-            return;
-        };
-        for (id, result) in progress.appended {
-            match result {
-                Ok(offset) => drop(self.appended.insert(offset, id)),
-                Err(error) => self.requests.fail(id, &error, context.outbox),
-            }
-        }
-        if progress.unreadable.is_none() {
+        let requests = &mut self.requests;
+        if let Some((_, Ok(appended))) = self.logs.on_reply(reply, value, requests, context) {
+            self.appended.extend(appended);
             self.replay(context);
         }
     }

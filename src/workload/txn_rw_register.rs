@@ -80,17 +80,15 @@ impl Registers {
     }
 
     /// Takes in what a transaction wrote, unless it is here already, and gives its position; none if all of it has been
-    /// overwritten.
-    ///
-    /// # Errors
-    ///
-    /// When these are no writes, or the memory for registers is full.
+    /// overwritten. Fails when these are no writes, or the memory for registers is full.
     fn add(&mut self, entry: &RawValue) -> Result<Option<u64>, Error> {
         let bytes = entry.get().len();
         at_most("the writes have", bytes, GOSSIP_BYTES_MAX, "bytes")?;
         let Writes(stamp, writes) = parse(entry, "the writes of a transaction")?;
         if stamp.0 > COUNT_MAX {
-            return Err(Error::malformed("the stamp is too high"));
+            return Err(Error::malformed(
+                "the stamp is too high; nothing was written",
+            ));
         }
         let mut values = BTreeMap::new();
         for (key, value) in writes {
@@ -184,12 +182,7 @@ impl TxnRwRegister {
             },
         })?;
         if !written.is_empty() {
-            let count = registers.count + 1;
-            if count > COUNT_MAX {
-                let text = "the stamps have run out; nothing was written";
-                return Err(Error::unavailable(text));
-            }
-            let stamp = (count, &self.node, self.gossip.incarnation());
+            let stamp = (registers.count + 1, &self.node, self.gossip.incarnation());
             let writes = written.iter().map(|(key, value)| (Raw(key), *value));
             let entry = to_raw_value(&(stamp, Array(writes)));
             self.gossip.replica.add(&entry)?;

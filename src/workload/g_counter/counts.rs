@@ -51,8 +51,8 @@ pub(super) struct Counts {
     own: Id,
     /// In the order of their positions. The one that changed last is the last.
     counts: Vec<Count>,
-    /// The sum of all totals.
-    value: i128,
+    /// The counter's value, by all that is known: the sum of all totals.
+    pub(super) value: i128,
     end: u64,
     /// Where a peer's counts are decoded, to be merged all or not at all.
     decoded: Vec<(Id, i64, u64)>,
@@ -75,22 +75,14 @@ impl Counts {
         self.own = Id { node, incarnation };
     }
 
-    /// The counter's value, by all that is known.
-    pub(super) fn value(&self) -> i128 {
-        self.value
-    }
-
     /// What `id` has counted, and its index. The search begins with the newest: those are the ones that change.
     fn find(&self, id: Id) -> Option<(usize, &Count)> {
         let mut counts = self.counts.iter().enumerate();
         counts.rfind(|(_, count)| count.id == id)
     }
 
-    /// Counts `delta`.
-    ///
-    /// # Errors
-    ///
-    /// When the own total or the sum of all that are known would leave the range of `i64`, or there is no capacity for
+    /// Counts `delta`. Fails when the own total or the sum of all that are known would leave the range of `i64`, or there
+    /// is no capacity for
     /// another incarnation. Nothing has been added then.
     pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
         if delta == 0 {
@@ -125,15 +117,19 @@ impl Counts {
 
     /// Decodes a peer's counts into `decoded`, if all of them can be true.
     fn decode(&mut self, entries: &RawValue) -> Result<(), Error> {
-        let mut decoded = core::mem::take(&mut self.decoded);
+        let Counts { nodes, decoded, .. } = self;
         decoded.clear();
-        let mut json = serde_json::Deserializer::from_str(entries.get());
-        let result = json.deserialize_seq(Decoder {
-            counts: self,
-            decoded: &mut decoded,
-        });
-        self.decoded = decoded;
-        result.map_err(|error| Error::malformed(alloc::format!("malformed counts: {error}")))?;
+        serde_json::Deserializer::from_str(entries.get())
+            .deserialize_seq(Decoder(nodes, decoded))
+            .map_err(|error| Error::malformed(alloc::format!("malformed counts: {error}")))?;
+        let own_epoch = self.find(self.own).map_or(0, |(_, own)| own.epoch);
+        let is_possible = |&(id, total, epoch): &(Id, i64, u64)| {
+            let is_counted = id != self.own || epoch <= own_epoch;
+            is_counted && epoch > 0 && (total >= 0 || self.decrements)
+        };
+        if !self.decoded.iter().all(is_possible) {
+            return Err(Error::malformed("no node of this counter has counted that"));
+        }
         let is_unknown = |(id, ..): &&(Id, i64, u64)| self.find(*id).is_none();
         let unknown = self.decoded.iter().filter(is_unknown).count();
         match self.counts.len() + unknown > INCARNATIONS_MAX {
@@ -201,10 +197,7 @@ impl Encode for Entry<'_> {
 }
 
 /// By hand, so that decoding takes no memory for each message.
-struct Decoder<'a> {
-    counts: &'a Counts,
-    decoded: &'a mut Vec<(Id, i64, u64)>,
-}
+struct Decoder<'a>(&'a [Name], &'a mut Vec<(Id, i64, u64)>);
 
 impl<'de> Visitor<'de> for Decoder<'_> {
     type Value = ();
@@ -214,27 +207,16 @@ impl<'de> Visitor<'de> for Decoder<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Decoder(nodes, decoded) = self;
         while let Some(Text(node)) = seq.next_element()? {
             let missing = A::Error::missing_field;
             let incarnation = seq.next_element()?.ok_or_else(|| missing("incarnation"))?;
             let total = seq.next_element()?.ok_or_else(|| missing("total"))?;
             let epoch = seq.next_element()?.ok_or_else(|| missing("epoch"))?;
-            let nodes = &self.counts.nodes;
             let Ok(node) = nodes.binary_search_by(|other| other.as_str().cmp(&node)) else {
                 return Err(A::Error::custom(format_args!("there is no node {node:?}")));
             };
-            let id = Id { node, incarnation };
-            let known = self.counts.find(id).map_or(0, |(_, known)| known.epoch);
-            if id == self.counts.own && epoch > known {
-                return Err(A::Error::custom("more than this node itself has counted"));
-            }
-            if epoch == 0 {
-                return Err(A::Error::custom("an epoch of 0 has counted nothing"));
-            }
-            if total < 0 && !self.counts.decrements {
-                return Err(A::Error::custom("a total below 0 in a counter that grows"));
-            }
-            self.decoded.push((id, total, epoch));
+            decoded.push((Id { node, incarnation }, total, epoch));
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ pub const LATE_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Eventual {
     pub(super) operations: Operations,
-    gossip: Gossip<Counts>,
+    pub(super) gossip: Gossip<Counts>,
     /// What polls know of each peer, by its number.
     peers: Vec<Peer>,
     /// Reads; those in flight wait for the poll that is in flight.
@@ -122,11 +122,6 @@ impl Eventual {
         }
     }
 
-    /// Counts an add.
-    pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
-        self.gossip.replica.add(delta)
-    }
-
     /// Takes on a read.
     pub(super) fn read(&mut self, id: i64, context: &mut Context<'_>) {
         self.reads.push(id, ());
@@ -165,7 +160,7 @@ impl Eventual {
         loop {
             let is_polled = !self.peers.iter().any(|peer| peer.is_awaited);
             if is_polled || self.reads.is_abandoned() {
-                let value = self.gossip.replica.value();
+                let value = self.gossip.replica.value;
                 for (id, ()) in self.reads.end_batch() {
                     self.operations.succeed(id, value, context.outbox);
                 }
@@ -197,7 +192,7 @@ impl Eventual {
     /// Answers a read with what is known: it has waited for as long as it may.
     pub(super) fn give_up(&mut self, id: i64, read: &Request<Operation>, outbox: &mut Outbox) {
         self.reads.withdraw(id);
-        let value = self.gossip.replica.value();
+        let value = self.gossip.replica.value;
         read.answer("read_ok", outbox).field("value", value);
     }
 
@@ -208,9 +203,5 @@ impl Eventual {
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {
         self.advance(context);
         self.gossip.wake(context);
-    }
-
-    pub(super) fn finish(&mut self, outbox: &mut Outbox) {
-        self.gossip.finish(outbox);
     }
 }

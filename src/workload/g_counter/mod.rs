@@ -161,7 +161,7 @@ impl Workload for GCounter {
             return level.peer_request(request, context);
         };
         if let (Level::Eventual(level), Operation::Add(delta)) = (&mut *level, operation) {
-            level.add(delta)?;
+            level.gossip.replica.add(delta)?;
             context.outbox.reply(request, "add_ok");
             return Ok(());
         }
@@ -211,7 +211,7 @@ impl Workload for GCounter {
 
     fn finish(&mut self, outbox: &mut Outbox) {
         if let Some(Level::Eventual(level)) = &mut self.level {
-            level.finish(outbox);
+            level.gossip.finish(outbox);
         }
     }
 }

@@ -15,19 +15,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// What it adds.
-    pub(super) fn delta(self) -> i64 {
-        match self {
-            Operation::Add(delta) => delta,
-            Operation::Read => 0,
-        }
-    }
-
-    /// Reads a client's request: `add{delta}` or `read`. None if it is neither.
-    ///
-    /// # Errors
-    ///
-    /// When the delta is missing, or negative in a counter that only grows.
+    /// Reads a client's request: `add{delta}` or `read`. None if it is neither. Fails when the delta is missing, or
+    /// negative in a counter that only grows.
     pub(super) fn parse(request: &Received<'_>, decrements: bool) -> Result<Option<Self>, Error> {
         let delta = match &*request.body.kind {
             "add" => request.body.fields.delta,
@@ -70,7 +59,10 @@ impl Operations {
     ) -> Option<i64> {
         let mut sum = 0i64;
         let is_ready = queue.extend_batch(self.batch_max, |id, operation| {
-            let delta = operation.delta();
+            let delta = match *operation {
+                Operation::Add(delta) => delta,
+                Operation::Read => 0,
+            };
             let more = sum.checked_add(delta);
             let Some(more) = more.filter(|more| delta == 0 || fits(*more)) else {
                 self.requests.fail(id, &out_of_range(), outbox);

@@ -39,7 +39,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::log::{self, ENTRY_BYTES_MAX, Logs, Place};
+use super::log::{ENTRY_BYTES_MAX, LOGS_MAX, Logs, Place};
 use super::{at_most, required};
 use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload, earliest};
 use crate::protocol::{Error, Message, Name, Object, Text, present};
@@ -57,7 +57,7 @@ pub const POLL_BYTES_MAX: usize = 256 << 10;
 
 /// The most keys of a request: 1024. In their last poll Maelstrom's clients name 650 after 20 s at 1000 operations a
 /// second, and 1900 after a minute.
-pub const KEYS_MAX: usize = log::LOGS_MAX;
+pub const KEYS_MAX: usize = LOGS_MAX;
 
 /// How many keys a poll of more than [`KEYS_MAX`] is answered for: 256, so that several such polls can be under way.
 pub const POLL_KEYS: usize = KEYS_MAX / 4;
@@ -134,21 +134,22 @@ impl Kafka {
         Ok(())
     }
 
-    fn on_logs(&mut self, progress: log::Progress, context: &mut Context<'_>) {
-        for (id, result) in progress.appended {
-            match result {
-                Ok(offset) => {
-                    if let Some(request) = self.requests.take(id) {
-                        let answer = request.answer("send_ok", context.outbox);
-                        answer.field("offset", offset);
-                    }
-                }
-                Err(error) => self.requests.fail(id, &error, context.outbox),
+    /// More is known of a chunk, or why it can't be read.
+    fn on_logs(
+        &mut self,
+        place: Place,
+        appended: Result<Vec<(u64, i64)>, String>,
+        context: &mut Context<'_>,
+    ) {
+        for (offset, id) in appended.iter().flatten() {
+            if let Some(request) = self.requests.take(*id) {
+                let answer = request.answer("send_ok", context.outbox);
+                answer.field("offset", *offset);
             }
         }
-        match progress.unreadable {
-            None => self.on_chunk(progress.place, context),
-            Some(why) => self.fail_polls(progress.place, &why, context.outbox),
+        match appended {
+            Ok(_) => self.on_chunk(place, context),
+            Err(why) => self.fail_polls(place, &why, context.outbox),
         }
     }
 
@@ -291,11 +292,10 @@ impl Workload for Kafka {
 
     fn reply(&mut self, reply: &Received<'_>, context: &mut Context<'_>) {
         let value = reply.body.fields.value;
-        if let Some(progress) = self.logs.on_reply(reply, value, context) {
-            return self.on_logs(progress, context);
-        }
-        let (commits, requests) = (&mut self.commits, &mut self.requests);
-        if let Some(readable) = commits.on_reply(reply, value, requests, context) {
+        let requests = &mut self.requests;
+        if let Some((place, appended)) = self.logs.on_reply(reply, value, requests, context) {
+            self.on_logs(place, appended, context);
+        } else if let Some(readable) = self.commits.on_reply(reply, value, requests, context) {
             self.on_commits(readable, context);
         }
     }

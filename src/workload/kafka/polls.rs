@@ -78,9 +78,9 @@ impl Kafka {
                 (start as usize, POLL_KEYS)
             }
         };
-        let behind = offsets.iter().skip(start);
-        let chosen = behind.chain(offsets.iter().take(start)).take(count);
+        let chosen = offsets.iter().cycle().skip(start);
         chosen
+            .take(count.min(offsets.len()))
             .map(|(Text(key), offset)| ((&**key).into(), *offset))
             .collect()
     }
