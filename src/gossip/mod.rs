@@ -121,9 +121,6 @@ impl Default for Options {
 }
 
 /// A replica, and the state of what is sent to each other node.
-///
-/// A workload passes on what other nodes send to [`on_message`](Self::on_message), and calls [`wake`](Self::wake) at the
-/// [`deadline`](Self::deadline).
 #[derive(Debug)]
 pub struct Gossip<R> {
     /// What this node has. Entries that are added at its end are sent to other nodes.

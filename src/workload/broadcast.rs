@@ -6,21 +6,7 @@
 //!
 //! A grow-only set is the same under other names: `add{element} → add_ok`, `read → read_ok{value}`, and no `topology`.
 //!
-//! # Cost
-//!
-//! With the default topology, 25 nodes, 100 ms from node to node and 50 values a second, the two settings that Fly.io's
-//! challenges 3d and 3e ask for are:
-//!
-//! - `--batch-ms 100`: a value reaches all nodes within 200 to 400 ms, for about 3 messages between servers an operation;
-//! - `--batch-ms 700`: within 200 to 1600 ms, for less than one. At 800, for 0.63 messages, the median comes to the second
-//!   that 3e allows. Heartbeats, which are sent when nothing is broadcast, make up 0.04 of these messages.
-//!
-//! A read copies one buffer.
-//!
-//! # Limits
-//!
-//! A value has at most [`GOSSIP_BYTES_MAX`] bytes and is nested at most 64 deep; all values together have at most
-//! [`VALUES_BYTES_MAX`]. What else a [`Topology`](crate::gossip::Topology) costs in a partition is said there.
+//! A read copies one buffer. A value has at most [`GOSSIP_BYTES_MAX`] bytes and is nested at most 64 deep.
 
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 use core::time::Duration;

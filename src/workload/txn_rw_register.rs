@@ -17,11 +17,8 @@
 //!   circular information flow. With the two above this is read committed (Adya, "Weak consistency", 1999, PL-2).
 //! - Nodes that have received the same transactions have the same registers.
 //!
-//! # Limits
-//!
 //! Lost updates and write skew happen, as they must where no transaction waits. The writes of a transaction have at most
-//! [`GOSSIP_BYTES_MAX`] bytes. A node keeps the newest value of each key and the transaction that wrote it, for up to
-//! [`REGISTERS_MAX`] keys.
+//! [`GOSSIP_BYTES_MAX`] bytes.
 
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, sync::Arc, vec::Vec,

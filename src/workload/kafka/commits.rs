@@ -11,7 +11,7 @@ use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
 use crate::node::{Context, Limits, Random, Requests};
 use crate::protocol::{Encode, Error, Json, Message, Name};
 
-/// The most keys for which a node commits offsets: 4096.
+/// The most keys for which a node commits offsets: 4096, as they are all in one register.
 pub const COMMITTED_KEYS_MAX: usize = 4096;
 
 /// `{"version": 42, "offsets": {"k1": 7}}`: the highest offsets that were committed at one node.
@@ -29,10 +29,8 @@ impl Offsets {
             return false;
         }
         for (key, offset) in offsets {
-            match self.offsets.get_mut(key) {
-                Some(committed) => *committed = *offset.max(committed),
-                None => drop(self.offsets.insert(key.clone(), *offset)),
-            }
+            let committed = self.offsets.entry(key.clone()).or_default();
+            *committed = *offset.max(committed);
         }
         true
     }
@@ -103,7 +101,7 @@ impl Commits {
         context: &mut Context<'_>,
     ) {
         let own = self.nodes[0];
-        if !self.queue.is_ready() || self.registers.is_changing(own) {
+        if !self.queue.is_ready() {
             return;
         }
         let Some(known) = self.registers.known(own) else {

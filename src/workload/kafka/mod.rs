@@ -20,10 +20,8 @@
 //!
 //! # Limits
 //!
-//! A message has at most [`ENTRY_BYTES_MAX`] bytes, a key [`KEY_BYTES_MAX`], a request
-//! [`KEYS_MAX`] keys. A poll may name more keys, and is answered for [`POLL_KEYS`] of them, others after each
-//! [`Options::staleness`]. It leaves out keys when more logs would be in use than a node knows at once. The register of
-//! committed offsets is sent whole, which is why it holds at most [`COMMITTED_KEYS_MAX`] keys.
+//! A message has at most [`ENTRY_BYTES_MAX`] bytes, a key [`KEY_BYTES_MAX`], a request [`KEYS_MAX`] keys, but for a poll,
+//! which is answered for [`POLL_KEYS`] of more. It leaves out keys when more logs would be in use than a node knows at once.
 
 mod commits;
 mod polls;
