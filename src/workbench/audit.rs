@@ -152,13 +152,15 @@ pub fn never_succeeded<W: Workload>(
             Outcome::Ok(_) | Outcome::Indeterminate(_) => None,
         });
         let error = most_frequent(reasons.clone()).filter(|_| 2 * reasons.count() > total);
-        let faults_may_explain = error.is_none_or(|(why, _)| {
-            let ErrorCode(code) = ErrorCode::TEMPORARILY_UNAVAILABLE;
-            code_of(why) == format!("error {code}")
-        });
+        let is = |why: &str, ErrorCode(code)| code_of(why) == format!("error {code}");
+        let faults_may_explain =
+            error.is_none_or(|(why, _)| is(why, ErrorCode::TEMPORARILY_UNAVAILABLE));
         if let Some((why, count)) = error {
-            let why = shown(why.trim_end_matches('.'));
-            what += &format!("; {count} of {total} failed: {why}");
+            let text = shown(why.trim_end_matches('.'));
+            what += &format!("; {count} of {total} failed: {text}");
+            if is(why, ErrorCode::NOT_SUPPORTED) {
+                what += &format!(". Is {} what the node is for? -w names the workload", W::NAME);
+            }
         }
         if examples.is_empty() {
             let examples: Vec<usize> = all.take(EXAMPLES_MAX).collect();
@@ -514,6 +516,16 @@ mod tests {
         assert!(
             what.contains("succeeded. Each ran during a fault"),
             "{what}"
+        );
+    }
+
+    #[test]
+    fn a_node_that_does_not_know_the_request_may_be_for_another_workload() {
+        let unknown = Outcome::Failed(String::from("error 10: unknown"));
+        assert_eq!(
+            during_a_fault(&[unknown], &[]),
+            "The only add did not succeed; 1 of 1 failed: error 10: unknown. Is g-counter what the node is for? -w names \
+             the workload."
         );
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::StringValueParser;
 
 use super::clients::ClientOptions;
-use super::console::Console;
+use super::console::{Console, say};
 use super::error::CommandError;
 use super::help::{EXIT_STATUS, SHOWN_AND_KEPT};
 use super::keep::KeepOptions;
@@ -135,6 +135,12 @@ impl Task for Run<'_> {
             repeat,
         );
         keep.print(&report)?;
+        let has_state = !["echo", "unique-ids"].contains(&W::NAME);
+        if has_state && report.validity() == Validity::Invalid {
+            say(format_args!(
+                "eddy: nodes have to be new for each run, as what an earlier one has left there counts as wrong"
+            ));
+        }
         match record.is_interrupted {
             true => Err(CommandError::interrupted("", &report)),
             false => Ok(report.validity()),
