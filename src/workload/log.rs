@@ -109,6 +109,10 @@ impl Place {
     }
 }
 
+/// The requests whose entries were appended, each behind its offset, or the reason why the chunk can't be read: it holds an
+/// unexpected value.
+pub(super) type Appended = Result<Vec<(u64, i64)>, String>;
+
 /// What a node knows of a log.
 #[derive(Default)]
 struct Log {
@@ -339,15 +343,14 @@ impl Logs {
     }
 
     /// Takes in a reply, if it is one of the store's to a question about these logs; `value` is its field of that name. Gives
-    /// the chunk of which more is known, with the requests whose entries were appended, each with the offset, or the reason
-    /// why the chunk can't be read: it holds an unexpected value. Requests whose entries can't be appended are answered.
+    /// the chunk of which more is known. Requests whose entries can't be appended are answered.
     pub(super) fn on_reply<F, T>(
         &mut self,
         reply: &Message<'_, F>,
         value: Option<&RawValue>,
         requests: &mut Requests<T>,
         context: &mut Context<'_>,
-    ) -> Option<(Place, Result<Vec<(u64, i64)>, String>)> {
+    ) -> Option<(Place, Appended)> {
         let done = self.registers.on_reply(reply, value, context)?;
         let log = &mut self.logs[done.name.log];
         let mut appended = Ok(Vec::new());

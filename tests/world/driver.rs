@@ -1,5 +1,4 @@
 //! One node that a test drives by hand.
-#![allow(dead_code, reason = "every program uses what it needs of the driver")]
 
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::log::{ENTRY_BYTES_MAX, LOGS_MAX, Logs, Place};
+use super::log::{Appended, ENTRY_BYTES_MAX, LOGS_MAX, Logs, Place};
 use super::{at_most, required};
 use crate::node::{Context, GivenUp, Limits, Outbox, Random, Requests, Workload, earliest};
 use crate::protocol::{Error, Message, Name, Object, Text, present};
@@ -133,12 +133,7 @@ impl Kafka {
     }
 
     /// More is known of a chunk, or why it can't be read.
-    fn on_logs(
-        &mut self,
-        place: Place,
-        appended: Result<Vec<(u64, i64)>, String>,
-        context: &mut Context<'_>,
-    ) {
+    fn on_logs(&mut self, place: Place, appended: Appended, context: &mut Context<'_>) {
         for (offset, id) in appended.iter().flatten() {
             if let Some(request) = self.requests.take(*id) {
                 let answer = request.answer("send_ok", context.outbox);
