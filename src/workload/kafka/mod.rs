@@ -14,7 +14,7 @@
 //!
 //! # Cost
 //!
-//! A send is an append to a [log]. A poll costs nothing where a message is at hand, else one read for each key,
+//! A send is an append to a [log](super::log). A poll costs nothing where a message is at hand, else one read for each key,
 //! at most one in [`Options::staleness`] however many poll. A commit is one message to the store and one back, shared by
 //! all commits that waited, and nothing if the offsets are committed already.
 //!
