@@ -59,11 +59,10 @@ impl<'f, 'a> Flag<'f, 'a> {
 
     /// Sets `target` to a whole number from 1 to `max`.
     pub(super) fn set_count(&mut self, target: &mut usize, max: usize) -> Result<(), Wrong> {
-        self.set(
-            target,
-            &format!("a whole number from 1 to {max}"),
-            |value| value.parse().ok().filter(|count| (1..=max).contains(count)),
-        )
+        let expected = format!("a whole number from 1 to {max}");
+        self.set(target, &expected, |value| {
+            value.parse().ok().filter(|count| (1..=max).contains(count))
+        })
     }
 
     /// Sets `target` to a time such as `500ms`, `2s` or, in milliseconds, `500`, from a millisecond to a day.

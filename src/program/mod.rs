@@ -7,7 +7,6 @@ mod programs;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use crate::node::{Node, START_WAIT, Workload};
 use crate::protocol::LINE_BYTES_MAX;
@@ -28,53 +27,36 @@ pub struct Program<O, W> {
     about: &'static str,
     /// The help on its own flags, in parts that end with a newline.
     flags: &'static [&'static str],
-    /// What holds if no flag is given.
-    defaults: fn() -> O,
     /// Sets what one of its own flags says.
     set: fn(&mut O, &mut Flag) -> Result<(), Wrong>,
     workload: fn(O, u64) -> W,
 }
 
-/// What all flags of a program set.
-struct Settings<O> {
-    options: O,
-    line_bytes_max: usize,
-    start_wait: Duration,
-}
-
-impl<O, W: Workload> Program<O, W> {
-    /// How a node is made if it is started with these flags. Each incarnation needs a seed of its own. `--max-line` is
-    /// checked and has no effect: the caller reads no lines.
+impl<O: Clone + Default, W: Workload> Program<O, W> {
+    /// How a node is made if it is started with these flags, and the longest line that it reads. Each incarnation needs a
+    /// seed of its own.
     ///
     /// # Errors
     ///
     /// What is wrong with the first flag that is wrong.
-    pub fn read(&self, flags: &[String]) -> Result<impl Fn(u64) -> Node<W> + use<O, W>, Wrong>
-    where
-        O: Clone,
-    {
-        let (settings, workload) = (self.settings(flags)?, self.workload);
-        Ok(move |seed| {
-            let workload = workload(settings.options.clone(), seed);
-            Node::new(workload).with_start_wait(settings.start_wait)
-        })
-    }
-
-    fn settings(&self, flags: &[String]) -> Result<Settings<O>, Wrong> {
-        let mut settings = Settings {
-            options: (self.defaults)(),
-            line_bytes_max: LINE_BYTES_MAX,
-            start_wait: START_WAIT,
-        };
+    pub fn read(
+        &self,
+        flags: &[String],
+    ) -> Result<(impl Fn(u64) -> Node<W> + use<O, W>, usize), Wrong> {
+        let (mut options, mut line_bytes_max, mut start_wait) =
+            (O::default(), LINE_BYTES_MAX, START_WAIT);
         let mut flags = flags.iter();
         while let Some(mut flag) = Flag::next(&mut flags) {
             match flag.name {
-                "--max-line" => flag.set_count(&mut settings.line_bytes_max, usize::MAX),
-                "--start-wait" => flag.set_time(&mut settings.start_wait),
-                _ => (self.set)(&mut settings.options, &mut flag),
+                "--max-line" => flag.set_count(&mut line_bytes_max, usize::MAX),
+                "--start-wait" => flag.set_time(&mut start_wait),
+                _ => (self.set)(&mut options, &mut flag),
             }?;
         }
-        Ok(settings)
+        let workload = self.workload;
+        let start =
+            move |seed| Node::new(workload(options.clone(), seed)).with_start_wait(start_wait);
+        Ok((start, line_bytes_max))
     }
 
     fn usage(&self) -> String {
@@ -102,7 +84,7 @@ TIME is 500ms, 2s or, in milliseconds, 500.
 /// `--help` prints the help and `--version` the version, and both end the program well. A wrong flag ends it with exit code 2
 /// and two lines on standard error: what is wrong, and how to list the flags. Whoever starts nodes may show only the last
 /// lines of each.
-pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
+pub fn run<O: Clone + Default, W: Workload>(program: &Program<O, W>) -> ExitCode {
     let name = program.name;
     let arguments = std::env::args_os().skip(1);
     let arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
@@ -117,12 +99,8 @@ pub fn run<O, W: Workload>(program: &Program<O, W>) -> ExitCode {
         let _ = writeln!(std::io::stdout(), "{name} {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
     }
-    match program.settings(&arguments) {
-        Ok(settings) => {
-            let node = Node::new((program.workload)(settings.options, random_seed()));
-            let node = node.with_start_wait(settings.start_wait);
-            stdio::run(node, settings.line_bytes_max)
-        }
+    match program.read(&arguments) {
+        Ok((start, line_bytes_max)) => stdio::run(start(random_seed()), line_bytes_max),
         Err(wrong) => {
             let usage = format!("Usage: {name} [flags]; {name} --help lists them.");
             let _ = writeln!(std::io::stderr(), "{name}: {wrong}\n{usage}");

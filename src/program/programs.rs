@@ -37,7 +37,6 @@ pub const ECHO: Program<(), Echo> = Program {
     name: "echo",
     about: "Sends back what it is sent, for Maelstrom: echo{echo} -> echo_ok{echo}.",
     flags: &[],
-    defaults: || (),
     set: |(), flag| flag.unknown(),
     workload: |(), _| Echo,
 };
@@ -49,7 +48,6 @@ pub const UNIQUE_IDS: Program<(), UniqueIds> = Program {
 Gives out ids that no other node and no other incarnation of this node gives out, for Maelstrom:
 generate -> generate_ok{id}. Nodes need not hear of each other for it.",
     flags: &[],
-    defaults: || (),
     set: |(), flag| flag.unknown(),
     workload: |(), seed| UniqueIds::new(seed),
 };
@@ -83,7 +81,6 @@ pub const G_COUNTER: Program<g_counter::Options, GCounter> = Program {
     name: "g-counter",
     about: "A grow-only counter for Maelstrom: add{delta} -> add_ok, read -> read_ok{value}.",
     flags: &[COUNTER, LIMITS],
-    defaults: g_counter::Options::default,
     set: set_counter,
     workload: GCounter::new,
 };
@@ -94,9 +91,9 @@ pub const PN_COUNTER: Program<g_counter::Options, GCounter> = Program {
     about: "\
 A counter that goes up and down, for Maelstrom: add{delta} -> add_ok, read -> read_ok{value},
 where delta may be negative.",
-    defaults: || g_counter::Options {
-        decrements: true,
-        ..g_counter::Options::default()
+    workload: |mut options, seed| {
+        options.decrements = true;
+        GCounter::new(options, seed)
     },
     ..G_COUNTER
 };
@@ -136,7 +133,6 @@ pub const BROADCAST: Program<gossip::Options, Broadcast> = Program {
     about: "\
 Values that every node learns, for Maelstrom: broadcast{message} -> broadcast_ok, read -> read_ok{messages}.",
     flags: &[TOPOLOGY, TOPOLOGY_OFFERED, PACE],
-    defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE, OFFERED]),
     workload: Broadcast::new,
 };
@@ -146,7 +142,6 @@ pub const G_SET: Program<gossip::Options, Broadcast> = Program {
     name: "g-set",
     about: "A set that only grows, for Maelstrom: add{element} -> add_ok, read -> read_ok{value}.",
     flags: &[TOPOLOGY, PACE],
-    defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE]),
     workload: Broadcast::g_set,
 };
@@ -157,7 +152,6 @@ pub const TXN_RW_REGISTER: Program<gossip::Options, TxnRwRegister> = Program {
     about: "\
 Transactions of reads and writes that are never held up, for Maelstrom: txn{txn} -> txn_ok{txn}. Read committed.",
     flags: &[TOPOLOGY, PACE],
-    defaults: gossip::Options::default,
     set: |options, flag| set_gossip(options, flag, &[STAR, TREE]),
     workload: TxnRwRegister::new,
 };
@@ -175,7 +169,6 @@ pub const KAFKA: Program<kafka::Options, Kafka> = Program {
 A log per key that survives its nodes, kept in lin-kv, for Maelstrom: send{key, msg} -> send_ok{offset},
 poll{offsets} -> poll_ok{msgs}, commit_offsets{offsets}, list_committed_offsets{keys}.",
     flags: &[STALENESS, LIMITS],
-    defaults: kafka::Options::default,
     set: |options, flag| match flag.name {
         "--staleness" => flag.set_time(&mut options.staleness),
         _ => set_limit(&mut options.limits, flag),
@@ -190,7 +183,6 @@ pub const LIN_KV: Program<lin_kv::Options, LinKv> = Program {
 A key-value store that is a service's, for Maelstrom: read{key}, write{key, value}, cas{key, from, to}. Only reads are
 repeated.",
     flags: &[SERVICE, LIMITS],
-    defaults: lin_kv::Options::default,
     set: |options, flag| match flag.name {
         "--kv" => set_service(&mut options.service, flag, &["lin-kv", "seq-kv", "lww-kv"]),
         _ => set_limit(&mut options.limits, flag),
@@ -204,7 +196,6 @@ pub const TXN_LIST_APPEND: Program<Limits, TxnListAppend> = Program {
     about: "\
 Transactions of reads and appends to lists, kept in lin-kv, for Maelstrom: txn{txn} -> txn_ok{txn}. Strict serializable.",
     flags: &[LIMITS],
-    defaults: Limits::default,
     set: set_limit,
     workload: TxnListAppend::new,
 };

@@ -68,14 +68,14 @@ fn settings() -> Settings {
 /// One line that identifies the run of this workload.
 fn digest<O, N, W>(program: &Program<O, N>, workload: W) -> String
 where
-    O: Clone + Send + Sync + 'static,
+    O: Clone + Default + Send + Sync + 'static,
     N: eddy::node::Workload + 'static,
     W: Workload,
 {
     let (record, transcript) = run(
         workload,
         settings(),
-        &start(program.read(&[]).expect("no flag is wrong")),
+        &start(program.read(&[]).expect("no flag is wrong").0),
         Transcript::default(),
     )
     .expect("our nodes answer init");

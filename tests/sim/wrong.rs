@@ -98,11 +98,11 @@ impl<W: eddy::node::Workload, T: Tamper> Machine for Wrong<W, T> {
 /// Nodes of a program, with a planted fault.
 fn wrong<O, W, T>(program: &Program<O, W>, tamper: fn() -> T) -> Start
 where
-    O: Clone + Send + Sync + 'static,
+    O: Clone + Default + Send + Sync + 'static,
     W: eddy::node::Workload + 'static,
     T: Tamper + 'static,
 {
-    let node = program.read(&[]).expect("no flag is wrong");
+    let node = program.read(&[]).expect("no flag is wrong").0;
     Box::new(move |seed| {
         Box::new(Wrong {
             node: node(seed),
@@ -156,7 +156,10 @@ fn report<W: Workload>(workload: W, settings: &Settings, start: &Start) -> Repor
 /// finding.
 #[track_caller]
 fn assert_caught<W: Workload>(
-    program: &Program<impl Clone + Send + Sync + 'static, impl eddy::node::Workload + 'static>,
+    program: &Program<
+        impl Clone + Default + Send + Sync + 'static,
+        impl eddy::node::Workload + 'static,
+    >,
     workload: impl Fn() -> W,
     wrong: &Start,
     faults: &[Fault],
@@ -169,12 +172,15 @@ fn assert_caught<W: Workload>(
 #[track_caller]
 fn assert_caught_with<W: Workload>(
     settings: Settings,
-    program: &Program<impl Clone + Send + Sync + 'static, impl eddy::node::Workload + 'static>,
+    program: &Program<
+        impl Clone + Default + Send + Sync + 'static,
+        impl eddy::node::Workload + 'static,
+    >,
     workload: impl Fn() -> W,
     wrong: &Start,
     words: &str,
 ) {
-    let right = start(program.read(&[]).expect("no flag is wrong"));
+    let right = start(program.read(&[]).expect("no flag is wrong").0);
     let settings = |seed| Settings {
         seed,
         ..settings.clone()
@@ -289,7 +295,7 @@ fn a_store_that_is_read_from_memory_is_caught() {
 #[test]
 fn a_broadcast_that_is_not_repeated_after_a_partition_is_caught() {
     let patient = ["--retry-timeout", "86400s"].map(String::from);
-    let wrong = start(program::BROADCAST.read(&patient).expect("right flags"));
+    let wrong = start(program::BROADCAST.read(&patient).expect("right flags").0);
     let faults = [Fault::Partition];
     let broadcast = || Broadcast::new(Topology::Grid, &settings(&faults).nodes);
     assert_caught(&program::BROADCAST, broadcast, &wrong, &faults, " lacks ");

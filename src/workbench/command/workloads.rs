@@ -95,8 +95,8 @@ pub(super) trait Task {
 }
 
 /// Starts nodes of a program with flags.
-fn nodes<O: Clone + Send + Sync + 'static, W: node::Workload + 'static>(
+fn nodes<O: Clone + Default + Send + Sync + 'static, W: node::Workload + 'static>(
     program: &Program<O, W>,
 ) -> impl Fn(&[String]) -> Result<Start, Wrong> {
-    |flags| Ok(start(program.read(flags)?))
+    |flags| Ok(start(program.read(flags)?.0))
 }

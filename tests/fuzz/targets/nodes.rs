@@ -69,8 +69,8 @@ fn request(form: u8, key: u8, value: i64) -> Value {
     }
 }
 
-fn play<O: Clone, W: Workload>(program: &Program<O, W>, flags: &[String], input: Input) {
-    let node = program.read(flags).expect("the flags are right");
+fn play<O: Clone + Default, W: Workload>(program: &Program<O, W>, flags: &[String], input: Input) {
+    let (node, _) = program.read(flags).expect("the flags are right");
     let op_timeout = match flags.is_empty() {
         // Such a node waits for nothing.
         true => Duration::ZERO,
