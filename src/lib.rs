@@ -132,7 +132,7 @@
 //!
 //! ```
 //! use core::time::Duration;
-//! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
+//! use eddy::kv::{Outcome, Queue, Register, RegisterId, Registers};
 //! use eddy::node::{Context, Limits, Node, Outbox, Random, Requests, Workload, earliest};
 //! use eddy::protocol::{Encode, Error, Json, Message, Name, present};
 //! use serde::{Deserialize, Serialize};
@@ -157,8 +157,6 @@
 //! impl Register for Visits {
 //!     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
 //!         *self = serde_json::from_str(json)?;
-//!         // Whatever else writes to the store: versions that can still be counted up.
-//!         check_version(self.version)?;
 //!         Ok(())
 //!     }
 //!
@@ -271,7 +269,7 @@
 //!
 //!     /// Error 11 for visits that were in no change, else 0.
 //!     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
-//!         while let Some((id, request)) = self.requests.expired(now) {
+//!         for (id, request) in self.requests.expired(now) {
 //!             request.fail(&self.queue.withdraw(id).error(why), outbox);
 //!         }
 //!     }

@@ -62,6 +62,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use Topology::{Offered, Ring, Star, Tree};
 
     fn neighbours(topology: Topology, own: usize, count: usize) -> Vec<usize> {
         let others = (0..count).filter(|other| *other != own);
@@ -86,12 +87,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_mutual_and_everyone_can_be_reached() {
-        for topology in [
-            Topology::Star,
-            Topology::Tree,
-            Topology::Offered,
-            Topology::Ring,
-        ] {
+        for topology in [Star, Tree, Offered, Ring] {
             for count in 1..40 {
                 for own in 0..count {
                     for other in neighbours(topology, own, count) {
@@ -105,7 +101,7 @@ mod tests {
 
     #[test]
     fn in_a_star_and_in_a_tree_there_is_one_way_from_node_to_node() {
-        for topology in [Topology::Star, Topology::Tree] {
+        for topology in [Star, Tree] {
             for count in 1..40 {
                 let links = (0..count).flat_map(|own| neighbours(topology, own, count));
                 assert_eq!(links.count(), 2 * (count - 1));
@@ -116,9 +112,9 @@ mod tests {
     #[test]
     fn in_a_ring_nobody_is_far_and_nobody_has_many_neighbours() {
         for count in 1..40 {
-            let most = (0..count).map(|own| neighbours(Topology::Ring, own, count).len());
+            let most = (0..count).map(|own| neighbours(Ring, own, count).len());
             assert!(most.max() <= Some(4));
-            let farthest = steps(Topology::Ring, count).into_iter().max();
+            let farthest = steps(Ring, count).into_iter().max();
             assert!(farthest <= Some(count.isqrt() + 1), "{count}: {farthest:?}");
         }
     }

@@ -55,5 +55,5 @@ mod registers;
 mod retry;
 
 pub use queue::Queue;
-pub use register::{Register, VERSION_MAX, check_version};
+pub use register::Register;
 pub use registers::{Done, Outcome, RegisterId, Registers, State};

@@ -119,13 +119,11 @@ enum Kind {
 impl<R: Register, T: Clone> Registers<R, T> {
     /// No copies yet. `service` is the node id of the service that holds the registers.
     pub fn new(service: &str, limits: &Limits, random: &mut Random) -> Self {
-        let operations = Pending::new(random);
-        let retry_random = Random::new(random.next_u64());
         Registers {
             service: service.into(),
-            retry_policy: RetryPolicy::new(limits, retry_random),
             copies: Slab::new(),
-            operations,
+            operations: Pending::new(random),
+            retry_policy: RetryPolicy::new(limits, Random::new(random.next_u64())),
             decoded: R::default(),
         }
     }
@@ -180,8 +178,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
     /// Whether the change of a register was refused, and the register is being read to learn what became of it.
     pub fn is_refused(&self, register: RegisterId) -> bool {
         let change = self.copies[register.0].change;
-        let change = change.and_then(|change| self.operations.get(change));
-        change.is_some_and(|change| change.is_refused)
+        change.is_some_and(|id| self.operations.get(id).is_some_and(|it| it.is_refused))
     }
 
     /// How many more operations can be under way, of 4096 in all. It is a bug of the caller to begin one more, and panics.
@@ -323,36 +320,17 @@ impl<R: Register, T: Clone> Registers<R, T> {
             .set_deadline(id, context.now.saturating_add(wait));
     }
 
-    /// Moves an operation to its next state: sends what that asks for, or gives the operation back when it is done.
-    fn enter(&mut self, id: i64, state: State, context: &mut Context<'_>) -> Option<Done<T>> {
-        if let State::Done(outcome) = state {
-            let operation = self.operations.remove(id);
-            let Operation { register, kind, .. } = operation.expect("it is pending until it ends");
-            let copy = &mut self.copies[register.0];
-            *copy.under_way(kind) = None;
-            let name = copy.name.clone();
-            return Some(Done {
-                register,
-                name,
-                outcome,
-            });
-        }
-        let operation = self.operations.get_mut(id);
-        let operation = operation.expect("it is pending until it ends");
-        operation.state = state;
-        operation.previous_id = Some(id);
-        operation.first_sent_at = context.now;
-        operation.attempts = 0;
-        self.send_next(id, context);
-        None
-    }
-
-    /// Sends what an operation's state asks for under a new id, so that a reply shows to which request it is: whether it is to
-    /// one that was sent in another state, and how long it took.
-    fn send_next(&mut self, id: i64, context: &mut Context<'_>) {
-        let id = self.operations.renew(id);
+    /// Sends what a state asks for, the next one of an operation or once more the one that it is in, under a new id. So a
+    /// reply shows to which request it is: whether it is to one that was sent in another state, and how long it took.
+    fn enter(&mut self, old_id: i64, state: State, context: &mut Context<'_>) {
+        let id = self.operations.renew(old_id);
         let operation = self.operations.get_mut(id);
         let operation = operation.expect("it has just got this id");
+        if mem::replace(&mut operation.state, state) != state {
+            operation.previous_id = Some(old_id);
+            operation.first_sent_at = context.now;
+            operation.attempts = 0;
+        }
         operation.last_sent_at = context.now;
         operation.is_paused = false;
         *self.copies[operation.register.0].under_way(operation.kind) = Some(id);
@@ -389,6 +367,9 @@ impl<R: Register, T: Clone> Registers<R, T> {
             "error" => Some(ErrorCode(reply.body.code?)),
             _ => None,
         };
+        const MISSING: ErrorCode = ErrorCode::KEY_DOES_NOT_EXIST;
+        const OTHER: ErrorCode = ErrorCode::PRECONDITION_FAILED;
+        let read = &mut self.decoded;
         let next = match (operation.kind, operation.state, &*reply.body.kind, error) {
             // A change that is being resolved by reading was applied.
             (_, State::Reading, "cas_ok", _) if is_late => Some(copy.on_cas_ok(sent_at)),
@@ -396,18 +377,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
             (Kind::Once, _, "cas_ok" | "write_ok", _) => Some(State::Done(Outcome::Applied)),
             (Kind::Once, _, _, Some(code)) => Some(State::Done(Outcome::Refused(code))),
             (_, State::Reading, "read_ok", _) => {
-                copy.on_read(operation, Some(value?), &mut self.decoded, sent_at)
+                copy.on_read(operation, Some(value?), read, sent_at)
             }
-            (_, State::Reading, _, Some(ErrorCode::KEY_DOES_NOT_EXIST)) => {
-                copy.on_read(operation, None, &mut self.decoded, sent_at)
-            }
+            (_, State::Reading, _, Some(MISSING)) => copy.on_read(operation, None, read, sent_at),
             (_, State::Casing, "cas_ok", _) => Some(copy.on_cas_ok(sent_at)),
-            (
-                _,
-                State::Casing,
-                _,
-                Some(ErrorCode::PRECONDITION_FAILED | ErrorCode::KEY_DOES_NOT_EXIST),
-            ) => {
+            (_, State::Casing, _, Some(MISSING | OTHER)) => {
                 operation.is_refused = true;
                 Some(State::Reading)
             }
@@ -415,15 +389,26 @@ impl<R: Register, T: Clone> Registers<R, T> {
             (_, _, _, Some(_)) => None,
             _ => return None,
         };
-        if let Some(next) = next {
-            return self.enter(id, next, context);
-        }
-        if !mem::replace(&mut operation.is_paused, true) {
-            let pause = self.retry_policy.pause(operation.pauses);
-            operation.pauses += 1;
-            operation.attempts = 0;
-            let resumes_at = context.now.saturating_add(pause);
-            self.operations.set_deadline(id, resumes_at);
+        match next {
+            Some(State::Done(outcome)) => {
+                let register = operation.register;
+                *copy.under_way(operation.kind) = None;
+                self.operations.remove(id);
+                return Some(Done {
+                    register,
+                    name: copy.name.clone(),
+                    outcome,
+                });
+            }
+            Some(state) => self.enter(id, state, context),
+            None if mem::replace(&mut operation.is_paused, true) => {}
+            None => {
+                let pause = self.retry_policy.pause(operation.pauses);
+                operation.pauses += 1;
+                operation.attempts = 0;
+                let resumes_at = context.now.saturating_add(pause);
+                self.operations.set_deadline(id, resumes_at);
+            }
         }
         None
     }
@@ -435,15 +420,11 @@ impl<R: Register, T: Clone> Registers<R, T> {
 
     /// Asks again where the store has not replied in time.
     pub fn wake(&mut self, context: &mut Context<'_>) {
-        while let Some(id) = self.operations.expired(context.now) {
+        for id in self.operations.expired(context.now) {
             let operation = self.operations.get_mut(id);
             let operation = operation.expect("what expires is pending");
-            if operation.state == State::Casing {
-                self.enter(id, State::Reading, context);
-            } else {
-                operation.attempts += u32::from(!operation.is_paused);
-                self.send_next(id, context);
-            }
+            operation.attempts += u32::from(!operation.is_paused);
+            self.enter(id, State::Reading, context);
         }
     }
 }
@@ -467,12 +448,10 @@ impl<R: Register, T> Copied<R, T> {
         sent_at: Duration,
     ) -> Option<State> {
         let was_refused = mem::take(&mut operation.is_refused);
-        match value {
-            Some(value) if read.decode(value.get()).is_err() => {
-                return Some(State::Done(Outcome::Unexpected));
-            }
-            Some(_) => {}
+        match value.map(|value| read.decode(value.get())) {
             None => *read = R::default(),
+            Some(Ok(())) if (1..=R::VERSION_MAX).contains(&read.version()) => {}
+            Some(_) => return Some(State::Done(Outcome::Unexpected)),
         }
         let next = match operation.kind {
             Kind::Read => Some(State::Done(Outcome::Read)),

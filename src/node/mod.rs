@@ -101,17 +101,7 @@ pub trait Workload {
     fn finish(&mut self, outbox: &mut Outbox) {}
 }
 
-/// A node that runs a workload.
-///
-/// ```
-/// use core::time::Duration;
-/// use eddy::{node::Node, workload::Echo};
-///
-/// let mut node = Node::new(Echo);
-/// node.receive(r#"{"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#, Duration::ZERO)?;
-/// assert_eq!(node.output(), b"{\"src\":\"n0\",\"dest\":\"c0\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1}}\n");
-/// # Ok::<(), serde_json::Error>(())
-/// ```
+/// A node that runs a workload. The [crate's documentation](crate#driving-a-node) has examples.
 #[derive(Debug)]
 pub struct Node<W> {
     workload: W,
@@ -168,23 +158,20 @@ impl<W: Workload> Node<W> {
             Err(Error::unavailable("this node has had no init yet"))
         } else {
             self.silent_until = None;
-            self.handle(&message, now)
+            let context = &mut self.outbox.at(now);
+            if body.in_reply_to.is_some() {
+                self.workload.reply(&message, context);
+                Ok(())
+            } else if body.kind.is_empty() {
+                Err(Error::missing("type"))
+            } else {
+                self.workload.request(&message, context)
+            }
         };
         if let Err(error) = result {
             self.outbox.refuse(&message, &error);
         }
         Ok(())
-    }
-
-    fn handle(&mut self, message: &Message<'_, W::Fields<'_>>, now: Duration) -> Result<(), Error> {
-        if message.body.in_reply_to.is_some() {
-            self.workload.reply(message, &mut self.outbox.at(now));
-            Ok(())
-        } else if message.body.kind.is_empty() {
-            Err(Error::missing("type"))
-        } else {
-            self.workload.request(message, &mut self.outbox.at(now))
-        }
     }
 
     /// A second `init` changes nothing and is answered: the first answer may have been lost.
@@ -241,16 +228,12 @@ impl<W: Workload> Node<W> {
         }
     }
 
-    /// The bytes that wait to be written: whole lines, but for a line of which a part has been [`written`](Self::written).
+    /// The bytes that wait to be written: whole lines, but for one of which a part has been [`written`](Self::written).
     pub fn output(&self) -> &[u8] {
         self.outbox.bytes()
     }
 
-    /// Says that the first `count` bytes of the output have been written.
-    ///
-    /// # Panics
-    ///
-    /// When there are not so many.
+    /// Says that the first `count` bytes of the output have been written. It is a bug to name more than there are.
     pub fn written(&mut self, count: usize) {
         self.outbox.written(count);
     }

@@ -149,8 +149,7 @@ mod tests {
     #[test]
     fn an_outbox_in_which_something_always_waits_gives_all_bytes_and_does_not_grow() {
         let (mut outbox, mut whole) = (Outbox::of_n0(), Outbox::of_n0());
-        let (mut taken, mut expected) =
-            (alloc::string::String::new(), alloc::string::String::new());
+        let (mut taken, mut expected) = (String::new(), String::new());
         for round in 0..20_000u64 {
             for outbox in [&mut outbox, &mut whole] {
                 outbox.send("n1", "hello").field("round", round);

@@ -1,5 +1,5 @@
-use alloc::collections::BinaryHeap;
-use core::{cmp::Reverse, time::Duration};
+use alloc::{collections::BinaryHeap, vec::Vec};
+use core::time::Duration;
 
 use slab::Slab;
 
@@ -21,8 +21,6 @@ pub struct Pending<T, const SLOT_BITS: u32 = 12> {
     generation: u64,
     /// No deadline is earlier than this.
     earliest: Option<Duration>,
-    /// The ids of entries whose deadlines have passed and which [`expired`](Self::expired) has not given out yet.
-    due: BinaryHeap<Reverse<i64>>,
 }
 
 #[derive(Debug)]
@@ -44,7 +42,6 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
             slots: Slab::new(),
             generation: random.sequence_start(ID_BITS - SLOT_BITS),
             earliest: None,
-            due: BinaryHeap::new(),
         }
     }
 
@@ -125,37 +122,26 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
 
     /// When to look for expired entries. It may be too early, for the sake of an entry that has ended, never too late.
     pub fn deadline(&self) -> Option<Duration> {
-        match self.due.is_empty() {
-            true => self.earliest,
-            false => Some(Duration::ZERO),
-        }
+        self.earliest
     }
 
-    /// Takes the deadline from the oldest entry whose time has come and gives its id.
+    /// Takes the deadlines from the entries whose time has come and gives their ids, those of the oldest first.
     ///
     /// When the earliest deadline has passed, all entries are looked at, once: deadlines are moved far more often than
     /// they come.
-    pub fn expired(&mut self, now: Duration) -> Option<i64> {
+    pub fn expired(&mut self, now: Duration) -> Vec<i64> {
+        // A heap sorts with less code than `sort` brings along.
+        let mut ids = BinaryHeap::new();
         if self.earliest.take_if(|earliest| *earliest <= now).is_some() {
             for (_, entry) in &mut self.slots {
-                if entry
-                    .deadline
-                    .take_if(|deadline| *deadline <= now)
-                    .is_some()
-                {
-                    self.due.push(Reverse(entry.id));
+                let deadline = &mut entry.deadline;
+                if deadline.take_if(|deadline| *deadline <= now).is_some() {
+                    ids.push(entry.id);
                 }
                 self.earliest = earliest([self.earliest, entry.deadline]);
             }
         }
-        while let Some(Reverse(id)) = self.due.pop() {
-            let entry = self.slots.get(Self::slot(id));
-            // It may have ended since it was found, or have been given more time.
-            if entry.is_some_and(|entry| entry.id == id && entry.deadline.is_none()) {
-                return Some(id);
-            }
-        }
-        None
+        ids.into_sorted_vec()
     }
 
     fn next_id(&mut self, slot: usize) -> i64 {
@@ -235,33 +221,34 @@ mod tests {
         let (early, late) = (pending.insert("early"), pending.insert("late"));
         pending.set_deadline(early, ms(10));
         pending.set_deadline(late, ms(20));
-        assert_eq!(pending.deadline(), Some(ms(10)));
-        assert_eq!(pending.expired(ms(9)), None);
-        assert_eq!(pending.expired(ms(10)), Some(early));
-        assert_eq!(pending.expired(ms(10)), None);
-        assert_eq!(pending.deadline(), Some(ms(20)));
-        assert_eq!(pending.expired(ms(30)), Some(late));
-        assert_eq!(pending.expired(ms(30)), None);
-        assert_eq!(pending.deadline(), None);
+        for (at_ms, expired, deadline) in [
+            (9, vec![], Some(ms(10))),
+            (10, vec![early], Some(ms(20))),
+            (10, vec![], Some(ms(20))),
+            (30, vec![late], None),
+            (30, vec![], None),
+        ] {
+            assert_eq!(pending.expired(ms(at_ms)), expired);
+            assert_eq!(pending.deadline(), deadline);
+        }
     }
 
     #[test]
-    fn an_entry_that_ends_or_gets_more_time_while_others_expire_does_not_expire() {
+    fn an_entry_that_has_ended_or_got_more_time_does_not_expire_with_others() {
         let ms = Duration::from_millis;
         let mut pending = pending();
         let ids = ["expires", "ends", "waits"].map(|value| pending.insert(value));
         for id in ids {
             pending.set_deadline(id, ms(10));
         }
-        assert_eq!(pending.expired(ms(10)), Some(ids[0]));
         pending.remove(ids[1]);
         pending.set_deadline(ids[2], ms(20));
-        assert_eq!(pending.expired(ms(10)), None);
+        assert_eq!(pending.expired(ms(10)), [ids[0]]);
         assert_eq!(pending.deadline(), Some(ms(20)));
     }
 
     #[test]
-    fn the_oldest_expires_first_whatever_its_slot_and_the_deadline_tells_of_those_that_are_left() {
+    fn the_oldest_expires_first_whatever_its_slot() {
         let mut pending = pending();
         for id in ["gone", "gone, too"].map(|value| pending.insert(value)) {
             pending.remove(id);
@@ -272,12 +259,7 @@ mod tests {
         for id in ids {
             pending.set_deadline(id, Duration::from_millis(10));
         }
-        for id in ids {
-            let deadline = pending.deadline().expect("one is left");
-            assert!(deadline <= Duration::from_millis(10));
-            assert_eq!(pending.expired(Duration::MAX), Some(id));
-        }
-        assert_eq!(pending.expired(Duration::MAX), None);
+        assert_eq!(pending.expired(Duration::MAX), ids);
         assert_eq!(pending.deadline(), None);
     }
 }

@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -133,12 +133,12 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Takes out the oldest request whose time is up, with its id. At [`Duration::MAX`] the time of every request is up: when
-    /// the input has ended, and no reply can come any more.
-    pub fn expired(&mut self, now: Duration) -> Option<(i64, Request<T>)> {
-        let id = self.waiting.expired(now)?;
-        let request = self.waiting.remove(id);
-        request.map(|request| (id, request))
+    /// Takes out the requests whose time is up, each with its id, the oldest first. At [`Duration::MAX`] the time of every
+    /// request is up: when the input has ended, and no reply can come any more.
+    pub fn expired(&mut self, now: Duration) -> Vec<(i64, Request<T>)> {
+        let ids = self.waiting.expired(now).into_iter();
+        ids.filter_map(|id| Some((id, self.waiting.remove(id)?)))
+            .collect()
     }
 
     /// How many requests wait.

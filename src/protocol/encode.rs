@@ -3,7 +3,15 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Something that can be written as JSON at the end of a buffer. [`Json`] makes one of whatever serde can write.
+/// Something that can be written as JSON at the end of a buffer.
+///
+/// ```
+/// # use eddy::protocol::{Array, Json, Object, to_json};
+/// # use std::collections::BTreeMap;
+/// assert_eq!(to_json(&Array(["a", "b"].iter().zip([1u64, 2]))), r#"[["a",1],["b",2]]"#);
+/// assert_eq!(to_json(&Object([("first", 3u64), ("end", 5)].into_iter())), r#"{"first":3,"end":5}"#);
+/// assert_eq!(to_json(&Json(BTreeMap::from([("k1", 7)]))), r#"{"k1":7}"#);
+/// ```
 #[diagnostic::on_unimplemented(
     note = "`Json(value)` encodes whatever serde can write, and numbers are encoded as `u64` or `i64`"
 )]
@@ -96,12 +104,6 @@ impl Drop for MessageWriter<'_> {
 }
 
 /// A JSON array of what an iterator gives.
-///
-/// ```
-/// # use eddy::protocol::{Array, to_json};
-/// let pairs = Array(["a", "b"].iter().zip([1u64, 2]));
-/// assert_eq!(to_json(&pairs), r#"[["a",1],["b",2]]"#);
-/// ```
 pub struct Array<I>(pub I);
 
 impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
@@ -118,12 +120,6 @@ impl<I: Iterator<Item: Encode> + Clone> Encode for Array<I> {
 }
 
 /// A JSON object of the names and values that an iterator gives.
-///
-/// ```
-/// # use eddy::protocol::{Object, to_json};
-/// let range = Object([("first", 3u64), ("end", 5)].into_iter());
-/// assert_eq!(to_json(&range), r#"{"first":3,"end":5}"#);
-/// ```
 pub struct Object<I>(pub I);
 
 impl<I: Iterator<Item = (K, V)> + Clone, K: Encode, V: Encode> Encode for Object<I> {
@@ -153,12 +149,6 @@ impl<T: AsRef<[u8]>> Encode for Raw<T> {
 /// Anything that serde can write as JSON.
 ///
 /// It takes memory of its own for the JSON, which the other ways to encode something do not.
-///
-/// ```
-/// # use eddy::protocol::{Json, to_json};
-/// # use std::collections::BTreeMap;
-/// assert_eq!(to_json(&Json(BTreeMap::from([("k1", 7)]))), r#"{"k1":7}"#);
-/// ```
 pub struct Json<T>(pub T);
 
 impl<T: Serialize> Encode for Json<T> {

@@ -61,10 +61,10 @@ pub enum LineError<'a> {
 impl fmt::Display for LineError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LineError::TooLong(line_bytes_max) => {
+            LineError::TooLong(max) => {
                 write!(
                     f,
-                    "the line is longer than {line_bytes_max} bytes; it is skipped to its end"
+                    "the line is longer than {max} bytes; it is skipped to its end"
                 )
             }
             LineError::NotUtf8(_) => write!(f, "the line is not UTF-8"),
@@ -131,10 +131,6 @@ impl LineReader {
     }
 
     /// Takes the last line, when the input has ended without a newline.
-    ///
-    /// # Errors
-    ///
-    /// [`LineError`] when the line is too long or not UTF-8.
     pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
         let at = &mut self.position;
         let rest = at.start..at.end;

@@ -134,10 +134,6 @@ impl<'a> Message<'a, ()> {
 /// assert!(serde_json::from_str::<Echo>(r#"{"echo":null}"#)?.echo.is_some());
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-///
-/// # Errors
-///
-/// When it is no JSON.
 pub fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'de RawValue>, D::Error> {

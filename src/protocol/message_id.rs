@@ -40,17 +40,9 @@ impl Encode for MessageId<'_> {
 
 /// A code of any whole number, however it is written: `11`, `11.0`. What is beyond 64 bits is taken for the nearest
 /// number that isn't: no such code has a meaning.
-pub(super) fn code_from_json<E: Error>(json: &RawValue) -> Result<Option<i64>, E> {
-    let text = json.get();
-    if text == "null" {
-        return Ok(None);
-    }
-    if let Ok(code) = text.parse() {
-        return Ok(Some(code));
-    }
-    let number: f64 = serde_json::from_str(text).map_err(E::custom)?;
+pub(super) fn code<E: Error>(number: f64) -> Result<i64, E> {
     match number as i64 as f64 == number || number.abs() >= i64::MAX as f64 {
-        true => Ok(Some(number as i64)),
+        true => Ok(number as i64),
         false => Err(E::invalid_value(
             Unexpected::Float(number),
             &"a whole number",

@@ -47,8 +47,8 @@ impl Default for Options {
     }
 }
 
-/// What the store holds under a key, if the key is there. A value of a client has no version and shows nothing, so it is
-/// read, and changed by requests that are sent once.
+/// What the store holds under a key, if the key is there. A value of a client has no version but that, and shows nothing, so
+/// it is read, and changed by requests that are sent once.
 #[derive(Clone, Default)]
 struct Stored(Option<Box<RawValue>>);
 
@@ -59,7 +59,7 @@ impl Register for Stored {
     }
 
     fn version(&self) -> u64 {
-        0
+        self.0.is_some().into()
     }
 
     fn shows(&self, _wanted: &Self) -> bool {
@@ -207,7 +207,7 @@ impl Workload for LinKv {
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
+        for (id, request) in self.requests.expired(now) {
             let given_up = match request.operation {
                 "read_ok" => GivenUp::NotApplied,
                 _ => GivenUp::InDoubt,

@@ -173,7 +173,7 @@ impl Workload for TxnListAppend {
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
+        for (id, request) in self.requests.expired(now) {
             let given_up = self.logs.withdraw(self.log, id);
             request.fail(&given_up.error(why), outbox);
         }

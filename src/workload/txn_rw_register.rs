@@ -83,9 +83,8 @@ impl Registers {
         at_most("the writes have", bytes, GOSSIP_BYTES_MAX, "bytes")?;
         let Writes(stamp, writes) = parse(entry, "the writes of a transaction")?;
         if stamp.0 > COUNT_MAX {
-            return Err(Error::malformed(
-                "the stamp is too high; nothing was written",
-            ));
+            let text = "the stamp is too high; nothing was written";
+            return Err(Error::malformed(text));
         }
         let mut values = BTreeMap::new();
         for (key, value) in writes {

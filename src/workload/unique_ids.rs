@@ -44,10 +44,7 @@ impl Workload for UniqueIds {
         self.count += 1;
         let node = self.node.as_str();
         let id = alloc::format!("{node}-{:016x}-{}", self.incarnation, self.count);
-        context
-            .outbox
-            .reply(request, "generate_ok")
-            .field("id", id.as_str());
+        context.outbox.reply(request, "generate_ok").field("id", id);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::{Body, Message};
-use crate::protocol::message_id::{MessageId, code_from_json};
+use crate::protocol::message_id::{MessageId, code};
 
 /// Reads a message into its place, which holds the default.
 pub(super) struct MessageVisitor<'m, 'de, F>(pub(super) &'m mut Message<'de, F>);
@@ -160,7 +160,9 @@ impl<'de, A: MapAccess<'de>, F> MapAccess<'de> for OtherFields<'_, 'de, A, F> {
                 Some(Key::Type) => map.next_value_seed(TextTo(|kind| body.kind = kind))?,
                 Some(Key::MsgId) => body.msg_id = MessageId::from_json(map.next_value()?)?,
                 Some(Key::InReplyTo) => body.in_reply_to = MessageId::from_json(map.next_value()?)?,
-                Some(Key::Code) => body.code = code_from_json(map.next_value()?)?,
+                Some(Key::Code) => {
+                    body.code = map.next_value::<Option<_>>()?.map(code).transpose()?
+                }
                 Some(Key::Other(key)) => return Ok(Some(key)),
                 None => return Ok(None),
             }

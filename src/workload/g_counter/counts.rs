@@ -82,8 +82,7 @@ impl Counts {
     }
 
     /// Counts `delta`. Fails when the own total or the sum of all that are known would leave the range of `i64`, or there
-    /// is no capacity for
-    /// another incarnation. Nothing has been added then.
+    /// is no capacity for another incarnation. Nothing has been added then.
     pub(super) fn add(&mut self, delta: i64) -> Result<(), Error> {
         if delta == 0 {
             return Ok(());
@@ -147,9 +146,8 @@ impl Replica for Counts {
     }
 
     fn entries_from(&self, position: u64) -> impl Iterator<Item = (u64, impl Encode)> {
-        let start = self
-            .counts
-            .partition_point(|count| count.position < position);
+        let is_before = |count: &Count| count.position < position;
+        let start = self.counts.partition_point(is_before);
         let counts = self.counts[start..].iter();
         counts.map(|count| (count.position, Entry(&self.nodes, count)))
     }

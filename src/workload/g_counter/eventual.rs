@@ -122,8 +122,8 @@ impl Eventual {
         }
     }
 
-    /// Takes on a read.
-    pub(super) fn read(&mut self, id: i64, context: &mut Context<'_>) {
+    /// Takes on a read, as an add does not wait.
+    pub(super) fn submit(&mut self, id: i64, _read: Operation, context: &mut Context<'_>) {
         self.reads.push(id, ());
         self.advance(context);
     }

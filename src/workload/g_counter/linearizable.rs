@@ -116,10 +116,8 @@ impl Linearizable {
         let register = open(options.name());
         let key = |node: &str| alloc::format!("{}-announced/{node}", options.name());
         let announcement = open(&key(node));
-        let peers = peers
-            .iter()
-            .map(|peer| Peer::new(peer, open(&key(peer.as_str()))));
-        let peers = Vec::from_iter(peers);
+        let peer = |peer: &Name| Peer::new(peer, open(&key(peer.as_str())));
+        let peers: Vec<Peer> = peers.iter().map(peer).collect();
         Linearizable {
             operations: Operations::new(options, random),
             node: node.into(),
@@ -199,16 +197,12 @@ impl Linearizable {
     /// Combines the operations that wait with those of the batch, if there is one, into a proposal, which must be sent at
     /// once: what was in a proposal is in doubt.
     fn propose(&mut self, outbox: &mut Outbox) {
-        let View {
-            total,
-            last_applied,
-            ..
-        } = self.newest;
-        let in_flight = self.proposal();
-        let (previous, delta) = in_flight.map_or((last_applied, 0), |it| (it.previous, it.delta));
+        let (newest, in_flight) = (self.newest, self.proposal());
+        let nothing = (newest.last_applied, 0);
+        let (previous, delta) = in_flight.map_or(nothing, |it| (it.previous, it.delta));
         let fits = |more: i64| {
             let sum = delta.checked_add(more);
-            sum.is_some_and(|sum| total.checked_add(sum).is_some())
+            sum.is_some_and(|sum| newest.total.checked_add(sum).is_some())
         };
         if let Some(more) = self.operations.combine(&mut self.queue, fits, outbox) {
             let proposal = self.next_proposal(previous, delta + more);
@@ -325,13 +319,7 @@ impl Linearizable {
             self.registers.stop_reading(self.register);
         }
         self.registers.wake(context);
-        if self
-            .sent
-            .as_ref()
-            .is_some_and(|sent| sent.at <= context.now)
-        {
-            self.on_tenth(context);
-        }
+        self.wait_for_forwarder(context);
         self.advance(context);
     }
 }

@@ -31,7 +31,6 @@ mod register;
 pub mod regular;
 pub mod sequential;
 
-use alloc::boxed::Box;
 use core::time::Duration;
 
 use serde::Deserialize;
@@ -60,10 +59,10 @@ pub struct GCounter {
 // No trait object, so that `Debug` is not in binaries that never print a counter.
 #[derive(Debug)]
 enum Level {
-    Regular(Box<Regular>),
-    Linearizable(Box<Linearizable>),
-    Sequential(Box<Sequential>),
-    Eventual(Box<Eventual>),
+    Regular(Regular),
+    Linearizable(Linearizable),
+    Sequential(Sequential),
+    Eventual(Eventual),
 }
 
 const INIT_FIRST: &str = "a node passes on what comes after init";
@@ -140,18 +139,12 @@ impl Workload for GCounter {
     fn init(&mut self, node: &str, peers: &[Name]) {
         let (options, random) = (&self.options, &mut self.random);
         self.level = Some(match options.consistency {
-            Consistency::Regular => {
-                Level::Regular(Box::new(Regular::new(options, random, node, peers)))
-            }
+            Consistency::Regular => Level::Regular(Regular::new(options, random, node, peers)),
             Consistency::Linearizable => {
-                Level::Linearizable(Box::new(Linearizable::new(options, random, node, peers)))
+                Level::Linearizable(Linearizable::new(options, random, node, peers))
             }
-            Consistency::Sequential => {
-                Level::Sequential(Box::new(Sequential::new(options, random, node)))
-            }
-            Consistency::Eventual => {
-                Level::Eventual(Box::new(Eventual::new(options, random, node, peers)))
-            }
+            Consistency::Sequential => Level::Sequential(Sequential::new(options, random, node)),
+            Consistency::Eventual => Level::Eventual(Eventual::new(options, random, node, peers)),
         });
     }
 
@@ -167,12 +160,7 @@ impl Workload for GCounter {
         }
         let requests = &mut level.operations().requests;
         let id = requests.admit(request, operation, context.now)?;
-        match level {
-            Level::Regular(level) => level.submit(id, operation, context),
-            Level::Linearizable(level) => level.submit(id, operation, context),
-            Level::Sequential(level) => level.submit(id, operation, context),
-            Level::Eventual(level) => level.read(id, context),
-        }
+        each!(level, level => level.submit(id, operation, context));
         Ok(())
     }
 
@@ -189,7 +177,7 @@ impl Workload for GCounter {
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
         let Some(level) = &mut self.level else { return };
-        while let Some((id, request)) = level.operations().requests.expired(now) {
+        for (id, request) in level.operations().requests.expired(now) {
             let given_up = match level {
                 Level::Regular(level) => level.withdraw(id),
                 Level::Linearizable(level) => level.withdraw(id),

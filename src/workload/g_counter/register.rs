@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
-use crate::kv::{Register, Registers, check_version};
+use crate::kv::{Register, Registers};
 use crate::protocol::{Encode, Name, Text};
 
 /// The value of a register that only one node changes: `[17, 42, 5120]`. That is its total, its epoch, which counts the
@@ -31,12 +31,7 @@ impl OwnRegister {
 
 impl Register for OwnRegister {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
-        let [total, epoch, incarnation]: [i64; 3] = serde_json::from_str(json)?;
-        *self = OwnRegister {
-            total,
-            epoch: check_version(epoch as u64)?,
-            incarnation,
-        };
+        (self.total, self.epoch, self.incarnation) = serde_json::from_str(json)?;
         Ok(())
     }
 
@@ -58,8 +53,6 @@ impl Encode for OwnRegister {
 /// The value of a register that all nodes change: `[17, 42, "n1", "n0", 5120, "n1", 977]`. That is the total, the
 /// version, which node wrote it, and the last-applied table: for each node the id of its last proposal that was applied.
 ///
-/// An id is used once, by any incarnation of any node, so finding it here proves that the proposal was applied.
-///
 /// It is one flat list, because serde_json takes memory to pass over JSON in JSON in JSON, as a reply's value is.
 ///
 /// A register in which one node announces its proposal for others to apply is of the same form: `[9, 3, "n1", "n1", 5121, "n1",
@@ -73,10 +66,8 @@ pub(super) struct SharedRegister {
     last_applied: Vec<(Name, i64)>,
 }
 
-/// What a node adds in one batch, in a form that any node can apply to the register.
-///
-/// It takes the node's entry of the last-applied table from `previous` to `id`, and is applied to no value in which that
-/// entry is another. Ids are never used again, so it is applied once or never, whoever sends it and however often.
+/// What a node adds in one batch, in a form that any node can apply to the register: it takes the node's entry of the
+/// last-applied table from `previous` to `id`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Proposal {
     /// The id of the node's proposal before, 0 if there was none.
@@ -103,11 +94,13 @@ impl Proposal {
 }
 
 impl View {
-    pub(super) fn decode(json: &str) -> Result<Self, serde_json::Error> {
-        let [total, version, last_applied]: [i64; 3] = serde_json::from_str(json)?;
-        Ok(View {
+    /// What a peer has told, unless it knew no value or that is none.
+    pub(super) fn decode(json: &str) -> Option<Self> {
+        let (total, version, last_applied) = serde_json::from_str(json).ok()?;
+        let is_known = (1..=SharedRegister::VERSION_MAX).contains(&version);
+        is_known.then_some(View {
             total,
-            version: check_version(version as u64)?,
+            version,
             last_applied,
         })
     }
@@ -242,8 +235,7 @@ impl<'de> Visitor<'de> for &mut SharedRegister {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let missing = A::Error::missing_field;
         self.total = seq.next_element()?.ok_or_else(|| missing("total"))?;
-        let version: i64 = seq.next_element()?.ok_or_else(|| missing("version"))?;
-        self.version = check_version(version as u64)?;
+        self.version = seq.next_element()?.ok_or_else(|| missing("version"))?;
         let Text(writer) = seq.next_element()?.ok_or_else(|| missing("writer"))?;
         if writer.is_empty() {
             return Err(A::Error::custom("the writer is empty"));

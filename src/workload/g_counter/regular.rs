@@ -39,7 +39,7 @@ use super::operations::{Operation, Operations};
 use super::register::OwnRegister;
 use super::{Options, Received};
 use crate::kv::{Outcome, Queue, RegisterId, Registers};
-use crate::node::{Context, GivenUp, Random};
+use crate::node::{Context, GivenUp, Random, earliest};
 use crate::protocol::Name;
 
 /// After a change, the next one of the same register is sent this part of a round trip later, for the sake of the requests
@@ -50,7 +50,8 @@ const PAUSE_PART: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Regular {
     pub(super) operations: Operations,
-    registers: Registers<OwnRegister, ()>,
+    /// A register of this node's is called by its index in `changes`.
+    registers: Registers<OwnRegister, Option<usize>>,
     /// A random number below 2^31, which tells this incarnation of the node from others.
     incarnation: i64,
     /// Of the [`OWN`] register, which holds this node's total, and of the [`SECOND`].
@@ -78,12 +79,12 @@ const SECOND: usize = 1;
 impl Regular {
     pub(super) fn new(options: &Options, random: &mut Random, node: &str, peers: &[Name]) -> Self {
         let mut registers = Registers::new(&options.service, &options.limits, random);
-        let mut open = |folder: &str, node: &str| {
+        let mut open = |folder: &str, node: &str, index| {
             let key = alloc::format!("{}{folder}/{node}", options.name());
-            registers.open(&key, ())
+            registers.open(&key, index)
         };
-        let changes = ["", "-reads"].map(|folder| Changes {
-            register: open(folder, node),
+        let changes = [("", OWN), ("-reads", SECOND)].map(|(folder, index)| Changes {
+            register: open(folder, node, Some(index)),
             queue: Queue::default(),
             paused_until: None,
         });
@@ -92,7 +93,7 @@ impl Regular {
             incarnation: random.sequence_start(32) as i64,
             changes,
             has_changed_own: false,
-            peers: peers.iter().map(|peer| open("", peer.as_str())).collect(),
+            peers: Vec::from_iter(peers.iter().map(|peer| open("", peer.as_str(), None))),
             registers,
             reads: Queue::default(),
             asked: 0,
@@ -159,9 +160,7 @@ impl Regular {
         let Some(done) = self.registers.on_reply(reply, value, context) else {
             return;
         };
-        let mut changes = self.changes.iter();
-        let changed = changes.position(|changes| changes.register == done.register);
-        match (done.outcome, changed) {
+        match (done.outcome, done.name) {
             (Outcome::Applied, Some(index)) => self.on_applied(index, context),
             (Outcome::Lost, Some(index)) => self.changes[index].queue.return_batch(),
             (Outcome::Read, None) => self.on_peer_read(context),
@@ -222,12 +221,9 @@ impl Regular {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let waiting = self
-            .changes
-            .iter()
-            .filter(|changes| changes.queue.is_ready());
-        let paused = waiting.filter_map(|changes| changes.paused_until);
-        paused.chain(self.registers.deadline()).min()
+        let [own, second] = &self.changes;
+        let paused = |changes: &Changes| changes.paused_until.filter(|_| changes.queue.is_ready());
+        earliest([paused(own), paused(second), self.registers.deadline()])
     }
 
     pub(super) fn wake(&mut self, context: &mut Context<'_>) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Operation;
-use crate::kv::{Outcome, Queue, Register, RegisterId, Registers, check_version};
+use crate::kv::{Outcome, Queue, Register, RegisterId, Registers};
 use crate::node::{Context, Limits, Random, Requests};
 use crate::protocol::{Encode, Error, Json, Message, Name};
 
@@ -39,7 +39,6 @@ impl Offsets {
 impl Register for Offsets {
     fn decode(&mut self, json: &str) -> Result<(), serde_json::Error> {
         *self = serde_json::from_str(json)?;
-        check_version(self.version)?;
         Ok(())
     }
 

@@ -299,7 +299,7 @@ impl Workload for Kafka {
     }
 
     fn give_up(&mut self, now: Duration, why: &str, outbox: &mut Outbox) {
-        while let Some((id, request)) = self.requests.expired(now) {
+        for (id, request) in self.requests.expired(now) {
             let given_up = self.withdraw(id, &request.operation);
             request.fail(&given_up.error(why), outbox);
         }

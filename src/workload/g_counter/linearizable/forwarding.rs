@@ -107,11 +107,9 @@ impl Linearizable {
     /// Forwards this node's proposal, if there is a forwarder and it was sent none.
     pub(super) fn forward(&mut self, proposal: &Proposal, context: &mut Context<'_>) {
         if let (None, Some(peer)) = (&self.sent, self.forwarder) {
-            context
-                .outbox
-                .send(&self.peers[peer].name, "forward")
-                .field("value", [proposal.previous, proposal.delta])
-                .field("msg_id", proposal.id);
+            let request = context.outbox.send(&self.peers[peer].name, "forward");
+            let request = request.field("value", [proposal.previous, proposal.delta]);
+            request.field("msg_id", proposal.id);
             // With the variation, as in RFC 6298: one round trip alone says little of how long the next may take.
             let round_trip_max = self.registers.round_trip() + 4 * self.registers.variation();
             let wait = round_trip_max.saturating_mul(FORWARDER_ROUND_TRIPS);
@@ -165,7 +163,7 @@ impl Linearizable {
             self.choose(&next, now);
         }
         let value = body.fields.value.filter(|_| body.kind == "forward_ok")?;
-        View::decode(value.get()).ok()
+        View::decode(value.get())
     }
 
     /// A peer forwards a proposal. It waits for this node's next change, unless it was applied or this node waits for a
@@ -226,7 +224,8 @@ impl Linearizable {
         let known = known(&self.registers, self.register);
         for peer in &mut self.peers {
             let view = known.view(peer.name.as_str());
-            if let Some(proposal) = peer.take_resolved(&view) {
+            let is_resolved = |proposal: &mut Proposal| !proposal.is_open(&view);
+            if let Some(proposal) = peer.proposal.take_if(is_resolved) {
                 let is_alone = !self.is_shared && peer.applied_in + 1 == view.version;
                 peer.applied_in = view.version;
                 let next = (!is_alone).then_some(&self.node);
@@ -270,11 +269,8 @@ impl Linearizable {
         let known = known(&self.registers, self.register);
         for peer in &mut self.peers {
             let view = known.view(peer.name.as_str());
-            let proposal = match next {
-                Some(_) => peer.proposal.take(),
-                None => peer.take_resolved(&view),
-            };
-            if let Some(proposal) = proposal {
+            let is_over = |proposal: &mut Proposal| next.is_some() || !proposal.is_open(&view);
+            if let Some(proposal) = peer.proposal.take_if(is_over) {
                 answer(peer, &proposal, &view, next.as_ref(), context.outbox);
             }
         }
@@ -285,10 +281,11 @@ impl Linearizable {
         self.forwarder.map(|peer| self.peers[peer].name.clone())
     }
 
-    /// A tenth of the time has passed in which the forwarder has to answer.
-    pub(super) fn on_tenth(&mut self, context: &mut Context<'_>) {
+    /// Does what is due if another tenth of the time has passed in which the forwarder has to answer.
+    pub(super) fn wait_for_forwarder(&mut self, context: &mut Context<'_>) {
         let avoid_until = self.avoid_until(context.now);
-        let Some(sent) = &mut self.sent else { return };
+        let sent = self.sent.as_mut().filter(|sent| sent.at <= context.now);
+        let Some(sent) = sent else { return };
         sent.tenths += 1;
         sent.at = context.now.saturating_add(sent.tenth);
         let Sent { peer, tenths, .. } = *sent;
@@ -319,11 +316,6 @@ impl Peer {
             applied_in: 0,
             last_applied: 0,
         }
-    }
-
-    /// Takes out the proposal that it has forwarded if it is resolved by what the peer needs to know of the register.
-    fn take_resolved(&mut self, view: &View) -> Option<Proposal> {
-        self.proposal.take_if(|proposal| !proposal.is_open(view))
     }
 }
 
