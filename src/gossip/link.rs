@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::topology::Contact;
-use super::{GOSSIP_BYTES_MAX, HEARTBEAT_INTERVAL, Replica};
+use super::{GOSSIP_BYTES_MAX, HEARTBEAT_INTERVAL, Options, Replica};
 use crate::node::earliest;
 use crate::protocol::{Encode, Error, MessageWriter, Name, Object, Raw};
 
@@ -20,9 +20,7 @@ pub(super) struct Link {
     /// The incarnation of this node.
     own: u64,
     pub(super) contact: Contact,
-    /// The least time from one message with new entries to the next.
-    pace: Duration,
-    retry_timeout: Duration,
+    options: Options,
     /// The peer's incarnation, once it is known.
     peer: Option<u64>,
     /// All entries of that incarnation before this position were received.
@@ -51,19 +49,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(
-        name: Name,
-        own: u64,
-        contact: Contact,
-        pace: Duration,
-        retry_timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(name: Name, own: u64, contact: Contact, options: Options) -> Self {
         Link {
             name,
             own,
             contact,
-            pace,
-            retry_timeout,
+            options,
             must_announce: true,
             ..Link::default()
         }
@@ -93,7 +84,7 @@ impl Link {
         // What an earlier incarnation of either node received says nothing of this one.
         let is_ack = is_same && head.peer == Some(self.own);
         if is_ack && (self.acked + 1..=replica.end()).contains(&head.received) {
-            self.retry_at = Some(now.saturating_add(self.retry_timeout));
+            self.retry_at = Some(now.saturating_add(self.options.retry_timeout));
             self.on_acked(head.received);
         }
         let replied = self.request.take_if(|(id, _)| Some(*id) == in_reply_to);
@@ -112,7 +103,7 @@ impl Link {
             replica.merge(entries, &mut |position| self.on_peer_has(position))?;
         }
         if entries.is_some() || head.peer.is_none() {
-            let ack_at = now.saturating_add(self.retry_timeout / 2);
+            let ack_at = now.saturating_add(self.options.retry_timeout / 2);
             self.ack_at.get_or_insert(ack_at);
         }
         // No entry is missing between those that were received before and those of this message.
@@ -179,7 +170,7 @@ impl Link {
     ) -> Head {
         self.take_for_lost();
         let range = self.take_news(replica, out);
-        self.news_at = now.saturating_add(self.pace);
+        self.news_at = now.saturating_add(self.options.batch);
         self.head(range, now)
     }
 
@@ -198,7 +189,7 @@ impl Link {
             }
             let range = self.take_news(replica, out);
             if !out.is_empty() || self.must_announce {
-                self.news_at = now.saturating_add(self.pace);
+                self.news_at = now.saturating_add(self.options.batch);
                 return Some(self.head(range, now));
             }
         }
@@ -243,7 +234,7 @@ impl Link {
         self.is_announced |= self.must_announce;
         self.must_announce = false;
         if self.is_in_flight() {
-            let retry_at = now.saturating_add(self.retry_timeout);
+            let retry_at = now.saturating_add(self.options.retry_timeout);
             self.retry_at.get_or_insert(retry_at);
         }
         self.ack_at = None;

@@ -173,13 +173,11 @@ impl<R: Replica> Gossip<R> {
         for (index, peer) in peers.iter().enumerate() {
             let other = index + usize::from(index >= node);
             let contact = self.options.topology.contact(node, other, count);
-            let pace = match contact {
-                Contact::Distant => DISTANT_INTERVAL.saturating_mul(count as u32),
-                Contact::Neighbour | Contact::Stranger => self.options.batch,
-            };
-            let retry_timeout = self.options.retry_timeout;
-            let (name, own) = (peer.clone(), self.incarnation);
-            let link = Link::new(name, own, contact, pace, retry_timeout);
+            let mut options = self.options.clone();
+            if contact == Contact::Distant {
+                options.batch = DISTANT_INTERVAL.saturating_mul(count as u32);
+            }
+            let link = Link::new(peer.clone(), self.incarnation, contact, options);
             self.links.push(link);
         }
     }

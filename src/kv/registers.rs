@@ -111,8 +111,7 @@ struct Operation {
 enum Kind {
     Read,
     Change,
-    /// A write or a compare-and-swap that is never sent again, because nothing in the store would show whether it was
-    /// applied.
+    /// What is never sent again, because nothing in the store would show whether it was applied.
     Once,
 }
 
@@ -323,9 +322,7 @@ impl<R: Register, T: Clone> Registers<R, T> {
     /// Sends what a state asks for, the next one of an operation or once more the one that it is in, under a new id. So a
     /// reply shows to which request it is: whether it is to one that was sent in another state, and how long it took.
     fn enter(&mut self, old_id: i64, state: State, context: &mut Context<'_>) {
-        let id = self.operations.renew(old_id);
-        let operation = self.operations.get_mut(id);
-        let operation = operation.expect("it has just got this id");
+        let (id, operation) = self.operations.renew(old_id);
         if mem::replace(&mut operation.state, state) != state {
             operation.previous_id = Some(old_id);
             operation.first_sent_at = context.now;

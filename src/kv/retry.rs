@@ -4,9 +4,8 @@ use crate::node::{Limits, Random};
 
 /// How long to wait for a reply before asking again: as long as the measured round trips suggest.
 ///
-/// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. Each copy of a request has an
-/// id of its own, which tells a reply to the last one from one to those before. So Karn's rule, to measure only what was sent
-/// once, is not needed.
+/// The estimate is that of TCP (RFC 6298): the smoothed round trip and four times its variation. As each copy of a request has
+/// an id of its own, Karn's rule, to measure only what was sent once, is not needed.
 ///
 /// Times are in nanoseconds: whole numbers make this a small part of what an operation costs.
 #[derive(Clone, Debug)]
@@ -70,24 +69,24 @@ impl RetryPolicy {
         Duration::from_nanos(self.variation)
     }
 
-    /// The wait after a request that was sent again `attempts` times: it doubles with each, with up to a quarter more by
-    /// chance, so that nodes that failed together don't try again together.
+    /// The wait after a request that was sent again `attempts` times.
     pub(super) fn wait(&mut self, attempts: u32) -> Duration {
         let wait = self.round_trip + (4 * self.variation).max(MARGIN_MIN);
-        let wait = wait.saturating_mul(1 << attempts.min(DOUBLINGS_MAX));
-        self.with_jitter(wait.min(self.rpc_timeout))
+        self.doubled(wait, attempts, self.rpc_timeout)
     }
 
     /// The wait after the store has replied that it can't serve an operation, or with a value too old to be of use, for which
-    /// it was waited `pauses` times before: a round trip, which doubles with each up to a tenth of the RPC timeout.
+    /// it was waited `pauses` times before: a round trip at first, and a tenth of the RPC timeout at most.
     pub(super) fn pause(&mut self, pauses: u32) -> Duration {
         let pause = self.round_trip.max(PAUSE_MIN);
-        let pause = pause.saturating_mul(1 << pauses.min(DOUBLINGS_MAX));
-        self.with_jitter(pause.min(self.rpc_timeout / 10))
+        self.doubled(pause, pauses, self.rpc_timeout / 10)
     }
 
-    fn with_jitter(&mut self, wait: u64) -> Duration {
-        Duration::from_nanos(wait + wait / 1024 * self.random.below(256))
+    /// A time that is doubled so often, up to `most`, with up to a quarter more by chance, so that nodes that failed together
+    /// don't try again together.
+    fn doubled(&mut self, time: u64, count: u32, most: u64) -> Duration {
+        let time = time.saturating_mul(1 << count.min(DOUBLINGS_MAX)).min(most);
+        Duration::from_nanos(time + time / 1024 * self.random.below(256))
     }
 }
 

@@ -1,10 +1,7 @@
 //! The sans-I/O core: a node is a state machine between lines and bytes.
 //!
 //! Lines and the time come in ([`Node::receive`], [`Node::wake`]); bytes ([`Node::output`]) and the time at which the
-//! node wants to be woken ([`Node::deadline`]) go out. The node opens no file, reads no clock and draws no
-//! randomness: the same code runs under the loop of `stdio`, in the simulator and in the benches.
-//!
-//! Time is a [`Duration`] since any fixed moment; it must not go backwards.
+//! node wants to be woken ([`Node::deadline`]) go out. Time is a [`Duration`] since any fixed moment; it must not go backwards.
 //!
 //! The node does the `init` handshake and answers what is malformed, unknown or too early; everything else it hands
 //! to a [`Workload`]. What a workload has under way it keeps in [`Pending`].
@@ -43,7 +40,7 @@ pub use requests::{GivenUp, Limits, REQUESTS_MAX, Request, Requests};
 
 /// What a handler works with, beside the message.
 pub struct Context<'a> {
-    /// The time, since any fixed moment. It never goes backwards.
+    /// The time.
     pub now: Duration,
     /// What the node says.
     pub outbox: &'a mut Outbox,

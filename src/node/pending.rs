@@ -86,15 +86,15 @@ impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
         (entry.id == id).then_some(&mut entry.value)
     }
 
-    /// Gives an entry, which must be pending, a new id in place of `id`. From now on only [`find_mut`](Self::find_mut) finds the
-    /// entry by the old one.
-    pub fn renew(&mut self, id: i64) -> i64 {
+    /// Gives an entry, which must be pending, a new id in place of `id`, and gives both. From now on only
+    /// [`find_mut`](Self::find_mut) finds the entry by the old one.
+    pub fn renew(&mut self, id: i64) -> (i64, &mut T) {
         let slot = Self::slot(id);
         let new_id = self.next_id(slot);
         let entry = &mut self.slots[slot];
         assert_eq!(entry.id, id, "only what is pending gets a new id");
         entry.id = new_id;
-        new_id
+        (new_id, &mut entry.value)
     }
 
     /// The pending entry that has this id or had it before it was [renewed](Self::renew), with the id that it has now.
@@ -180,9 +180,9 @@ mod tests {
         let mut pending = pending();
         let first = pending.insert("it");
         assert_eq!(pending.find_mut(first), Some((first, &mut "it")));
-        let second = pending.renew(first);
+        let (second, _) = pending.renew(first);
         let other = pending.insert("other");
-        let third = pending.renew(second);
+        let (third, _) = pending.renew(second);
         assert_eq!(
             [first, second, third].map(|id| pending.get(id)),
             [None, None, Some(&"it")]
@@ -206,7 +206,7 @@ mod tests {
         for seed in 0..1000 {
             let mut pending = Pending::<u32>::new(&mut Random::new(seed));
             ids.extend((0..100).map(|value| pending.insert(value)));
-            ids.push(pending.renew(ids[ids.len() - 7]));
+            ids.push(pending.renew(ids[ids.len() - 7]).0);
         }
         assert!(ids.iter().all(|id| (0..1 << ID_BITS).contains(id)));
         ids.sort_unstable();

@@ -1,15 +1,14 @@
 //! The command line of a node: flags with values.
 
+use std::fmt;
 use std::time::Duration;
-use std::{fmt, slice};
 
 /// One flag of the command line.
-pub(super) struct Flag<'f, 'a> {
+pub(super) struct Flag<'a> {
     /// Its name, with the dashes.
     pub(super) name: &'a str,
-    /// What stands behind `=`.
+    /// What stands behind `=`, or the next argument.
     value: Option<&'a str>,
-    rest: &'f mut slice::Iter<'a, String>,
 }
 
 /// What is wrong with a flag.
@@ -24,19 +23,15 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-impl<'f, 'a> Flag<'f, 'a> {
-    /// The next flag. Its value may be the argument after it.
-    pub(super) fn next(arguments: &'f mut slice::Iter<'a, String>) -> Option<Self> {
+impl<'a> Flag<'a> {
+    /// The next flag. Every flag has a value.
+    pub(super) fn next(mut arguments: impl Iterator<Item = &'a String>) -> Option<Self> {
         let argument = arguments.next()?;
         let (name, value) = match argument.split_once('=') {
             Some((name, value)) => (name, Some(value)),
-            None => (&**argument, None),
+            None => (&**argument, arguments.next().map(String::as_str)),
         };
-        Some(Flag {
-            name,
-            value,
-            rest: arguments,
-        })
+        Some(Flag { name, value })
     }
 
     /// The error for a flag that there isn't.
@@ -46,7 +41,7 @@ impl<'f, 'a> Flag<'f, 'a> {
 
     /// Sets `target` to the value of that name, which the flag names.
     pub(super) fn set_one_of<T: Clone>(
-        &mut self,
+        &self,
         target: &mut T,
         choices: &[(&str, T)],
     ) -> Result<(), Wrong> {
@@ -58,7 +53,7 @@ impl<'f, 'a> Flag<'f, 'a> {
     }
 
     /// Sets `target` to a whole number from 1 to `max`.
-    pub(super) fn set_count(&mut self, target: &mut usize, max: usize) -> Result<(), Wrong> {
+    pub(super) fn set_count(&self, target: &mut usize, max: usize) -> Result<(), Wrong> {
         let expected = format!("a whole number from 1 to {max}");
         self.set(target, &expected, |value| {
             value.parse().ok().filter(|count| (1..=max).contains(count))
@@ -66,7 +61,7 @@ impl<'f, 'a> Flag<'f, 'a> {
     }
 
     /// Sets `target` to a time such as `500ms`, `2s` or, in milliseconds, `500`, from a millisecond to a day.
-    pub(super) fn set_time(&mut self, target: &mut Duration) -> Result<(), Wrong> {
+    pub(super) fn set_time(&self, target: &mut Duration) -> Result<(), Wrong> {
         self.set(target, "a time such as 500ms or 2s", |value| {
             let (number, unit_ms) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
                 (Some(number), _) => (number, 1),
@@ -79,14 +74,14 @@ impl<'f, 'a> Flag<'f, 'a> {
         })
     }
 
-    /// Sets `target` to what `read` makes of the flag's value: what stands behind `=`, or the next argument.
+    /// Sets `target` to what `read` makes of the flag's value.
     fn set<T>(
-        &mut self,
+        &self,
         target: &mut T,
         expected: &str,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<(), Wrong> {
-        let value = self.value.or_else(|| self.rest.next().map(String::as_str));
+        let value = self.value;
         let value = value.ok_or_else(|| Wrong(format!("{} needs a value", self.name)))?;
         *target = read(value)
             .ok_or_else(|| Wrong(format!("{} {value}: it must be {expected}", self.name)))?;

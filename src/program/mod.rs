@@ -28,7 +28,7 @@ pub struct Program<O, W> {
     /// The help on its own flags, in parts that end with a newline.
     flags: &'static [&'static str],
     /// Sets what one of its own flags says.
-    set: fn(&mut O, &mut Flag) -> Result<(), Wrong>,
+    set: fn(&mut O, &Flag) -> Result<(), Wrong>,
     workload: fn(O, u64) -> W,
 }
 
@@ -46,11 +46,11 @@ impl<O: Clone + Default, W: Workload> Program<O, W> {
         let (mut options, mut line_bytes_max, mut start_wait) =
             (O::default(), LINE_BYTES_MAX, START_WAIT);
         let mut flags = flags.iter();
-        while let Some(mut flag) = Flag::next(&mut flags) {
+        while let Some(flag) = Flag::next(&mut flags) {
             match flag.name {
                 "--max-line" => flag.set_count(&mut line_bytes_max, usize::MAX),
                 "--start-wait" => flag.set_time(&mut start_wait),
-                _ => (self.set)(&mut options, &mut flag),
+                _ => (self.set)(&mut options, &flag),
             }?;
         }
         let workload = self.workload;

@@ -17,7 +17,7 @@ const LIMITS: &str = "  --max-pending N       operations that wait at once; one 
 ";
 
 /// Sets one of those limits.
-fn set_limit(limits: &mut Limits, flag: &mut Flag) -> Result<(), Wrong> {
+fn set_limit(limits: &mut Limits, flag: &Flag) -> Result<(), Wrong> {
     match flag.name {
         "--max-pending" => flag.set_count(&mut limits.pending_max, REQUESTS_MAX),
         "--rpc-timeout" => flag.set_time(&mut limits.rpc_timeout),
@@ -27,7 +27,7 @@ fn set_limit(limits: &mut Limits, flag: &mut Flag) -> Result<(), Wrong> {
 }
 
 /// Sets which of these services is the store.
-fn set_service(service: &mut String, flag: &mut Flag, services: &[&str]) -> Result<(), Wrong> {
+fn set_service(service: &mut String, flag: &Flag, services: &[&str]) -> Result<(), Wrong> {
     let named = services.iter().map(|name| (*name, name.to_string()));
     flag.set_one_of(service, &named.collect::<Vec<_>>())
 }
@@ -66,7 +66,7 @@ const COUNTER: &str = "  --consistency LEVEL   which reads are right (default re
   --read-wait TIME      eventual: by then a read is answered with what is known (default 200ms)
 ";
 
-fn set_counter(options: &mut g_counter::Options, flag: &mut Flag) -> Result<(), Wrong> {
+fn set_counter(options: &mut g_counter::Options, flag: &Flag) -> Result<(), Wrong> {
     match flag.name {
         "--consistency" => flag.set_one_of(&mut options.consistency, &Consistency::ALL),
         "--kv" => set_service(&mut options.service, flag, &["seq-kv", "lin-kv"]),
@@ -116,7 +116,7 @@ const PACE: &str = "  --batch-ms TIME       a neighbour is told news at most onc
 /// Sets how news spread; who tells whom is one of `topologies`.
 fn set_gossip(
     options: &mut gossip::Options,
-    flag: &mut Flag,
+    flag: &Flag,
     topologies: &[(&str, Topology)],
 ) -> Result<(), Wrong> {
     match flag.name {

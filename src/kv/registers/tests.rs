@@ -165,12 +165,10 @@ impl Engine {
 
     /// The states of the operations under way.
     fn states(&self) -> Vec<State> {
-        let Registers {
-            copies, operations, ..
-        } = &self.registers;
-        let copies = copies.iter().flat_map(|(_, copy)| [copy.read, copy.change]);
-        let states = copies.flatten().filter_map(|id| operations.get(id));
-        states.map(|operation| operation.state).collect()
+        let copy = &self.registers.copies[self.list.0];
+        let ids = [copy.read, copy.change].into_iter().flatten();
+        let operations = ids.filter_map(|id| self.registers.operations.get(id));
+        operations.map(|operation| operation.state).collect()
     }
 
     fn known(&self) -> Option<&[u64]> {

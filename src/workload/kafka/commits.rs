@@ -58,8 +58,7 @@ impl Encode for Offsets {
     }
 }
 
-/// The committed offsets of all nodes. Each node raises those in its own register, which no other node changes, and the
-/// highest of all nodes is what is committed.
+/// The committed offsets of all nodes. Each node raises those in its own register, which no other node changes.
 pub(super) struct Commits {
     pub(super) registers: Registers<Offsets, ()>,
     /// The register of each node; the first is this node's own.
