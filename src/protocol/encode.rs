@@ -3,7 +3,7 @@ use alloc::{borrow::Cow, boxed::Box, string::String, vec::Vec};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// Something that can be written as JSON at the end of a buffer.
+/// Something that can be written as JSON at the end of a buffer. [`Json`] makes one of whatever serde can write.
 ///
 /// ```
 /// # use eddy::protocol::{Array, Json, Object, to_json};
