@@ -16,7 +16,7 @@
 //!    admits the request ([`node::Requests`]) and puts it into the next batch;
 //! 3. the level changes its register by a compare-and-swap, an operation in the slab of [`kv::Registers`];
 //! 4. the store's reply comes in as a line, too. [`kv::Registers::on_reply`] moves the operation to its next state, and
-//!    gives it back when it is `Done`;
+//!    gives it back when it is `Done`; where there is no reply in time, [`kv::Registers::wake`] moves it;
 //! 5. the level answers every request of the batch: `add_ok` goes to the [`Outbox`](node::Outbox), and `stdio` writes it.
 //!
 //! # The rooms
@@ -140,8 +140,9 @@
 //!
 //! /// What the store holds. Only one node changes this register, so a value shows a change if it is equal to what
 //! /// the change wanted. A register that several nodes change has to hold for each of them the id of its last change that
-//! /// was applied, an id that no incarnation uses again (`Random::sequence_start`). The last change alone is not enough:
-//! /// the next node's hides it, and its node would take it for lost and make it again.
+//! /// was applied, an id that no incarnation uses again (`Random::sequence_start`), and the name of the node that wrote the
+//! /// value, whose id `shows` then looks for. The last change alone is not enough: the next node's hides it, and its node
+//! /// would take it for lost and make it again.
 //! #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 //! struct Visits {
 //!     count: u64,
