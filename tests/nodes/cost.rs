@@ -5,28 +5,43 @@ use eddy::workload::g_counter::{Consistency, Options};
 
 const ROUND_TRIP_MS: u64 = 40;
 
-/// The round trips of the first client's add and read, one after the other, on a node that has counted before.
-fn round_trips(consistency: Consistency) -> (u64, u64) {
+/// The round trips of the first client's adds and reads, one after the other, on a node that has just been started. There is
+/// no delta where it reads.
+fn first_round_trips<const N: usize>(
+    consistency: Consistency,
+    deltas: [Option<i64>; N],
+) -> [u64; N] {
     let options = Options {
         consistency,
         ..Options::default()
     };
     let mut run = Run::counters(options, 3, 3, 1);
     run.world.latency_ms = ROUND_TRIP_MS / 2;
-    let mut cost = |delta| {
+    deltas.map(|delta| {
         run.count(0, delta);
         run.rest(1_000);
         let last = run.operations.last().expect("it was invoked");
         (last.completed_ms - last.invoked_ms) / ROUND_TRIP_MS
-    };
-    cost(Some(1));
-    cost(None);
-    (cost(Some(2)), cost(None))
+    })
+}
+
+/// Those of an add and a read on a node that has counted before.
+fn round_trips(consistency: Consistency) -> (u64, u64) {
+    let [.., add, read] = first_round_trips(consistency, [Some(1), None, Some(2), None]);
+    (add, read)
 }
 
 #[test]
 fn regular_adds_in_one_round_trip_and_reads_in_two() {
     assert_eq!(round_trips(Consistency::Regular), (1, 2));
+}
+
+#[test]
+fn regular_reads_each_of_its_own_two_registers_once_before_it_changes_it() {
+    let of = |deltas| first_round_trips(Consistency::Regular, deltas);
+    assert_eq!(of([Some(1), None, None]), [2, 3, 2]);
+    assert_eq!(of([None, None, None]), [3, 3, 2]);
+    assert_eq!(of([None, Some(1), None]), [3, 1, 3]);
 }
 
 /// The median times of adds and reads of four clients of one node that ask again when answered.
