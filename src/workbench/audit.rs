@@ -152,13 +152,13 @@ pub fn never_succeeded<W: Workload>(
             Outcome::Ok(_) | Outcome::Indeterminate(_) => None,
         });
         let error = most_frequent(reasons.clone()).filter(|_| 2 * reasons.count() > total);
-        let is = |why: &str, ErrorCode(code)| code_of(why) == format!("error {code}");
+        let has_code = |why: &str, ErrorCode(code)| code_of(why) == format!("error {code}");
         let faults_may_explain =
-            error.is_none_or(|(why, _)| is(why, ErrorCode::TEMPORARILY_UNAVAILABLE));
+            error.is_none_or(|(why, _)| has_code(why, ErrorCode::TEMPORARILY_UNAVAILABLE));
         if let Some((why, count)) = error {
             let text = shown(why.trim_end_matches('.'));
             what += &format!("; {count} of {total} failed: {text}");
-            if is(why, ErrorCode::NOT_SUPPORTED) {
+            if has_code(why, ErrorCode::NOT_SUPPORTED) {
                 what += &format!(". Is {} what the node is for? -w names the workload", W::NAME);
             }
         }

@@ -49,7 +49,7 @@ fn an_acknowledged_add_that_is_lost_is_found() {
     let output = load("g-counter", &serve(3, counter(lost)), "");
     assert_ends_with(1, &output);
     assert!(stdout(&output).contains("is missing"));
-    assert!(stderr(&output).contains("nodes have to be new for each run"));
+    assert!(stderr(&output).contains("what an earlier run has left"));
 }
 
 #[test]

@@ -135,10 +135,9 @@ impl Task for Run<'_> {
             repeat,
         );
         keep.print(&report)?;
-        let has_state = !["echo", "unique-ids"].contains(&W::NAME);
-        if has_state && report.validity() == Validity::Invalid {
+        if report.validity() == Validity::Invalid {
             say(format_args!(
-                "eddy: nodes have to be new for each run, as what an earlier one has left there counts as wrong"
+                "eddy: what an earlier run has left in the nodes counts as wrong, so they have to be new for each"
             ));
         }
         match record.is_interrupted {
