@@ -38,8 +38,8 @@ impl Encode for MessageId<'_> {
     }
 }
 
-/// A code of any whole number, however it is written: `11`, `11.0`. What is beyond 64 bits is taken for the nearest
-/// number that isn't: no such code has a meaning.
+/// A code of any whole number, however it is written: `11`, `11.0`. What is beyond 53 bits is taken for a number nearby, of
+/// 64 bits at most: no such code has a meaning.
 pub(super) fn code<E: Error>(number: f64) -> Result<i64, E> {
     match number as i64 as f64 == number || number.abs() >= i64::MAX as f64 {
         true => Ok(number as i64),
