@@ -56,7 +56,7 @@ Figures:
                        offset asked for; internal: within a reply
   poll skip            an offset above the one expected, with a message between; external and internal as before
   nonmonotonic send    a send that got no higher offset than the send of the same client to the same log before it
-  aborted read         messages that were polled, but that nobody sent or whose send was refused
+  aborted read         messages that were polled, but that nobody had sent by then or whose send was refused
  Of transactions:
   tolerated            anomalies that the consistency models asked for permit, by the names that Elle gives them";
 

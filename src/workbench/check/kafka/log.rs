@@ -43,7 +43,7 @@ struct Seen {
     offsets: Vec<(i64, usize)>,
     /// The operation that sent it.
     send: Option<usize>,
-    /// The first poll that returned it.
+    /// The first poll that returned it, by when polls were answered.
     poll: Option<usize>,
 }
 
@@ -116,7 +116,11 @@ impl<'a> Logs<'a> {
     pub fn of(history: &'a History) -> Self {
         let mut logs: HashMap<&str, Log<'_>> = HashMap::new();
         let mut polled = HashSet::new();
-        for (index, operation) in history.iter().enumerate() {
+        // So the first poll that returned a message is the one that was answered first.
+        let mut completed: Vec<usize> = (0..history.len()).collect();
+        completed.sort_by_key(|index| history[*index].completed_at);
+        for index in completed {
+            let operation = &history[index];
             match (&operation.call, operation.outcome.answer()) {
                 (Call::Send { key, message }, answer) => {
                     let log = logs.entry(key).or_default();
@@ -231,7 +235,7 @@ impl<'a> Logs<'a> {
         findings
     }
 
-    /// Messages in polls whose send failed with a definite error, or that nobody sent.
+    /// Messages in polls whose send failed with a definite error, or that nobody had sent by then.
     pub fn aborted_reads(&self, history: &History) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, log) in &self.0 {
@@ -243,6 +247,9 @@ impl<'a> Logs<'a> {
                         "its send was refused with a definite error",
                         vec![send, poll],
                     ),
+                    Some(send) if history[poll].completed_at < history[send].invoked_at => {
+                        ("it was sent only after that", vec![poll, send])
+                    }
                     Some(_) => continue,
                 };
                 let what = format!("Message {message} of log {key:?} was polled, but {why}.");

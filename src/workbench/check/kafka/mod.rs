@@ -9,7 +9,8 @@
 //!   skips a message. *External* means between the requested offset and the first returned one, *internal* means
 //!   within a reply;
 //! - *nonmonotonic send*: a later send of a client got a lower offset in the same log;
-//! - *aborted read*: a poll returned a message whose send failed with a definite error, or that nobody sent.
+//! - *aborted read*: a poll returned a message whose send failed with a definite error, or that nobody had sent
+//!   by then.
 //!
 //! A poll names the offsets from which it reads, so the checks do not depend on when clients chose new logs. An
 //! acknowledged message above all polled offsets is *unobserved*. That is no fault during a run, because the protocol

@@ -216,6 +216,16 @@ fn catches_messages_that_were_refused_or_never_sent() {
 }
 
 #[test]
+fn catches_a_message_that_was_polled_before_it_was_sent() {
+    let early = |time| poll(0, time, 0, &[(0, 10), (1, 11), (3, 12)]);
+    let what = "Message 12 of log \"k\" was polled, but it was sent only after that";
+    assert_invalid(&log_and([early(2..3)]), what, &[3, 2]);
+    // It began later, but it was answered earlier.
+    assert_invalid(&log_and([early(1..9), early(2..3)]), what, &[4, 2]);
+    assert_valid(&log_and([early(3..4)]));
+}
+
+#[test]
 fn a_committed_offset_without_a_commit_is_valid_at_or_before_the_first_message() {
     for (first, reported) in [(0, 0), (1, 0), (1, 1), (0, -1)] {
         let history = [send(0, 0..1, 10, first), committed(0, 2..3, reported)];
