@@ -324,7 +324,7 @@ impl<W: Workload, O: Observer> Driver<W, O> {
             node.read(|printed| match printed {
                 Printed::Log(line) => self.world.on_log_line(index, line, now),
                 Printed::Line(Ok(line)) => self.world.on_line(index, line, now),
-                Printed::Line(Err(error)) => self.world.on_unreadable_line(index, &error),
+                Printed::Line(Err(error)) => self.world.on_unreadable_line(index, &error, now),
             })
             .map_err(refused("read the output of a node"))?;
             let ended = node.how_it_ended(&self.program);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::lenient::Lenient;
 use super::phase::Phase;
 use super::route::{Asker, INTRODUCTION_MSG_ID};
 use super::start_error::StartError;
@@ -63,7 +64,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         let printed: Printed<'_> = match serde_json::from_str(line) {
             Ok(printed) => printed,
-            Err(error) => return self.on_invalid_line(node, line, &error),
+            Err(error) => return self.on_invalid_line(node, line, &error, now),
         };
         let is_whole = |id: &RawValue| is_whole_number(id.get());
         if !printed.body.get().starts_with('{') || !printed.id.is_none_or(is_whole) {
@@ -189,18 +190,57 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     /// A node has printed a line that can't be read.
-    pub fn on_unreadable_line(&mut self, node: usize, error: &LineError<'_>) {
-        self.violations
-            .note(node, ProtocolViolation::PrintedNoMessage, None, || {
-                let line = match error {
-                    LineError::NotUtf8(bytes) => format!(": {}", shown_bytes(bytes)),
-                    LineError::TooLong(_) => String::new(),
+    pub fn on_unreadable_line(&mut self, node: usize, error: &LineError<'_>, now: Duration) {
+        match error {
+            LineError::NotUtf8(bytes) => {
+                let what = || {
+                    let line = shown_bytes(bytes);
+                    format!(
+                        "printed a line that is not UTF-8: {line}\nMaelstrom takes what is not for U+FFFD."
+                    )
                 };
-                format!("printed on stdout a line that is not a message ({error}){line}\n{ONLY_MESSAGES}")
-            });
+                self.violations
+                    .note(node, ProtocolViolation::PrintedOddly, None, what);
+                self.on_line(node, &String::from_utf8_lossy(bytes), now);
+            }
+            LineError::TooLong(_) => {
+                let what = || {
+                    format!(
+                        "printed on stdout a line that is not a message ({error})\n{ONLY_MESSAGES}"
+                    )
+                };
+                self.violations
+                    .note(node, ProtocolViolation::PrintedNoMessage, None, what);
+            }
+        }
     }
 
-    fn on_invalid_line(&mut self, node: usize, line: &str, error: &serde_json::Error) {
+    fn on_invalid_line(
+        &mut self,
+        node: usize,
+        line: &str,
+        error: &serde_json::Error,
+        now: Duration,
+    ) {
+        // As to upstream, a carriage return ends a line.
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.contains('\r') {
+            return line
+                .split('\r')
+                .for_each(|line| self.on_line(node, line, now));
+        }
+        if let Some(lenient) = Lenient::read(line) {
+            let Lenient {
+                message,
+                oddity,
+                made_of_it,
+            } = lenient;
+            self.violations
+                .note(node, ProtocolViolation::PrintedOddly, None, || {
+                    format!("printed {oddity}: {}\n{made_of_it}", shown(line))
+                });
+            return self.on_line(node, &message, now);
+        }
         if let Some(why) = malformed::wrong_field(line) {
             return self.on_malformed(node, line, &why);
         }

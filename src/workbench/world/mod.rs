@@ -13,6 +13,7 @@
 mod answer;
 mod ask;
 mod elsewhere;
+mod lenient;
 mod malformed;
 mod node_states;
 mod observer;

@@ -10,6 +10,7 @@ pub(super) enum ProtocolViolation {
     StayedUnready,
     RefusedInit,
     PrintedNoMessage,
+    PrintedOddly,
     WroteWrongField,
     UsedForeignName,
     UsedUnknownName,
@@ -27,7 +28,8 @@ impl ProtocolViolation {
     /// Whether Maelstrom accepts it. Every other kind ends its run, or silences the node.
     fn severity(self) -> Severity {
         match self {
-            Self::UsedForeignName
+            Self::PrintedOddly
+            | Self::UsedForeignName
             | Self::AnsweredTwice
             | Self::AnsweredLate
             | Self::AnsweredNothing

@@ -107,20 +107,83 @@ fn a_node_that_uses_a_name_that_does_not_exist_is_mute_from_there_on() {
     }
 }
 
+/// Makes a line of a right answer and of a message to the node itself.
+type Line = fn(answer: &str, to_itself: &str) -> String;
+
+/// A run of two nodes that print such lines.
+fn run_with_lines(line: Line) -> Record<Echo> {
+    run(Echo, settings(2), |node, message| {
+        let name = format!("n{node}");
+        let to_itself = json!({"src": name, "dest": name, "body": {"text": "a-b"}}).to_string();
+        let is_own = message["src"] == name.as_str();
+        let printed = (!is_own).then(|| line(&echo(message), &to_itself));
+        Vec::from_iter(printed)
+    })
+    .expect("a run")
+}
+
 #[test]
-fn a_line_that_maelstrom_takes_in_another_way_does_not_make_a_node_mute() {
+fn a_line_that_maelstrom_takes_for_a_message_is_one_and_a_warning() {
+    let lines: [(&str, Line); 4] = [
+        ("printed more than a message on a line", |answer, _| {
+            format!("{answer} hello")
+        }),
+        ("drops what follows it", |answer, to_itself| {
+            format!("{answer}{to_itself}")
+        }),
+        (
+            r#"printed a message with two fields "dest""#,
+            |answer, _| answer.replacen('{', r#"{"dest":"nobody","#, 1),
+        ),
+        (
+            "printed a message with control characters in a string",
+            |answer, to_itself| format!("{}\r{answer}", to_itself.replace('-', "\t")),
+        ),
+    ];
+    for (expected, line) in lines {
+        let record = run_with_lines(line);
+        assert_eq!(record.findings.len(), 2, "{:?}", record.findings);
+        for Finding { severity, what, .. } in &record.findings {
+            assert_eq!(*severity, Severity::Warning);
+            assert!(what.contains(expected), "{what}");
+        }
+        let mut answers = record.history.iter();
+        assert!(answers.all(|operation| operation.outcome.is_ok()));
+    }
+}
+
+#[test]
+fn a_carriage_return_ends_a_line() {
+    let record = run_with_lines(|answer, to_itself| format!("{to_itself}\r{answer}\r"));
+    assert!(record.findings.is_empty(), "{:?}", record.findings);
+    let count = record.history.len();
+    assert!(
+        record
+            .history
+            .iter()
+            .all(|operation| operation.outcome.is_ok())
+    );
+    assert_eq!(record.sent.servers as usize, 2 + count);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_taken_for_replacement_characters_and_are_a_warning() {
     let mut world = World::new(Echo, settings(1), ());
-    world.on_unreadable_line(0, &LineError::NotUtf8(b"{\"a\": \"\xff\"}"));
     let init = json!({"src": "c0", "dest": "n0", "body": {"type": "init", "msg_id": 1}});
-    world.on_line(0, &echo(&init), Duration::ZERO);
+    let answer = echo(&init).replace("init_ok", "init_ok\",\"by\":\"?");
+    let bytes = answer.into_bytes().into_iter();
+    let bytes = Vec::from_iter(bytes.map(|byte| if byte == b'?' { 0xff } else { byte }));
+    world.on_unreadable_line(0, &LineError::NotUtf8(&bytes), Duration::ZERO);
     world.advance(Duration::ZERO);
     assert_eq!(world.progress(Duration::ZERO).phase, "running");
     let record = world.finish().unwrap_or_else(|error| panic!("{error}"));
-    let what = &record.findings[0].what;
-    assert!(
-        what.contains(r#"(the line is not UTF-8): {"a": "\xff"}"#),
-        "{what}"
-    );
+    let [finding] = &*record.findings else {
+        panic!("{:?}", record.findings);
+    };
+    assert_eq!(finding.severity, Severity::Warning);
+    let what = r#"printed a line that is not UTF-8: {"#;
+    assert!(finding.what.contains(what), "{}", finding.what);
+    assert!(finding.what.contains(r#""by":"\xff""#), "{}", finding.what);
 }
 
 /// A run of so many nodes that send a message to each other node as soon as they have their `init`.
