@@ -1,7 +1,7 @@
-//! The checker for `echo`: each reply holds the payload of its request.
+//! The checker for `echo`: each reply holds the payload of its request, and no request is refused.
 
 use super::{Finding, Verdict};
-use crate::workbench::history::Operation;
+use crate::workbench::history::{Operation, Outcome};
 use crate::workbench::json::Json;
 
 /// The payload of a request: any JSON value.
@@ -12,24 +12,33 @@ pub struct Call(pub Json);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer(pub Json);
 
-/// Checks that every reply equals its request as a JSON value: the order of an object's keys does not matter.
+/// Checks that every reply equals its request as a JSON value: the order of an object's keys does not matter. As upstream, a
+/// definite error is no echo either, and an unknown outcome shows nothing.
 pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let mut verdict = Verdict::valid();
-    let mut altered = Vec::new();
+    let (mut altered, mut refused) = (Vec::new(), Vec::new());
     for (index, operation) in history.iter().enumerate() {
-        let Some(Answer(answer)) = operation.outcome.answer() else {
-            continue;
-        };
         let Call(sent) = &operation.call;
-        if answer != sent {
-            let what = format!(
-                "Client c{} sent {sent} to node {} and got back {answer}.",
+        let asked = || {
+            format!(
+                "Client c{} sent {sent} to node {}",
                 operation.client, operation.node
-            );
-            altered.push(Finding::violation(what, [index]));
+            )
+        };
+        match &operation.outcome {
+            Outcome::Ok(Answer(answer)) if answer != sent => {
+                let what = format!("{} and got back {answer}.", asked());
+                altered.push(Finding::violation(what, [index]));
+            }
+            Outcome::Failed(why) => {
+                let what = format!("{}, which refused it: {why}.", asked());
+                refused.push(Finding::violation(what, [index]));
+            }
+            Outcome::Ok(_) | Outcome::Indeterminate(_) => {}
         }
     }
     verdict.add_all("altered", altered);
+    verdict.add_all("refused", refused);
     verdict
 }
 
@@ -39,7 +48,6 @@ mod tests {
 
     use super::*;
     use crate::workbench::check::testing::*;
-    use crate::workbench::history::Outcome;
 
     #[test]
     fn accepts_what_was_sent_and_what_got_no_answer() {
@@ -52,8 +60,17 @@ mod tests {
                 Outcome::Ok(Answer(same.into())),
             ),
             operation(1, 0..1, Call(json!("lost").into()), indeterminate()),
-            operation(2, 0..1, Call(json!("refused").into()), failed()),
         ]));
+    }
+
+    #[test]
+    fn catches_a_request_that_was_refused() {
+        let refused = operation(2, 0..1, Call(json!("a").into()), failed());
+        assert_invalid(
+            &check(&[refused]),
+            "Client c2 sent \"a\" to node 2, which refused it: ",
+            &[0],
+        );
     }
 
     #[test]
