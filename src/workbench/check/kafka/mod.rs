@@ -19,8 +19,8 @@
 //!
 //! Upstream does not check committed offsets. Here, a consumer that begins at a committed offset must not skip a
 //! message that nobody has committed. A node that reports a lower committed offset than before makes consumers read
-//! messages again: a commit that overwrites a higher offset is a warning, and so is a node that reports no committed
-//! offset of a log after it has reported one or has acknowledged a commit.
+//! messages again, be it that a commit overwrites a higher offset, or that the node reports no committed offset of a log
+//! after it has reported one or has acknowledged a commit. All these are warnings.
 
 mod entries;
 mod log;
@@ -277,7 +277,7 @@ fn wrong_committed_offsets(history: &History, logs: &Logs<'_>) -> (Vec<Finding>,
                     "Node {node} reported {offset} as committed in log {key:?}, where the highest commit was {most}: \
                      a consumer that begins there skips the message at {skipped}."
                 );
-                too_high.push(Finding::violation(what, [witness, index]).of_log(key, skipped));
+                too_high.push(Finding::warning(what, [witness, index]).of_log(key, skipped));
             }
         }
         let is_report = |index: usize| matches!(history[index].call, Call::ListCommittedOffsets(_));
