@@ -123,6 +123,11 @@ pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
 /// How many operations are shown of those that did not succeed.
 const EXAMPLES_MAX: usize = 3;
 
+/// Whether no operation of a type succeeded of which one must.
+fn is_hopeless<W: Workload>(kind: &str, counts: &Counts) -> bool {
+    counts.ok == 0 && !W::DISPENSABLE.contains(&kind)
+}
+
 /// A finding for each type of operation of which none succeeded: a node that refuses everything breaks no other rule.
 ///
 /// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
@@ -136,7 +141,9 @@ pub fn never_succeeded<W: Workload>(
     availability: Option<Availability>,
     found: &[Finding],
 ) -> Vec<Finding> {
-    let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
+    let hopeless = by_kind
+        .iter()
+        .filter(|(kind, counts)| is_hopeless::<W>(kind, counts));
     let findings = hopeless.map(|(kind, counts)| {
         let total = counts.total();
         let mut what = match total {
@@ -222,8 +229,8 @@ pub fn unanswered<W: Workload>(
     } = record;
     let is_whole = record.cut_short_at.is_none();
     let is_told = |index: &usize| {
-        let counts = by_kind[W::request_kind(&history[*index].call)];
-        is_whole && counts.ok == 0
+        let kind = W::request_kind(&history[*index].call);
+        is_whole && is_hopeless::<W>(kind, &by_kind[kind])
     };
     let mut unanswered = record.unanswered.clone();
     unanswered.retain(|index| is_calm(&history[*index], fault_windows) && !is_told(index));
@@ -341,10 +348,10 @@ fn is_calm<C, A>(operation: &Operation<C, A>, faults: &[FaultWindow]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workbench::check::Severity;
     use crate::workbench::check::counter::{Answer, Call};
     use crate::workbench::check::testing::*;
-    use crate::workbench::workload::GCounter;
+    use crate::workbench::check::{Severity, kafka};
+    use crate::workbench::workload::{GCounter, Kafka};
 
     /// The findings for an add and a read that were refused, and another read that was not.
     fn findings(faults: &[FaultWindow]) -> Vec<Finding> {
@@ -355,6 +362,14 @@ mod tests {
         ];
         let by_kind = Counts::by_kind::<GCounter>(&history);
         never_succeeded::<GCounter>(&history, &by_kind, faults, None, &[])
+    }
+
+    #[test]
+    fn no_list_of_committed_offsets_need_succeed() {
+        let list = kafka::Call::ListCommittedOffsets(Vec::new());
+        let history = [operation(0, 0..1, list, failed())];
+        let by_kind = Counts::by_kind::<Kafka>(&history);
+        assert!(never_succeeded::<Kafka>(&history, &by_kind, &[], None, &[]).is_empty());
     }
 
     fn fault_until(ended_ms: u64) -> FaultWindow {

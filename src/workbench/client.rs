@@ -12,7 +12,7 @@ use rand::Rng;
 
 use super::random::Random;
 
-/// How long a client waits for an answer.
+/// How long a client waits for an answer, unless its workload says otherwise.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The clients of a run, numbered in the order in which they joined.
@@ -22,6 +22,7 @@ pub struct Clients {
     at_places: Vec<usize>,
     /// The clients that are free.
     free: Vec<usize>,
+    timeout: Duration,
     /// When requests time out, soonest first, as all clients wait equally long. Requests that have been answered are
     /// removed when they come first.
     timeouts: VecDeque<(Duration, Request)>,
@@ -64,16 +65,22 @@ pub enum ReplyKind {
 }
 
 impl Clients {
-    /// `count` clients of `node_count` nodes.
-    pub fn new(count: usize, node_count: usize) -> Self {
+    /// `count` clients of `node_count` nodes, which wait for an answer for this time.
+    pub fn new(count: usize, node_count: usize, timeout: Duration) -> Self {
         let members = (0..count).map(|place| Client::new(place % node_count, place));
         Clients {
             members: members.collect(),
             at_places: (0..count).collect(),
             free: (0..count).collect(),
+            timeout,
             timeouts: VecDeque::new(),
             waiting_count: 0,
         }
+    }
+
+    /// How long a client waits for an answer.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The node to which a client sends its requests.
@@ -139,7 +146,7 @@ impl Clients {
         member.last_msg_id += 1;
         member.state = State::Waiting(operation);
         let request = (client, member.last_msg_id);
-        self.timeouts.push_back((now + CLIENT_TIMEOUT, request));
+        self.timeouts.push_back((now + self.timeout, request));
         member.last_msg_id
     }
 
@@ -232,14 +239,14 @@ mod tests {
 
     #[test]
     fn clients_are_bound_to_nodes_in_turn() {
-        let clients = Clients::new(5, 3);
+        let clients = Clients::new(5, 3, CLIENT_TIMEOUT);
         let nodes: Vec<_> = (0..5).map(|client| clients.node(client)).collect();
         assert_eq!(nodes, [0, 1, 2, 0, 1]);
     }
 
     #[test]
     fn a_client_that_waits_is_not_free() {
-        let mut clients = Clients::new(2, 1);
+        let mut clients = Clients::new(2, 1, CLIENT_TIMEOUT);
         let mut random = Stream::Generator.seeded(1);
         for operation in 0..2 {
             let client = clients.take_free(&mut random).expect("a free client");
@@ -252,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_client_that_times_out_is_replaced_by_one_at_the_same_node() {
-        let mut clients = Clients::new(2, 2);
+        let mut clients = Clients::new(2, 2, CLIENT_TIMEOUT);
         clients.take_all_free();
         clients.ask(1, 0, NOW);
         assert_eq!(
@@ -270,7 +277,7 @@ mod tests {
 
     #[test]
     fn second_late_and_unasked_answers_are_distinguished() {
-        let mut clients = Clients::new(1, 1);
+        let mut clients = Clients::new(1, 1, CLIENT_TIMEOUT);
         clients.take_all_free();
         let first = clients.ask(0, 0, NOW);
         assert_eq!(clients.on_reply(0, first + 1), ReplyKind::Unasked);

@@ -111,7 +111,7 @@ pub(super) struct RunOptions {
     )]
     pub nodes: Vec<String>,
 
-    /// How many seconds a node may take to answer init, and messages that it gets once before clients begin.
+    /// How many seconds a node may take to answer init.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_negative_numbers = true)]
     pub init_timeout: Duration,
 

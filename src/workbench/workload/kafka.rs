@@ -251,6 +251,7 @@ impl Workload for Kafka {
 
     const NAME: &'static str = "kafka";
     const HAS_LAST_PHASE: bool = true;
+    const DISPENSABLE: &'static [&'static str] = &["list_committed_offsets"];
     const REPLIES: &'static [&'static str] = &[
         r#"{"type":"send_ok","offset":0}"#,
         r#"{"type":"poll_ok","msgs":{"k1":[[0,9],[1,5]]}}"#,

@@ -26,6 +26,7 @@ use serde_json::Value;
 
 use super::body::BodyWriter;
 use super::check::Verdict;
+use super::client::CLIENT_TIMEOUT;
 use super::history::Operation;
 use super::random::Random;
 
@@ -55,6 +56,12 @@ pub trait Workload: Sized {
     /// Whether clients send last requests after the faults have ended and the network has rested.
     const HAS_LAST_PHASE: bool;
 
+    /// The types of request of which none need succeed, as upstream.
+    const DISPENSABLE: &'static [&'static str] = &[];
+
+    /// Whether a client that gave up on an answer stays in Maelstrom's network. The answer can come late then.
+    const CLIENTS_STAY: bool = false;
+
     /// A reply to each type of request, without its ids, to show what one looks like. Its type is that of the request and
     /// `_ok`.
     const REPLIES: &'static [&'static str];
@@ -69,6 +76,11 @@ pub trait Workload: Sized {
     /// The functions of Jepsen's clients, if each of them is a request that has its arguments in one field. Other
     /// workloads implement [`read_invocation`](Self::read_invocation) and [`read_completion`](Self::read_completion).
     const FUNCTIONS: &'static [Function] = &[];
+
+    /// How long a client waits for an answer, where messages take `latency` in the mean.
+    fn client_timeout(_latency: Duration) -> Duration {
+        CLIENT_TIMEOUT
+    }
 
     /// A message that every node gets before clients begin; `None` if there is none.
     fn introduction(&self) -> Option<Introduction> {

@@ -150,6 +150,7 @@ impl<K: Kind> Workload for Transactions<K> {
 
     const NAME: &'static str = K::NAME;
     const HAS_LAST_PHASE: bool = false;
+    const CLIENTS_STAY: bool = true;
     const REPLIES: &'static [&'static str] = &[K::REPLY];
 
     const FUNCTIONS: &'static [Function] = &[Function {

@@ -29,6 +29,7 @@ impl Workload for UniqueIds {
 
     const NAME: &'static str = "unique-ids";
     const HAS_LAST_PHASE: bool = false;
+    const CLIENTS_STAY: bool = true;
     const REPLIES: &'static [&'static str] = &[r#"{"type":"generate_ok","id":"n1-7"}"#];
 
     const FUNCTIONS: &'static [Function] = &[Function {

@@ -13,7 +13,7 @@ use super::start_error::StartError;
 use super::violations::{ProtocolViolation, shown, shown_bytes};
 use super::{Observer, World, malformed};
 use crate::protocol::{ErrorCode, LineError, Text, present};
-use crate::workbench::client::{CLIENT_TIMEOUT, ReplyKind};
+use crate::workbench::client::ReplyKind;
 use crate::workbench::history::Outcome;
 use crate::workbench::json::is_whole_number;
 use crate::workbench::nemesis::Fault;
@@ -463,14 +463,14 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn answered_late(&mut self, node: usize, client: usize, nth: usize, body: &str) {
-        if self.settings.faults.contains(&Fault::Pause) {
-            // A node that was paused is not at fault.
+        // A node that was paused is not at fault, and a client that stays ignores the answer.
+        if W::CLIENTS_STAY || self.settings.faults.contains(&Fault::Pause) {
             return;
         }
         let operation = self.operation_of(client, nth);
         self.violations
             .note(node, ProtocolViolation::AnsweredLate, operation, || {
-                let (body, timeout_s) = (shown(body), CLIENT_TIMEOUT.as_secs());
+                let (body, timeout_s) = (shown(body), self.clients.timeout().as_secs_f64());
                 format!(
                     "answered a request after the {timeout_s} s that a client waits: {body}\n\
                      On Maelstrom a client that has given up leaves the network when another takes its place, and a node \

@@ -332,7 +332,11 @@ impl<W: Workload, O: Observer> World<W, O> {
             ),
             pace: Pace::new(settings.rate_per_s),
             random: Stream::Generator.seeded(seed),
-            clients: Clients::new(settings.client_count, node_count),
+            clients: Clients::new(
+                settings.client_count,
+                node_count,
+                W::client_timeout(settings.latency.mean),
+            ),
             follow_ups: BTreeMap::new(),
             phase: Phase::Starting,
             started_at: Duration::ZERO,

@@ -184,7 +184,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let next = match &self.phase {
             Phase::Starting if self.node_states.unready().next().is_none() => Phase::Introducing {
                 unready: self.introduce(now),
-                until: now + self.settings.init_timeout,
+                until: now + CLIENT_TIMEOUT,
             },
             Phase::Starting
                 if self
@@ -193,7 +193,8 @@ impl<W: Workload, O: Observer> World<W, O> {
                     .is_some_and(|at| at <= now) =>
             {
                 let unready: Vec<_> = self.node_states.unready().collect();
-                self.failed_to_answer(&unready, "init", "init_ok")
+                let timeout = self.settings.init_timeout;
+                self.failed_to_answer(&unready, "init", "init_ok", timeout)
             }
             // Its answer would be ignored.
             Phase::Starting
@@ -223,7 +224,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 let (asked, answer) = introduction.map_or(("", ""), |introduction| {
                     (introduction.kind, introduction.answer_kind)
                 });
-                self.failed_to_answer(unready, asked, answer)
+                self.failed_to_answer(unready, asked, answer, CLIENT_TIMEOUT)
             }
             Phase::Asking if now >= self.ends_at() => Phase::Draining,
             Phase::Asking => {
@@ -269,6 +270,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         nodes: &[usize],
         asked: &'static str,
         answer: &'static str,
+        timeout: Duration,
     ) -> Phase {
         let names = nodes.iter().map(|&node| &*self.directory.nodes()[node]);
         let mut instead = self.violations.of_one(nodes, self.directory.nodes());
@@ -280,7 +282,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             nodes,
             asked,
             answer,
-            timeout_s: self.settings.init_timeout.as_secs_f64(),
+            timeout_s: timeout.as_secs_f64(),
             instead,
         })
     }
@@ -395,7 +397,10 @@ impl<W: Workload, O: Observer> World<W, O> {
             if !self.is_elsewhere && !self.node_states.is_mute(node) {
                 self.unanswered.insert(client, operation);
             }
-            let why = format!("no answer within {} s", CLIENT_TIMEOUT.as_secs());
+            let why = format!(
+                "no answer within {} s",
+                self.clients.timeout().as_secs_f64()
+            );
             self.complete(client, operation, Outcome::Indeterminate(why), now);
         }
     }

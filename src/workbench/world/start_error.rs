@@ -7,8 +7,9 @@ use thiserror::Error;
 pub enum StartError {
     /// Nodes did not answer `init` or the workload's introduction in time.
     #[error(
-        "no {answer} from {nodes} within {timeout_s} s (--init-timeout gives more). A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
-         <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}"
+        "no {answer} from {nodes} within {timeout_s} s{}. A node answers {asked} with {{\"type\": \"{answer}\", \"in_reply_to\": \
+         <the msg_id of {asked}>}}, on a line of its own, and flushes stdout after it{instead}",
+        more_time(asked)
     )]
     NoAnswer {
         /// Their names.
@@ -65,4 +66,12 @@ pub enum StartError {
         /// Why the connection ended, in words.
         why: String,
     },
+}
+
+/// How a node gets more time to answer.
+fn more_time(asked: &str) -> &'static str {
+    match asked {
+        "init" => " (--init-timeout gives more)",
+        _ => "",
+    }
 }

@@ -204,7 +204,10 @@ fn unfit_answers(history: &History) -> Vec<Finding> {
         })
         .map(|(index, ..)| {
             Finding::violation(
-                format!("The answer to T{index} is not the requested transaction."),
+                format!(
+                    "The answer to T{index} is not the requested transaction: keys, values to write and the order of steps \
+                     come back as they were sent."
+                ),
                 [index],
             )
         })

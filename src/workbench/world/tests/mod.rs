@@ -16,7 +16,7 @@ use super::*;
 use crate::workbench::audit::Demands;
 use crate::workbench::latency::Distribution;
 use crate::workbench::report::Report;
-use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, Topology};
+use crate::workbench::workload::{Broadcast, Echo, GCounter, Kafka, KeyLimits, LinKv, Topology};
 
 fn settings(node_count: usize) -> Settings {
     Settings {

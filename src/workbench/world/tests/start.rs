@@ -63,6 +63,22 @@ fn a_node_has_the_given_time_to_answer_init() {
     }
 }
 
+#[test]
+fn a_topology_is_answered_within_five_seconds() {
+    let settings = Settings {
+        init_timeout: Duration::from_secs(30),
+        ..settings(1)
+    };
+    let broadcast = Broadcast::new(Topology::Line, &settings.nodes);
+    let ended = run(broadcast, settings, |_, message| {
+        let is_init = message["body"]["type"] == "init";
+        Vec::from_iter(is_init.then(|| echo(message)))
+    });
+    let error = ended.err().expect("no answer").to_string();
+    let expected = "no topology_ok from n0 within 5 s. A node answers topology with {";
+    assert!(error.starts_with(expected), "{error}");
+}
+
 /// When which nodes get their `init` in a network of five.
 fn inits(seed: u64) -> Vec<(u64, usize)> {
     let settings = Settings {

@@ -3,6 +3,7 @@
 use std::slice;
 
 use super::*;
+use crate::workbench::history::Outcome;
 
 /// The run of an echo node that leaves those requests unanswered for which `is_left` is true of their number, and what is
 /// printed of the run.
@@ -166,4 +167,44 @@ fn where_a_node_is_silent_its_last_message_is_named_unless_something_else_explai
     assert!(!in_a_fault.contains(said), "{in_a_fault}");
     let mute = without_replies(Vec::new(), &[question, json!("no message")], nothing);
     assert!(!mute.contains(said), "{mute}");
+}
+
+#[test]
+fn clients_of_lin_kv_wait_for_a_second_or_ten_latencies_and_an_answer_may_come_later() {
+    let settings = Settings {
+        faults: Vec::new(),
+        ..settings(1)
+    };
+    let (mut count, mut withheld) = (0, None);
+    let record = run(LinKv::new(1, 2), settings, |_, message| {
+        let kind = message["body"]["type"].as_str().expect("a type");
+        let mut body = json!({"type": format!("{kind}_ok")});
+        if kind == "read" {
+            body["value"] = json!(1);
+        }
+        let answer = reply(message, body);
+        count += 1;
+        match count {
+            3 => {
+                withheld = Some(answer);
+                Vec::new()
+            }
+            1500 => vec![answer, withheld.take().expect("it was withheld")],
+            _ => vec![answer],
+        }
+    })
+    .expect("a run");
+    let mut history = record.history.iter();
+    let given_up = history.find(|operation| !operation.outcome.is_ok());
+    let given_up = given_up.expect("a client gave up");
+    let waited = given_up.completed_at - given_up.invoked_at;
+    assert_eq!(waited, Duration::from_secs(1));
+    let why = Outcome::Indeterminate(String::from("no answer within 1 s"));
+    assert_eq!(given_up.outcome, why);
+    assert!(record.findings.is_empty(), "{:?}", record.findings);
+    assert!(record.unanswered.is_empty());
+    for (latency_ms, timeout_ms) in [(100, 1000), (250, 2500)] {
+        let timeout = LinKv::client_timeout(Duration::from_millis(latency_ms));
+        assert_eq!(timeout, Duration::from_millis(timeout_ms));
+    }
 }
