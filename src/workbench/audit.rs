@@ -123,17 +123,13 @@ pub fn message_storm<W: Workload>(record: &Record<W>) -> Option<Finding> {
 /// How many operations are shown of those that did not succeed.
 const EXAMPLES_MAX: usize = 3;
 
-/// Whether no operation of a type succeeded of which one must.
-fn is_hopeless<W: Workload>(kind: &str, counts: &Counts) -> bool {
-    counts.ok == 0 && !W::DISPENSABLE.contains(&kind)
-}
-
 /// A finding for each type of operation of which none succeeded: a node that refuses everything breaks no other rule.
 ///
 /// If every failure may be due to a fault, the finding is "undecided". It is a violation if an operation failed when
 /// there was no fault and had been none for a while. Faults are not named as a possible reason if most operations failed
 /// with an error that says something else, or if `found` already has a violation, such as a node that is mute. If
-/// `availability` is demanded, faults are no excuse, so the finding does not advise a test with fewer of them.
+/// `availability` is demanded, faults are no excuse, so the finding does not advise a test with fewer of them. It is a warning
+/// if none need succeed.
 pub fn never_succeeded<W: Workload>(
     history: &[Operation<W::Call, W::Answer>],
     by_kind: &BTreeMap<&'static str, Counts>,
@@ -141,14 +137,16 @@ pub fn never_succeeded<W: Workload>(
     availability: Option<Availability>,
     found: &[Finding],
 ) -> Vec<Finding> {
-    let hopeless = by_kind
-        .iter()
-        .filter(|(kind, counts)| is_hopeless::<W>(kind, counts));
+    let hopeless = by_kind.iter().filter(|(_, counts)| counts.ok == 0);
     let findings = hopeless.map(|(kind, counts)| {
         let total = counts.total();
         let mut what = match total {
             1 => format!("The only {kind} did not succeed"),
             _ => format!("Not one of {total} operations of type {kind} succeeded"),
+        };
+        let new = |severity, what, examples| match W::DISPENSABLE.contains(kind) {
+            true => Finding::warning(what, examples),
+            false => Finding::new(severity, what, examples),
         };
         let of_kind = |index: &usize| W::request_kind(&history[*index].call) == *kind;
         let all = (0..history.len()).filter(of_kind);
@@ -187,7 +185,7 @@ pub fn never_succeeded<W: Workload>(
                     ". {each} ran during a fault or within {calm_after_s} s of its end. {advice}"
                 );
             }
-            return Finding::undecided(what + ".", examples);
+            return new(Severity::Undecided, what + ".", examples);
         }
         // Each was refused for a reason that may be true, such as another value than a cas expected.
         let has_reasons = all.clone().all(|index| history[index].outcome.is_ok());
@@ -197,7 +195,7 @@ pub fn never_succeeded<W: Workload>(
         } else {
             ""
         };
-        Finding::violation(format!("{what}{why}."), examples)
+        new(Severity::Violation, format!("{what}{why}."), examples)
     });
     findings.collect()
 }
@@ -229,8 +227,8 @@ pub fn unanswered<W: Workload>(
     } = record;
     let is_whole = record.cut_short_at.is_none();
     let is_told = |index: &usize| {
-        let kind = W::request_kind(&history[*index].call);
-        is_whole && is_hopeless::<W>(kind, &by_kind[kind])
+        let counts = by_kind[W::request_kind(&history[*index].call)];
+        is_whole && counts.ok == 0
     };
     let mut unanswered = record.unanswered.clone();
     unanswered.retain(|index| is_calm(&history[*index], fault_windows) && !is_told(index));
@@ -349,8 +347,8 @@ fn is_calm<C, A>(operation: &Operation<C, A>, faults: &[FaultWindow]) -> bool {
 mod tests {
     use super::*;
     use crate::workbench::check::counter::{Answer, Call};
+    use crate::workbench::check::kafka;
     use crate::workbench::check::testing::*;
-    use crate::workbench::check::{Severity, kafka};
     use crate::workbench::workload::{GCounter, Kafka};
 
     /// The findings for an add and a read that were refused, and another read that was not.
@@ -365,11 +363,17 @@ mod tests {
     }
 
     #[test]
-    fn no_list_of_committed_offsets_need_succeed() {
+    fn where_no_list_of_committed_offsets_succeeded_is_a_warning() {
         let list = kafka::Call::ListCommittedOffsets(Vec::new());
         let history = [operation(0, 0..1, list, failed())];
         let by_kind = Counts::by_kind::<Kafka>(&history);
-        assert!(never_succeeded::<Kafka>(&history, &by_kind, &[], None, &[]).is_empty());
+        let found = never_succeeded::<Kafka>(&history, &by_kind, &[], None, &[]);
+        let [finding] = &*found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(finding.severity, Severity::Warning);
+        let what = "The only list_committed_offsets did not succeed";
+        assert!(finding.what.starts_with(what), "{}", finding.what);
     }
 
     fn fault_until(ended_ms: u64) -> FaultWindow {

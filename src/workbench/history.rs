@@ -89,6 +89,9 @@ impl Hash for Node {
     }
 }
 
+/// How the reason begins of an operation that failed because its request could not be sent: no node refused it.
+pub const NOT_SENT: &str = "not sent";
+
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome<R> {

@@ -204,7 +204,7 @@ fn what_a_node_printed_on_stderr_in_the_run_is_shown_where_operations_did_not_su
 
 #[test]
 fn availability_is_checked_when_it_is_asked_for() {
-    let refuse = "say(message['src'], {'type': 'error', 'code': 11, 'in_reply_to': body['msg_id']}); continue";
+    let refuse = "say(message['src'], {'type': 'error', 'code': 13, 'in_reply_to': body['msg_id']}); continue";
     let wrong = format!("if count == 5: {refuse}");
     let path = program("unavailable.py", &echo_node(&wrong));
     assert_ends_with(0, &test(&path, SHORT));

@@ -1,7 +1,7 @@
 //! The checker for `echo`: each reply holds the payload of its request, and no request is refused.
 
 use super::{Finding, Verdict};
-use crate::workbench::history::{Operation, Outcome};
+use crate::workbench::history::{NOT_SENT, Operation, Outcome};
 use crate::workbench::json::Json;
 
 /// The payload of a request: any JSON value.
@@ -30,11 +30,11 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
                 let what = format!("{} and got back {answer}.", asked());
                 altered.push(Finding::violation(what, [index]));
             }
-            Outcome::Failed(why) => {
+            Outcome::Failed(why) if !why.starts_with(NOT_SENT) => {
                 let what = format!("{}, which refused it: {why}.", asked());
                 refused.push(Finding::violation(what, [index]));
             }
-            Outcome::Ok(_) | Outcome::Indeterminate(_) => {}
+            _ => {}
         }
     }
     verdict.add_all("altered", altered);
@@ -71,6 +71,13 @@ mod tests {
             "Client c2 sent \"a\" to node 2, which refused it: ",
             &[0],
         );
+        let unsent = Outcome::Failed(format!("{NOT_SENT}: can't connect"));
+        assert_valid(&check(&[operation(
+            2,
+            0..1,
+            Call(json!("a").into()),
+            unsent,
+        )]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::start_error::StartError;
 use super::violations::{ProtocolViolation, shown, shown_bytes};
 use super::{Observer, Settings, World};
 use crate::protocol::LineError;
-use crate::workbench::history::Outcome;
+use crate::workbench::history::{NOT_SENT, Outcome};
 use crate::workbench::network::Endpoint;
 use crate::workbench::workload::{Workload, json_error};
 
@@ -112,7 +112,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 if let Some(operation) = self.clients.waits_for(number) {
                     let outcome = match was_sent {
                         true => Outcome::Indeterminate(format!("no answer: {why}")),
-                        false => Outcome::Failed(format!("not sent: {why}")),
+                        false => Outcome::Failed(format!("{NOT_SENT}: {why}")),
                     };
                     self.complete(number, operation, outcome, now);
                 }
