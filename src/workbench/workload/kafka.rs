@@ -141,8 +141,8 @@ impl Kafka {
         }
     }
 
-    /// A client has got the committed offsets of the logs that it chose. As upstream's, it continues at its own offset
-    /// if it has one, and else begins at the committed one.
+    /// A client has got the committed offsets of the logs that it chose. It continues at its own offset if it has one, and
+    /// else begins at the committed one, as upstream's means to: that one looks for it in the wrong place, and begins at 0.
     fn assign(&mut self, client: usize, keys: &[Key], committed: &Offsets) {
         let Some(consumer) = self.consumers.get_mut(&client) else {
             return;

@@ -266,8 +266,16 @@ impl<W: Workload, O: Observer> World<W, O> {
     }
 
     fn on_malformed(&mut self, node: usize, line: &str, why: &str) {
+        let is_early = self.node_states.is_unready(node) && self.node_states.was_sent_init(node);
         self.silence(node, ProtocolViolation::WroteWrongField, || {
-            format!("sent a malformed message ({why}): {}", shown(line))
+            let early = match is_early {
+                true => {
+                    "\nIt had not answered its init yet. A node has to do that before it handles any other message, also \
+                     where each message has a thread of its own."
+                }
+                false => "",
+            };
+            format!("sent a malformed message ({why}): {}{early}", shown(line))
         });
     }
 

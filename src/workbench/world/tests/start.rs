@@ -79,6 +79,24 @@ fn a_topology_is_answered_within_five_seconds() {
     assert!(error.starts_with(expected), "{error}");
 }
 
+#[test]
+fn a_malformed_message_of_a_node_that_has_not_answered_its_init_says_so() {
+    let wrong = r#"{"src": null, "dest": "n0", "body": {}}"#;
+    let printed_when = |init| {
+        let record = run(Echo, settings(1), |_, message| {
+            let is_time = (message["body"]["type"] == "init") == init;
+            let wrong = is_time.then(|| String::from(wrong));
+            wrong.into_iter().chain([echo(message)]).collect()
+        });
+        let record = record.expect("a record");
+        record.findings[0]
+            .what
+            .contains("had not answered its init yet")
+    };
+    assert!(printed_when(true));
+    assert!(!printed_when(false));
+}
+
 /// When which nodes get their `init` in a network of five.
 fn inits(seed: u64) -> Vec<(u64, usize)> {
     let settings = Settings {
