@@ -18,10 +18,10 @@ use crate::workbench::random::Random;
 
 /// A key-value store in which each key is linearizable.
 ///
-/// As upstream, groups of two clients per node share a key: one half reads, the other half writes and does cas. Upstream
-/// changes the key when 20 clients have used it, the replaced ones among them; here a group changes to the next one after
-/// about 120 operations, so that a check stays short however many operations have unknown outcomes. If there are too few clients for a group, or some are left
-/// over, those do all kinds of operations; upstream does not run with such numbers.
+/// As upstream, groups of two clients per node share a key: one half reads, the other half writes and does cas. After
+/// about 120 operations a group changes to the next key, so that a check stays short however many operations have unknown
+/// outcomes; upstream's changes it when 20 clients have used it, the replaced ones among them. If there are too few clients
+/// for a group, or some are left over, those do all kinds of operations; upstream does not run with such numbers.
 pub struct LinKv {
     group_size: usize,
     client_count: usize,
