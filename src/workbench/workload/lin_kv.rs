@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rand::Rng;
@@ -18,10 +18,9 @@ use crate::workbench::random::Random;
 
 /// A key-value store in which each key is linearizable.
 ///
-/// As upstream, groups of two clients per node share a key: one half reads, the other half writes and does cas. After
-/// about 120 operations a group changes to the next key, so that a check stays short however many operations have unknown
-/// outcomes; upstream's changes it when 20 clients have used it, the replaced ones among them. If there are too few clients
-/// for a group, or some are left over, those do all kinds of operations; upstream does not run with such numbers.
+/// As upstream, groups of two clients per node share a key: one half reads, the other half writes and does cas. A group
+/// changes to the next key when 20 clients have used it, the replaced ones among them. If there are too few clients for a
+/// group, or some are left over, those do all kinds of operations; upstream does not run with such numbers.
 pub struct LinKv {
     group_size: usize,
     client_count: usize,
@@ -32,8 +31,12 @@ pub struct LinKv {
 
 struct Group {
     key: u64,
-    operations_left: u32,
+    /// The clients that have used the key.
+    clients: BTreeSet<usize>,
 }
+
+/// So many clients use a key at most, unless a group has more: those that were replaced count, too.
+const CLIENTS_MAX: usize = 20;
 
 impl LinKv {
     /// A store on `node_count` nodes, for `client_count` clients.
@@ -46,24 +49,22 @@ impl LinKv {
         }
     }
 
-    /// The key of a group.
-    fn key(&mut self, group: usize, random: &mut Random) -> Json {
+    /// The key of a client's group.
+    fn key(&mut self, group: usize, client: usize) -> Json {
+        let clients_max = CLIENTS_MAX.max(self.group_size);
         let next_key = &mut self.next_key;
         let mut fresh = || {
-            let key = *next_key;
             *next_key += 1;
-            // The number varies, so that groups do not change keys at the same time.
-            let operations_left = random.random_range(115..=128);
             Group {
-                key,
-                operations_left,
+                key: *next_key - 1,
+                clients: BTreeSet::new(),
             }
         };
         let group = self.groups.entry(group).or_insert_with(&mut fresh);
-        if group.operations_left == 0 {
+        if group.clients.len() >= clients_max && !group.clients.contains(&client) {
             *group = fresh();
         }
-        group.operations_left -= 1;
+        group.clients.insert(client);
         Json::from(group.key)
     }
 }
@@ -141,7 +142,7 @@ impl Workload for LinKv {
     fn next_call(&mut self, turn: Turn<'_>) -> Call {
         let group = turn.place / self.group_size;
         let is_full = (group + 1) * self.group_size <= self.client_count;
-        let key = self.key(group, turn.random);
+        let key = self.key(group, turn.client);
         let reads = if is_full {
             turn.place % self.group_size < self.group_size / 2
         } else {

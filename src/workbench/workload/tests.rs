@@ -8,6 +8,7 @@ use super::*;
 use crate::workbench::check::{
     counter, kafka as kafka_checker, lin_kv as lin_kv_checker, set, txn as txn_checker,
 };
+use crate::workbench::json::Json;
 use crate::workbench::random::Stream;
 
 fn request<W: Workload>(call: &W::Call) -> String {
@@ -417,4 +418,26 @@ fn every_answer_is_written_as_it_was_on_the_wire() {
         &Vec::new(),
         lists,
     );
+}
+
+#[test]
+fn a_group_of_lin_kv_changes_its_key_when_twenty_clients_have_used_it() {
+    let mut lin_kv = LinKv::new(1, 2);
+    let mut random = Stream::Generator.seeded(1);
+    let mut key_of = |client: usize| {
+        let turn = Turn {
+            client,
+            place: client % 2,
+            at: Duration::ZERO,
+            random: &mut random,
+        };
+        lin_kv.next_call(turn).key().clone()
+    };
+    for client in (0..1000).map(|turn| turn % 2).chain(2..20).chain([0]) {
+        assert_eq!(key_of(client), Json::from(0u64), "{client}");
+    }
+    for client in 20..40 {
+        assert_eq!(key_of(client), Json::from(1u64), "{client}");
+    }
+    assert_eq!(key_of(40), Json::from(2u64));
 }
