@@ -70,10 +70,15 @@ fn a_topology_is_answered_within_five_seconds() {
         ..settings(1)
     };
     let broadcast = Broadcast::new(Topology::Line, &settings.nodes);
-    let ended = run(broadcast, settings, |_, message| {
-        let is_init = message["body"]["type"] == "init";
-        Vec::from_iter(is_init.then(|| echo(message)))
-    });
+    let mut world = World::new(broadcast, settings, ());
+    world.advance(Duration::ZERO);
+    let init = serde_json::from_slice(world.inbox(0)).expect("a line of JSON");
+    world.on_line(0, &echo(&init), Duration::ZERO);
+    for (now_ms, is_over) in [(0, false), (4_999, false), (5_000, true)] {
+        world.advance(Duration::from_millis(now_ms));
+        assert_eq!(world.is_over(), is_over, "{now_ms} ms");
+    }
+    let ended = world.finish();
     let error = ended.err().expect("no answer").to_string();
     let expected = "no topology_ok from n0 within 5 s. A node answers topology with {";
     assert!(error.starts_with(expected), "{error}");
