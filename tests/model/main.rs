@@ -71,9 +71,8 @@ fn check(bounds: Bounds) {
 /// Asserts that nodes with a flaw, or of another level, violate the property, and prints the shortest trace that shows
 /// it.
 fn assert_found(bounds: Bounds, flaw: Option<Flaw>, violated: &'static str) {
-    let model = Counters::new(bounds.clone(), flaw);
-    let until = HasDiscoveries::AnyOf([violated].into());
-    let checker = model.checker().finish_when(until).spawn_bfs().join();
+    let model = Counters::new(bounds.clone(), flaw).with_only(violated);
+    let checker = model.checker().spawn_bfs().join();
     let path = checker.discovery(violated).expect("it is found");
     let story = path.into_actions();
     println!("{bounds:?} {flaw:?}: not so that {violated}: {story:#?}");
