@@ -252,9 +252,28 @@ impl Verdict {
     }
 }
 
+/// Names after a noun: `client c7`, or `nodes n0, n1, n2 and 22 more`.
+pub fn names<T: fmt::Display>(noun: &str, names: impl IntoIterator<Item = T>) -> String {
+    const NAMED_MAX: usize = 3;
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let named = names[..names.len().min(NAMED_MAX)].join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => format!("{noun}{plural} {named}"),
+        more => format!("{noun}{plural} {named} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_few_names_are_written_and_the_rest_is_counted() {
+        assert_eq!(names("client", ["c7"]), "client c7");
+        assert_eq!(names("node", ["n0", "n1"]), "nodes n0, n1");
+        assert_eq!(names("node", 0..5), "nodes 0, 1, 2 and 2 more");
+    }
 
     #[test]
     fn warnings_hide_no_violation() {

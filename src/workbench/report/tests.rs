@@ -55,13 +55,13 @@ fn what_had_not_spread_when_a_run_was_cut_short_is_not_lost() {
 
 #[test]
 fn warnings_that_are_not_shown_are_counted() {
-    let elements = serde_json::from_str("[1]").expect("a list");
-    let read = |client, outcome| finally(operation(client, 2..3, set::Call::Read, outcome));
-    let mut history = vec![
-        operation(0, 0..1, set::Call::Add(1), Outcome::Ok(set::Answer::Added)),
-        read(0, Outcome::Ok(set::Answer::Elements(elements))),
-    ];
-    history.extend((1..=5).map(|client| read(client, failed())));
+    let added = Outcome::Ok(set::Answer::Added);
+    let mut history = vec![operation(0, 0..1, set::Call::Add(1), added)];
+    history.extend((0..5).map(|client| {
+        let twice = serde_json::from_str("[1, 1]").expect("a list");
+        let answer = Outcome::Ok(set::Answer::Elements(twice));
+        finally(operation(client, 2..3, set::Call::Read, answer))
+    }));
     let report = report(GSet::default(), history, false);
     assert_eq!(report.warnings.len(), FINDINGS_SHOWN_MAX + 1);
     assert_eq!(report.warning_count(), 5);

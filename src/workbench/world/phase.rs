@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::start_error::StartError;
 use super::violations::ProtocolViolation;
 use super::{Event, MemberCommand, Observer, UNREAD_BYTES_MAX, World};
+use crate::workbench::check::names;
 use crate::workbench::client::CLIENT_TIMEOUT;
 use crate::workbench::history::Outcome;
 use crate::workbench::nemesis::{Damage, Fault, Step};
@@ -287,12 +288,16 @@ impl<W: Workload, O: Observer> World<W, O> {
         })
     }
 
-    /// The first message of the first of these nodes that has sent any, on a line of its own. It did not go to the
-    /// client that waits for the answer to `asked`: there it would be that answer, or a protocol violation.
+    /// The first message of the first of these nodes that has sent any, on a line of its own, or that none has. It did not
+    /// go to the client that waits for the answer to `asked`: there it would be that answer, or a protocol violation.
     fn sent_elsewhere(&self, nodes: &[usize], asked: &str) -> String {
         let sent = |&node: &usize| Some((node, self.first_sent[node].as_ref()?));
         let Some((node, (dest, line))) = nodes.iter().find_map(sent) else {
-            return String::new();
+            let names = names(
+                "node",
+                nodes.iter().map(|&node| &self.directory.nodes()[node]),
+            );
+            return format!("\nIn that time no line came from the stdout of {names}");
         };
         let client = match self.phase {
             Phase::Starting => node,

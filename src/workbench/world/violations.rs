@@ -1,6 +1,6 @@
 //! Protocol violations of nodes, which are checked with every workload.
 
-use crate::workbench::check::{Finding, Severity};
+use crate::workbench::check::{Finding, Severity, names};
 
 /// A kind of protocol violation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,17 +117,36 @@ impl ProtocolViolations {
         group.first.lines().next().map(String::from)
     }
 
+    /// A finding for each kind. It describes the first violation of one node: all nodes run the same program, so those of
+    /// others seldom say more.
     pub(super) fn into_findings(mut self, nodes: &[String]) -> Vec<Finding> {
         self.0.sort_by_key(|group| group.node);
-        let findings = self.0.into_iter().map(|group| {
-            let more = match group.count {
-                1 => String::new(),
-                count => format!("\nIt did such a thing {count} times; this was the first."),
-            };
-            let what = format!("{} {}{more}", nodes[group.node], group.first);
-            Finding::new(group.violation.severity(), what, group.operations)
-        });
-        findings.collect()
+        let mut findings = Vec::new();
+        let mut groups = self.0;
+        while !groups.is_empty() {
+            let first = groups.remove(0);
+            let others: Vec<Group> = groups
+                .extract_if(.., |group| group.violation == first.violation)
+                .collect();
+            let mut what = format!("{} {}", nodes[first.node], first.first);
+            if first.count > 1 {
+                what += &format!(
+                    "\nIt did such a thing {} times; this was the first.",
+                    first.count
+                );
+            }
+            if !others.is_empty() {
+                let names = names("node", others.iter().map(|group| &nodes[group.node]));
+                let count: u64 = others.iter().map(|group| group.count).sum();
+                what += &format!("\nSuch a thing was done by {names}, too: {count} times.");
+            }
+            findings.push(Finding::new(
+                first.violation.severity(),
+                what,
+                first.operations,
+            ));
+        }
+        findings
     }
 }
 
@@ -193,5 +212,25 @@ mod tests {
             "n1 printed one.\nIt did such a thing 3 times; this was the first."
         );
         assert_eq!(findings[0].operations, [3, 5]);
+    }
+
+    #[test]
+    fn what_several_nodes_did_is_one_finding() {
+        let mut violations = ProtocolViolations::default();
+        for node in [2, 1, 0, 2] {
+            let kind = ProtocolViolation::PrintedNoMessage;
+            violations.note(node, kind, None, || format!("printed {node}."));
+        }
+        violations.note(1, ProtocolViolation::AskedOddly, None, || "asked.".into());
+        let names = ["n0", "n1", "n2"].map(String::from);
+        let findings = violations.into_findings(&names);
+        let texts: Vec<_> = findings.iter().map(|finding| &*finding.what).collect();
+        assert_eq!(
+            texts,
+            [
+                "n0 printed 0.\nSuch a thing was done by nodes n1, n2, too: 3 times.",
+                "n1 asked."
+            ]
+        );
     }
 }

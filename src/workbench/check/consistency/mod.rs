@@ -95,7 +95,7 @@ pub fn check_run(history: &History, levels: &[Level]) -> Verdict {
         };
     }
     let is_read = |call: &Call| *call == Call::Read;
-    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    verdict.add_verdict(missing_final_reads(history, is_read));
     verdict.add_all(
         "impossible_reads",
         counter::impossible_reads(history, severity),

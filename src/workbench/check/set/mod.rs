@@ -63,7 +63,7 @@ pub fn check(history: &[Operation<Call, Answer>]) -> Verdict {
     let is_read = |call: &Call| matches!(call, Call::Read);
     // First: a node that returns strings lacks every number as well, and this finding says why.
     verdict.add_all("strings_for_numbers", mem::take(&mut set.strings));
-    verdict.add_all("missing_final_reads", missing_final_reads(history, is_read));
+    verdict.add_verdict(missing_final_reads(history, is_read));
     verdict.add_all("lost", set.lost());
     verdict.add_all("missing_at_a_node", set.missing_at_a_node());
     verdict.add_all("duplicated", set.repeated);

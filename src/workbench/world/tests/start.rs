@@ -18,7 +18,7 @@ fn a_run_does_not_begin_without_every_init_ok() {
         asked,
         answer,
         timeout_s: 10.0,
-        instead: String::new(),
+        instead: String::from("\nIn that time no line came from the stdout of node n1"),
     };
     assert_eq!(silent.err(), Some(expected));
     let refused = run(Echo, settings(1), |_, message| {
