@@ -108,7 +108,7 @@ fn runs_are_listed_with_time_workload_verdict_seed_and_first_finding() {
 #[test]
 fn a_run_with_warnings_is_listed_with_their_number() {
     let store = store("warned");
-    let wrong = "say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': body['msg_id']})";
+    let wrong = "for number in [body['msg_id'], 10 ** 6]: say(message['src'], {'type': 'echo_ok', 'echo': body['echo'], 'in_reply_to': number})";
     let node = program("warned.py", &echo_node(wrong));
     let mut run = Command::new(env!("CARGO_BIN_EXE_eddy"));
     run.args("test -w echo --seed 77 --node-count 2 --rate 20 --time-limit 1 --bin".split(' '));
@@ -118,7 +118,7 @@ fn a_run_with_warnings_is_listed_with_their_number() {
     for (line, expected) in list.lines().zip([
         "  valid              seed 77",
         "  invalid            seed 77          Client ",
-        "  valid, 2 warnings  seed 77          n0 answered a request",
+        "  valid, 2 warnings  seed 77          n0 sent c4 a message that answers nothing",
     ]) {
         assert!(line.contains(expected), "{list}");
     }

@@ -9,6 +9,7 @@ mod members;
 mod node;
 mod program;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::system::{
 use super::workload::Workload;
 use super::world::{NodeCommand, Observer, Record, StartError, World};
 use members::Members;
+use node::last_words;
 
 pub(super) use guard::Guard;
 pub use members::{LocalCluster, LocalError};
@@ -365,9 +367,18 @@ impl<W: Workload, O: Observer> Driver<W, O> {
         nodes.filter_map(NodeProcess::unfinished_line).collect()
     }
 
-    /// The last lines on the stderr of each node.
+    /// The last lines on the stderr of nodes: once of all that said the same, and not of all nodes if they are many.
     fn last_words(&self) -> String {
-        let words = self.nodes.iter().filter_map(NodeProcess::last_words);
+        const LOGS_SHOWN_MAX: usize = 3;
+        let mut said: Vec<(Vec<&str>, &VecDeque<String>)> = Vec::new();
+        for node in self.nodes.iter().filter(|node| !node.log().is_empty()) {
+            match said.iter_mut().find(|(_, log)| *log == node.log()) {
+                Some((nodes, _)) => nodes.push(node.name()),
+                None => said.push((vec![node.name()], node.log())),
+            }
+        }
+        said.truncate(LOGS_SHOWN_MAX);
+        let words = said.into_iter().map(|(nodes, log)| last_words(nodes, log));
         words.map(|words| format!("\n{words}")).collect()
     }
 }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::{GRACE, Program};
 use crate::protocol::{LineError, LineReader};
+use crate::workbench::check::names;
 use crate::workbench::world::{LINE_BYTES_MAX, shown};
 
 /// The maximum length of a line on stderr. A longer one is dropped.
@@ -291,24 +292,21 @@ impl NodeProcess {
         let status = self.child.wait()?;
         let hint = program.hint(status, &self.log);
         let hint = hint.map_or_else(String::new, |hint| format!(". {hint}"));
-        let how = match self.last_words() {
-            Some(words) => format!("{status}{hint}\n{words}"),
-            None => format!("{status}, with nothing on stderr{hint}"),
+        let how = match self.log.is_empty() {
+            true => format!("{status}, with nothing on stderr{hint}"),
+            false => format!("{status}{hint}\n{}", last_words([&*self.name], &self.log)),
         };
         Ok(Some(Ended { status, how }))
     }
 
-    /// The node's last lines on stderr, with a heading.
-    pub(super) fn last_words(&self) -> Option<String> {
-        if self.log.is_empty() {
-            return None;
-        }
-        let mut words = format!("the end of stderr of {}:", self.name);
-        for line in &self.log {
-            words.push_str("\n  ");
-            words.push_str(line);
-        }
-        Some(words)
+    /// The node's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The node's last lines on stderr.
+    pub(super) fn log(&self) -> &VecDeque<String> {
+        &self.log
     }
 
     /// Kills the process group and waits for the process. Output that has not been read is lost.
@@ -330,6 +328,19 @@ impl NodeProcess {
             let _ = kill_process_group(Pid::from_child(&self.child), signal);
         }
     }
+}
+
+/// The last lines on the stderr of these nodes, with a heading.
+pub(super) fn last_words<'a>(
+    nodes: impl IntoIterator<Item = &'a str>,
+    log: &VecDeque<String>,
+) -> String {
+    let mut words = format!("the end of stderr of {}:", names("node", nodes));
+    for line in log {
+        words.push_str("\n  ");
+        words.push_str(line);
+    }
+    words
 }
 
 impl Drop for NodeProcess {

@@ -238,7 +238,7 @@ fn warnings_stand_under_a_heading_of_their_own_with_their_operations() {
     let node = program("answers-twice.py", &echo_node(wrong));
     let cases = [
         (
-            page_of("warned", "-w echo --node-count 1", &node),
+            page_of("warned-page", "-w echo --node-count 1", &node),
             "✓ Valid with warnings: Maelstrom lets this run pass",
             "Warnings: Maelstrom lets these pass",
         ),
