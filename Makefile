@@ -119,7 +119,7 @@ work:
 # wrong has exit code 1 and ends the soak.
 SOAK_SEEDS ?= 2000
 # Faults come and go so that enough happens in between for a level that is not kept to show.
-SOAK_UNDER = target/workbench/eddy sim --strict -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
+SOAK_UNDER = target/release/eddy sim --strict -w g-counter --node-count 3 --concurrency 20n --rate 100 --time-limit 20 \
 	--latency 10 --latency-dist exponential --nemesis-interval 3 --nemesis-services --seeds $(SOAK_SEEDS) --nemesis
 # What no other node has heard yet, eventual may lose in a kill.
 SOAK_ALIVE = $(SOAK_UNDER) partition,one-way,pause,loss,duplicate,reorder,ghost
@@ -127,7 +127,7 @@ SOAK = $(SOAK_ALIVE),kill
 # An order that only clients agree with, not time, is harder to find, and can be found among fewer operations.
 SOAK_FEWER = $(SOAK) --concurrency 10n
 soak:
-	cargo build --profile workbench --features workbench --bin eddy
+	cargo build --release --features workbench --bin eddy
 	$(SOAK) --consistency-models regular --seq-kv maelstrom -- --consistency regular || [ $$? = 2 ]
 	$(SOAK) --consistency-models regular --seq-kv strict -- --consistency regular || [ $$? = 2 ]
 	$(SOAK) --consistency-models linearizable --seq-kv maelstrom -- --consistency linearizable || [ $$? = 2 ]
@@ -158,12 +158,13 @@ fuzz:
 deny:
 	cargo deny --config .ci/deny.toml check bans licenses sources
 
-# Benches are built for speed alone; the node among them is what a release is. Where the compiler happens to put a loop makes
-# the straight loop up to a third slower, so it and the counters in its program are aligned.
+# Where the compiler happens to put a loop makes the straight loop up to a third slower, so it is aligned. What is compared
+# with it is what a release is.
 bench:
 	cargo build --release --bin echo --target-dir target/released
-	RUSTFLAGS='-C llvm-args=-align-all-nofallthru-blocks=5' ECHO=$(abspath target/released/release/echo) \
-	  cargo bench --bench end_to_end --target-dir target/aligned
+	cargo build --release --features work --bin flood --target-dir target/released
+	RUSTFLAGS='-C llvm-args=-align-all-nofallthru-blocks=5' RELEASED=$(abspath target/released/release) \
+	  cargo bench --features work --bench end_to_end --target-dir target/aligned
 	cargo bench --bench core
 	cargo bench --features workbench --bench routing
 	cargo bench --features workbench --bench million

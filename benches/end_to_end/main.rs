@@ -1,24 +1,22 @@
 //! The real binaries against the straight loop and against `cat`: flood, latency, many requests in flight, and the start.
 //!
 //! The programs take turns, so that a machine that is busy with other things is busy for all of them. The bench runs
-//! itself as the straight loop with the argument `ceiling`, and with that of a level as a counter.
+//! itself as the straight loop with the argument `ceiling`.
 
 mod ceiling;
-mod counter;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use eddy::workload::g_counter::Consistency;
 use hdrhistogram::Histogram;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The node as a release builds it, if it is given; else as a bench does.
-fn echo_path() -> String {
-    std::env::var("ECHO").unwrap_or(env!("CARGO_BIN_EXE_echo").into())
+/// A program as a release builds it, if there is one; else as a bench does.
+fn released(name: &str, built: &str) -> PathBuf {
+    std::env::var_os("RELEASED").map_or(built.into(), |folder| Path::new(&folder).join(name))
 }
 
 const FLOOD_MESSAGES: usize = 500_000;
@@ -29,30 +27,18 @@ const EXCHANGES_IN_FLIGHT: usize = 40_000;
 const STARTS: usize = 200;
 
 fn main() {
-    for argument in std::env::args() {
-        if argument == "ceiling" {
-            return ceiling::run().expect("standard input and output work");
-        }
-        let mut levels = Consistency::ALL.into_iter();
-        if let Some((_, level)) = levels.find(|(name, _)| *name == argument) {
-            return counter::run(level).expect("standard input and output work");
-        }
+    if std::env::args().any(|argument| argument == "ceiling") {
+        return ceiling::run().expect("standard input and output work");
     }
     let this = std::env::current_exe().expect("a bench is a file");
-    let itself_as = |argument: &'static str| {
-        let this = this.clone();
-        move || {
-            let mut command = Command::new(&this);
-            command.arg(argument);
-            command
-        }
-    };
-    let ceiling = itself_as("ceiling");
-    let echo_path = echo_path();
+    let ceiling = with_argument(&this, "ceiling");
+    let echo_path = released("echo", env!("CARGO_BIN_EXE_echo"));
     let echo = || Command::new(&echo_path);
+    let counter_path = released("flood", env!("CARGO_BIN_EXE_flood"));
     flood("echo", request, &ceiling, &echo);
     for level in ["regular", "linearizable", "sequential"] {
-        flood(level, add_or_read, &ceiling, &itself_as(level));
+        let counter = with_argument(&counter_path, level);
+        flood(level, add_or_read, &ceiling, &counter);
     }
     on_one_core(|| latency([&|| Command::new("cat"), &ceiling, &echo]));
     in_flight(&ceiling, &echo);
@@ -60,6 +46,14 @@ fn main() {
 }
 
 type Program<'a> = &'a dyn Fn() -> Command;
+
+fn with_argument(program: &Path, argument: &'static str) -> impl Fn() -> Command {
+    move || {
+        let mut command = Command::new(program);
+        command.arg(argument);
+        command
+    }
+}
 
 fn init() -> &'static str {
     "{\"id\":0,\"src\":\"c0\",\"dest\":\"n0\",\"body\":{\"type\":\"init\",\"node_id\":\"n0\",\"node_ids\":[\"n0\"],\"msg_id\":1}}\n"

@@ -1,5 +1,5 @@
-//! A counter with a store in the same process: what a node of that level makes of a flood when nothing but the node
-//! takes time.
+//! A counter with a store in the same process, at the level that is its argument: what a node makes of a flood when nothing
+//! but the node takes time. The bench `end_to_end` compares it with the straight loop.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -13,7 +13,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Answers requests from standard input until it ends.
-pub fn run(consistency: Consistency) -> io::Result<()> {
+fn main() -> io::Result<()> {
+    let name = std::env::args().nth(1);
+    let level = Consistency::ALL
+        .into_iter()
+        .find(|(level, _)| name.as_deref() == Some(level));
+    let (_, consistency) = level.expect("the bench names a level");
     let options = Options {
         consistency,
         ..Options::default()
