@@ -18,12 +18,8 @@ use crate::protocol::message_id::{MessageId, code};
 /// Reads a message into its place, which holds the default.
 pub(super) struct MessageVisitor<'m, 'de, F>(pub(super) &'m mut Message<'de, F>);
 
-enum MessageKey {
-    Src,
-    Dest,
-    Body,
-    Unknown,
-}
+/// What a message consists of.
+const KEYS: [&str; 3] = ["src", "dest", "body"];
 
 impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
     type Value = ();
@@ -34,42 +30,29 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let MessageVisitor(message) = self;
-        let (mut has_src, mut has_dest, mut has_body) = (false, false, false);
+        let mut seen = [false; KEYS.len()];
         while let Some(key) = map.next_key_seed(KeyBy(|key: &str| match key {
-            "src" => MessageKey::Src,
-            "dest" => MessageKey::Dest,
-            "body" => MessageKey::Body,
-            _ => MessageKey::Unknown,
+            "src" => Some(0),
+            "dest" => Some(1),
+            "body" => Some(2),
+            _ => None,
         }))? {
+            if let Some(key) = key
+                && mem::replace(&mut seen[key], true)
+            {
+                return Err(A::Error::duplicate_field(KEYS[key]));
+            }
             match key {
-                MessageKey::Src => {
-                    once("src", mem::replace(&mut has_src, true))?;
-                    map.next_value_seed(TextTo(|src| message.src = src))?;
-                }
-                MessageKey::Dest => {
-                    once("dest", mem::replace(&mut has_dest, true))?;
-                    map.next_value_seed(TextTo(|dest| message.dest = dest))?;
-                }
-                MessageKey::Body => {
-                    once("body", mem::replace(&mut has_body, true))?;
-                    map.next_value_seed(BodyVisitor(&mut message.body))?;
-                }
-                MessageKey::Unknown => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                Some(0) => map.next_value_seed(TextTo(|src| message.src = src))?,
+                Some(1) => map.next_value_seed(TextTo(|dest| message.dest = dest))?,
+                Some(_) => map.next_value_seed(BodyVisitor(&mut message.body))?,
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        match has_body {
-            true => Ok(()),
-            false => Err(A::Error::missing_field("body")),
+        match seen {
+            [.., true] => Ok(()),
+            [.., false] => Err(A::Error::missing_field("body")),
         }
-    }
-}
-
-fn once<E: Error>(name: &'static str, is_known: bool) -> Result<(), E> {
-    match is_known {
-        true => Err(E::duplicate_field(name)),
-        false => Ok(()),
     }
 }
 
@@ -99,32 +82,30 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for BodyVisitor<'_, 'de, F> {
     }
 }
 
-/// Hands a string to a closure, borrowed from the line unless it holds escapes.
+/// What a closure makes of a string, which is borrowed from the line unless it holds escapes.
 struct TextTo<F>(F);
 
-impl<'de, F: FnOnce(Cow<'de, str>)> DeserializeSeed<'de> for TextTo<F> {
-    type Value = ();
+impl<'de, T, F: FnOnce(Cow<'de, str>) -> T> DeserializeSeed<'de> for TextTo<F> {
+    type Value = T;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'de, F: FnOnce(Cow<'de, str>)> Visitor<'de> for TextTo<F> {
-    type Value = ();
+impl<'de, T, F: FnOnce(Cow<'de, str>) -> T> Visitor<'de> for TextTo<F> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
-        self.0(Cow::Borrowed(text));
-        Ok(())
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<T, E> {
+        Ok(self.0(Cow::Borrowed(text)))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.0(Cow::Owned(text.into()));
-        Ok(())
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        Ok(self.0(Cow::Owned(text.into())))
     }
 }
 
