@@ -187,12 +187,12 @@ impl<R: Register, T: Clone> Registers<R, T> {
 
     /// How long the store takes to reply, smoothed; before it has replied, the RPC timeout.
     pub fn round_trip(&self) -> Duration {
-        self.retry_policy.round_trip()
+        Duration::from_nanos(self.retry_policy.round_trip)
     }
 
     /// By how much round trips vary, smoothed; before the store has replied, 0.
     pub fn variation(&self) -> Duration {
-        self.retry_policy.variation()
+        Duration::from_nanos(self.retry_policy.variation)
     }
 
     /// The newest value that is known.

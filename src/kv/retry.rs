@@ -14,9 +14,9 @@ pub(super) struct RetryPolicy {
     rpc_timeout: u64,
     is_measured: bool,
     /// The smoothed round trip; before anything was measured, the RPC timeout.
-    round_trip: u64,
+    pub(super) round_trip: u64,
     /// Its smoothed variation; before anything was measured, 0.
-    variation: u64,
+    pub(super) variation: u64,
     random: Random,
 }
 
@@ -57,16 +57,6 @@ impl RetryPolicy {
         } else {
             (self.round_trip, self.variation) = (round_trip, round_trip / 2);
         }
-    }
-
-    /// The smoothed round trip; before anything was measured, the RPC timeout.
-    pub(super) fn round_trip(&self) -> Duration {
-        Duration::from_nanos(self.round_trip)
-    }
-
-    /// The smoothed variation of round trips; before anything was measured, 0.
-    pub(super) fn variation(&self) -> Duration {
-        Duration::from_nanos(self.variation)
     }
 
     /// The wait after a request that was sent again `attempts` times.
@@ -152,9 +142,9 @@ mod tests {
     #[test]
     fn a_round_trip_counts_as_the_rpc_timeout_at_most() {
         let mut policy = measured([60_000; 10]);
-        assert_eq!(policy.round_trip(), Limits::default().rpc_timeout);
+        assert_eq!(policy.round_trip, policy.rpc_timeout);
         policy.on_round_trip(Duration::MAX);
-        assert!(policy.variation() < Limits::default().rpc_timeout);
+        assert!(policy.variation < policy.rpc_timeout);
     }
 
     #[test]
