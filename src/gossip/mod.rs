@@ -136,15 +136,6 @@ pub struct Gossip<R> {
     entries: Vec<u8>,
 }
 
-/// The reply to a request has come.
-#[derive(Clone, Copy, Debug)]
-pub struct Reply {
-    /// The number of the peer that has sent it.
-    pub peer: usize,
-    /// The time since the request was sent.
-    pub took: Duration,
-}
-
 impl<R: Replica> Gossip<R> {
     /// A replica of which no other node knows anything. The seed has to be another at each start of a node: see
     /// [`Random`].
@@ -205,8 +196,8 @@ impl<R: Replica> Gossip<R> {
     }
 
     /// Takes in what another node has sent: a request of type `gossip`, which is replied to if it has a `msg_id`, or a reply
-    /// of type `gossip_ok`, late, doubled or not. `head` and `entries` are its fields `gossip` and `entries`. The result is
-    /// some if the message is the reply to the newest request to that peer.
+    /// of type `gossip_ok`, late, doubled or not. `head` and `entries` are its fields `gossip` and `entries`. If the message
+    /// is the reply to the newest request to that peer, the result is the number of the peer and how long that took.
     ///
     /// # Errors
     ///
@@ -217,7 +208,7 @@ impl<R: Replica> Gossip<R> {
         head: Option<&RawValue>,
         entries: Option<&RawValue>,
         context: &mut Context<'_>,
-    ) -> Result<Option<Reply>, Error> {
+    ) -> Result<Option<(usize, Duration)>, Error> {
         let Message { src, body, .. } = message;
         let is_request = body.in_reply_to.is_none();
         if body.kind != if is_request { "gossip" } else { "gossip_ok" } {
@@ -235,10 +226,7 @@ impl<R: Replica> Gossip<R> {
             let head = link.send_all(replica, &mut self.entries, now);
             head.write(&self.entries, context.outbox.reply(message, "gossip_ok"));
         }
-        Ok(sent_at.map(|sent_at| Reply {
-            peer,
-            took: now.saturating_sub(sent_at),
-        }))
+        Ok(sent_at.map(|sent_at| (peer, now.saturating_sub(sent_at))))
     }
 
     /// Sends a request to a peer, which replies with all that this node lacks.

@@ -138,10 +138,10 @@ impl Eventual {
         let reply = self
             .gossip
             .on_message(message, fields.gossip, fields.entries, context)?;
-        if let Some(reply) = reply {
-            let peer = &mut self.peers[reply.peer];
+        if let Some((peer, took)) = reply {
+            let peer = &mut self.peers[peer];
             peer.is_awaited = false;
-            match reply.took < self.read_wait {
+            match took < self.read_wait {
                 true => *peer = Peer::default(),
                 false => peer.on_miss(context.now),
             }
