@@ -163,20 +163,8 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_an_entry_that_has_ended_finds_nothing_even_if_its_slot_is_taken_again() {
-        let mut pending = pending();
-        let old = pending.insert("first");
-        assert_eq!(pending.remove(old), Some("first"));
-        let new = pending.insert("second");
-        assert_eq!(Pending::<&str>::slot(old), Pending::<&str>::slot(new));
-        assert_eq!(pending.get(old), None);
-        assert_eq!(pending.get_mut(old), None);
-        assert_eq!(pending.remove(old), None);
-        assert_eq!(pending.get(new), Some(&"second"));
-    }
-
-    #[test]
-    fn a_renewed_entry_is_found_by_its_newest_id_and_each_id_that_it_had_leads_to_that() {
+    fn every_id_of_an_entry_leads_to_its_newest_until_it_ends_and_then_to_nothing_though_its_slot_is_taken()
+     {
         let mut pending = pending();
         let first = pending.insert("it");
         assert_eq!(pending.find_mut(first), Some((first, &mut "it")));
@@ -191,11 +179,14 @@ mod tests {
             assert_eq!(pending.find_mut(id), Some((third, &mut "it")));
         }
         assert_eq!(pending.find_mut(other), Some((other, &mut "other")));
-        pending.remove(third);
+        assert_eq!(pending.remove(third), Some("it"));
         let next = pending.insert("next");
         assert_eq!(Pending::<&str>::slot(first), Pending::<&str>::slot(next));
         for id in [0, first, second, third, i64::MAX] {
             assert_eq!(pending.find_mut(id), None, "{id}");
+            assert_eq!(pending.get(id), None, "{id}");
+            assert_eq!(pending.get_mut(id), None, "{id}");
+            assert_eq!(pending.remove(id), None, "{id}");
         }
         assert_eq!(pending.find_mut(next), Some((next, &mut "next")));
     }

@@ -403,17 +403,6 @@ fn a_register_has_one_read_at_a_time() {
 }
 
 #[test]
-fn a_store_that_refuses_is_asked_again_sooner_than_one_that_is_silent() {
-    let mut engine = Engine::reading();
-    let read = engine.sent_one();
-    let silent = engine.registers.deadline().expect("it waits");
-    engine.answer(&read, &error(11));
-    let pause = engine.wait();
-    assert!(pause * 5 < silent, "{pause:?}");
-    assert_eq!(engine.sent_one().body, read.body);
-}
-
-#[test]
 fn a_refusal_that_comes_twice_makes_one_pause_and_ends_a_silence() {
     let mut engine = Engine::with_fast_store();
     engine.read();
@@ -509,13 +498,6 @@ fn a_reply_to_any_copy_of_a_request_is_taken_and_its_value_is_no_newer_than_that
             assert_eq!(engine.answer(request, &error(20)), None);
         }
     }
-}
-
-#[test]
-fn a_read_by_a_store_slower_than_the_rpc_timeout_ends_with_the_reply_to_its_first_request() {
-    let mut engine = Engine::with_fast_store();
-    assert!(engine.read_slowly(5000) > 3);
-    assert!(engine.registers.is_idle(engine.list));
 }
 
 #[test]
