@@ -101,10 +101,13 @@ impl LinKv {
     fn open(
         &mut self,
         request: &Received<'_>,
-        key: &RawValue,
         answer: &'static str,
         now: Duration,
     ) -> Result<RegisterId, Error> {
+        let key = required(request.body.fields.key, "key")?;
+        if self.registers.capacity_left() == 0 {
+            return Err(Error::unavailable("too many operations wait already"));
+        }
         let id = self.requests.admit(request, answer, now)?;
         let register = self.registers.open(&key, id);
         self.opened.insert(id, register);
@@ -146,36 +149,28 @@ impl Workload for LinKv {
     type Fields<'a> = Fields<'a>;
 
     fn request(&mut self, request: &Received<'_>, context: &mut Context<'_>) -> Result<(), Error> {
-        let kind = &*request.body.kind;
-        if !matches!(kind, "read" | "write" | "cas") {
-            return Err(Error::not_supported(kind));
-        }
-        let fields = &request.body.fields;
-        let key = required(fields.key, "key")?;
-        if self.registers.capacity_left() == 0 {
-            return Err(Error::unavailable("too many operations wait already"));
-        }
-        let now = context.now;
-        match kind {
+        let (fields, now) = (&request.body.fields, context.now);
+        match &*request.body.kind {
             "read" => {
-                let register = self.open(request, key, "read_ok", now)?;
+                let register = self.open(request, "read_ok", now)?;
                 self.registers.read(register, context);
             }
             "write" => {
                 let value = required(fields.value, "value")?;
-                let register = self.open(request, key, "write_ok", now)?;
+                let register = self.open(request, "write_ok", now)?;
                 let write = self.registers.ask_once(register, "write", context);
                 write.field("value", value);
             }
-            _ => {
+            "cas" => {
                 let (from, to) = (required(fields.from, "from")?, required(fields.to, "to")?);
-                let register = self.open(request, key, "cas_ok", now)?;
+                let register = self.open(request, "cas_ok", now)?;
                 let cas = self.registers.ask_once(register, "cas", context);
                 let cas = cas.field("from", from).field("to", to);
                 if fields.create_if_not_exists {
                     cas.field("create_if_not_exists", true);
                 }
             }
+            kind => return Err(Error::not_supported(kind)),
         }
         Ok(())
     }
