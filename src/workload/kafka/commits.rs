@@ -142,10 +142,8 @@ impl Commits {
     /// The committed offset of a key, as far as is known.
     pub(super) fn offset(&self, key: &str) -> Option<u64> {
         let nodes = self.nodes.iter();
-        let committed = nodes.filter_map(|register| {
-            let committed = self.registers.known(*register)?;
-            committed.offsets.get(key).copied()
-        });
+        let known = nodes.filter_map(|register| self.registers.known(*register));
+        let committed = known.filter_map(|known| known.offsets.get(key).copied());
         committed.max()
     }
 

@@ -71,18 +71,16 @@ impl Kafka {
     /// at once, one makes the node read the chunks that the others get.
     fn choose(&self, offsets: &Offsets<'_>, now: Duration) -> Vec<(String, u64)> {
         let (start, count) = match offsets.len() {
-            0..=KEYS_MAX => (0, KEYS_MAX),
+            len @ 0..=KEYS_MAX => (0, len),
             len => {
                 let turn = now.as_nanos() / self.staleness.as_nanos().max(1);
                 let start = Random::new(turn as u64).below(len as u64);
                 (start as usize, POLL_KEYS)
             }
         };
-        let chosen = offsets.iter().cycle().skip(start);
-        chosen
-            .take(count.min(offsets.len()))
-            .map(|(Text(key), offset)| ((&**key).into(), *offset))
-            .collect()
+        let chosen = offsets.iter().cycle().skip(start).take(count);
+        let chosen = chosen.map(|(Text(key), offset)| ((&**key).into(), *offset));
+        chosen.collect()
     }
 
     /// More is known of a chunk: answers the polls for which it was the last one.
