@@ -130,13 +130,13 @@ impl LineReader {
         }
     }
 
-    /// Takes the last line, when the input has ended without a newline.
-    pub fn rest(&mut self) -> Option<Result<&str, LineError<'_>>> {
-        let at = &mut self.position;
-        let rest = at.start..at.end;
-        (at.start, at.searched) = (at.end, at.end);
-        let is_line = !rest.is_empty() && !mem::take(&mut at.skipping);
-        is_line.then(|| self.lines().check(rest))
+    /// Says that the input has ended, once the lines at hand have been taken. If it ended without a newline,
+    /// [`lines`](Self::lines) gives the last one now.
+    pub fn end(&mut self) {
+        if self.position.start < self.position.end {
+            self.space()[0] = b'\n';
+            self.filled(1);
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::node::{Node, Workload, earliest};
-use crate::protocol::{LineError, LineReader};
+use crate::protocol::LineReader;
 
 pub(crate) use complaints::Complaints;
 use stream::{Input, Output};
@@ -125,10 +125,19 @@ impl<W: Workload> Loop<W> {
         self.input.can_wait && deadline.is_none()
     }
 
-    /// Hands the lines at hand to the node, until its output is full. The answer is whether there may be more.
+    /// Hands the lines at hand to the node, or says what is wrong with them, until its output is full. The answer is whether
+    /// there may be more.
     fn take_lines(&mut self, now: Duration) -> bool {
         for line in self.reader.lines() {
-            take_line(&mut self.node, &mut self.complaints, line, now);
+            match line {
+                Err(error) => self.complaints.add(&error, now),
+                Ok(line) if line.trim_ascii().is_empty() => {}
+                Ok(line) => {
+                    if let Err(error) = self.node.receive(line, now) {
+                        self.complaints.add(&not_a_message(&error), now);
+                    }
+                }
+            }
             if self.node.is_full() {
                 return true;
             }
@@ -146,9 +155,8 @@ impl<W: Workload> Loop<W> {
     }
 
     fn finish(&mut self, now: Duration) -> io::Result<()> {
-        if let Some(line) = self.reader.rest() {
-            take_line(&mut self.node, &mut self.complaints, line, now);
-        }
+        self.reader.end();
+        self.take_lines(now);
         self.node.finish();
         self.complaints.close();
         loop {
@@ -180,24 +188,6 @@ impl<W: Workload> Loop<W> {
             }
         }
         Ok(())
-    }
-}
-
-/// Hands one line to the node, or says what is wrong with it.
-fn take_line<W: Workload>(
-    node: &mut Node<W>,
-    complaints: &mut Complaints,
-    line: Result<&str, LineError<'_>>,
-    now: Duration,
-) {
-    match line {
-        Err(error) => complaints.add(&error, now),
-        Ok(line) if line.trim_ascii().is_empty() => {}
-        Ok(line) => {
-            if let Err(error) = node.receive(line, now) {
-                complaints.add(&not_a_message(&error), now);
-            }
-        }
     }
 }
 

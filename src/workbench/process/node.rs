@@ -254,7 +254,9 @@ impl NodeProcess {
     /// A description of the incomplete line on stdout, if there is one. It takes the line, so nothing may be read
     /// afterwards.
     pub(super) fn unfinished_line(&mut self) -> Option<String> {
-        let line = match self.stdout.as_mut()?.reader.rest()? {
+        let reader = &mut self.stdout.as_mut()?.reader;
+        reader.end();
+        let line = match reader.lines().next()? {
             Ok(line) => shown(line),
             Err(error) => error.to_string(),
         };
@@ -423,10 +425,9 @@ impl Output {
     /// Passes each complete line that has been read to `take`, and at the end an incomplete one.
     fn take_lines(&mut self, mut take: impl FnMut(Result<&str, LineError<'_>>)) {
         self.reader.lines().for_each(&mut take);
-        if self.is_at_end
-            && let Some(line) = self.reader.rest()
-        {
-            take(line);
+        if self.is_at_end {
+            self.reader.end();
+            self.reader.lines().for_each(take);
         }
     }
 }

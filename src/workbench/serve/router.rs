@@ -108,8 +108,9 @@ impl Router {
                         is_client && connection.is_at_end
                     });
                     // The newline of the last request may be missing.
-                    if is_last && let Some(line) = reader.rest() {
-                        self.on_line(key, line);
+                    if is_last {
+                        reader.end();
+                        reader.lines().for_each(|line| self.on_line(key, line));
                     }
                     self.connections.give_back(key, reader);
                 }

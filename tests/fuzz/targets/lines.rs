@@ -31,7 +31,8 @@ fn lines(bytes: &[u8], read_bytes: usize) -> Vec<Line> {
         reader.filled(count);
         lines.extend(reader.lines().map(owned));
     }
-    lines.extend(reader.rest().map(owned));
+    reader.end();
+    lines.extend(reader.lines().map(owned));
     lines
 }
 

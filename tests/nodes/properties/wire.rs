@@ -50,7 +50,8 @@ fn lines_read(bytes: &[u8], line_bytes_max: usize, reads: &[usize]) -> Vec<Line>
         reader.filled(count);
         lines.extend(reader.lines().map(owned));
     }
-    lines.extend(reader.rest().map(owned));
+    reader.end();
+    lines.extend(reader.lines().map(owned));
     lines
 }
 
