@@ -31,21 +31,18 @@ impl<'de, F: Deserialize<'de>> Visitor<'de> for MessageVisitor<'_, 'de, F> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let MessageVisitor(message) = self;
         let mut seen = [false; KEYS.len()];
+        let mut is_new = |key: usize| !mem::replace(&mut seen[key], true);
         while let Some(key) = map.next_key_seed(KeyBy(|key: &str| match key {
             "src" => Some(0),
             "dest" => Some(1),
             "body" => Some(2),
             _ => None,
         }))? {
-            if let Some(key) = key
-                && mem::replace(&mut seen[key], true)
-            {
-                return Err(A::Error::duplicate_field(KEYS[key]));
-            }
             match key {
-                Some(0) => map.next_value_seed(TextTo(|src| message.src = src))?,
-                Some(1) => map.next_value_seed(TextTo(|dest| message.dest = dest))?,
-                Some(_) => map.next_value_seed(BodyVisitor(&mut message.body))?,
+                Some(0) if is_new(0) => map.next_value_seed(TextTo(|src| message.src = src))?,
+                Some(1) if is_new(1) => map.next_value_seed(TextTo(|dest| message.dest = dest))?,
+                Some(2) if is_new(2) => map.next_value_seed(BodyVisitor(&mut message.body))?,
+                Some(key) => return Err(A::Error::duplicate_field(KEYS[key])),
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
