@@ -206,36 +206,30 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_expires_once_at_its_deadline() {
+    fn an_entry_expires_once_at_its_last_deadline_unless_it_has_ended() {
         let ms = Duration::from_millis;
         let mut pending = pending();
-        let (early, late) = (pending.insert("early"), pending.insert("late"));
-        pending.set_deadline(early, ms(10));
-        pending.set_deadline(late, ms(20));
+        let [early, ends, late, waits] = [(); 4].map(|()| pending.insert("it"));
+        for (id, at_ms) in [
+            (early, 10),
+            (ends, 10),
+            (late, 20),
+            (waits, 10),
+            (waits, 20),
+        ] {
+            pending.set_deadline(id, ms(at_ms));
+        }
+        pending.remove(ends);
         for (at_ms, expired, deadline) in [
             (9, vec![], Some(ms(10))),
             (10, vec![early], Some(ms(20))),
             (10, vec![], Some(ms(20))),
-            (30, vec![late], None),
+            (30, vec![late, waits], None),
             (30, vec![], None),
         ] {
             assert_eq!(pending.expired(ms(at_ms)), expired);
             assert_eq!(pending.deadline(), deadline);
         }
-    }
-
-    #[test]
-    fn an_entry_that_has_ended_or_got_more_time_does_not_expire_with_others() {
-        let ms = Duration::from_millis;
-        let mut pending = pending();
-        let ids = ["expires", "ends", "waits"].map(|value| pending.insert(value));
-        for id in ids {
-            pending.set_deadline(id, ms(10));
-        }
-        pending.remove(ids[1]);
-        pending.set_deadline(ids[2], ms(20));
-        assert_eq!(pending.expired(ms(10)), [ids[0]]);
-        assert_eq!(pending.deadline(), Some(ms(20)));
     }
 
     #[test]
