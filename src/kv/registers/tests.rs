@@ -371,18 +371,6 @@ fn a_store_that_refuses_a_change_and_knows_no_reason_is_asked_less_and_less() {
 }
 
 #[test]
-fn a_value_is_as_new_as_the_request_that_told_of_it() {
-    let mut engine = Engine::new();
-    engine.now = Duration::from_secs(1);
-    engine.read();
-    let read = engine.sent_one();
-    engine.now = Duration::from_secs(5);
-    engine.answer(&read, &read_ok(&[1]));
-    let known_at = engine.registers.known_at(engine.list);
-    assert_eq!(known_at, Duration::from_secs(1));
-}
-
-#[test]
 fn a_register_that_is_not_there_is_made_by_its_first_change() {
     let mut engine = Engine::new();
     engine.registers.assume_missing(engine.list);
