@@ -32,8 +32,7 @@ struct Entry<T> {
 }
 
 impl<T, const SLOT_BITS: u32> Pending<T, SLOT_BITS> {
-    /// The most entries that there can be at once: 4096, if nothing else is chosen, as for operations on a store. Requests
-    /// of clients wait in a `Pending` with more: see [`REQUESTS_MAX`](super::REQUESTS_MAX).
+    /// The most entries that there can be at once: 4096, if nothing else is chosen.
     pub const CAPACITY: usize = 1 << SLOT_BITS;
 
     /// Nothing is pending yet.

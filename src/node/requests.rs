@@ -133,8 +133,7 @@ impl<T> Requests<T> {
         }
     }
 
-    /// Takes out the requests whose time is up, each with its id, the oldest first. At [`Duration::MAX`] the time of every
-    /// request is up: when the input has ended, and no reply can come any more.
+    /// Takes out the requests whose time is up, each with its id, the oldest first: all of them at [`Duration::MAX`].
     pub fn expired(&mut self, now: Duration) -> Vec<(i64, Request<T>)> {
         let ids = self.waiting.expired(now).into_iter();
         ids.filter_map(|id| Some((id, self.waiting.remove(id)?)))
