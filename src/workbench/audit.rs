@@ -254,15 +254,19 @@ const SILENCE_MIN: Duration = Duration::from_secs(4);
 /// For a finding on these operations, which did not succeed: one line for each of their nodes that has closed its
 /// stdout, or sent a client that waited a message that answers nothing, or owed replies and was silent to the end; and
 /// one with the last line that a node printed on stderr. An exception that a node survives may be why it did not reply.
-/// Replies that a fault may have prevented are not owed.
+/// Replies that a fault may have prevented are not owed, but by a node that was replied to itself and said no more.
 pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> String {
     let history = &record.history;
     let ended_at = history.iter().map(|operation| operation.completed_at).max();
     let nodes = operations.iter().map(|&index| &history[index].node);
     let nodes: BTreeSet<&Node> = nodes.collect();
+    let was_replied_to = |node: &Node| {
+        let output = record.last_output.get(node.index());
+        output.is_some_and(|output| output.was_replied_to)
+    };
     let owed = history.iter().filter(|operation| {
         matches!(operation.outcome, Outcome::Indeterminate(_))
-            && is_calm(operation, &record.fault_windows)
+            && (is_calm(operation, &record.fault_windows) || was_replied_to(&operation.node))
     });
     // For each node that owes replies, when the last client that waited for one gave up.
     let mut owing: BTreeMap<&Node, Duration> = BTreeMap::new();
@@ -285,6 +289,7 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
             stdout_closed_at,
             answers_nothing,
             logged,
+            ..
         } = output;
         if let Some(at) = stdout_closed_at {
             known += &format!(
@@ -303,7 +308,7 @@ pub fn about_nodes<W: Workload>(record: &Record<W>, operations: &[usize]) -> Str
         {
             let since_s = sent_at.as_secs_f64();
             known += &format!(
-                "\n{node} has sent nothing since {since_s:.1} s; its last message went to {dest}."
+                "\n{node} has sent nothing since {since_s:.1} s; its last message went to {dest}"
             );
         }
         if !logged.is_empty() {
@@ -388,7 +393,7 @@ mod tests {
     /// `sent_ms`. Node 1 answers until 30 s, and `found` was found in the run.
     fn said_of_silence(sent_ms: u64, first: Outcome<Answer>, found: Vec<Finding>) -> String {
         let sent = |ms| LastOutput {
-            sent: Some((Duration::from_millis(ms), String::from("c8"))),
+            sent: Some((Duration::from_millis(ms), String::from("c8."))),
             ..LastOutput::default()
         };
         let history = vec![

@@ -37,6 +37,9 @@ struct Printed<'a> {
 
 const ONLY_MESSAGES: &str = "Only messages belong there; logs go to stderr.";
 
+const SEVERAL_AT_ONCE: &str = "It looks like several messages that were written at once. Write each message together with its \
+    newline, in one piece, and with a lock where several threads write.";
+
 /// A hint for the author of a node about a line that Maelstrom can't read. There, an assertion ends the thread that
 /// reads the node's stdout.
 const MUTE: &str = "Maelstrom stops reading its stdout at that line: the node is mute from here on, and so it is here.";
@@ -96,6 +99,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                 });
         }
         self.last_sent[node] = Some((now, dest));
+        self.heard_back_at[node] = None;
         if matches!(self.phase, Phase::Starting | Phase::Introducing { .. }) {
             self.first_sent[node].get_or_insert_with(|| (dest, shown(line)));
         }
@@ -245,9 +249,22 @@ impl<W: Workload, O: Observer> World<W, O> {
             return self.on_malformed(node, line, &why);
         }
         let has_mark = line.starts_with('\u{feff}');
+        let comes_twice = |field: &&str| line.matches(field).count() > 1;
+        let is_several = [r#""src""#, r#""dest""#, r#""body""#]
+            .iter()
+            .any(comes_twice)
+            || self
+                .violations
+                .first(node, ProtocolViolation::PrintedOddly)
+                .is_some();
+        let advice = if is_several {
+            SEVERAL_AT_ONCE
+        } else {
+            ONLY_MESSAGES
+        };
         self.silence(node, ProtocolViolation::PrintedNoMessage, || match line {
             _ if line.trim().is_empty() => {
-                format!("printed an empty line on stdout. {ONLY_MESSAGES}")
+                format!("printed an empty line on stdout. {advice}")
             }
             _ => {
                 let why = match has_mark {
@@ -260,7 +277,7 @@ impl<W: Workload, O: Observer> World<W, O> {
                     false => json_error(error),
                 };
                 let line = shown(line);
-                format!("printed on stdout a line that is not a message ({why}): {line}\n{ONLY_MESSAGES}")
+                format!("printed on stdout a line that is not a message ({why}): {line}\n{advice}")
             }
         });
     }
@@ -269,6 +286,10 @@ impl<W: Workload, O: Observer> World<W, O> {
         let is_early = self.node_states.is_unready(node) && self.node_states.was_sent_init(node);
         self.silence(node, ProtocolViolation::WroteWrongField, || {
             let early = match is_early {
+                true if line.contains("init_ok") => {
+                    "\nA right answer to init looks like this: {\"src\": \"n0\", \"dest\": \"c0\", \"body\": {\"type\": \
+                     \"init_ok\", \"in_reply_to\": 1}}"
+                }
                 true => {
                     "\nIt had not answered its init yet. A node has to do that before it handles any other message, also \
                      where each message has a thread of its own."

@@ -154,6 +154,8 @@ pub struct World<W: Workload, O = ()> {
     /// For each node when it last sent a message, by the driver's time, and to whom. `None` if it has sent nothing, at least
     /// since it was mute.
     last_sent: Vec<Option<(Duration, Endpoint)>>,
+    /// When the service or node to which that went last replied to this node since.
+    heard_back_at: Vec<Option<Duration>>,
     /// For each node when a stale reply of a service last arrived there, by the driver's time.
     last_stale_at: Vec<Option<Duration>>,
     /// For each node, while the run has not begun, the first message that it has sent since `init` or the introduction
@@ -219,9 +221,11 @@ pub struct Record<W: Workload> {
 /// What a node put out last.
 #[derive(Default)]
 pub struct LastOutput {
-    /// When it last sent a message, since the start of the run, and to whom. `None` if it has sent nothing, or if it was mute
-    /// and has sent nothing since: what a node sends while it is mute is not known.
+    /// When it last sent a message, since the start of the run, and in words to whom, and why it may send no more. `None` if
+    /// it has sent nothing, or if it was mute and has sent nothing since: what a node sends while it is mute is not known.
     pub sent: Option<(Duration, String)>,
+    /// Whether it had a reply since from whoever that message went to.
+    pub was_replied_to: bool,
     /// When it closed its stdout but went on, since the start of the run.
     pub stdout_closed_at: Option<Duration>,
     /// The first message that it sent a client without answering anything, in words. `None` if it has sent none.
@@ -345,6 +349,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             unanswered: BTreeMap::new(),
             answered_nothing: BTreeSet::new(),
             last_sent: vec![None; node_count],
+            heard_back_at: vec![None; node_count],
             last_stale_at: vec![None; node_count],
             first_sent: vec![None; node_count],
             first_pass_at: Duration::ZERO,
@@ -459,9 +464,20 @@ impl<W: Workload, O: Observer> World<W, O> {
         let last_output = last_output.enumerate();
         let last_output = last_output.map(|(node, ((sent, closed_at), logged))| LastOutput {
             sent: sent.map(|(at, dest)| {
-                let dest = self.directory.name(dest).to_owned();
-                (since_start(at), dest)
+                let name = self.directory.name(dest);
+                let words = match (dest, self.heard_back_at[node]) {
+                    (Endpoint::Client(client), _) if client == node => {
+                        format!("{name}, as the answer to its init. Is stdout flushed after each message?")
+                    }
+                    (_, Some(at)) => format!(
+                        "{name}, from which a reply came at {:.1} s. Does it wait for replies where it does not read stdin?",
+                        since_start(at).as_secs_f64()
+                    ),
+                    _ => format!("{name}."),
+                };
+                (since_start(at), words)
             }),
+            was_replied_to: self.heard_back_at[node].is_some(),
             stdout_closed_at: closed_at.map(since_start),
             answers_nothing: self
                 .violations

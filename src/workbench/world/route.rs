@@ -213,6 +213,13 @@ impl<W: Workload, O: Observer> World<W, O> {
                 if header.is_stale {
                     self.last_stale_at[node] = Some(now);
                 }
+                let is_from_last = self.last_sent[node].is_some_and(|(_, last)| last == src);
+                if is_from_last
+                    && !matches!(src, Endpoint::Client(_))
+                    && body.contains(r#""in_reply_to""#)
+                {
+                    self.heard_back_at[node].get_or_insert(now);
+                }
                 let inbox = match src {
                     Endpoint::Client(client) if self.is_elsewhere => &mut self.inboxes[client],
                     _ => &mut self.inboxes[node],

@@ -52,6 +52,36 @@ fn a_node_that_prints_what_is_no_message_is_mute_from_there_on() {
 }
 
 #[test]
+fn messages_that_two_threads_wrote_at_once_are_told_from_a_log() {
+    for line in [
+        r#"{"src": "n0", "de{"src": "n0", "dest": "n1", "body": {}}"#,
+        r#"{"dest": "n1", "src": "n0", "body": {"a{"dest": "n1", "#,
+    ] {
+        let found = makes_mute(line);
+        assert!(
+            found.contains("several messages that were written at once"),
+            "{found}"
+        );
+        assert!(!found.contains("logs go to stderr"), "{found}");
+    }
+    // Two messages, then their newlines.
+    let record = run(Echo, settings(1), |_, message| {
+        vec![echo(message).repeat(2), String::new()]
+    });
+    let whats: Vec<String> = record
+        .expect("a run")
+        .findings
+        .into_iter()
+        .map(|it| it.what)
+        .collect();
+    let expected = "n0 printed an empty line on stdout. It looks like several messages";
+    assert!(
+        whats.iter().any(|what| what.starts_with(expected)),
+        "{whats:?}"
+    );
+}
+
+#[test]
 fn a_node_that_sends_a_malformed_message_is_mute_from_there_on() {
     for (line, expected) in [
         (r#"{"src": "n0", "dest": "n0", "body": 3}"#, "its body is 3"),

@@ -86,20 +86,31 @@ fn a_topology_is_answered_within_five_seconds() {
 
 #[test]
 fn a_malformed_message_of_a_node_that_has_not_answered_its_init_says_so() {
-    let wrong = r#"{"src": null, "dest": "n0", "body": {}}"#;
-    let printed_when = |init| {
+    let early = "had not answered its init yet";
+    let example = r#"{"type": "init_ok", "in_reply_to": 1}"#;
+    for (wrong, is_early, advice) in [
+        (
+            r#"{"src": null, "dest": "n0", "body": {}}"#,
+            true,
+            Some(early),
+        ),
+        (
+            r#"{"Src": "n0", "Dest": "c0", "Body": {"type": "init_ok"}}"#,
+            true,
+            Some(example),
+        ),
+        (r#"{"src": null, "dest": "n0", "body": {}}"#, false, None),
+    ] {
         let record = run(Echo, settings(1), |_, message| {
-            let is_time = (message["body"]["type"] == "init") == init;
+            let is_time = (message["body"]["type"] == "init") == is_early;
             let wrong = is_time.then(|| String::from(wrong));
             wrong.into_iter().chain([echo(message)]).collect()
         });
-        let record = record.expect("a record");
-        record.findings[0]
-            .what
-            .contains("had not answered its init yet")
-    };
-    assert!(printed_when(true));
-    assert!(!printed_when(false));
+        let what = &record.expect("a record").findings[0].what;
+        for other in [early, example] {
+            assert_eq!(what.contains(other), advice == Some(other), "{what}");
+        }
+    }
 }
 
 /// When which nodes get their `init` in a network of five.

@@ -1,6 +1,6 @@
 //! Nodes that leave requests without an answer.
 
-use std::slice;
+use std::{mem, slice};
 
 use super::*;
 use crate::workbench::history::Outcome;
@@ -207,4 +207,39 @@ fn clients_of_lin_kv_wait_for_a_second_or_ten_latencies_and_an_answer_may_come_l
         let timeout = LinKv::client_timeout(Duration::from_millis(latency_ms));
         assert_eq!(timeout, Duration::from_millis(timeout_ms));
     }
+}
+
+/// What is printed of a run of two nodes that answer `init` and nothing else. If it `asks`, the first asks a
+/// service something for its first request.
+fn without_answers(faults: Vec<Fault>, mut asks: bool) -> String {
+    let settings = Settings {
+        faults,
+        ..settings(2)
+    };
+    let question =
+        json!({"src": "n0", "dest": "lin-kv", "body": {"type": "read", "key": 1, "msg_id": 1}});
+    let record = run(Echo, settings.clone(), |node, message| {
+        match (message["body"]["type"].as_str(), node) {
+            (Some("init"), _) => vec![echo(message)],
+            (Some("echo"), 0) if mem::take(&mut asks) => vec![question.to_string()],
+            _ => Vec::new(),
+        }
+    });
+    printed(&record.expect("a run"), &settings)
+}
+
+#[test]
+fn a_silent_node_that_was_replied_to_may_not_have_read_the_reply_whatever_faults_there_were() {
+    for faults in [Vec::new(), vec![Fault::Partition]] {
+        let printed = without_answers(faults, true);
+        let hint = "its last message went to lin-kv, from which a reply came at ";
+        assert!(printed.contains(hint), "{printed}");
+    }
+}
+
+#[test]
+fn a_node_that_sends_nothing_after_its_answer_to_init_may_not_flush_stdout() {
+    let printed = without_answers(Vec::new(), false);
+    let hint = "its last message went to c0, as the answer to its init. Is stdout flushed after each message?";
+    assert!(printed.contains(hint), "{printed}");
 }
