@@ -425,6 +425,36 @@ fn all_messages_are_printed_each_as_a_line_of_json() {
 }
 
 #[test]
+fn a_list_of_which_only_the_beginning_is_read_is_no_error() {
+    let store = fresh_path("many-runs");
+    // More than a pipe holds.
+    for number in 0..2_000 {
+        let name = format!("20260101T{:06}.000Z", number % 60 + number / 60 * 100);
+        fs::create_dir_all(store.join("echo").join(name)).expect("a folder");
+    }
+    let mut reader = Command::new("sh");
+    reader.args(["-c", "\"$0\" runs --store \"$1\" | head -n 1"]);
+    let head = reader.arg(env!("CARGO_BIN_EXE_eddy")).arg(&store).output();
+    let head = head.expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&head.stderr), "");
+    let line = String::from_utf8_lossy(&head.stdout);
+    assert!(line.starts_with("echo/20260101T000000.000Z "), "{line}");
+}
+
+#[test]
+fn the_folder_of_a_workload_stands_for_its_latest_run() {
+    let store = store("of-workload");
+    let latest = eddy("show", &store);
+    for run in ["echo".into(), store.join("echo").display().to_string()] {
+        let shown = eddy(&format!("show {run}"), &store);
+        assert_eq!(shown.status, latest.status);
+        let [shown, latest] =
+            [&shown, &latest].map(|output| String::from_utf8_lossy(&output.stdout));
+        assert_eq!(shown.lines().next(), latest.lines().next());
+    }
+}
+
+#[test]
 fn the_messages_of_a_run_that_was_killed_are_printed_up_to_the_last_whole_block() {
     let store = store("killed");
     let compressed = store.join("latest/messages.jsonl.lz4");
@@ -463,6 +493,7 @@ fn runs_from_before_messages_were_compressed_are_shown() {
 #[test]
 fn what_can_not_be_shown_is_reported_in_one_line() {
     let store = store("unshown");
+    fs::create_dir(store.join("echo/empty")).expect("a folder");
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-store");
     for (command, store, expected) in [
         ("show", &missing, "there is no folder"),
@@ -472,7 +503,7 @@ fn what_can_not_be_shown_is_reported_in_one_line() {
             &store,
             "there is no operation 1000",
         ),
-        ("show echo", &store, "no complete results.json"),
+        ("show echo/empty", &store, "no complete results.json"),
     ] {
         let text = complaint(command, store);
         assert!(text.contains(expected), "{command}: {text}");

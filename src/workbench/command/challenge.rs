@@ -165,7 +165,8 @@ impl fmt::Display for Outcome<'_> {
         let finding = clipped_to(finding.as_bytes(), FINDING_CHARS_MAX);
         match report.validity() {
             Validity::Valid => {
-                let operations = counted(report.operation_count(), "operation");
+                let all = || counted(report.operation_count(), "operation");
+                let operations = report.few_succeeded().unwrap_or_else(all);
                 let warnings = match report.warning_count() {
                     0 => String::new(),
                     count => format!(" with {}", counted(count, "warning")),

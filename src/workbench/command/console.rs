@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::error::CommandError;
+use crate::workbench::check::Validity;
 use crate::workbench::log::Sink;
 use crate::workbench::words::counted;
 use crate::workbench::world::Progress;
@@ -55,6 +57,16 @@ impl Sink for Console {
 
     fn line(&mut self, line: &str, _: Option<&str>) {
         self.line.suspend(|| say(format_args!("{line}")));
+    }
+}
+
+/// What a command returns that prints what is stored. If the reader goes before the end, such as `head`, it has seen enough.
+pub(super) fn as_far_as_read(printed: Result<(), CommandError>) -> Result<Validity, CommandError> {
+    match printed {
+        Err(CommandError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            Ok(Validity::Valid)
+        }
+        printed => printed.map(|()| Validity::Valid),
     }
 }
 

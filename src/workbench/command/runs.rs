@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::console::{harmless, say};
+use super::console::{as_far_as_read, harmless, say};
 use super::error::CommandError;
 use super::values::whole;
 use crate::workbench::check::Validity;
@@ -50,6 +50,10 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
     if is_store || !runs.is_empty() {
         write_index(store, &runs);
     }
+    as_far_as_read(print(runs))
+}
+
+fn print(runs: Vec<ListedRun>) -> Result<(), CommandError> {
     let width = runs.iter().map(|listed| listed.run.name().len()).max();
     let width = width.unwrap_or_default();
     let summaries = runs
@@ -71,7 +75,7 @@ pub(super) fn list(options: &RunsOptions) -> Result<Validity, CommandError> {
         };
         writeln!(out, "{}", harmless(line.trim_end()))?;
     }
-    Ok(Validity::Valid)
+    Ok(())
 }
 
 /// Writes the page of the runs in a store again, after a run was stored.

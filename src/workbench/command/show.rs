@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::console::{harmless, say};
+use super::console::{as_far_as_read, harmless, say};
 use super::error::CommandError;
 use super::runs;
 use super::values::whole;
@@ -25,7 +25,8 @@ use crate::workbench::store::{
 #[derive(Args)]
 #[command(after_help = super::EXIT_STATUS)]
 pub(super) struct ShowOptions {
-    /// The run: its name, as eddy runs prints it, or its folder. The latest if none is given.
+    /// The run: its name, as eddy runs prints it, or its folder; the latest of a workload if that is a workload's. The
+    /// latest of all if none is given.
     #[arg(value_name = "RUN")]
     run: Option<String>,
 
@@ -47,13 +48,7 @@ pub(super) struct ShowOptions {
 pub(super) fn show(options: &ShowOptions) -> Result<Validity, CommandError> {
     let folder = folder(options)?;
     if options.messages {
-        return match print_messages(&folder) {
-            // Whoever reads them has seen enough, such as head.
-            Err(CommandError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                Ok(Validity::Valid)
-            }
-            printed => printed.map(|()| Validity::Valid),
-        };
+        return as_far_as_read(print_messages(&folder));
     }
     let report = listing::read(&folder);
     let mut report =
@@ -78,8 +73,12 @@ fn folder(options: &ShowOptions) -> Result<PathBuf, CommandError> {
         return Ok(latest.ok_or_else(none)?.path().to_path_buf());
     };
     let places = [options.store.join(name), PathBuf::from(name)];
+    let latest_of = |place: PathBuf| match place.join("latest") {
+        latest if latest.is_dir() => latest,
+        _ => place,
+    };
     let found = places.into_iter().find(|place| place.is_dir());
-    found.ok_or_else(|| {
+    found.map(latest_of).ok_or_else(|| {
         CommandError::Options(format!(
             "there is no run {name}, neither in {} nor as a folder. eddy runs lists the runs of a store",
             options.store.display()

@@ -38,6 +38,15 @@ impl fmt::Display for ReportedFinding {
     }
 }
 
+impl Report {
+    /// What to say if most operations did not succeed: `only 11 of 35 operations succeeded`.
+    pub fn few_succeeded(&self) -> Option<String> {
+        let (ok, total) = (self.operations.ok, self.operations.total());
+        let total_words = words::counted(total, "operation");
+        (2 * ok < total).then(|| format!("only {ok} of {total_words} succeeded"))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report {
@@ -48,13 +57,8 @@ impl fmt::Display for Report {
             Some(_) => "history",
         };
         let (ok, total) = (self.operations.ok, self.operations.total());
-        let few = match 2 * ok < total {
-            true => format!(
-                ", but only {ok} of {} succeeded",
-                words::counted(total, "operation")
-            ),
-            false => String::new(),
-        };
+        let few = self.few_succeeded();
+        let few = few.map_or_else(String::new, |few| format!(", but {few}"));
         match self.valid {
             Validity::Valid if !self.warnings.is_empty() => {
                 writeln!(
