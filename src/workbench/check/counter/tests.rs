@@ -157,6 +157,17 @@ fn warns_of_a_missing_final_read() {
 }
 
 #[test]
+fn one_warning_names_all_nodes_without_a_final_read() {
+    let mut history = with_final_values([7, 7]);
+    history[3].outcome = indeterminate();
+    history[4].outcome = indeterminate();
+    let verdict = check(&history);
+    let warning = "Nodes 0, 1 never answered the final read of clients c0, c1 with a value";
+    assert_warned(&verdict, &[(warning, &[3])]);
+    assert_eq!(verdict.facts["missing_final_reads"], 2);
+}
+
+#[test]
 fn a_node_without_clients_owes_nothing() {
     let mut history = with_final_values([7, 7]);
     history.retain(|operation| operation.node == node(0));
