@@ -235,14 +235,14 @@ impl<W: Workload, O: Observer> World<W, O> {
         }
         if let Some(lenient) = Lenient::read(line) {
             let Lenient {
+                violation,
                 message,
                 oddity,
                 made_of_it,
             } = lenient;
-            self.violations
-                .note(node, ProtocolViolation::PrintedOddly, None, || {
-                    format!("printed {oddity}: {}\n{made_of_it}", shown(line))
-                });
+            self.violations.note(node, violation, None, || {
+                format!("printed {oddity}: {}\n{made_of_it}", shown(line))
+            });
             return self.on_line(node, &message, now);
         }
         if let Some(why) = malformed::wrong_field(line) {
@@ -255,7 +255,7 @@ impl<W: Workload, O: Observer> World<W, O> {
             .any(comes_twice)
             || self
                 .violations
-                .first(node, ProtocolViolation::PrintedOddly)
+                .first(node, ProtocolViolation::PrintedSeveral)
                 .is_some();
         let advice = if is_several {
             SEVERAL_AT_ONCE

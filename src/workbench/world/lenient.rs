@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::violations::ProtocolViolation;
 use crate::protocol::{Object, to_json};
 use crate::workbench::json::Members;
 
 /// A message that is no JSON to the letter.
 pub(super) struct Lenient {
+    /// What kind of violation it is.
+    pub(super) violation: ProtocolViolation,
     /// The message that Maelstrom takes it for, as JSON to the letter.
     pub(super) message: String,
     /// What is odd about it, in words that follow "printed".
@@ -33,19 +36,22 @@ impl Lenient {
                 twice = Some(name);
             }
         }
-        let (oddity, made_of_it) = if json.end().is_err() {
+        let (violation, oddity, made_of_it) = if json.end().is_err() {
             (
+                ProtocolViolation::PrintedSeveral,
                 String::from("more than a message on a line"),
                 "Maelstrom passes the message on and drops what follows it. Write each message together with its newline, \
                  so that nothing gets between them.",
             )
         } else if let Some(name) = twice {
             (
+                ProtocolViolation::PrintedOddly,
                 format!("a message with two fields {name:?}"),
                 "Maelstrom takes the last one.",
             )
         } else if escaped != line {
             (
+                ProtocolViolation::PrintedOddly,
                 String::from("a message with control characters in a string"),
                 "Maelstrom takes them as they are. In JSON they are escaped.",
             )
@@ -53,6 +59,7 @@ impl Lenient {
             return None;
         };
         Some(Lenient {
+            violation,
             message: to_json(&Object(fields.iter())),
             oddity,
             made_of_it,

@@ -465,6 +465,7 @@ impl<W: Workload, O: Observer> World<W, O> {
         let last_output = last_output.map(|(node, ((sent, closed_at), logged))| LastOutput {
             sent: sent.map(|(at, dest)| {
                 let name = self.directory.name(dest);
+                // The first clients are those that send `init`, one for each node.
                 let words = match (dest, self.heard_back_at[node]) {
                     (Endpoint::Client(client), _) if client == node => {
                         format!("{name}, as the answer to its init. Is stdout flushed after each message?")

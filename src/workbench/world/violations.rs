@@ -10,6 +10,7 @@ pub(super) enum ProtocolViolation {
     StayedUnready,
     RefusedInit,
     PrintedNoMessage,
+    PrintedSeveral,
     PrintedOddly,
     WroteWrongField,
     UsedForeignName,
@@ -28,7 +29,8 @@ impl ProtocolViolation {
     /// Whether Maelstrom accepts it. Every other kind ends its run, or silences the node.
     fn severity(self) -> Severity {
         match self {
-            Self::PrintedOddly
+            Self::PrintedSeveral
+            | Self::PrintedOddly
             | Self::UsedForeignName
             | Self::AnsweredTwice
             | Self::AnsweredLate

@@ -64,6 +64,15 @@ fn messages_that_two_threads_wrote_at_once_are_told_from_a_log() {
         );
         assert!(!found.contains("logs go to stderr"), "{found}");
     }
+    // What was odd before, and is no sign of it.
+    let record = run(Echo, settings(1), |_, message| {
+        let twice = echo(message).replacen('{', r#"{"dest":"nobody","#, 1);
+        vec![twice, String::from("hello")]
+    });
+    let findings = record.expect("a run").findings;
+    let log = findings.iter().find(|it| it.what.contains("not a message"));
+    let log = log.expect("a finding");
+    assert!(log.what.contains("logs go to stderr"), "{log:?}");
     // Two messages, then their newlines.
     let record = run(Echo, settings(1), |_, message| {
         vec![echo(message).repeat(2), String::new()]
